@@ -1,0 +1,208 @@
+# The memory servers: one non-recursive Makefile. `make help` lists what it can do.
+#
+# Sources are found by folder: a new .c file in a layer belongs to that layer, a new
+# tests/unit/test_*.c or tests/stress/test_*.c is a test of its own. Each variant (plain, asan, tsan,
+# fuzz) builds into a directory of its own below build/.
+
+CC ?= cc
+OBJCOPY ?= objcopy
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+# One place says which version this is.
+VERSION := $(shell sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' common/client/smclient.h)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+OPTIMISE ?= -O2 -g
+SANITIZE ?=
+ifneq ($(SANITIZE),)
+HARDENING := -fPIE
+endif
+CPPFLAGS += -I. -D_GNU_SOURCE -DMEMSERVER_VERSION='"$(VERSION)"' -MMD -MP $(MACROS)
+CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) $(HARDENING) -fvisibility=hidden -pthread $(SANITIZE)
+LDFLAGS += -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
+LDLIBS := -lssl -lcrypto -lbsd
+
+# V=1 shows every command; without it a line says what is made.
+ifeq ($(V),1)
+say = @:
+Q :=
+else
+say = @printf '  %-5s %s\n' '$(1)' '$@'
+Q := @
+endif
+
+# What is in which program. The library is position independent; the daemons share its objects' sources.
+SHARED_SRC := $(wildcard common/base/*.c common/crypto/*.c common/wire/*.c common/memfile/*.c)
+SERVER_SRC := $(wildcard common/server/*.c)
+CLIENT_SRC := $(wildcard common/client/*.c) $(wildcard smdish/backend*.c)
+SMDISH_STORE_SRC := $(wildcard smdish/store*.c)
+BENCH_SRC := $(wildcard bench/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
+
+DAEMONS := $(BUILD)/smdishserver
+LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
+PROGRAMS := $(DAEMONS) $(BUILD)/smbench
+
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/stress/test_*.c)
+TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c tests/stress/*.c))
+PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
+TEST_BIN := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC))) $(BUILD)/tests/test_protocol
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+.PHONY: all demo check check-asan check-tsan check-valgrind fuzz-smoke bench plots lint install uninstall clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(PROGRAMS) $(LIBRARY)
+
+help:
+	@echo 'make all             the daemon, the library and smbench, into $(BUILD)/'
+	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
+	@echo 'make check [T=name]  build and run the tests, or the one test of that name'
+	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make check-tsan      the same under ThreadSanitizer'
+	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
+	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
+	@echo 'make bench           every figure of the design with its target and verdict'
+	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
+	@echo 'make lint            clang-format, cppcheck, headers that compile alone, layers'
+	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
+	@echo 'make clean           removes $(BUILD)/'
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/pic/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c -o $@ $<
+
+$(BUILD)/smdishserver: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(SMDISH_STORE_SRC) smdish/main.c)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+# One object with the internal names made local: a program may have a file_open() of its own.
+$(BUILD)/libsmclient.a: $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
+	$(call say,AR)
+	$(Q)rm -f $@
+	$(Q)$(LD) -r -o $(BUILD)/smclient.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $(BUILD)/smclient.o
+	$(Q)$(AR) rcs $@ $(BUILD)/smclient.o
+
+$(BUILD)/libsmclient.so: $(call pic,$(SHARED_SRC) $(CLIENT_SRC)) common/client/smclient.map
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsmclient.so.$(SOVERSION) \
+	    -Wl,--version-script=common/client/smclient.map $(if $(SANITIZE),,-Wl,-z,defs) \
+	    -o $@ $(filter %.o,$^) $(LDLIBS)
+	$(Q)ln -sf libsmclient.so $@.$(SOVERSION)
+
+$(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
+	$(call say,GEN)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+$(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(wildcard common/base/*.c)) $(BUILD)/libsmclient.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+# Tests are linked with everything; the archives leave out what a test does not use.
+$(BUILD)/libtest.a: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(TEST_HELP_SRC))
+	$(call say,AR)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/stress/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+# tests/run prints one line a test and a last line that counts them.
+check: all $(TEST_BIN)
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
+
+check-asan:
+	+ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    $(MAKE) check BUILD=$(BUILD)/asan VARIANT=asan OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+check-tsan:
+	+TSAN_OPTIONS=halt_on_error=1 $(MAKE) check BUILD=$(BUILD)/tsan VARIANT=tsan OPTIMISE='-O1 -g' \
+	    SANITIZE='-fsanitize=thread'
+
+check-valgrind: all $(TEST_BIN)
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
+
+# Fuzz targets want clang; everything they reach is built with coverage and the sanitizers.
+FUZZ_SECONDS ?= 30
+FUZZ_BUILD := $(BUILD)/fuzz
+fuzz-smoke:
+	+$(MAKE) fuzz-run CC=clang BUILD=$(FUZZ_BUILD) OPTIMISE='-O1 -g' \
+	    SANITIZE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
+
+.PHONY: fuzz-run
+fuzz-run: $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(notdir $^)
+
+$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libtest.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+demo: all
+	$(BUILD)/smbench
+
+bench: all
+	$(BUILD)/smbench --targets $(BENCHFLAGS)
+
+plots: all
+	@mkdir -p $(BUILD)/plots bench/plots
+	$(BUILD)/smbench --plot-data $(BUILD)/plots
+	@if command -v gnuplot >/dev/null; then \
+	    gnuplot -e "data='$(BUILD)/plots'; out='bench/plots'" bench/plot.gp; \
+	else \
+	    echo 'gnuplot is not installed: the data are in $(BUILD)/plots, nothing was drawn'; \
+	fi
+
+lint:
+	CC='$(CC)' tests/lint/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/libexec/memserver $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 deploy/mkpki $(DESTDIR)$(PREFIX)/libexec/memserver
+	install -m 644 common/client/smclient.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(BUILD)/libsmclient.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/libsmclient.so $(DESTDIR)$(PREFIX)/lib/libsmclient.so.$(SOVERSION)
+	ln -sf libsmclient.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsmclient.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' common/client/smclient.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/smclient.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
+	    pkgconfig/smclient.pc)
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man3/smclient.3
+	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h $(DESTDIR)$(PREFIX)/libexec/memserver/mkpki
+	-rmdir $(DESTDIR)$(PREFIX)/libexec/memserver
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
