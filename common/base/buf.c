@@ -1,0 +1,102 @@
+#include "common/base/buf.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST = 256 };
+
+void
+buf_fini(struct buf *b)
+{
+	if (b->base != NULL)
+		explicit_bzero(b->base, b->capacity);
+	free(b->base);
+	*b = (struct buf){ 0 };
+}
+
+uint8_t *
+buf_reserve(struct buf *b, size_t size)
+{
+	size_t used = buf_size(b), capacity;
+	uint8_t *base;
+
+	if (b->head == b->tail)
+		b->head = b->tail = 0;
+	if (b->base != NULL && size <= b->capacity - b->tail)
+		return b->base + b->tail;
+	if (b->base != NULL && size <= b->capacity - used && b->head >= used) {
+		memcpy(b->base, b->base + b->head, used);
+		b->head = 0;
+		b->tail = used;
+		return b->base + b->tail;
+	}
+	if (size > SIZE_MAX / 2 - used)
+		return NULL;
+	capacity = b->capacity < SMALLEST ? SMALLEST : b->capacity;
+	while (capacity < used + size)
+		capacity *= 2;
+	/* A large body is reserved once and at its length: doubling would only waste memory. */
+	if (size > 65536)
+		capacity = used + size;
+	/* Not realloc(): it would leave the old bytes behind, unwiped. */
+	base = malloc(capacity);
+	if (base == NULL)
+		return NULL;
+	if (used > 0)
+		memcpy(base, buf_data(b), used);
+	buf_fini(b);
+	b->base = base;
+	b->tail = used;
+	b->capacity = capacity;
+	return b->base + b->tail;
+}
+
+void
+buf_commit(struct buf *b, size_t size)
+{
+	assert(size <= b->capacity - b->tail);
+	b->tail += size;
+}
+
+int
+buf_append(struct buf *b, const void *data, size_t size)
+{
+	uint8_t *room;
+
+	if (size == 0)
+		return 0;
+	room = buf_reserve(b, size);
+	if (room == NULL)
+		return -ENOMEM;
+	memcpy(room, data, size);
+	buf_commit(b, size);
+	return 0;
+}
+
+const uint8_t *
+buf_data(const struct buf *b)
+{
+	return b->base == NULL ? NULL : b->base + b->head;
+}
+
+size_t
+buf_size(const struct buf *b)
+{
+	return b->tail - b->head;
+}
+
+void
+buf_consume(struct buf *b, size_t size)
+{
+	assert(size <= buf_size(b));
+	b->head += size;
+}
+
+void
+buf_trim(struct buf *b, size_t keep)
+{
+	if (buf_size(b) == 0 && b->capacity > keep)
+		buf_fini(b);
+}

@@ -1,0 +1,36 @@
+#include "common/base/clock.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <time.h>
+
+uint64_t
+clock_now(void)
+{
+	struct timespec ts;
+	int r = clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	assert(r == 0);
+	return (uint64_t)ts.tv_sec * CLOCK_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+clock_after_ms(uint64_t now, uint64_t ms)
+{
+	if (ms > (CLOCK_NEVER - 1 - now) / CLOCK_MS)
+		return CLOCK_NEVER;
+	return now + ms * CLOCK_MS;
+}
+
+int
+clock_poll_timeout(uint64_t now, uint64_t deadline)
+{
+	uint64_t ms;
+
+	if (deadline == CLOCK_NEVER)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	ms = (deadline - now - 1) / CLOCK_MS + 1;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}

@@ -1,0 +1,28 @@
+/*
+ * clock: the monotonic clock, and waiting until a moment of it.
+ *
+ * All deadlines inside the project are nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER is no deadline.
+ * The host sets this clock too: it decides when something times out, never who holds a lock.
+ */
+#ifndef COMMON_BASE_CLOCK_H
+#define COMMON_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_NEVER UINT64_MAX
+#define CLOCK_MS UINT64_C(1000000)     /* nanoseconds in a millisecond */
+#define CLOCK_SEC UINT64_C(1000000000) /* nanoseconds in a second */
+
+/* Now, in nanoseconds. */
+uint64_t clock_now(void);
+
+/* now + ms milliseconds, CLOCK_NEVER when that does not fit. */
+uint64_t clock_after_ms(uint64_t now, uint64_t ms);
+
+/*
+ * What to give poll(2) or epoll_wait(2) so that it returns at or after deadline: milliseconds,
+ * rounded up; 0 when it has passed, -1 for CLOCK_NEVER.
+ */
+int clock_poll_timeout(uint64_t now, uint64_t deadline);
+
+#endif

@@ -1,0 +1,252 @@
+#include "common/base/premanifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { VARIABLE_SIZE = 256 };
+
+/* The state of one parse. */
+struct lexer {
+	const char *file;
+	unsigned number; /* of the line */
+	const char *next, *end;
+	char *reason;
+	size_t count;
+	const char *words[PREMANIFEST_WORDS_MOST];
+	size_t used; /* of text */
+	char text[PREMANIFEST_LINE_SIZE];
+};
+
+/* Says what is wrong, with file and line. Returns error. */
+static int __attribute__((format(printf, 3, 4)))
+fail(struct lexer *l, int error, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	n = snprintf(l->reason, PREMANIFEST_REASON_SIZE, "%.256s:%u: ", l->file, l->number);
+	va_start(args, format);
+	(void)vsnprintf(l->reason + n, PREMANIFEST_REASON_SIZE - (size_t)n, format, args);
+	va_end(args);
+	return error;
+}
+
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* A control character, which may not be in a word: messages quote words. */
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* Appends size bytes to the word being made. */
+static int
+append(struct lexer *l, const char *bytes, size_t size)
+{
+	/* One byte stays free for the word's NUL. */
+	if (size >= sizeof l->text - l->used)
+		return fail(l, -EINVAL, "the line is too long");
+	memcpy(l->text + l->used, bytes, size);
+	l->used += size;
+	return 0;
+}
+
+/* The line goes on behind a $. */
+static int
+expand(struct lexer *l)
+{
+	char name[VARIABLE_SIZE];
+	const char *begin = l->next, *value;
+	size_t size;
+
+	while (l->next < l->end && (is_letter(*l->next) || (l->next > begin && is_digit(*l->next))))
+		l->next++;
+	size = (size_t)(l->next - begin);
+	if (size == 0)
+		return fail(l, -EINVAL, "the name of a variable must follow a $");
+	if (size >= sizeof name)
+		return fail(l, -EINVAL, "the name of a variable is too long");
+	memcpy(name, begin, size);
+	name[size] = '\0';
+	value = getenv(name);
+	if (value == NULL)
+		return fail(l, -EINVAL, "$%s is not set", name);
+	return append(l, value, strlen(value));
+}
+
+/* The line goes on with a word. */
+static int
+take_word(struct lexer *l)
+{
+	size_t begin = l->used;
+	int error = 0;
+
+	if (l->count == PREMANIFEST_WORDS_MOST)
+		return fail(l, -EINVAL, "there are too many words on the line");
+	while (error == 0 && l->next < l->end && !is_blank(*l->next)) {
+		if (*l->next == '$') {
+			l->next++;
+			error = expand(l);
+		} else {
+			error = append(l, l->next++, 1);
+		}
+	}
+	if (error != 0)
+		return error;
+	l->text[l->used++] = '\0';
+	l->words[l->count++] = l->text + begin;
+	return 0;
+}
+
+/* No word has a control character in it, not from a variable either. */
+static int
+check_words(struct lexer *l)
+{
+	const char *c;
+	size_t i;
+
+	for (i = 0; i < l->count; i++)
+		for (c = l->words[i]; *c != '\0'; c++)
+			if (is_control(*c))
+				return fail(l, -EINVAL, "there is a control character on the line");
+	return 0;
+}
+
+/* Takes the line from l->next to l->end apart. */
+static int
+take_line(struct lexer *l)
+{
+	int error = 0;
+
+	l->count = 0;
+	l->used = 0;
+	if (l->end > l->next && l->end[-1] == '\r')
+		l->end--;
+	if (memchr(l->next, '\0', (size_t)(l->end - l->next)) != NULL)
+		return fail(l, -EINVAL, "there is a NUL on the line");
+	while (error == 0 && l->next < l->end && *l->next != '#') {
+		if (is_blank(*l->next))
+			l->next++;
+		else
+			error = take_word(l);
+	}
+	return error == 0 ? check_words(l) : error;
+}
+
+/* Hands the line over, if there is anything on it. */
+static int
+hand_over(struct lexer *l, premanifest_directive *directive, void *arg)
+{
+	struct premanifest_line line = {
+		.file = l->file,
+		.number = l->number,
+		.count = l->count,
+		.words = l->words,
+	};
+	char reason[PREMANIFEST_REASON_SIZE] = "";
+	int error;
+
+	if (l->count == 0)
+		return 0;
+	error = directive(arg, &line, reason);
+	return error == 0 ? 0 : fail(l, error, "%s", reason);
+}
+
+int
+premanifest_parse(const char *file, const void *bytes, size_t size,
+    premanifest_directive *directive, void *arg, char reason[PREMANIFEST_REASON_SIZE])
+{
+	const char *text = bytes, *end = text + size, *newline;
+	struct lexer *l = malloc(sizeof *l);
+	int error = 0;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->file = file;
+	l->reason = reason;
+	for (l->number = 1; error == 0 && text < end; l->number++) {
+		newline = memchr(text, '\n', (size_t)(end - text));
+		l->next = text;
+		l->end = newline == NULL ? end : newline;
+		text = newline == NULL ? end : newline + 1;
+		error = take_line(l);
+		if (error == 0)
+			error = hand_over(l, directive, arg);
+	}
+	free(l);
+	return error;
+}
+
+/* Reads all of fd, at most PREMANIFEST_SIZE_MOST bytes. */
+static int
+read_all(int fd, char **out, size_t *out_size)
+{
+	size_t room = PREMANIFEST_SIZE_MOST + 1, size = 0;
+	char *bytes = malloc(room);
+	ssize_t n = 1;
+	int error;
+
+	if (bytes == NULL)
+		return -ENOMEM;
+	while (size < room && n != 0) {
+		n = read(fd, bytes + size, room - size);
+		if (n > 0)
+			size += (size_t)n;
+		else if (n < 0 && errno != EINTR)
+			break;
+	}
+	if (n < 0 || size == room) {
+		error = n < 0 ? -errno : -EFBIG;
+		free(bytes);
+		return error;
+	}
+	*out = bytes;
+	*out_size = size;
+	return 0;
+}
+
+int
+premanifest_load(const char *path, premanifest_directive *directive, void *arg,
+    char reason[PREMANIFEST_REASON_SIZE])
+{
+	char *bytes = NULL, text[128];
+	size_t size = 0;
+	int fd, error;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	error = fd < 0 ? -errno : read_all(fd, &bytes, &size);
+	if (fd >= 0)
+		(void)close(fd);
+	if (error != 0) {
+		(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.256s: %s", path,
+		    strerror_r(-error, text, sizeof text));
+		return error;
+	}
+	error = premanifest_parse(path, bytes, size, directive, arg, reason);
+	free(bytes);
+	return error;
+}

@@ -1,0 +1,31 @@
+/*
+ * size: numbers of bytes as people write them, and the sizes that everybody must agree on.
+ */
+#ifndef COMMON_BASE_SIZE_H
+#define COMMON_BASE_SIZE_H
+
+#include <stdint.h>
+
+enum {
+	SIZE_KIB = 1024,
+	SIZE_MIB = 1024 * 1024,
+	SIZE_BLOCK = 4096 /* of a segment (DESIGN 5); the last block may be shorter */
+};
+
+/* A segment's size is a u32 on the wire; more than this no server accepts. */
+#define SIZE_SEGMENT_MOST (UINT32_C(2) * 1024 * 1024 * 1024)
+
+/* How many blocks hold size bytes. */
+static inline uint32_t
+size_block_count(uint32_t size)
+{
+	return size / SIZE_BLOCK + (size % SIZE_BLOCK != 0);
+}
+
+/*
+ * Parses a decimal number with an optional K, M or G (powers of 1024, either case) into *out.
+ * Returns 0, -EINVAL for anything else, -ERANGE below least or above most; *out is then untouched.
+ */
+int size_parse(const char *text, uint64_t least, uint64_t most, uint64_t *out);
+
+#endif
