@@ -1,0 +1,45 @@
+/*
+ * delta: which bytes of a segment changed, as smdish sends them (DESIGN 5).
+ *
+ *	u32 count; each: u32 offset, u32 length, the bytes; ascending and disjoint
+ *
+ * The same form in both directions. A grant sends whole blocks, runs of them as one piece; a release
+ * may send less than a block. A sender makes at most one piece a block, which bounds the size.
+ * The reader trusts nothing: a piece that is empty, out of range, or not above the one before fails.
+ */
+#ifndef COMMON_WIRE_DELTA_H
+#define COMMON_WIRE_DELTA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct wire_reader;
+
+enum { DELTA_COUNT_SIZE = 4, DELTA_PIECE_HEADER_SIZE = 8 };
+
+struct delta_piece {
+	uint32_t offset;      /* in the segment, bytes */
+	uint32_t length;      /* bytes, at least 1 */
+	const uint8_t *bytes; /* in the message */
+};
+
+struct delta {
+	struct wire_reader *reader;
+	uint32_t left; /* pieces to come */
+	uint32_t size; /* of the segment */
+	uint32_t end;  /* of the last piece */
+};
+
+/*
+ * Begins to read a delta for a segment of size bytes: takes the count. The pieces must then be taken
+ * with delta_next() until it returns 0.
+ */
+void delta_begin(struct delta *d, struct wire_reader *r, uint32_t size);
+
+/*
+ * Takes the next piece. Returns 1 with *piece filled, 0 after the last one; -EPROTO when the message is
+ * too short, -EINVAL for a piece that is empty, out of range, or overlaps or precedes the one before.
+ */
+int delta_next(struct delta *d, struct delta_piece *piece);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * frame: what every message begins with (DESIGN 4): two big-endian u32, code and bodylen.
+ *
+ * In a request the code is the operation, in a reply the status. After HELLO the upper 16 bits are a
+ * tag that the client chose and the reply echoes.
+ */
+#ifndef COMMON_WIRE_FRAME_H
+#define COMMON_WIRE_FRAME_H
+
+#include <stdint.h>
+
+enum { FRAME_HEADER_SIZE = 8 };
+
+struct frame {
+	uint32_t code;
+	uint32_t body_size;
+};
+
+struct frame frame_get(const uint8_t header[FRAME_HEADER_SIZE]);
+void frame_put(uint8_t header[FRAME_HEADER_SIZE], struct frame f);
+
+/* The code of version 2: tag in the upper half, operation or status in the lower. */
+static inline uint32_t
+frame_tagged(uint16_t tag, uint32_t code)
+{
+	return (uint32_t)tag << 16 | (code & 0xffff);
+}
+
+static inline uint16_t
+frame_tag(uint32_t code)
+{
+	return (uint16_t)(code >> 16);
+}
+
+static inline uint32_t
+frame_untagged(uint32_t code)
+{
+	return code & 0xffff;
+}
+
+#endif

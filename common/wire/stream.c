@@ -1,0 +1,136 @@
+#include "common/wire/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/crypto/tls.h"
+
+struct stream {
+	int fd;
+	struct tls *tls;  /* NULL: plain */
+	bool wants_write; /* plain only */
+};
+
+int
+stream_create(struct stream **out, int fd, struct tls_context *ctx, const char *name)
+{
+	struct stream *s = calloc(1, sizeof *s);
+	int r;
+
+	if (s == NULL)
+		return -ENOMEM;
+	if (ctx != NULL) {
+		r = tls_create(&s->tls, ctx, fd, name);
+		if (r != 0) {
+			free(s);
+			return r;
+		}
+	}
+	s->fd = fd;
+	*out = s;
+	return 0;
+}
+
+void
+stream_destroy(struct stream *s)
+{
+	if (s == NULL)
+		return;
+	tls_destroy(s->tls);
+	close(s->fd);
+	free(s);
+}
+
+int
+stream_handshake(struct stream *s)
+{
+	return s->tls != NULL ? tls_handshake(s->tls) : 0;
+}
+
+/* The result of recv(2) or send(2) as this module's. */
+static ssize_t
+plain_result(struct stream *s, ssize_t n, bool writing)
+{
+	if (n >= 0)
+		return n;
+	s->wants_write = writing;
+	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+ssize_t
+stream_read(struct stream *s, void *out, size_t size)
+{
+	ssize_t n;
+
+	if (s->tls != NULL)
+		return tls_read(s->tls, out, size);
+	do
+		n = recv(s->fd, out, size, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return plain_result(s, n, false);
+}
+
+ssize_t
+stream_write(struct stream *s, const void *data, size_t size)
+{
+	ssize_t n;
+
+	if (s->tls != NULL)
+		return tls_write(s->tls, data, size);
+	do
+		n = send(s->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return plain_result(s, n, true);
+}
+
+bool
+stream_wants_write(const struct stream *s)
+{
+	return s->tls != NULL ? tls_wants_write(s->tls) : s->wants_write;
+}
+
+bool
+stream_has_pending(const struct stream *s)
+{
+	return s->tls != NULL && tls_has_pending(s->tls);
+}
+
+void
+stream_shutdown(struct stream *s)
+{
+	if (s->tls != NULL)
+		tls_shutdown(s->tls);
+	shutdown(s->fd, SHUT_WR);
+}
+
+void
+stream_abort(struct stream *s)
+{
+	shutdown(s->fd, SHUT_RDWR);
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+const char *
+stream_reason(const struct stream *s)
+{
+	return s->tls != NULL ? tls_reason(s->tls) : "";
+}
+
+const char *
+stream_peer_name(const struct stream *s)
+{
+	return s->tls != NULL ? tls_peer_name(s->tls) : "";
+}
+
+const char *
+stream_description(struct stream *s)
+{
+	return s->tls != NULL ? tls_description(s->tls) : "plaintext";
+}
