@@ -1,0 +1,192 @@
+#include "common/server/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/server/conn.h"
+#include "common/server/loop.h"
+#include "common/server/notify.h"
+#include "common/server/options.h"
+
+enum { ACCEPTS_AT_ONCE = 16 };
+
+struct listener {
+	struct watch watch;
+	struct listeners *all;
+};
+
+struct listeners {
+	struct loop *loop; /* once started */
+	struct conn_table *conns;
+	int spare_fd; /* given up for a moment to turn somebody away when there are no more */
+	const struct options *options;
+	int opened; /* addresses of the options that are listened on */
+	struct addr_file files[OPTIONS_ADDRESS_MOST]; /* of these */
+	int count;
+	struct listener list[];
+};
+
+static void
+add(struct listeners *ls, int fd)
+{
+	struct listener *l = &ls->list[ls->count++];
+
+	l->all = ls;
+	l->watch = (struct watch){ .fd = fd, .events = EPOLLIN };
+}
+
+static const char *
+protection(const struct options *o)
+{
+	if (o->ca_file == NULL)
+		return "PLAINTEXT: the host reads and changes everything";
+	return o->anonymous ? "TLS, clients without a certificate accepted" :
+			      "TLS, client certificates required";
+}
+
+static int
+open_addresses(struct listeners *ls, const struct options *o)
+{
+	int fds[ADDR_LISTEN_MOST], count, i;
+
+	for (; ls->opened < o->address_count; ls->opened++) {
+		const struct addr *a = &o->addresses[ls->opened];
+
+		count = addr_listen(a, fds, &ls->files[ls->opened]);
+		if (count < 0) {
+			log_error("cannot listen on %s: %s", a->text,
+			    count == -EADDRINUSE ?
+				"somebody else is there (a server, or a file that is no socket)" :
+				strerror(-count));
+			return count;
+		}
+		for (i = 0; i < count; i++)
+			add(ls, fds[i]);
+		log_info("listening on %s (%s)", a->text, protection(o));
+	}
+	return 0;
+}
+
+/* A socket that systemd made: its address is no longer a matter of ours, its kind is. */
+static int
+adopt(struct listeners *ls, const struct options *o, int fd)
+{
+	struct sockaddr_storage sa = { 0 };
+	socklen_t size = sizeof sa;
+	int listening = 0;
+	socklen_t size_of_int = sizeof listening;
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size_of_int) != 0 ||
+	    !listening) {
+		log_error("socket %d of systemd is not a listening stream socket", fd);
+		return -EINVAL;
+	}
+	if (sa.ss_family != AF_UNIX && o->ca_file == NULL) {
+		log_error(
+		    "socket %d of systemd: plaintext over TCP is refused: give -Z CA CERT KEY", fd);
+		return -EINVAL;
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	add(ls, fd);
+	log_info("listening on socket %d of systemd (%s)", fd, protection(o));
+	return 0;
+}
+
+int
+listener_open(struct listeners **out, const struct options *o)
+{
+	int passed = notify_socket_count(), i, r;
+	size_t most = (size_t)passed + (size_t)o->address_count * ADDR_LISTEN_MOST;
+	struct listeners *ls = calloc(1, sizeof *ls + most * sizeof ls->list[0]);
+
+	if (ls == NULL)
+		return -ENOMEM;
+	ls->options = o;
+	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	r = open_addresses(ls, o);
+	for (i = 0; r == 0 && i < passed; i++)
+		r = adopt(ls, o, NOTIFY_FIRST_FD + i);
+	if (r == 0 && ls->count == 0) {
+		log_error("no address to listen on; see --help");
+		r = -EINVAL;
+	}
+	if (r != 0) {
+		listener_close(ls);
+		return r;
+	}
+	*out = ls;
+	return 0;
+}
+
+/* No descriptor is left for a newcomer: take it with the spare one, only to hang up. */
+static void
+turn_away(struct listeners *ls, int fd)
+{
+	int peer;
+
+	log_error("a connection was refused: no descriptors left (ulimit -n)");
+	close(ls->spare_fd);
+	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	if (peer >= 0)
+		close(peer);
+	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, watch));
+	int i, fd;
+
+	(void)events;
+	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			conn_accept(l->all->conns, fd);
+		else if (errno == EMFILE || errno == ENFILE)
+			turn_away(l->all, w->fd);
+		else if (errno != ECONNABORTED && errno != EINTR)
+			break;
+	}
+}
+
+int
+listener_start(struct listeners *ls, struct loop *loop, struct conn_table *t)
+{
+	int i, r = 0;
+
+	ls->conns = t;
+	for (i = 0; i < ls->count && r == 0; i++) {
+		ls->list[i].watch.ready = ready;
+		r = loop_add(loop, &ls->list[i].watch);
+	}
+	if (r == 0)
+		ls->loop = loop;
+	return r;
+}
+
+void
+listener_close(struct listeners *ls)
+{
+	int i;
+
+	if (ls == NULL)
+		return;
+	for (i = 0; i < ls->count; i++) {
+		if (ls->loop != NULL)
+			loop_remove(ls->loop, &ls->list[i].watch);
+		close(ls->list[i].watch.fd);
+	}
+	while (ls->opened-- > 0)
+		addr_unlink(&ls->options->addresses[ls->opened], &ls->files[ls->opened]);
+	close(ls->spare_fd);
+	free(ls);
+}

@@ -1,0 +1,98 @@
+#include "common/server/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+
+int
+loop_init(struct loop *l, uint32_t spin_us)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*l = (struct loop){ .epoll_fd = fd, .spin_ns = (uint64_t)spin_us * 1000 };
+	return 0;
+}
+
+void
+loop_fini(struct loop *l)
+{
+	close(l->epoll_fd);
+}
+
+int
+loop_add(struct loop *l, struct watch *w)
+{
+	struct epoll_event e = { .events = w->events, .data.ptr = w };
+
+	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, w->fd, &e) == 0 ? 0 : -errno;
+}
+
+void
+loop_change(struct loop *l, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = { .events = events, .data.ptr = w };
+	int r;
+
+	if (w->events == events)
+		return;
+	w->events = events;
+	r = epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &e);
+	assert(r == 0);
+}
+
+void
+loop_remove(struct loop *l, struct watch *w)
+{
+	int r = epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+
+	assert(r == 0);
+}
+
+/*
+ * epoll_wait(2) for one event. Before it sleeps it gives the processor to whoever wants it and looks again: a
+ * client on the same core that was preempted by its own one-way RELEASE goes on to its next request
+ * meanwhile, and the sleep and its wake-up are saved. Then it polls for as long as -b says.
+ */
+static int
+wait_event(struct loop *l, struct epoll_event *event, uint64_t deadline)
+{
+	int n = epoll_wait(l->epoll_fd, event, 1, 0);
+	uint64_t now, until;
+
+	if (n != 0)
+		return n;
+	sched_yield();
+	now = clock_now();
+	until = now + l->spin_ns;
+	do {
+		n = epoll_wait(l->epoll_fd, event, 1, 0);
+		if (n != 0)
+			return n;
+		if (l->spin_ns > 0) {
+			sched_yield();
+			now = clock_now();
+		}
+	} while (now < until && now < deadline);
+	return epoll_wait(l->epoll_fd, event, 1, clock_poll_timeout(now, deadline));
+}
+
+/*
+ * One event a call: a ready function may close any connection (a full table evicts the oldest
+ * handshake), and an event of a closed one must not be waiting in an array.
+ */
+struct watch *
+loop_wait(struct loop *l, uint64_t deadline, uint32_t *events)
+{
+	struct epoll_event event;
+
+	if (wait_event(l, &event, deadline) <= 0)
+		return NULL;
+	*events = event.events;
+	return event.data.ptr;
+}

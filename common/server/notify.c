@@ -1,0 +1,65 @@
+#include "common/server/notify.h"
+
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A small number of the environment, 0 when it is not there or is none. */
+static long long
+number_from_env(const char *name)
+{
+	const char *text = getenv(name), *error;
+	long long n;
+
+	if (text == NULL)
+		return 0;
+	n = strtonum(text, 1, INT_MAX, &error);
+	return error == NULL ? n : 0;
+}
+
+int
+notify_socket_count(void)
+{
+	long long count = number_from_env("LISTEN_FDS");
+	int i;
+
+	if (number_from_env("LISTEN_PID") != getpid() || count > INT_MAX - NOTIFY_FIRST_FD)
+		return 0;
+	for (i = 0; i < count; i++)
+		if (fcntl(NOTIFY_FIRST_FD + i, F_SETFD, FD_CLOEXEC) != 0)
+			return i;
+	return (int)count;
+}
+
+int
+notify_send(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t n;
+	int fd, r = 0;
+
+	if (path == NULL)
+		return 0;
+	n = strlen(path);
+	if ((path[0] != '/' && path[0] != '@') || n >= sizeof un.sun_path)
+		return -EINVAL;
+	memcpy(un.sun_path, path, n);
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}

@@ -1,0 +1,298 @@
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/server/core.h"
+
+/* Descriptors and their claims. */
+
+struct desc *
+ops_desc_of_claim(struct claim *c)
+{
+	return (struct desc *)((char *)c - offsetof(struct desc, claim));
+}
+
+struct desc *
+ops_desc_of_timer(struct timer *t)
+{
+	return (struct desc *)((char *)t - offsetof(struct desc, timer));
+}
+
+int
+ops_find_desc(struct session *s, uint32_t fd, struct desc **out)
+{
+	struct desc *d = fdtable_find(&s->table, fd);
+
+	if (d == NULL)
+		return -EBADF;
+	*out = d;
+	return 0;
+}
+
+void
+ops_drop_claim(struct desc *d)
+{
+	struct session *s = d->session;
+
+	if (d->claim.state == CLAIM_IDLE)
+		return;
+	timer_disarm(&s->server->timers, &d->timer);
+	if (d->claim.state == CLAIM_WAITING || d->is_undelivered)
+		TAILQ_REMOVE(&s->pending, d, link);
+	else
+		TAILQ_REMOVE(&s->held, d, link);
+	d->is_undelivered = false;
+	lockqueue_drop(&d->file->lock, &d->claim);
+}
+
+void
+ops_cancel(struct desc *d, int error)
+{
+	uint16_t tag = d->tag;
+
+	ops_drop_claim(d);
+	session_reply_status(d->session, tag, error);
+}
+
+static void
+lease_ended(struct timer *t)
+{
+	struct desc *d = ops_desc_of_timer(t);
+	struct session *s = d->session;
+	char name[LOG_ESCAPED_SIZE];
+
+	log_warning("%s: held the lock of %s for more than %lu ms and lost it", s->peer,
+	    log_escape(name, d->file->name, d->file->name_size),
+	    (unsigned long)s->server->config.lease_ms);
+	if (d->is_undelivered)
+		ops_cancel(d, -ESTALE);
+	else
+		ops_drop_claim(d);
+}
+
+void
+ops_arm_lease(struct desc *d)
+{
+	struct server *v = d->session->server;
+
+	if (v->config.lease_ms != 0)
+		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
+		    lease_ended);
+}
+
+/*
+ * Somebody's release granted this one. The reply is written when its session is looked at, not here:
+ * that session's replies may be too many already.
+ */
+void
+ops_claim_granted(struct claim *c)
+{
+	struct desc *d = ops_desc_of_claim(c);
+
+	d->is_undelivered = true;
+	timer_disarm(&d->session->server->timers, &d->timer);
+	ops_arm_lease(d);
+	server_mark_ready(d->session);
+}
+
+static void
+close_desc(struct session *s, struct desc *d, bool answer)
+{
+	if (answer && (d->claim.state == CLAIM_WAITING || d->is_undelivered))
+		ops_cancel(d, -ECANCELED);
+	else
+		ops_drop_claim(d);
+	fdtable_close(&s->table, d);
+}
+
+void
+ops_close_table(struct session *s, bool answer)
+{
+	struct desc *d;
+
+	while ((d = fdtable_next(&s->table, 0)) != NULL)
+		close_desc(s, d, answer);
+	fdtable_fini(&s->table);
+}
+
+/* The operations that both versions have. */
+
+static int
+reply_empty(struct session *s, const struct request *q)
+{
+	session_reply_status(s, q->tag, 0);
+	return 0;
+}
+
+bool
+ops_is_whole(const struct request *q)
+{
+	return q->missing == 0 && wire_is_done(&q->body);
+}
+
+static int
+op_new_fdtable(struct session *s, struct request *q)
+{
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	ops_close_table(s, true);
+	s->has_table = true;
+	return reply_empty(s, q);
+}
+
+static int
+op_fork(struct session *s, struct request *q)
+{
+	struct wire_writer w;
+	uint64_t ident;
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	r = forks_create(s, &ident);
+	if (r != 0)
+		return r;
+	r = session_reply(s, q->tag, 0, sizeof ident, &w);
+	if (r == 0)
+		wire_put_u64(&w, ident);
+	return r;
+}
+
+static int
+op_child_attach(struct session *s, struct request *q)
+{
+	uint64_t ident = wire_get_u64(&q->body);
+	struct fdtable table;
+	struct desc *d;
+	uint32_t fd;
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	r = forks_adopt(s->server, ident, &table);
+	if (r != 0)
+		return r;
+	ops_close_table(s, true);
+	for (fd = 0; (d = fdtable_next(&table, fd)) != NULL; fd = d->fd + 1)
+		d->session = s;
+	s->table = table;
+	s->has_table = true;
+	return reply_empty(s, q);
+}
+
+static int
+op_open(struct session *s, struct request *q)
+{
+	const struct store_ops *store = s->server->store;
+	uint32_t size = wire_get_u32(&q->body);
+	struct wire_writer w;
+	struct memfile *file;
+	struct desc *d;
+	const char *name;
+	int r;
+
+	if (q->body.failed || size != q->body.left + q->missing)
+		return -EPROTO;
+	if (size >= store->name_limit)
+		return -ENAMETOOLONG;
+	name = (const char *)wire_get_bytes(&q->body, size);
+	if (size == 0 || memchr(name, '\0', size) != NULL)
+		return -EINVAL;
+	r = store->check_name(name, size);
+	if (r != 0)
+		return r;
+	r = memfile_get(&s->server->files, name, size, &file);
+	if (r != 0)
+		return r;
+	r = fdtable_open(&s->table, file, s, &d);
+	if (r != 0) {
+		memfile_put(file);
+		return r;
+	}
+	r = session_reply(s, q->tag, 0, 4, &w);
+	if (r != 0) {
+		fdtable_close(&s->table, d);
+		return r;
+	}
+	wire_put_u32(&w, d->fd);
+	return 0;
+}
+
+static int
+op_close(struct session *s, struct request *q)
+{
+	uint32_t fd = wire_get_u32(&q->body);
+	struct desc *d;
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	r = ops_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	close_desc(s, d, true);
+	return reply_empty(s, q);
+}
+
+static int
+op_mmap(struct session *s, struct request *q)
+{
+	const struct server_config *config = &s->server->config;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint32_t size = wire_get_u32(&q->body);
+	struct desc *d;
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	r = ops_find_desc(s, fd, &d);
+	if (r == 0)
+		r = memfile_map(d->file, size, config->segment_limit, config->total_limit);
+	return r != 0 ? r : reply_empty(s, q);
+}
+
+/* What each operation needs, and what does it. */
+static const struct {
+	int (*run)(struct session *, struct request *);
+	bool needs_table;
+} table[OP_COUNT] = {
+	[OP_NEW_FDTABLE] = { op_new_fdtable, false },
+	[OP_FORK] = { op_fork, true },
+	[OP_CHILD_ATTACH] = { op_child_attach, false },
+	[OP_OPEN] = { op_open, true },
+	[OP_CLOSE] = { op_close, true },
+	[OP_LOCK] = { ops_v1_lock, true },
+	[OP_UNLOCK] = { ops_v1_unlock, true },
+	[OP_MMAP] = { op_mmap, true },
+	[OP_HELLO] = { ops_v2_hello, false },
+	[OP_ACQUIRE] = { ops_v2_acquire, true },
+	[OP_RELEASE] = { ops_v2_release, true },
+	[OP_CANCEL] = { ops_v2_cancel, false },
+	[OP_STAT] = { ops_v2_stat, true },
+	[OP_LIST] = { ops_v2_list, false },
+};
+
+void
+ops_execute(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing)
+{
+	struct request q = { .op = code, .body = body, .missing = missing };
+	int r;
+
+	if (s->version == OPS_VERSION_2) {
+		q.op = frame_untagged(code);
+		q.tag = frame_tag(code);
+	}
+	if (!ops_is_known(q.op, s->version))
+		r = -ENOSYS;
+	else if (table[q.op].needs_table && !s->has_table)
+		r = -EPERM;
+	else
+		r = table[q.op].run(s, &q);
+	if (r == 0)
+		return;
+	log_debug("%s: %s (%lu): %s", s->peer, ops_name(q.op), (unsigned long)q.op,
+	    status_name(status_to_wire(r)));
+	session_reply_status(s, q.tag, r);
+}

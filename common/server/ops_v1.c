@@ -1,0 +1,100 @@
+/* LOCK and UNLOCK of version 1 (DESIGN 4.1): whole segments, the holder is the session. */
+#include <errno.h>
+
+#include "common/server/core.h"
+
+/* The descriptor by which this session holds the file's lock, or NULL. */
+static struct desc *
+held_by(struct session *s, struct memfile *f)
+{
+	struct claim *c = lockqueue_exclusive_holder(&f->lock);
+
+	return c != NULL && ops_desc_of_claim(c)->session == s ? ops_desc_of_claim(c) : NULL;
+}
+
+/* LOCK's reply: the type, and what was published. */
+static int
+reply_locked(struct session *s, const struct request *q, const struct memfile *f)
+{
+	const struct store_ops *store = s->server->store;
+	uint8_t type = memfile_type(f);
+	struct wire_writer w;
+	int r;
+
+	r = session_reply(s, q->tag, 0, 1 + (type == OPS_TYPE_SEGMENT ? store->lock_size(f) : 0),
+	    &w);
+	if (r != 0)
+		return r;
+	wire_put_u8(&w, type);
+	if (type == OPS_TYPE_SEGMENT)
+		store->lock_put(f, &w);
+	return 0;
+}
+
+int
+ops_v1_lock(struct session *s, struct request *q)
+{
+	uint32_t fd = wire_get_u32(&q->body);
+	uint8_t type = wire_get_u8(&q->body);
+	struct desc *d, *holder;
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	if (type != OPS_TYPE_PURE && type != OPS_TYPE_SEGMENT)
+		return -EBADE;
+	r = ops_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	if ((type == OPS_TYPE_SEGMENT) != (d->file->size > 0))
+		return -EBADE;
+	holder = held_by(s, d->file);
+	if (holder == NULL) {
+		holder = d;
+		if (lockqueue_claim(&d->file->lock, &d->claim, OPS_EXCLUSIVE, false) != CLAIM_HELD)
+			return -EAGAIN;
+		TAILQ_INSERT_TAIL(&s->held, d, link);
+		ops_arm_lease(d);
+	}
+	holder->type = type;
+	r = reply_locked(s, q, d->file);
+	if (r != 0 && holder == d)
+		ops_drop_claim(d);
+	return r;
+}
+
+int
+ops_v1_unlock(struct session *s, struct request *q)
+{
+	const struct store_ops *store = s->server->store;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint8_t type = wire_get_u8(&q->body);
+	struct desc *d, *holder;
+	int r;
+
+	if (q->body.failed)
+		return -EPROTO;
+	if (type == OPS_TYPE_PURE && q->body.left + q->missing != 0)
+		return -EPROTO;
+	if (type == OPS_TYPE_SEGMENT && !store->unlock_is_shaped(q->body, q->missing))
+		return -EPROTO;
+	if (type != OPS_TYPE_PURE && type != OPS_TYPE_SEGMENT)
+		return -EBADE;
+	r = ops_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	holder = held_by(s, d->file);
+	if (holder != NULL && holder->type != type)
+		return -EBADE;
+	if (holder == NULL || q->missing != 0)
+		return -EINVAL;
+	if (type == OPS_TYPE_SEGMENT) {
+		r = store->unlock(d->file, holder->claim.grant, &q->body);
+		if (r != 0)
+			return r;
+		d->file->published = true;
+	}
+	ops_drop_claim(holder);
+	session_reply_status(s, q->tag, 0);
+	return 0;
+}

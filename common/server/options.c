@@ -1,0 +1,194 @@
+#include "common/server/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/size.h"
+
+enum { OPTION_VERSION = 256 };
+
+static const struct option long_options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+print_usage(FILE *to, const struct options_program *program)
+{
+	fprintf(to,
+	    "usage: %s [-adhnv] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES] [-p PIDFILE]\n"
+	    "       [-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
+	    program->name, program->has_lease ? " [-t MS]" : "");
+}
+
+static void
+print_help(const struct options_program *program)
+{
+	print_usage(stdout, program);
+	printf(
+	    "\n"
+	    "Serves memory files, shared memory and locks, to processes in enclaves.\n"
+	    "\n"
+	    "ADDRESS   /path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT; sockets that systemd\n"
+	    "          passes are served too\n"
+	    "-Z CA CERT KEY\n"
+	    "          TLS with this certificate and key (PEM); clients need a certificate of CA. Without\n"
+	    "          -Z the host reads and changes everything; plaintext over TCP is refused\n"
+	    "-a        a plain path is an abstract socket, zero-padded as Phoenix has it\n"
+	    "-b MICROS how long to poll for work before sleeping (0)\n"
+	    "-c CLIENTS  sessions at a time (1024)\n"
+	    "-d        daemonise, once everything is in place; the log is then that of -l, or none\n"
+	    "-l LOGFILE  log there instead of standard error; SIGHUP opens it again\n"
+	    "-m BYTES  of all segments together (1G)\n"
+	    "-n        accept clients that show no certificate: whoever reaches the socket is a client\n"
+	    "-p PIDFILE  write the process id there, and refuse to start twice\n"
+	    "-s BYTES  of one segment (256M, at most 2G)\n");
+	if (program->has_lease)
+		printf("-t MS     a holder that keeps a lock for longer loses it\n");
+	printf(
+	    "-v        verbose log: connections, segments, refused requests\n"
+	    "-h, --help  this; --version\n"
+	    "\n"
+	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log; SIGTERM stops.\n");
+}
+
+static enum options_result __attribute__((format(printf, 2, 3)))
+wrong(const struct options_program *program, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%s: ", program->name);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	print_usage(stderr, program);
+	return OPTIONS_WRONG;
+}
+
+/* A number from least to most for the option. */
+static bool
+parse_number(const struct options_program *program, int option, uint64_t least, uint64_t most,
+    uint64_t *out)
+{
+	int r = size_parse(optarg, least, most, out);
+
+	if (r == 0)
+		return true;
+	wrong(program, "-%c %s: %s from %llu to %llu is wanted", option, optarg,
+	    r == -ERANGE ? "a number" : "a number, with K, M or G or without,",
+	    (unsigned long long)least, (unsigned long long)most);
+	return false;
+}
+
+/* Options that take a number. */
+static bool
+set_number(struct options *o, const struct options_program *program, int option)
+{
+	uint64_t n;
+
+	switch (option) {
+	case 'b':
+		if (!parse_number(program, option, 0, 1000000, &n))
+			return false;
+		o->spin_us = (uint32_t)n;
+		return true;
+	case 'c':
+		if (!parse_number(program, option, 1, 1000000, &n))
+			return false;
+		o->config.session_limit = (uint32_t)n;
+		return true;
+	case 'm':
+		return parse_number(program, option, SIZE_BLOCK, UINT64_MAX >> 1,
+		    &o->config.total_limit);
+	case 's':
+		return parse_number(program, option, 1, SIZE_SEGMENT_MOST,
+		    &o->config.segment_limit);
+	default:
+		if (!parse_number(program, option, 1, 24 * 3600 * 1000, &n))
+			return false;
+		o->config.lease_ms = (uint32_t)n;
+		return true;
+	}
+}
+
+static enum options_result
+parse_addresses(struct options *o, const struct options_program *program, int flags, char **argv)
+{
+	int r;
+
+	for (; *argv != NULL; argv++) {
+		if (o->address_count == OPTIONS_ADDRESS_MOST)
+			return wrong(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
+		r = addr_parse(&o->addresses[o->address_count], *argv, flags);
+		if (r == -ENAMETOOLONG)
+			return wrong(program, "%s: too long for a socket's address", *argv);
+		if (r != 0)
+			return wrong(program, "%s: no address; see --help", *argv);
+		if (o->addresses[o->address_count].kind == ADDR_TCP && o->ca_file == NULL)
+			return wrong(program,
+			    "%s: plaintext over TCP is refused: give -Z CA CERT KEY, or use a unix socket",
+			    *argv);
+		o->address_count++;
+	}
+	return OPTIONS_RUN;
+}
+
+enum options_result
+options_parse(struct options *o, const struct options_program *program, int argc, char **argv)
+{
+	const char *letters = program->has_lease ? "+ab:c:dhl:m:np:s:t:vZ:" :
+						   "+ab:c:dhl:m:np:s:vZ:";
+	int option, flags = 0;
+
+	*o = (struct options){ .config = server_config_default() };
+	optind = 1;
+	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+		switch (option) {
+		case 'a':
+			flags |= ADDR_ABSTRACT;
+			break;
+		case 'd':
+			o->daemonise = true;
+			break;
+		case 'h':
+			print_help(program);
+			return OPTIONS_EXIT;
+		case 'l':
+			o->log_file = optarg;
+			break;
+		case 'n':
+			o->anonymous = true;
+			break;
+		case 'p':
+			o->pid_file = optarg;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'Z':
+			if (optind + 2 > argc)
+				return wrong(program, "-Z takes three files: CA CERT KEY");
+			o->ca_file = optarg;
+			o->cert_file = argv[optind++];
+			o->key_file = argv[optind++];
+			break;
+		case OPTION_VERSION:
+			printf("%s %s\n", program->name, MEMSERVER_VERSION);
+			return OPTIONS_EXIT;
+		case '?':
+			print_usage(stderr, program);
+			return OPTIONS_WRONG;
+		default:
+			if (!set_number(o, program, option))
+				return OPTIONS_WRONG;
+		}
+	}
+	if (o->anonymous && o->ca_file == NULL)
+		return wrong(program, "-n is about certificates and needs -Z");
+	return parse_addresses(o, program, flags, argv + optind);
+}

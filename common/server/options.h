@@ -1,0 +1,45 @@
+/*
+ * options: the command line of both daemons (DESIGN 9).
+ */
+#ifndef COMMON_SERVER_OPTIONS_H
+#define COMMON_SERVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/server/server.h"
+#include "common/wire/addr.h"
+
+enum { OPTIONS_ADDRESS_MOST = 16 };
+
+/* What is different about a daemon, as far as the command line shows it. */
+struct options_program {
+	const char *name; /* "smdishserver" */
+	bool has_lease;   /* -t */
+};
+
+struct options {
+	struct server_config config;
+	bool daemonise;       /* -d */
+	bool verbose;         /* -v */
+	bool anonymous;       /* -n */
+	uint32_t spin_us;     /* -b */
+	const char *log_file; /* -l */
+	const char *pid_file; /* -p */
+	const char *ca_file;  /* -Z; all three or none */
+	const char *cert_file;
+	const char *key_file;
+	struct addr addresses[OPTIONS_ADDRESS_MOST];
+	int address_count;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_WRONG };
+
+/*
+ * Reads argv into *o. OPTIONS_EXIT: --help or --version was answered on standard output.
+ * OPTIONS_WRONG: what is wrong was said on standard error. Strings point into argv.
+ */
+enum options_result options_parse(struct options *o, const struct options_program *program,
+    int argc, char **argv);
+
+#endif
