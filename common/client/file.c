@@ -1,0 +1,283 @@
+#include "common/client/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/size.h"
+#include "common/client/backend.h"
+#include "common/client/mount.h"
+#include "common/client/smclient.h"
+#include "common/client/words.h"
+
+/* The file of that name, if its server still answers. */
+static struct file *
+find(struct mount *m, const char *name)
+{
+	struct file *f;
+
+	TAILQ_FOREACH(f, &m->files, link)
+		if (strcmp(f->name, name) == 0 && f->backend->ops->is_alive(f->backend))
+			return f;
+	return NULL;
+}
+
+/* A file without handles, not yet in the mount's list. */
+static int
+create(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
+{
+	struct file *f = calloc(1, sizeof *f);
+	int error;
+
+	if (f == NULL)
+		return -ENOMEM;
+	f->mount = m;
+	f->name = strdup(name);
+	error = filelock_init(&f->lock);
+	if (error == 0 && f->name == NULL)
+		error = -ENOMEM;
+	if (error == 0)
+		error = m->ops->open(&f->backend, m, tls, &f->replica, name);
+	if (error != 0) {
+		filelock_fini(&f->lock);
+		free(f->name);
+		free(f);
+		return error;
+	}
+	*out = f;
+	return 0;
+}
+
+int
+file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
+{
+	struct file *f;
+	int error = 0;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	f = find(m, name);
+	if (f == NULL) {
+		error = create(&f, m, tls, name);
+		if (error == 0)
+			TAILQ_INSERT_HEAD(&m->files, f, link);
+	}
+	if (error == 0) {
+		f->handles++;
+		*out = f;
+	}
+	(void)pthread_mutex_unlock(&m->mutex);
+	return error;
+}
+
+/* With the mount's mutex: frees f, but for what the backend has of it. */
+static void
+dispose(struct file *f)
+{
+	TAILQ_REMOVE(&f->mount->files, f, link);
+	replica_unmap(&f->replica);
+	filelock_fini(&f->lock);
+	free(f->name);
+	free(f);
+}
+
+/* With the mount's mutex: frees f if nobody has it any more. */
+static int
+settle(struct file *f)
+{
+	int error;
+
+	if (f->handles > 0 || replica_is_mapped(&f->replica))
+		return 0;
+	error = f->backend->ops->close(f->backend);
+	dispose(f);
+	return error;
+}
+
+int
+file_close(struct file *f, const void *via)
+{
+	struct mount *m = f->mount;
+	int error = 0, settled;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	if (filelock_leave_via(&f->lock, via)) {
+		error = f->backend->ops->release(f->backend, false);
+		filelock_done(&f->lock);
+	}
+	f->handles--;
+	settled = settle(f);
+	(void)pthread_mutex_unlock(&m->mutex);
+	return error != 0 ? error : settled;
+}
+
+/* Finds out the size of the segment there is. */
+static int
+size_of_segment(struct file *f, uint64_t *size)
+{
+	struct sm_stat s;
+	int error = f->backend->ops->stat(f->backend, &s);
+
+	if (error != 0)
+		return error;
+	if (s.size == 0)
+		return words_fail(-EINVAL, "%s: there is no segment yet, so a size is needed",
+		    f->name);
+	*size = s.size;
+	return 0;
+}
+
+/* With the mount's mutex and the lock, so that nobody is using the replica. */
+static int
+map_first(struct file *f, void *hint, uint64_t size)
+{
+	struct mount *m = f->mount;
+	int error = 0;
+
+	if (size == 0)
+		error = size_of_segment(f, &size);
+	if (error == 0 && size > SIZE_SEGMENT_MOST)
+		error = words_fail(-EMSGSIZE, "%s: no segment is so large", f->name);
+	if (error == 0)
+		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);
+	if (error != 0)
+		return error;
+	error = f->backend->ops->map(f->backend, (uint32_t)size);
+	if (error != 0)
+		replica_unmap(&f->replica);
+	return error;
+}
+
+/* Takes the lock among the threads of this process, and no grant; -EBUSY when it is not free. */
+static int
+exclude(struct file *f, const void *via)
+{
+	bool is_first;
+	int error = filelock_take(&f->lock, OPS_EXCLUSIVE, via, 0, &is_first);
+
+	if (error == -EAGAIN || error == -EDEADLK)
+		return words_fail(-EBUSY, "%s: is locked by this process", f->name);
+	return error;
+}
+
+int
+file_map(struct file *f, const void *via, void *hint, size_t size, void **out)
+{
+	int error = 0;
+
+	(void)pthread_mutex_lock(&f->mount->mutex);
+	if (!replica_is_mapped(&f->replica)) {
+		error = exclude(f, via);
+		if (error == 0) {
+			error = map_first(f, hint, size);
+			filelock_done(&f->lock);
+		}
+	} else if (size != 0 && size != f->replica.dirty.size) {
+		error = words_fail(-EINVAL, "%s: is mapped with another size", f->name);
+	}
+	if (error == 0)
+		*out = f->replica.dirty.base;
+	(void)pthread_mutex_unlock(&f->mount->mutex);
+	return error;
+}
+
+/* With the mount's mutex. */
+static int
+unmap(struct file *f)
+{
+	int error = exclude(f, f);
+
+	if (error != 0)
+		return error;
+	replica_unmap(&f->replica);
+	filelock_done(&f->lock);
+	return settle(f);
+}
+
+int
+file_unmap(struct mount *m, const void *address)
+{
+	struct file *f;
+	int error = -ENOENT;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	TAILQ_FOREACH(f, &m->files, link)
+		if (replica_is_mapped(&f->replica) && f->replica.dirty.base == address)
+			break;
+	if (f != NULL)
+		error = unmap(f);
+	(void)pthread_mutex_unlock(&m->mutex);
+	return error;
+}
+
+int
+file_lock(struct file *f, const void *via, enum ops_mode mode, uint64_t deadline)
+{
+	bool is_first;
+	int error;
+
+	error = filelock_take(&f->lock, mode, via, deadline, &is_first);
+	if (error == -EDEADLK)
+		return words_fail(error, "%s: this thread has the lock already", f->name);
+	if (error != 0 || !is_first)
+		return error;
+	error = replica_ready(&f->replica);
+	if (error == 0)
+		error = f->backend->ops->acquire(f->backend, mode, deadline);
+	if (error != 0)
+		filelock_done(&f->lock);
+	else if (mode == OPS_SHARED)
+		filelock_granted(&f->lock);
+	return error;
+}
+
+int
+file_unlock(struct file *f)
+{
+	int last = filelock_leave(&f->lock), error;
+
+	if (last < 0)
+		return words_fail(last, "%s: this thread does not have the lock", f->name);
+	if (last == 0)
+		return 0;
+	error = f->backend->ops->release(f->backend, true);
+	filelock_done(&f->lock);
+	return error;
+}
+
+int
+file_dirty(struct file *f, size_t offset, size_t length)
+{
+	uint32_t size = f->replica.dirty.size;
+
+	if (!replica_is_mapped(&f->replica))
+		return words_fail(-EINVAL, "%s: is not mapped", f->name);
+	if (offset > size || length > size - offset)
+		return words_fail(-EINVAL, "%s: out of the segment's range", f->name);
+	replica_hint(&f->replica, (uint32_t)offset, (uint32_t)length);
+	return 0;
+}
+
+int
+file_stat(struct file *f, struct sm_stat *out)
+{
+	return f->backend->ops->stat(f->backend, out);
+}
+
+void
+file_fork_prepare(struct file *f)
+{
+	(void)pthread_mutex_lock(&f->lock.mutex);
+}
+
+void
+file_fork_parent(struct file *f)
+{
+	(void)pthread_mutex_unlock(&f->lock.mutex);
+}
+
+void
+file_fork_child(struct file *f, bool is_prepared)
+{
+	filelock_forget(&f->lock, is_prepared);
+	replica_forked(&f->replica);
+}

@@ -1,0 +1,258 @@
+#include "common/client/filelock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+
+enum { HOLDERS_LEAST = 8 };
+
+/* A thread in filelock_take(). */
+struct filelock_waiter {
+	TAILQ_ENTRY(filelock_waiter) link;
+	struct filelock_holder holder;
+	enum ops_mode mode;
+	pthread_cond_t admitted;
+	bool is_admitted;
+	bool is_first;
+};
+
+int
+filelock_init(struct filelock *l)
+{
+	*l = (struct filelock){ .room = HOLDERS_LEAST };
+	l->holders = calloc(l->room, sizeof *l->holders);
+	if (l->holders == NULL)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&l->mutex, NULL);
+	TAILQ_INIT(&l->queue);
+	return 0;
+}
+
+void
+filelock_fini(struct filelock *l)
+{
+	(void)pthread_mutex_destroy(&l->mutex);
+	free(l->holders);
+}
+
+/* Makes sure that one more holder has room, when all who wait have become holders too. */
+static int
+reserve(struct filelock *l)
+{
+	struct filelock_holder *grown;
+
+	if (l->count + l->waiters < l->room)
+		return 0;
+	grown = reallocarray(l->holders, 2 * l->room, sizeof *grown);
+	if (grown == NULL)
+		return -ENOMEM;
+	l->holders = grown;
+	l->room *= 2;
+	return 0;
+}
+
+/* The calling thread among the holders; l->count when it is none. */
+static size_t
+find_self(const struct filelock *l)
+{
+	pthread_t self = pthread_self();
+	size_t i;
+
+	for (i = 0; i < l->count && !pthread_equal(l->holders[i].thread, self); i++)
+		continue;
+	return i;
+}
+
+static bool
+may_enter(const struct filelock *l, enum ops_mode mode)
+{
+	return l->state == FILELOCK_FREE || (l->state == FILELOCK_SHARED && mode == OPS_SHARED);
+}
+
+/* Makes a holder. Returns true when it is the first. */
+static bool
+enter(struct filelock *l, enum ops_mode mode, struct filelock_holder holder)
+{
+	bool is_first = l->state == FILELOCK_FREE;
+
+	assert(l->count < l->room);
+	l->holders[l->count++] = holder;
+	if (is_first)
+		l->state = mode == OPS_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
+	return is_first;
+}
+
+/* Lets in whoever may enter from the head of the queue. */
+static void
+admit(struct filelock *l)
+{
+	struct filelock_waiter *w;
+
+	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_enter(l, w->mode)) {
+		TAILQ_REMOVE(&l->queue, w, link);
+		l->waiters--;
+		w->is_first = enter(l, w->mode, w->holder);
+		w->is_admitted = true;
+		(void)pthread_cond_signal(&w->admitted);
+	}
+}
+
+/* Waits once: 0, or ETIMEDOUT. */
+static int
+sleep_until(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+{
+	struct timespec ts;
+
+	if (deadline == CLOCK_NEVER)
+		return pthread_cond_wait(&w->admitted, &l->mutex);
+	ts.tv_sec = (time_t)(deadline / CLOCK_SEC);
+	ts.tv_nsec = (long)(deadline % CLOCK_SEC);
+	return pthread_cond_timedwait(&w->admitted, &l->mutex, &ts);
+}
+
+/* Queues and waits until w is a holder, or deadline. */
+static int
+queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+{
+	pthread_condattr_t attr;
+	int error = 0;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&w->admitted, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	TAILQ_INSERT_TAIL(&l->queue, w, link);
+	l->waiters++;
+	while (!w->is_admitted && error == 0)
+		error = sleep_until(l, w, deadline);
+	if (!w->is_admitted) {
+		TAILQ_REMOVE(&l->queue, w, link);
+		l->waiters--;
+		/* Readers behind a writer that gives up need not wait for it. */
+		admit(l);
+	}
+	(void)pthread_cond_destroy(&w->admitted);
+	return w->is_admitted ? 0 : -ETIMEDOUT;
+}
+
+/* With the mutex. */
+static int
+take(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+{
+	int error;
+
+	if (find_self(l) < l->count)
+		return -EDEADLK;
+	error = reserve(l);
+	if (error != 0)
+		return error;
+	if (TAILQ_EMPTY(&l->queue) && may_enter(l, w->mode)) {
+		w->is_first = enter(l, w->mode, w->holder);
+		return 0;
+	}
+	if (deadline == 0)
+		return -EAGAIN;
+	return queue(l, w, deadline);
+}
+
+int
+filelock_take(struct filelock *l, enum ops_mode mode, const void *via, uint64_t deadline,
+    bool *is_first)
+{
+	struct filelock_waiter w = {
+		.holder = { .thread = pthread_self(), .via = via },
+		.mode = mode,
+	};
+	int error;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	error = take(l, &w, deadline);
+	(void)pthread_mutex_unlock(&l->mutex);
+	if (error == 0)
+		*is_first = w.is_first;
+	return error;
+}
+
+void
+filelock_granted(struct filelock *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	if (l->state == FILELOCK_CHANGING) {
+		l->state = FILELOCK_SHARED;
+		admit(l);
+	}
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+/*
+ * A holder leaves. Returns true when it is the last; it then stays in the list, so that nobody
+ * comes in between, until filelock_done().
+ */
+static bool
+leave(struct filelock *l, size_t i)
+{
+	if (l->count > 1) {
+		l->holders[i] = l->holders[--l->count];
+		l->state = FILELOCK_DRAINING;
+		return false;
+	}
+	if (l->state != FILELOCK_EXCLUSIVE)
+		l->state = FILELOCK_CHANGING;
+	return true;
+}
+
+int
+filelock_leave(struct filelock *l)
+{
+	int result = -ENOLCK;
+	size_t i;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	i = find_self(l);
+	if (i < l->count)
+		result = leave(l, i);
+	(void)pthread_mutex_unlock(&l->mutex);
+	return result;
+}
+
+bool
+filelock_leave_via(struct filelock *l, const void *via)
+{
+	bool is_last = false;
+	size_t i = 0;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	while (i < l->count && !is_last) {
+		if (l->holders[i].via == via)
+			is_last = leave(l, i);
+		else
+			i++;
+	}
+	(void)pthread_mutex_unlock(&l->mutex);
+	return is_last;
+}
+
+void
+filelock_done(struct filelock *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->count = 0;
+	l->state = FILELOCK_FREE;
+	admit(l);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void
+filelock_forget(struct filelock *l, bool is_locked)
+{
+	l->state = FILELOCK_FREE;
+	l->count = l->waiters = 0;
+	TAILQ_INIT(&l->queue);
+	if (is_locked)
+		(void)pthread_mutex_unlock(&l->mutex);
+	else
+		(void)pthread_mutex_init(&l->mutex, NULL);
+}

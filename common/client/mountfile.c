@@ -1,0 +1,160 @@
+#include "common/client/mountfile.h"
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/premanifest.h"
+#include "common/client/words.h"
+#include "common/crypto/tls.h"
+
+static int
+refuse(char reason[PREMANIFEST_REASON_SIZE], int error, const char *what)
+{
+	(void)strlcpy(reason, what, PREMANIFEST_REASON_SIZE);
+	return error;
+}
+
+/* MOUNT URI PATH TYPE [OPTIONS] */
+static int
+take_mount(struct mountfile *f, const struct premanifest_line *line, char *reason)
+{
+	const char *options = line->count > 4 ? line->words[4] : NULL;
+	struct mount *m;
+	int error;
+
+	if (line->count < 4)
+		return refuse(reason, -EINVAL, "MOUNT needs a URI, a path and a type");
+	/* Packaging mounts these. */
+	if (strcmp(line->words[3], "chroot") == 0 || strcmp(line->words[3], "nextfs") == 0)
+		return 0;
+	if (line->count > 5)
+		return refuse(reason, -EINVAL, "MOUNT has a word too many: options have commas");
+	error = mount_create(&m, line->words[1], line->words[2], line->words[3], options);
+	if (error != 0) {
+		words_settle(error);
+		return refuse(reason, error, words_get());
+	}
+	if (mount_at(&f->mounts, m->point) != NULL) {
+		mount_destroy(m);
+		return refuse(reason, -EEXIST, "MOUNT: something is mounted there already");
+	}
+	TAILQ_INSERT_TAIL(&f->mounts, m, link);
+	return 0;
+}
+
+/* CAFILE FILE and its kin: once, one word. */
+static int
+take_path(char **out, const struct premanifest_line *line, char *reason)
+{
+	if (line->count != 2)
+		return refuse(reason, -EINVAL, "exactly one file must be named");
+	if (*out != NULL)
+		return refuse(reason, -EEXIST, "there is one already");
+	*out = strdup(line->words[1]);
+	return *out == NULL ? refuse(reason, -ENOMEM, "no memory") : 0;
+}
+
+/* What is for packaging only. */
+static bool
+is_skipped(const char *word)
+{
+	static const char *const skipped[] = { "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE", "THREADS",
+		"TIMESERVER" };
+	size_t i;
+
+	for (i = 0; i < sizeof skipped / sizeof skipped[0]; i++)
+		if (strcmp(word, skipped[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+take_directive(void *arg, const struct premanifest_line *line, char reason[PREMANIFEST_REASON_SIZE])
+{
+	struct mountfile *f = arg;
+	const char *word = line->words[0];
+
+	if (strcmp(word, "MOUNT") == 0)
+		return take_mount(f, line, reason);
+	if (strcmp(word, "CAFILE") == 0)
+		return take_path(&f->ca_file, line, reason);
+	if (strcmp(word, "CERTFILE") == 0)
+		return take_path(&f->cert_file, line, reason);
+	if (strcmp(word, "KEYFILE") == 0)
+		return take_path(&f->key_file, line, reason);
+	if (is_skipped(word))
+		return 0;
+	(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.200s: there is no such directive", word);
+	return -EINVAL;
+}
+
+/* What must be true of the whole file. */
+static int
+check(const struct mountfile *f, const char *name)
+{
+	if ((f->cert_file == NULL) != (f->key_file == NULL))
+		return words_fail(-EINVAL, "%s: CERTFILE and KEYFILE need each other", name);
+	if (f->cert_file != NULL && f->ca_file == NULL)
+		return words_fail(-EINVAL, "%s: CERTFILE needs a CAFILE", name);
+	return 0;
+}
+
+int
+mountfile_parse(struct mountfile *f, const char *name, const void *bytes, size_t size)
+{
+	char reason[PREMANIFEST_REASON_SIZE] = "";
+	int error = premanifest_parse(name, bytes, size, take_directive, f, reason);
+
+	return error == 0 ? check(f, name) : words_fail(error, "%s", reason);
+}
+
+/* Reads the keys that the file at path has named. */
+static int
+make_tls(struct mountfile *f, const char *path)
+{
+	struct tls_config config = {
+		.role = TLS_CLIENT,
+		.ca_file = f->ca_file,
+		.cert_file = f->cert_file,
+		.key_file = f->key_file,
+	};
+	char reason[TLS_REASON_SIZE] = "";
+	int error;
+
+	if (f->ca_file == NULL)
+		return 0;
+	error = tls_context_create(&f->tls, &config, reason);
+	return error == 0 ? 0 : words_fail(error, "%s: %s", path, reason);
+}
+
+int
+mountfile_load(struct mountfile *f, const char *path)
+{
+	char reason[PREMANIFEST_REASON_SIZE] = "";
+	int error = premanifest_load(path, take_directive, f, reason);
+
+	if (error != 0)
+		return words_fail(error, "%s", reason);
+	error = check(f, path);
+	return error == 0 ? make_tls(f, path) : error;
+}
+
+void
+mountfile_fini(struct mountfile *f)
+{
+	struct mount *m;
+
+	while ((m = TAILQ_FIRST(&f->mounts)) != NULL) {
+		TAILQ_REMOVE(&f->mounts, m, link);
+		mount_destroy(m);
+	}
+	tls_context_destroy(f->tls);
+	f->tls = NULL;
+	free(f->ca_file);
+	free(f->cert_file);
+	free(f->key_file);
+	f->ca_file = f->cert_file = f->key_file = NULL;
+}

@@ -1,0 +1,211 @@
+#include "common/client/replica.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/size.h"
+#include "common/client/dirty_diff.h"
+
+static const uint8_t zeros[SIZE_BLOCK];
+
+/*
+ * Zeroes size bytes, but leaves alone the blocks that are zeros, so that memory which nobody
+ * wrote to does not become committed.
+ */
+static void
+zero_range(uint8_t *bytes, size_t size)
+{
+	size_t part;
+
+	for (; size > 0; bytes += part, size -= part) {
+		part = SIZE_BLOCK - (uintptr_t)bytes % SIZE_BLOCK;
+		if (part > size)
+			part = size;
+		if (memcmp(bytes, zeros, part) != 0)
+			explicit_bzero(bytes, part);
+	}
+}
+
+static uint8_t *
+memory_map(void *hint, size_t room)
+{
+	void *memory = mmap(hint, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* Where a library OS does not know it there are no core dumps either. */
+	(void)madvise(memory, room, MADV_DONTDUMP);
+	return memory;
+}
+
+static void
+memory_unmap(uint8_t *memory, size_t size, size_t room)
+{
+	if (memory == NULL)
+		return;
+	/* The program may have taken away the right to write to its mapping. */
+	if (mprotect(memory, room, PROT_READ | PROT_WRITE) == 0)
+		zero_range(memory, size);
+	(void)munmap(memory, room);
+}
+
+static void
+dirty_free(struct dirty *d)
+{
+	if (d->ops != NULL && d->ops->fini != NULL)
+		d->ops->fini(d);
+	memory_unmap(d->base, d->size, d->room);
+	memory_unmap(d->shadow, d->size, d->room);
+	free(d->pieces);
+}
+
+int
+replica_map(struct replica *r, void *hint, uint32_t size, bool is_full, const struct dirty_ops *ops)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (size + page - 1) / page * page;
+	/* What sends everything looks for nothing. */
+	struct dirty d = { .ops = is_full ? &dirty_diff : ops, .size = size, .room = room };
+	int error = -ENOMEM;
+
+	assert(!replica_is_mapped(r) && size > 0);
+	d.base = memory_map(hint, room);
+	d.shadow = memory_map(NULL, room);
+	/* Room for the worst case now, so that no release can fail for want of it. */
+	d.pieces = calloc(size_block_count(size), sizeof *d.pieces);
+	if (d.base != NULL && d.shadow != NULL && d.pieces != NULL)
+		error = d.ops->init != NULL ? d.ops->init(&d) : 0;
+	if (error != 0) {
+		dirty_free(&d);
+		return error;
+	}
+	*r = (struct replica){ .dirty = d, .is_fresh = true, .is_full = is_full };
+	return 0;
+}
+
+void
+replica_unmap(struct replica *r)
+{
+	dirty_free(&r->dirty);
+	*r = (struct replica){ .since = r->since };
+}
+
+void
+replica_void(struct replica *r)
+{
+	r->since = 0;
+	r->is_fresh = false;
+}
+
+static void
+expect(struct replica *r, uint32_t offset, uint32_t length)
+{
+	struct dirty *d = &r->dirty;
+
+	if (r->error == 0 && d->ops->expect != NULL)
+		d->ops->expect(d, offset, length);
+}
+
+/* Zeroes from where the grant has written up to offset, if that is what not being named means. */
+static void
+skip_to(struct replica *r, uint32_t offset)
+{
+	struct dirty *d = &r->dirty;
+
+	if (r->is_zeroing && offset > r->granted) {
+		expect(r, r->granted, offset - r->granted);
+		zero_range(d->base + r->granted, offset - r->granted);
+		zero_range(d->shadow + r->granted, offset - r->granted);
+	}
+	r->granted = offset;
+}
+
+void
+replica_grant_begin(struct replica *r, uint64_t version)
+{
+	bool is_unpublished = version == 0 && r->is_fresh;
+
+	r->is_zeroing = replica_since(r) == 0 && !is_unpublished;
+	r->granted = 0;
+}
+
+void
+replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint32_t length)
+{
+	struct dirty *d = &r->dirty;
+
+	assert(offset >= r->granted && offset <= d->size && length <= d->size - offset);
+	skip_to(r, offset);
+	expect(r, offset, length);
+	memcpy(d->base + offset, bytes, length);
+	memcpy(d->shadow + offset, bytes, length);
+	r->granted = offset + length;
+}
+
+void
+replica_grant_end(struct replica *r, uint64_t version)
+{
+	if (replica_is_mapped(r))
+		skip_to(r, r->dirty.size);
+	r->is_fresh = r->is_fresh && version == 0;
+	r->since = version;
+}
+
+int
+replica_collect(struct replica *r)
+{
+	if (r->is_full) {
+		replica_collect_all(r);
+		return 0;
+	}
+	return r->error != 0 ? r->error : r->dirty.ops->collect(&r->dirty);
+}
+
+void
+replica_collect_all(struct replica *r)
+{
+	struct dirty *d = &r->dirty;
+
+	memcpy(d->shadow, d->base, d->size);
+	d->count = 0;
+	dirty_add(d, 0, d->size);
+}
+
+void
+replica_published(struct replica *r, uint64_t version)
+{
+	if (version == 0)
+		return;
+	r->since = version;
+	r->is_fresh = false;
+}
+
+void
+replica_hint(struct replica *r, uint32_t offset, uint32_t length)
+{
+	struct dirty *d = &r->dirty;
+
+	if (r->error == 0 && d->ops->hint != NULL && length > 0)
+		d->ops->hint(d, offset, length);
+}
+
+void
+replica_forked(struct replica *r)
+{
+	struct dirty *d = &r->dirty;
+
+	if (replica_is_mapped(r) && d->ops->forked != NULL && r->error == 0)
+		r->error = d->ops->forked(d);
+	replica_void(r);
+}
+
+int
+replica_ready(struct replica *r)
+{
+	if (r->error != 0)
+		r->error = r->dirty.ops->init(&r->dirty);
+	return r->error;
+}

@@ -1,0 +1,414 @@
+/*
+ * The public functions: they find the object, see to it that it survives a fork, and turn errors into
+ * errno and words.
+ */
+#include "common/client/smclient.h"
+
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/client/file.h"
+#include "common/client/forkhooks.h"
+#include "common/client/mount.h"
+#include "common/client/mountfile.h"
+#include "common/client/words.h"
+#include "common/crypto/tls.h"
+
+struct sm_file {
+	TAILQ_ENTRY(sm_file) link;
+	struct sm *sm;
+	struct file *file;
+};
+
+TAILQ_HEAD(handle_list, sm_file);
+
+struct sm {
+	struct forkhook fork;
+	pthread_mutex_t mutex;    /* guards what follows; nothing waits with it */
+	struct mount_list mounts; /* only grows */
+	struct handle_list handles;
+	struct tls_context *tls; /* NULL: plaintext; set once */
+};
+
+/* The end of a call: 0, or -1 with errno and words. */
+static int
+result(int error)
+{
+	if (error == 0)
+		return 0;
+	words_settle(error);
+	errno = -error;
+	return -1;
+}
+
+/* The beginning of one. */
+static void
+enter(struct sm *sm)
+{
+	words_begin();
+	forkhooks_check(&sm->fork);
+}
+
+static struct sm *
+sm_of_hook(struct forkhook *h)
+{
+	return (struct sm *)((char *)h - offsetof(struct sm, fork));
+}
+
+/* In the order of all nested locking: sm, mount, the backend's, file. */
+static void
+fork_prepare(struct forkhook *h)
+{
+	struct sm *sm = sm_of_hook(h);
+	struct mount *m;
+	struct file *f;
+
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_FOREACH(m, &sm->mounts, link) {
+		(void)pthread_mutex_lock(&m->mutex);
+		m->ops->fork_prepare(m);
+		TAILQ_FOREACH(f, &m->files, link)
+			file_fork_prepare(f);
+	}
+}
+
+static void
+fork_parent(struct forkhook *h)
+{
+	struct sm *sm = sm_of_hook(h);
+	struct mount *m;
+	struct file *f;
+
+	TAILQ_FOREACH(m, &sm->mounts, link) {
+		TAILQ_FOREACH(f, &m->files, link)
+			file_fork_parent(f);
+		m->ops->fork_parent(m);
+		(void)pthread_mutex_unlock(&m->mutex);
+	}
+	(void)pthread_mutex_unlock(&sm->mutex);
+}
+
+/* In the child, a mutex that prepare locked, or that anybody may have had. */
+static void
+recover(pthread_mutex_t *mutex, bool is_prepared)
+{
+	if (is_prepared)
+		(void)pthread_mutex_unlock(mutex);
+	else
+		(void)pthread_mutex_init(mutex, NULL);
+}
+
+static void
+fork_child(struct forkhook *h, bool is_prepared)
+{
+	struct sm *sm = sm_of_hook(h);
+	struct mount *m;
+	struct file *f;
+
+	TAILQ_FOREACH(m, &sm->mounts, link) {
+		m->ops->fork_child(m, is_prepared);
+		TAILQ_FOREACH(f, &m->files, link)
+			file_fork_child(f, is_prepared);
+		recover(&m->mutex, is_prepared);
+	}
+	recover(&sm->mutex, is_prepared);
+}
+
+struct sm *
+sm_new(void)
+{
+	struct sm *sm = calloc(1, sizeof *sm);
+	int error;
+
+	words_begin();
+	if (sm == NULL) {
+		result(-ENOMEM);
+		return NULL;
+	}
+	(void)pthread_mutex_init(&sm->mutex, NULL);
+	TAILQ_INIT(&sm->mounts);
+	TAILQ_INIT(&sm->handles);
+	sm->fork.prepare = fork_prepare;
+	sm->fork.parent = fork_parent;
+	sm->fork.child = fork_child;
+	error = forkhooks_add(&sm->fork);
+	if (error != 0) {
+		free(sm);
+		result(error);
+		return NULL;
+	}
+	return sm;
+}
+
+void
+sm_free(struct sm *sm)
+{
+	struct sm_file *file;
+	struct mount *m;
+	struct file *f;
+
+	if (sm == NULL)
+		return;
+	enter(sm);
+	forkhooks_remove(&sm->fork);
+	while ((file = TAILQ_FIRST(&sm->handles)) != NULL) {
+		(void)file_close(file->file, file);
+		TAILQ_REMOVE(&sm->handles, file, link);
+		free(file);
+	}
+	while ((m = TAILQ_FIRST(&sm->mounts)) != NULL) {
+		/* The handles are gone: what is left is mapped. */
+		while ((f = TAILQ_FIRST(&m->files)) != NULL)
+			(void)file_unmap(m, f->replica.dirty.base);
+		TAILQ_REMOVE(&sm->mounts, m, link);
+		mount_destroy(m);
+	}
+	tls_context_destroy(sm->tls);
+	(void)pthread_mutex_destroy(&sm->mutex);
+	free(sm);
+}
+
+/* Adds the mounts of a list, all of them or none, and the TLS context if there is one. */
+static int
+adopt(struct sm *sm, struct mount_list *list, struct tls_context *tls)
+{
+	struct mount *m;
+	int error = 0;
+
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_FOREACH(m, list, link)
+		if (mount_at(&sm->mounts, m->point) != NULL)
+			error = words_fail(-EEXIST, "%s/: something is mounted there", m->point);
+	if (tls != NULL && sm->tls != NULL)
+		error = words_fail(-EEXIST, "CAFILE: there is one already");
+	if (error == 0) {
+		TAILQ_CONCAT(&sm->mounts, list, link);
+		if (tls != NULL)
+			sm->tls = tls;
+	}
+	(void)pthread_mutex_unlock(&sm->mutex);
+	return error;
+}
+
+int
+sm_load(struct sm *sm, const char *conf)
+{
+	struct mountfile file = { .mounts = TAILQ_HEAD_INITIALIZER(file.mounts) };
+	int error;
+
+	enter(sm);
+	error = mountfile_load(&file, conf);
+	if (error == 0) {
+		error = adopt(sm, &file.mounts, file.tls);
+		if (error == 0)
+			file.tls = NULL;
+		else
+			words_prefix(error, "%s: ", conf);
+	}
+	mountfile_fini(&file);
+	return result(error);
+}
+
+int
+sm_mount(struct sm *sm, const char *uri, const char *path, const char *type, const char *options)
+{
+	struct mount_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct mount *m = NULL;
+	int error;
+
+	enter(sm);
+	error = mount_create(&m, uri, path, type, options);
+	if (error == 0) {
+		TAILQ_INSERT_TAIL(&list, m, link);
+		error = adopt(sm, &list, NULL);
+		if (error != 0)
+			mount_destroy(m);
+	}
+	return result(error);
+}
+
+/* Finds the mount for path and opens what is left of it there. */
+static int
+open_path(struct sm *sm, const char *path, struct file **out)
+{
+	char normal[MOUNT_PATH_SIZE];
+	const char *name;
+	struct tls_context *tls;
+	struct mount *m;
+	int error;
+
+	error = mount_normalize(normal, path);
+	if (error != 0)
+		return error;
+	(void)pthread_mutex_lock(&sm->mutex);
+	m = mount_find(&sm->mounts, normal, &name);
+	tls = sm->tls;
+	(void)pthread_mutex_unlock(&sm->mutex);
+	if (m == NULL)
+		return words_fail(-ENOENT, "%s: nothing is mounted there", path);
+	if (*name == '\0')
+		return words_fail(-EISDIR, "%s: is a mount point", path);
+	return file_open(out, m, tls, name);
+}
+
+struct sm_file *
+sm_open(struct sm *sm, const char *path)
+{
+	struct sm_file *file = NULL;
+	int error;
+
+	enter(sm);
+	file = calloc(1, sizeof *file);
+	error = file == NULL ? -ENOMEM : open_path(sm, path, &file->file);
+	if (error != 0) {
+		free(file);
+		result(error);
+		return NULL;
+	}
+	file->sm = sm;
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_INSERT_HEAD(&sm->handles, file, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	return file;
+}
+
+int
+sm_close(struct sm_file *file)
+{
+	struct sm *sm = file->sm;
+	int error;
+
+	enter(sm);
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_REMOVE(&sm->handles, file, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	error = file_close(file->file, file);
+	free(file);
+	return result(error);
+}
+
+void *
+sm_map(struct sm_file *file, void *hint, size_t size)
+{
+	void *address = NULL;
+	int error;
+
+	enter(file->sm);
+	error = file_map(file->file, file, hint, size, &address);
+	return result(error) == 0 ? address : NULL;
+}
+
+/* The mount after m, the first one after NULL. */
+static struct mount *
+next_mount(struct sm *sm, struct mount *m)
+{
+	(void)pthread_mutex_lock(&sm->mutex);
+	m = m == NULL ? TAILQ_FIRST(&sm->mounts) : TAILQ_NEXT(m, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	return m;
+}
+
+int
+sm_unmap(struct sm *sm, void *address)
+{
+	struct mount *m = NULL;
+	int error;
+
+	enter(sm);
+	do {
+		m = next_mount(sm, m);
+		error = m == NULL ? words_fail(-EINVAL, "nothing is mapped at that address") :
+				    file_unmap(m, address);
+	} while (error == -ENOENT);
+	return result(error);
+}
+
+int
+sm_lock(struct sm_file *file)
+{
+	enter(file->sm);
+	return result(file_lock(file->file, file, OPS_EXCLUSIVE, CLOCK_NEVER));
+}
+
+int
+sm_trylock(struct sm_file *file)
+{
+	enter(file->sm);
+	return result(file_lock(file->file, file, OPS_EXCLUSIVE, 0));
+}
+
+/* The deadline in nanoseconds; 0 would be a try, so a time that early is one nanosecond later. */
+static int
+get_deadline(const struct timespec *ts, uint64_t *deadline)
+{
+	uint64_t seconds = (uint64_t)ts->tv_sec;
+
+	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= (long)CLOCK_SEC)
+		return words_fail(-EINVAL, "the deadline is not a time");
+	if (seconds >= CLOCK_NEVER / CLOCK_SEC) {
+		*deadline = CLOCK_NEVER;
+		return 0;
+	}
+	*deadline = seconds * CLOCK_SEC + (uint64_t)ts->tv_nsec;
+	if (*deadline == 0)
+		*deadline = 1;
+	return 0;
+}
+
+int
+sm_timedlock(struct sm_file *file, const struct timespec *deadline)
+{
+	uint64_t ns = 0;
+	int error;
+
+	enter(file->sm);
+	error = get_deadline(deadline, &ns);
+	if (error == 0)
+		error = file_lock(file->file, file, OPS_EXCLUSIVE, ns);
+	return result(error);
+}
+
+int
+sm_rdlock(struct sm_file *file)
+{
+	enter(file->sm);
+	return result(file_lock(file->file, file, OPS_SHARED, CLOCK_NEVER));
+}
+
+int
+sm_unlock(struct sm_file *file)
+{
+	enter(file->sm);
+	return result(file_unlock(file->file));
+}
+
+int
+sm_dirty(struct sm_file *file, size_t offset, size_t length)
+{
+	enter(file->sm);
+	return result(file_dirty(file->file, offset, length));
+}
+
+int
+sm_stat(struct sm_file *file, struct sm_stat *out)
+{
+	enter(file->sm);
+	return result(file_stat(file->file, out));
+}
+
+const char *
+sm_error(const struct sm *sm)
+{
+	(void)sm;
+	return words_get();
+}
+
+const char *
+sm_version(void)
+{
+	return SMCLIENT_VERSION;
+}
