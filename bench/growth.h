@@ -1,0 +1,26 @@
+/*
+ * growth: whether a critical section costs more when there is more of
+ * everything around it: the same section is measured without a crowd and with one,
+ * in turn, several times.
+ */
+#ifndef BENCH_GROWTH_H
+#define BENCH_GROWTH_H
+
+#include "bench/crowd.h"
+#include "bench/section.h"
+#include "bench/stats.h"
+
+enum { GROWTH_ROUNDS = 4 };
+
+struct growth_result {
+	struct stats alone; /* nanoseconds */
+	struct stats crowded;
+	double ratio;       /* of the medians of all rounds: crowded / alone */
+	double ratio_least; /* of the medians of single rounds */
+	double ratio_most;
+};
+
+/* section is a lock that nobody else uses.  -errno; -EPIPE when the crowd failed, which it says. */
+int growth_measure(struct growth_result *out, struct section *section, struct crowd *crowd);
+
+#endif

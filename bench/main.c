@@ -1,0 +1,213 @@
+/*
+ * smbench: what one critical section costs.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/job.h"
+#include "bench/plot.h"
+#include "bench/table.h"
+#include "bench/targets.h"
+#include "common/base/size.h"
+#include "common/client/smclient.h"
+
+enum { USAGE_STATUS = 2 };
+
+static const char usage[] =
+    "usage: smbench [-f CONF] [-M \"URI PATH TYPE [OPTIONS]\"]... [-p PROCESSES] [-t THREADS]\n"
+    "               [-w BYTES] [-j] MEMPATH LOCKPATH MEMSIZE ITERATIONS\n"
+    "       smbench [-j]\n"
+    "       smbench --targets [-j]\n"
+    "       smbench --plot-data DIRECTORY\n";
+
+static const char help[] =
+    "\n"
+    "Times critical sections: lock LOCKPATH, change bytes of the MEMSIZE bytes mapped from\n"
+    "MEMPATH, unlock. With a MEMSIZE of 0 there are only locks. For a memory file, MEMPATH and\n"
+    "LOCKPATH are usually the same path: a lock brings up to date what belongs to it. Paths under no\n"
+    "mount are plain files (/dev/zero and a lock file): the kernel's own mapping and record lock.\n"
+    "\n"
+    "  -f CONF       a mount file (MOUNT, CAFILE, CERTFILE, KEYFILE)\n"
+    "  -M MOUNT      one more mount, as in a line of a mount file; may be given again\n"
+    "  -p PROCESSES  that many processes compete, each does ITERATIONS (default 1)\n"
+    "  -t THREADS    of each process, over one connection; each does ITERATIONS (default 1)\n"
+    "  -w BYTES      change so many bytes in each critical section (default 1)\n"
+    "  -j            print one JSON object\n"
+    "  -h, --help    print this\n"
+    "  --version     print the version\n"
+    "\n"
+    "Sizes and counts may end in K, M or G (powers of 1024).\n"
+    "\n"
+    "Without arguments: starts a server of its own on throwaway keys and prints a table.\n"
+    "With --targets: the same, and compares with bare OpenSSL messages and the design's targets.\n"
+    "With --plot-data: the same server, and writes what bench/plot.gp draws into DIRECTORY.\n";
+
+struct options {
+	bool is_json;
+	bool is_targets;
+	const char *plot_data; /* a directory, or NULL */
+	const char *changed;   /* NULL: not given */
+	struct job job;
+};
+
+static _Noreturn void
+fail_usage(void)
+{
+	fputs(usage, stderr);
+	fputs("Try 'smbench --help'.\n", stderr);
+	exit(USAGE_STATUS);
+}
+
+static size_t
+parse_number(const char *what, const char *text, uint64_t least, uint64_t most)
+{
+	uint64_t value;
+
+	if (size_parse(text, least, most, &value) != 0)
+		errx(USAGE_STATUS, "%s: '%s' is not a number from %llu to %llu", what, text,
+		    (unsigned long long)least, (unsigned long long)most);
+	return (size_t)value;
+}
+
+static void
+parse_options(struct options *options, int argc, char **argv)
+{
+	enum { OPTION_TARGETS = 256, OPTION_PLOT_DATA, OPTION_VERSION };
+	static const struct option longs[] = { { "help", no_argument, NULL, 'h' },
+		{ "plot-data", required_argument, NULL, OPTION_PLOT_DATA },
+		{ "targets", no_argument, NULL, OPTION_TARGETS },
+		{ "version", no_argument, NULL, OPTION_VERSION }, { NULL, 0, NULL, 0 } };
+	struct job *job = &options->job;
+	int c;
+
+	job->processes = job->threads = 1;
+	while ((c = getopt_long(argc, argv, "f:hjM:p:t:w:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			job->conf = optarg;
+			break;
+		case 'h':
+			printf("%s%s", usage, help);
+			exit(0);
+		case 'j':
+			options->is_json = true;
+			break;
+		case 'M':
+			if (job->mount_count == JOB_MOUNTS_MOST)
+				errx(USAGE_STATUS, "-M: more than %d", JOB_MOUNTS_MOST);
+			job->mounts[job->mount_count++] = optarg;
+			break;
+		case 'p':
+			job->processes = parse_number("-p", optarg, 1, JOB_PROCESSES_MOST);
+			break;
+		case 't':
+			job->threads = parse_number("-t", optarg, 1, JOB_THREADS_MOST);
+			break;
+		case 'w':
+			options->changed = optarg;
+			break;
+		case OPTION_PLOT_DATA:
+			options->plot_data = optarg;
+			break;
+		case OPTION_TARGETS:
+			options->is_targets = true;
+			break;
+		case OPTION_VERSION:
+			printf("smbench %s\n", sm_version());
+			exit(0);
+		default:
+			fail_usage();
+		}
+	}
+}
+
+/* MEMPATH LOCKPATH MEMSIZE ITERATIONS */
+static void
+parse_job(struct options *options, char **argv)
+{
+	struct job *job = &options->job;
+
+	if (job->processes * job->threads > JOB_WORKERS_MOST)
+		errx(USAGE_STATUS, "-p and -t: more than %d threads in all", JOB_WORKERS_MOST);
+	job->mempath = argv[0];
+	job->lockpath = argv[1];
+	job->size = parse_number("MEMSIZE", argv[2], 0, SIZE_SEGMENT_MOST);
+	job->iterations = parse_number("ITERATIONS", argv[3], 1,
+	    JOB_SECTIONS_MOST / job->processes / job->threads);
+	job->changed = job->size > 0 ? 1 : 0;
+	if (options->changed != NULL)
+		job->changed = parse_number("-w", options->changed, 0, job->size);
+}
+
+static int
+run_job(const struct options *options)
+{
+	const struct job *job = &options->job;
+	struct job_result result;
+
+	if (job_run(job, &result) != 0)
+		return 1;
+	if (result.is_mounted && job->size > 0 && strcmp(job->mempath, job->lockpath) != 0)
+		warnx(
+		    "note: locking %s does not bring %s up to date; this is the cost of the lock alone",
+		    job->lockpath, job->mempath);
+	if (options->is_json)
+		job_print_json(job, &result);
+	else
+		job_print(job, &result);
+	job_result_fini(&result);
+	return 0;
+}
+
+/* Options that want paths. */
+static bool
+has_job(const struct options *options)
+{
+	const struct job *job = &options->job;
+
+	return job->conf != NULL || job->mount_count > 0 || job->processes != 1 ||
+	    job->threads != 1 || options->changed != NULL ||
+	    (options->plot_data != NULL && (options->is_targets || options->is_json));
+}
+
+/* Options that want none. */
+static bool
+has_mode(const struct options *options)
+{
+	return options->is_targets || options->plot_data != NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = { .is_json = false };
+	int status, count;
+
+	/* Or the ends of our children would go unnoticed. */
+	signal(SIGCHLD, SIG_DFL);
+	parse_options(&options, argc, argv);
+	count = argc - optind;
+	if (count == 4 ? has_mode(&options) : count != 0 || has_job(&options))
+		fail_usage();
+	if (count == 4) {
+		parse_job(&options, argv + optind);
+		status = run_job(&options);
+	} else if (options.plot_data != NULL) {
+		status = plot_run(options.plot_data);
+	} else if (options.is_targets) {
+		status = targets_run(options.is_json);
+	} else {
+		status = table_run(options.is_json);
+	}
+	/* A full disk must not look like a success. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		warn("standard output");
+		status = 1;
+	}
+	return status;
+}

@@ -1,0 +1,207 @@
+#include "bench/plot.h"
+
+#include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/cost.h"
+#include "bench/pin.h"
+#include "bench/progress.h"
+#include "bench/ruler.h"
+#include "bench/words.h"
+#include "bench/world.h"
+#include "common/base/size.h"
+
+enum { PASSES = 3, ROUND_TRIPS = 5000 };
+
+/* Powers of four: the same distance from each to the next on a logarithmic axis. */
+static const size_t sizes[] = { 0, SIZE_KIB, 4 * SIZE_KIB, 16 * SIZE_KIB, 64 * SIZE_KIB,
+	256 * SIZE_KIB, SIZE_MIB };
+static const size_t changes[] = { 1, 16, 256, 4 * SIZE_KIB, 16 * SIZE_KIB, 64 * SIZE_KIB,
+	256 * SIZE_KIB, SIZE_MIB };
+
+enum {
+	SIZE_COUNT = sizeof sizes / sizeof sizes[0],
+	CHANGE_COUNT = sizeof changes / sizeof changes[0],
+	/* One byte and all for each size; two points of 1 MiB are measured twice, which is simpler. */
+	POINT_COUNT = 2 * SIZE_COUNT + CHANGE_COUNT
+};
+
+/* A point of the plots; medians of each pass, nanoseconds. */
+struct point {
+	size_t size;
+	size_t changed;
+	uint64_t smdish[PASSES];
+	uint64_t plain[PASSES];
+};
+
+struct plot {
+	const char *directory;
+	struct point points[POINT_COUNT];
+	uint64_t round_trip[PASSES];
+};
+
+static void
+fill_in(struct plot *plot)
+{
+	struct point *point = plot->points;
+
+	for (size_t i = 0; i < SIZE_COUNT; i++) {
+		*point++ = (struct point){ .size = sizes[i], .changed = sizes[i] > 0 };
+		*point++ = (struct point){ .size = sizes[i], .changed = sizes[i] };
+	}
+	for (size_t i = 0; i < CHANGE_COUNT; i++)
+		*point++ = (struct point){ .size = SIZE_MIB, .changed = changes[i] };
+}
+
+/* --- measuring ---------------------------------------------------------- */
+
+static int
+measure_round_trip(struct ruler *ruler, uint64_t *out)
+{
+	static uint64_t samples[ROUND_TRIPS];
+	struct stats stats;
+	int error = ruler_measure(ruler, samples, ROUND_TRIPS);
+
+	if (error != 0) {
+		warnx("%s: %s", ruler_name(RULER_ROUND_TRIP), strerror(-error));
+		return error;
+	}
+	stats_compute(&stats, samples, ROUND_TRIPS);
+	*out = stats.median;
+	return 0;
+}
+
+static int
+measure_pass(struct plot *plot, const struct world *world, struct ruler *ruler, size_t pass)
+{
+	int error = measure_round_trip(ruler, &plot->round_trip[pass]);
+
+	for (size_t i = 0; i < POINT_COUNT && error == 0; i++) {
+		struct point *point = &plot->points[i];
+		struct stats smdish, plain;
+
+		progress_show(pass * POINT_COUNT + i, PASSES * POINT_COUNT);
+		if ((error = cost_smdish(world, point->size, point->changed, &smdish)) != 0 ||
+		    (error = cost_plain(world, point->size, point->changed, &plain)) != 0)
+			break;
+		point->smdish[pass] = smdish.median;
+		point->plain[pass] = plain.median;
+	}
+	return error;
+}
+
+/* --- writing ------------------------------------------------------------ */
+
+/* The median of all passes, in microseconds. */
+static double
+micros(const uint64_t passes[PASSES])
+{
+	uint64_t copy[PASSES];
+	struct stats stats;
+
+	memcpy(copy, passes, sizeof copy);
+	stats_compute(&stats, copy, PASSES);
+	return (double)stats.median / 1e3;
+}
+
+static void
+write_sizes(FILE *file, const struct plot *plot)
+{
+	char words[WORDS_MOST];
+
+	fprintf(file,
+	    "# segment, bytes, us: smdish 1 byte, smdish all, fcntl + mmap 1 byte, all\n");
+	for (size_t i = 0; i < SIZE_COUNT; i++) {
+		const struct point *one = &plot->points[2 * i], *all = one + 1;
+
+		fprintf(file, "\"%s\" %zu %.3f %.3f %.3f %.3f\n", words_size(words, one->size),
+		    one->size, micros(one->smdish), micros(all->smdish), micros(one->plain),
+		    micros(all->plain));
+	}
+}
+
+static void
+write_changes(FILE *file, const struct plot *plot)
+{
+	char words[WORDS_MOST];
+
+	fprintf(file, "# changed, bytes, us: smdish, fcntl + mmap\n");
+	for (size_t i = 0; i < CHANGE_COUNT; i++) {
+		const struct point *point = &plot->points[2 * SIZE_COUNT + i];
+
+		fprintf(file, "\"%s\" %zu %.3f %.3f\n", words_size(words, point->changed),
+		    point->changed, micros(point->smdish), micros(point->plain));
+	}
+}
+
+static void
+write_run(FILE *file, const struct plot *plot)
+{
+	fprintf(file, "round_trip = %.3f\n", micros(plot->round_trip));
+}
+
+static int
+write_file(const struct plot *plot, const char *name, void (*write)(FILE *, const struct plot *))
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", plot->directory, name);
+	if ((file = fopen(path, "w")) == NULL) {
+		warn("%s", path);
+		return -1;
+	}
+	write(file, plot);
+	if (ferror(file) | fclose(file)) {
+		warn("%s", path);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- the run ------------------------------------------------------------ */
+
+static int
+measure(const struct world *world, void *arg)
+{
+	struct plot *plot = arg;
+	struct ruler *ruler = NULL;
+	int error;
+
+	/* For the ruler. */
+	signal(SIGPIPE, SIG_IGN);
+	if ((error = ruler_create(&ruler, RULER_ROUND_TRIP)) != 0)
+		warnx("%s: %s", ruler_name(RULER_ROUND_TRIP), strerror(-error));
+	for (size_t pass = 0; pass < PASSES && error == 0; pass++)
+		error = measure_pass(plot, world, ruler, pass);
+	progress_show(1, 1);
+	ruler_destroy(ruler);
+	if (error != 0)
+		return 1;
+	return write_file(plot, "size.dat", write_sizes) == 0 &&
+		write_file(plot, "changed.dat", write_changes) == 0 &&
+		write_file(plot, "run.gp", write_run) == 0 ?
+	    0 :
+	    1;
+}
+
+int
+plot_run(const char *directory)
+{
+	struct plot plot = { .directory = directory };
+
+	/* Better now than after measuring. */
+	if (access(directory, W_OK | X_OK) == -1) {
+		warn("%s", directory);
+		return 1;
+	}
+	fill_in(&plot);
+	pin_core();
+	return world_run(measure, &plot);
+}

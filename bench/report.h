@@ -1,0 +1,47 @@
+/*
+ * report: what a run of `smbench --targets` found, in words and for machines.
+ *
+ * First what was measured, in time; last the verdicts: each row of section 10 of the
+ * design, in the unit that its target has there.
+ */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include <stddef.h>
+
+#include "bench/contest.h"
+#include "bench/growth.h"
+#include "bench/ruler.h"
+#include "bench/stats.h"
+
+enum { REPORT_SECTIONS = 4, REPORT_CONTESTS = 3, REPORT_GROWTHS = 2 };
+
+struct report {
+	int core;    /* negative: not pinned */
+	double load; /* of the machine, processes, before anything was started; negative: unknown */
+	struct stats rulers[RULER_KINDS];
+	struct {
+		const char *work;
+		enum ruler_kind unit;
+		double target; /* at most so many of them */
+		struct stats cost;
+	} sections[REPORT_SECTIONS];
+	struct {
+		const char *work;
+		double target;        /* round trips that handing over may take; 0: none */
+		double spread_target; /* of the shares; 0: none */
+		struct contest_result result;
+	} contests[REPORT_CONTESTS];
+	struct {
+		const char *work;
+		double target; /* times the cost without a crowd */
+		struct growth_result result;
+	} growths[REPORT_GROWTHS];
+};
+
+void report_print(const struct report *report);
+
+/* The same as one JSON object. */
+void report_print_json(const struct report *report);
+
+#endif

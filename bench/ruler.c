@@ -1,0 +1,347 @@
+/*
+ * The one file of bench that includes OpenSSL.  In the product only
+ * common/crypto does; but this measures what OpenSSL costs without our code,
+ * so it must not go through our code.
+ */
+#include "bench/ruler.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "bench/child.h"
+#include "common/base/clock.h"
+
+#define SMALL 40 /* about what an ACQUIRE, its reply and a RELEASE measure */
+#define BLOCK 4096
+#define BULK (1024 * 1024)
+#define RECORD 16384 /* the most that TLS puts into one record */
+
+struct shape {
+	const char *name;
+	size_t request;
+	size_t reply;
+	size_t oneway;     /* 0: none */
+	size_t write_size; /* BULK only: bytes per SSL_write */
+	bool is_epoll;
+};
+
+static const struct shape shapes[RULER_KINDS] = {
+	[RULER_ROUND_TRIP] = { "TLS round trip, 40 bytes", SMALL, SMALL, 0, 0, false },
+	[RULER_SECTION] = { "empty epoll server, 40-byte one-way", SMALL, SMALL, SMALL, 0, true },
+	[RULER_SECTION_RELEASE] = { "the same, a block in the one-way", SMALL, SMALL, SMALL + BLOCK,
+	    0, true },
+	[RULER_SECTION_HANDOVER] = { "the same, a block in the reply too", SMALL, SMALL + BLOCK,
+	    SMALL + BLOCK, 0, true },
+	[RULER_BULK_4K] = { "bare work on 1 MiB, 4 KiB writes", BULK, 1, 0, BLOCK, false },
+	[RULER_BULK_16K] = { "bare work on 1 MiB, 16 KiB writes", BULK, 1, 0, RECORD, false },
+};
+
+struct ruler {
+	const struct shape *shape;
+	SSL *ssl;
+	int fd;
+	pid_t child;
+	unsigned char *segment; /* BULK bytes each, enough for any message */
+	unsigned char *copy;
+};
+
+const char *
+ruler_name(enum ruler_kind kind)
+{
+	return shapes[kind].name;
+}
+
+/* --- TLS, as bare as it gets ------------------------------------------- */
+
+static int
+make_certificate(SSL_CTX *ctx)
+{
+	int error = -EPROTO;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	X509_NAME *name;
+
+	if (key == NULL || cert == NULL)
+		goto out;
+	name = X509_get_subject_name(cert);
+	if (X509_set_version(cert, X509_VERSION_3) != 1 ||
+	    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) != 1 ||
+	    X509_gmtime_adj(X509_getm_notBefore(cert), -60) == NULL ||
+	    X509_gmtime_adj(X509_getm_notAfter(cert), 24 * 3600L) == NULL ||
+	    X509_set_pubkey(cert, key) != 1 ||
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"ruler", -1,
+		-1, 0) != 1 ||
+	    X509_set_issuer_name(cert, name) != 1 || X509_sign(cert, key, EVP_sha256()) == 0)
+		goto out;
+	if (SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+		goto out;
+	error = 0;
+out:
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return error;
+}
+
+static int
+handshake(SSL **out, int fd, bool is_server, bool reads_ahead)
+{
+	int error = -EPROTO;
+	SSL_CTX *ctx = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
+	SSL *ssl = NULL;
+
+	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
+		goto out;
+	/* A ticket would be read in the middle of the first measurement. */
+	if (is_server && (SSL_CTX_set_num_tickets(ctx, 0) != 1 || make_certificate(ctx) != 0))
+		goto out;
+	SSL_CTX_set_read_ahead(ctx, reads_ahead);
+	if ((ssl = SSL_new(ctx)) == NULL || SSL_set_fd(ssl, fd) != 1)
+		goto out;
+	if ((is_server ? SSL_accept(ssl) : SSL_connect(ssl)) != 1)
+		goto out;
+	*out = ssl;
+	ssl = NULL;
+	error = 0;
+out:
+	SSL_free(ssl);
+	SSL_CTX_free(ctx); /* the connection keeps its own reference */
+	return error;
+}
+
+/*
+ * Only a signal makes OpenSSL ask for another try on a blocking socket.  On
+ * the server's non-blocking one a write never does: there is room for a reply.
+ */
+static bool
+is_retry(SSL *ssl, int result)
+{
+	int reason = SSL_get_error(ssl, result);
+
+	return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+}
+
+static int
+send_all(SSL *ssl, const unsigned char *bytes, size_t size, size_t write_size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t part = size - done < write_size ? size - done : write_size;
+		int n = SSL_write(ssl, bytes + done, (int)part);
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (!is_retry(ssl, n))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+static int
+receive_all(SSL *ssl, unsigned char *bytes, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		int n = SSL_read(ssl, bytes + done, (int)(size - done));
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (!is_retry(ssl, n))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+/* --- the child ---------------------------------------------------------- */
+
+/* Returns when the peer is gone. */
+static void
+serve_blocking(SSL *ssl, const struct shape *shape, unsigned char *buffer)
+{
+	while (receive_all(ssl, buffer, shape->request) == 0)
+		if (send_all(ssl, buffer, shape->reply, shape->reply) != 0)
+			return;
+}
+
+/*
+ * Count the bytes that came and answer whenever a request is complete: what a
+ * server does at the very least.  `done` is the place within the iteration.
+ */
+static int
+serve_bytes(SSL *ssl, const struct shape *shape, unsigned char *buffer, size_t *done, size_t size)
+{
+	while (size > 0) {
+		size_t end = *done < shape->request ? shape->request :
+						      shape->request + shape->oneway;
+		size_t part = size < end - *done ? size : end - *done;
+
+		*done += part;
+		size -= part;
+		if (*done == shape->request && part > 0 &&
+		    send_all(ssl, buffer, shape->reply, shape->reply) != 0)
+			return -EPROTO;
+		if (*done == shape->request + shape->oneway)
+			*done = 0;
+	}
+	return 0;
+}
+
+/* Returns when the peer is gone. */
+static void
+serve_epoll(SSL *ssl, int fd, const struct shape *shape, unsigned char *buffer)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int epfd = epoll_create1(EPOLL_CLOEXEC);
+	size_t done = 0;
+
+	if (epfd == -1 || epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == -1)
+		return;
+	for (;;) {
+		/*
+		 * Read before waiting: the handshake may have read ahead into
+		 * the first request.  Level-triggered, so that no read is
+		 * needed to learn that there is nothing more to read.
+		 */
+		while (SSL_has_pending(ssl) || (event.events & EPOLLIN) != 0) {
+			int n = SSL_read(ssl, buffer, BULK);
+
+			event.events = 0;
+			if (n <= 0 && is_retry(ssl, n))
+				break;
+			if (n <= 0 || serve_bytes(ssl, shape, buffer, &done, (size_t)n) != 0)
+				return;
+		}
+		if (epoll_wait(epfd, &event, 1, -1) == -1 && errno != EINTR)
+			return;
+	}
+}
+
+static void
+serve(int fd, const struct shape *shape, unsigned char *buffer)
+{
+	SSL *ssl = NULL;
+
+	if (handshake(&ssl, fd, true, shape->is_epoll || shape->request == BULK) != 0)
+		return;
+	if (!shape->is_epoll)
+		serve_blocking(ssl, shape, buffer);
+	else if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+		serve_epoll(ssl, fd, shape, buffer);
+}
+
+/* --- the parent --------------------------------------------------------- */
+
+int
+ruler_create(struct ruler **out, enum ruler_kind kind)
+{
+	int error = 0;
+	int fds[2] = { -1, -1 };
+	struct ruler *ruler = NULL;
+
+	assert(kind >= 0 && kind < RULER_KINDS);
+	if ((ruler = calloc(1, sizeof(*ruler))) == NULL)
+		return -ENOMEM;
+	ruler->shape = &shapes[kind];
+	ruler->fd = ruler->child = -1;
+	ruler->segment = calloc(1, BULK);
+	ruler->copy = calloc(1, BULK);
+	if (ruler->segment == NULL || ruler->copy == NULL) {
+		error = -ENOMEM;
+		goto out;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1) {
+		error = -errno;
+		goto out;
+	}
+	if ((error = child_fork(&ruler->child)) != 0)
+		goto out;
+	if (ruler->child == 0) {
+		close(fds[0]);
+		serve(fds[1], ruler->shape, ruler->segment);
+		_exit(0);
+	}
+	ruler->fd = fds[0];
+	fds[0] = -1;
+	close(fds[1]); /* now, or a dead child would leave us waiting */
+	fds[1] = -1;
+	error = handshake(&ruler->ssl, ruler->fd, false, ruler->shape->is_epoll);
+out:
+	for (int i = 0; i < 2; i++)
+		if (fds[i] != -1)
+			close(fds[i]);
+	if (error != 0) {
+		ruler_destroy(ruler);
+		return error;
+	}
+	*out = ruler;
+	return 0;
+}
+
+void
+ruler_destroy(struct ruler *ruler)
+{
+	if (ruler == NULL)
+		return;
+	child_kill(ruler->child);
+	SSL_free(ruler->ssl);
+	if (ruler->fd != -1)
+		close(ruler->fd);
+	free(ruler->segment);
+	free(ruler->copy);
+	free(ruler);
+}
+
+static int
+messages_once(struct ruler *ruler)
+{
+	const struct shape *shape = ruler->shape;
+	int error;
+
+	if ((error = send_all(ruler->ssl, ruler->copy, shape->request, shape->request)) != 0 ||
+	    (error = receive_all(ruler->ssl, ruler->copy, shape->reply)) != 0)
+		return error;
+	if (shape->oneway == 0)
+		return 0;
+	return send_all(ruler->ssl, ruler->segment, shape->oneway, shape->oneway);
+}
+
+static int
+bulk_once(struct ruler *ruler)
+{
+	int error;
+
+	memset(ruler->segment, ruler->segment[0] + 1, BULK);
+	memcpy(ruler->copy, ruler->segment, BULK);
+	error = send_all(ruler->ssl, ruler->copy, BULK, ruler->shape->write_size);
+	return error != 0 ? error : receive_all(ruler->ssl, ruler->copy, 1);
+}
+
+int
+ruler_measure(struct ruler *ruler, uint64_t *samples, size_t count)
+{
+	uint64_t last = clock_now();
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t end;
+		int error = ruler->shape->request == BULK ? bulk_once(ruler) : messages_once(ruler);
+
+		if (error != 0)
+			return error;
+		end = clock_now();
+		samples[i] = end - last;
+		last = end;
+	}
+	return 0;
+}
