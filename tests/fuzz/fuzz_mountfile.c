@@ -1,0 +1,106 @@
+/*
+ * fuzz_mountfile: the premanifest lexer and the mount file parser behind sm_load() (libFuzzer).
+ *
+ * Whatever the bytes are, the result is directives of whole words, and mounts with a point in
+ * the one form, or an error that says file and line.
+ */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/premanifest.h"
+#include "common/client/mountfile.h"
+#include "common/client/words.h"
+
+#define NAME "fuzz.conf"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What an error's words begin with. */
+static void
+check_reason(const char *reason)
+{
+	assert(strncmp(reason, NAME ":", strlen(NAME) + 1) == 0);
+	assert(strlen(reason) > strlen(NAME) + 2);
+}
+
+static int
+check_directive(void *arg, const struct premanifest_line *line,
+    char reason[PREMANIFEST_REASON_SIZE])
+{
+	unsigned *last = arg;
+	size_t i, used = 0;
+
+	assert(strcmp(line->file, NAME) == 0);
+	assert(line->number > *last);
+	*last = line->number;
+	assert(line->count >= 1 && line->count <= PREMANIFEST_WORDS_MOST);
+	for (i = 0; i < line->count; i++) {
+		size_t size = strlen(line->words[i]);
+
+		assert(strcspn(line->words[i], "\n\t\r") == size);
+		used += size + 1;
+	}
+	assert(used <= PREMANIFEST_LINE_SIZE);
+	if (strcmp(line->words[0], "STOP") != 0)
+		return 0;
+	memcpy(reason, "stopped", 8);
+	return -77;
+}
+
+static void
+check_premanifest(const uint8_t *data, size_t size)
+{
+	char reason[PREMANIFEST_REASON_SIZE];
+	unsigned last = 0;
+	int r;
+
+	memset(reason, 'x', sizeof reason);
+	r = premanifest_parse(NAME, data, size, check_directive, &last, reason);
+	assert(r <= 0);
+	if (r != 0) {
+		assert(memchr(reason, '\0', sizeof reason) != NULL);
+		check_reason(reason);
+	}
+}
+
+static void
+check_mounts(const uint8_t *data, size_t size)
+{
+	struct mountfile f = { .tls = NULL };
+	char again[MOUNT_PATH_SIZE];
+	const struct mount *m;
+	int r;
+
+	TAILQ_INIT(&f.mounts);
+	words_begin();
+	r = mountfile_parse(&f, NAME, data, size);
+	assert(r <= 0);
+	if (r != 0)
+		check_reason(words_get());
+	TAILQ_FOREACH(m, &f.mounts, link) {
+		assert(mount_normalize(again, m->point[0] == '\0' ? "/" : m->point) == 0);
+		assert(strcmp(again, m->point) == 0);
+		assert(mount_at(&f.mounts, m->point) == m);
+	}
+	mountfile_fini(&f);
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return setenv("HOME", "/home/fuzz", 1) | setenv("E", "", 1) |
+	    setenv("B", "a b#c\td$HOME", 1);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	check_premanifest(data, size);
+	check_mounts(data, size);
+	return 0;
+}

@@ -1,0 +1,517 @@
+/*
+ * fuzz_session: the session core, driven by whatever comes (libFuzzer).
+ *
+ * The first bytes choose the server's limits and how bytes are cut; the rest is a sequence of
+ * actions on four sessions: they begin and end, are fed raw bytes or frames whose operation and
+ * arguments the input chooses, do not read their replies for a while, or for ever; and time
+ * passes. After each step replies must be frames of the protocol, and what is kept must be
+ * bounded; at the end, with all sessions gone and a minute later, the server must have no file,
+ * no byte of a segment and no timer.
+ *
+ * Random numbers are counted here (this file has its own random_u64()), so that idents of forks are
+ * small enough to be guessed and a finding can be repeated.
+ */
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/crypto/random.h"
+#include "common/server/server.h"
+#include "common/server/session.h"
+#include "common/wire/frame.h"
+#include "common/wire/ops.h"
+#include "common/wire/wire.h"
+#include "smdish/store.h"
+
+/* A segment of more than OPS_SMALL_BODY has to be among them. */
+enum {
+	SESSION_COUNT = 4,
+	FRAME_MOST = 1 << 20,
+	BUDGET = 512 * 1024,
+	SEGMENT_MOST = 96 * 1024 + 1,
+	GRACE_S = 61
+};
+
+enum action {
+	ACTION_FRAME, /* twice as likely as the rest */
+	ACTION_FRAME_TOO,
+	ACTION_RAW,
+	ACTION_DRAIN,
+	ACTION_TIME,
+	ACTION_HELLO,
+	ACTION_SWITCH, /* begins a session that is not, ends one that is */
+	ACTION_SETTING,
+	ACTION_COUNT
+};
+
+/* A connection as the event loop has it. */
+struct peer {
+	struct session *session;
+	uint8_t header[FRAME_HEADER_SIZE]; /* of the reply that is being read */
+	size_t header_have;
+	uint64_t body_left;
+	bool is_lazy; /* its replies are read only when an action says so */
+	bool is_deaf; /* writing to it fails */
+};
+
+static struct peer peers[SESSION_COUNT];
+static struct server *server;
+static uint32_t segment_limit;
+static uint64_t now, random_count;
+static bool is_cut;   /* bytes come and go a few at a time */
+static size_t budget; /* bytes that may still be fed: a short input is not to take for ever */
+static uint8_t frame[FRAME_MOST];
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+random_u64(uint64_t *out)
+{
+	*out = ++random_count;
+	return 0;
+}
+
+int
+random_bytes(void *out, size_t size)
+{
+	memset(out, 0x5a, size);
+	return 0;
+}
+
+/* How much of size bytes is handed over at once. */
+static size_t
+portion(size_t size)
+{
+	size_t most = is_cut ? (size < 4096 ? 3 : 5003) : size;
+
+	return size < most ? size : most;
+}
+
+/* The server's side. */
+
+/* Replies are whole frames with statuses of the protocol; an error has no body. */
+static void
+check_replies(struct peer *p, const uint8_t *data, size_t size)
+{
+	struct frame f;
+	uint64_t n;
+
+	while (size > 0) {
+		if (p->body_left > 0) {
+			n = p->body_left < size ? p->body_left : size;
+			p->body_left -= n;
+			data += n;
+			size -= (size_t)n;
+			continue;
+		}
+		p->header[p->header_have++] = *data++;
+		size--;
+		if (p->header_have < FRAME_HEADER_SIZE)
+			continue;
+		p->header_have = 0;
+		f = frame_get(p->header);
+		assert(strcmp(status_name(frame_untagged(f.code)), "?") != 0);
+		assert(frame_untagged(f.code) == 0 || f.body_size == 0);
+		assert(f.body_size <= ops_largest_body(SEGMENT_MOST));
+		p->body_left = f.body_size;
+	}
+}
+
+static void
+end_session(struct peer *p)
+{
+	session_destroy(p->session);
+	*p = (struct peer){ 0 };
+}
+
+/* Takes up to most bytes of replies. */
+static void
+drain(struct peer *p, size_t most)
+{
+	const uint8_t *data;
+	size_t size;
+
+	while (p->session != NULL && most > 0 && (size = session_output(p->session, &data)) > 0) {
+		if (p->is_deaf) {
+			session_write_failed(p->session);
+			assert(session_output(p->session, &data) == 0);
+			break;
+		}
+		if (size > most)
+			size = most;
+		size = portion(size);
+		check_replies(p, data, size);
+		session_sent(p->session, size);
+		most -= size;
+	}
+}
+
+static struct peer *
+peer_of(const struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < SESSION_COUNT; i++)
+		if (peers[i].session == s)
+			return &peers[i];
+	abort();
+}
+
+/* What the event loop does after every event. */
+static void
+settle(void)
+{
+	struct session *s;
+	const uint8_t *data;
+	struct peer *p;
+
+	while ((s = server_next_ready(server)) != NULL) {
+		p = peer_of(s);
+		if (!p->is_lazy)
+			drain(p, SIZE_MAX);
+		if (session_is_over(s) && (p->is_deaf || session_output(s, &data) == 0))
+			end_session(p);
+	}
+}
+
+/*
+ * Bounded: unsent replies are the high mark and, beyond it, what a frame that had begun and the
+ * grants that came may add: one reply each.
+ */
+static void
+check_bounds(void)
+{
+	const uint8_t *data;
+	size_t i;
+
+	assert(server_file_count(server) <= 4096);
+	for (i = 0; i < SESSION_COUNT; i++)
+		if (peers[i].session != NULL)
+			assert(session_output(peers[i].session, &data) <= SESSION_OUTPUT_HIGH +
+				2 * ((size_t)ops_largest_body(segment_limit) + 65536));
+}
+
+static void
+feed(struct peer *p, const uint8_t *data, size_t size)
+{
+	size_t n;
+
+	if (size > budget)
+		size = budget;
+	budget -= size;
+	while (size > 0 && p->session != NULL && session_wants_input(p->session)) {
+		n = portion(size);
+		session_feed(p->session, data, n);
+		data += n;
+		size -= n;
+		settle();
+	}
+}
+
+static void
+advance_to(uint64_t then)
+{
+	uint64_t deadline;
+
+	while ((deadline = server_next_deadline(server)) <= then) {
+		now = deadline > now ? deadline : now;
+		server_set_time(server, now);
+		server_run_timers(server);
+		settle();
+	}
+	now = then;
+	server_set_time(server, now);
+}
+
+/* The input's side: small numbers mostly, and those at the edges. */
+
+static uint32_t
+pick_number(struct wire_reader *in)
+{
+	static const uint32_t edges[] = { UINT32_MAX, UINT32_MAX - 1, INT32_MAX, 1023, 1024, 4095,
+		4096, 4097, 65535, 65536, 10000, 256 };
+	uint8_t byte = wire_get_u8(in);
+
+	if (byte < 0xf0)
+		return byte & 7;
+	if (byte < 0xf0 + sizeof edges / sizeof edges[0])
+		return edges[byte - 0xf0];
+	return wire_get_u32(in);
+}
+
+/* Somewhere in a segment, or a little behind it; near its beginning more often than not. */
+static uint32_t
+pick_size(struct wire_reader *in)
+{
+	uint32_t value = (uint32_t)wire_get_u8(in) << 8 | wire_get_u8(in);
+
+	return (value & 3) != 0 ? value >> 2 & 31 : value * 4 % (segment_limit + 2);
+}
+
+static void
+put_filler(struct wire_writer *w, struct wire_reader *in, uint32_t size)
+{
+	uint8_t *room = wire_put_room(w, size);
+
+	if (room != NULL)
+		memset(room, wire_get_u8(in), size);
+}
+
+static void
+put_name(struct wire_writer *w, struct wire_reader *in)
+{
+	uint8_t byte = wire_get_u8(in);
+	uint32_t size = byte < 0xf0 ? 2 : 250 + (byte & 15);
+
+	wire_put_u32(w, size);
+	wire_put_u8(w, '/');
+	if (size == 2)
+		wire_put_u8(w, 'a' + (byte & 3));
+	else
+		put_filler(w, in, size - 1);
+}
+
+static void
+put_delta(struct wire_writer *w, struct wire_reader *in)
+{
+	uint32_t count = wire_get_u8(in) & 3, length, i;
+
+	wire_put_u32(w, count);
+	for (i = 0; i < count; i++) {
+		length = pick_size(in);
+		wire_put_u32(w, pick_size(in));
+		wire_put_u32(w, length);
+		put_filler(w, in, length);
+	}
+}
+
+static void
+put_unlock(struct wire_writer *w, struct wire_reader *in)
+{
+	uint8_t type = wire_get_u8(in) & 3;
+	uint32_t size;
+
+	wire_put_u8(w, type);
+	if (type == OPS_TYPE_PURE)
+		return;
+	size = type == 3 ? segment_limit : pick_size(in);
+	wire_put_u32(w, size);
+	put_filler(w, in, size);
+}
+
+static void
+put_acquire(struct wire_writer *w, struct wire_reader *in)
+{
+	static const uint32_t timeouts[] = { OPS_TIMEOUT_TRY, OPS_TIMEOUT_NEVER, OPS_TIMEOUT_NEVER,
+		1, 50, 1000, UINT32_MAX - 1, 70000 };
+	uint8_t byte = wire_get_u8(in);
+
+	wire_put_u8(w, byte & 3);
+	wire_put_u32(w, timeouts[byte >> 2 & 7]);
+	wire_put_u64(w, pick_number(in));
+}
+
+/* A body as the operation wants it. */
+static void
+put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
+{
+	switch (op) {
+	case OP_CHILD_ATTACH:
+		wire_put_u64(w, random_count - (wire_get_u8(in) & 3));
+		break;
+	case OP_OPEN:
+		put_name(w, in);
+		break;
+	case OP_CLOSE:
+	case OP_CANCEL:
+	case OP_STAT:
+	case OP_LIST:
+		wire_put_u32(w, pick_number(in));
+		break;
+	case OP_LOCK:
+		wire_put_u32(w, pick_number(in));
+		wire_put_u8(w, wire_get_u8(in) & 3);
+		break;
+	case OP_UNLOCK:
+		wire_put_u32(w, pick_number(in));
+		put_unlock(w, in);
+		break;
+	case OP_MMAP:
+		wire_put_u32(w, pick_number(in));
+		wire_put_u32(w, pick_size(in));
+		break;
+	case OP_HELLO:
+		wire_put_u32(w, pick_number(in));
+		wire_put_u32(w, 0);
+		break;
+	case OP_ACQUIRE:
+		wire_put_u32(w, pick_number(in));
+		put_acquire(w, in);
+		break;
+	case OP_RELEASE:
+		wire_put_u32(w, pick_number(in));
+		wire_put_u64(w, (uint64_t)wire_get_u8(in));
+		wire_put_u8(w, wire_get_u8(in) & 7);
+		if (wire_get_u8(in) & 3)
+			put_delta(w, in);
+		break;
+	}
+}
+
+/* One frame; now and then its header lies about its length. */
+static void
+do_frame(struct peer *p, struct wire_reader *in)
+{
+	struct wire_writer w = wire_writer(frame + FRAME_HEADER_SIZE,
+	    sizeof frame - FRAME_HEADER_SIZE);
+	uint8_t byte = wire_get_u8(in), tag = wire_get_u8(in);
+	uint32_t op = byte % (OP_COUNT + 2), size;
+
+	put_body(&w, in, op);
+	size = w.failed ? 0 : (uint32_t)(sizeof frame - FRAME_HEADER_SIZE - w.left);
+	frame_put(frame,
+	    (struct frame){ frame_tagged(tag & 15, op), tag < 0xf8 ? size : pick_number(in) });
+	feed(p, frame, FRAME_HEADER_SIZE + size);
+}
+
+static void
+do_raw(struct peer *p, struct wire_reader *in)
+{
+	size_t size = wire_get_u8(in);
+	const uint8_t *bytes;
+
+	if (size > in->left)
+		size = in->left;
+	bytes = wire_get_bytes(in, size);
+	feed(p, bytes, size);
+}
+
+static void
+do_hello(struct peer *p)
+{
+	static const uint8_t requests[] = { 0, 0, 0, OP_HELLO, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0, 0,
+		0, 1, 0, OP_NEW_FDTABLE, 0, 0, 0, 0 };
+
+	feed(p, requests, sizeof requests);
+}
+
+static void
+do_switch(struct peer *p)
+{
+	if (p->session != NULL)
+		end_session(p);
+	else if (session_create(&p->session, server, "fuzz") != 0)
+		abort();
+	settle();
+}
+
+static void
+do_setting(struct peer *p, uint8_t byte)
+{
+	if ((byte & 7) == 0)
+		p->is_deaf = true;
+	else
+		p->is_lazy = byte & 1;
+}
+
+static void
+do_action(struct wire_reader *in)
+{
+	uint8_t byte = wire_get_u8(in);
+	struct peer *p = &peers[byte & (SESSION_COUNT - 1)];
+	enum action action = (byte >> 2) % ACTION_COUNT;
+
+	if (p->session == NULL)
+		action = ACTION_SWITCH;
+	switch (action) {
+	case ACTION_FRAME:
+	case ACTION_FRAME_TOO:
+		do_frame(p, in);
+		break;
+	case ACTION_RAW:
+		do_raw(p, in);
+		break;
+	case ACTION_DRAIN:
+		drain(p, pick_size(in));
+		break;
+	case ACTION_TIME:
+		advance_to(now + (wire_get_u8(in) & 1 ? 30 * CLOCK_MS : 9 * CLOCK_SEC));
+		break;
+	case ACTION_HELLO:
+		do_hello(p);
+		break;
+	case ACTION_SWITCH:
+		do_switch(p);
+		break;
+	default:
+		do_setting(p, wire_get_u8(in));
+	}
+	settle();
+	check_bounds();
+}
+
+/* What the first byte chooses. */
+static void
+begin(uint8_t byte)
+{
+	static const uint32_t limits[] = { 16, 5000, 65536, SEGMENT_MOST };
+	struct server_config config = server_config_default();
+	int r;
+
+	segment_limit = limits[byte & 3];
+	config.segment_limit = segment_limit;
+	config.total_limit = (uint64_t)segment_limit * (byte & 4 ? 1 : 8);
+	config.lease_ms = byte & 8 ? 50 : 0;
+	is_cut = byte & 16;
+	random_count = 0;
+	budget = BUDGET;
+	now = 1000 * CLOCK_SEC;
+	r = server_create(&server, &config, &smdish_store);
+	assert(r == 0);
+	server_set_time(server, now);
+}
+
+/* Everybody goes; a minute later nothing may be left. */
+static void
+end(void)
+{
+	size_t i;
+
+	for (i = 0; i < SESSION_COUNT; i++) {
+		end_session(&peers[i]);
+		settle();
+	}
+	assert(server_session_count(server) == 0);
+	advance_to(now + GRACE_S * CLOCK_SEC);
+	assert(server_file_count(server) == 0);
+	assert(server_reserved(server) == 0);
+	assert(server_next_deadline(server) == CLOCK_NEVER);
+	server_destroy(server);
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return log_open("fuzz_session", NULL, LOG_LEVEL_NONE);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct wire_reader in = wire_reader(data, size);
+
+	begin(wire_get_u8(&in));
+	while (in.left > 0 && !in.failed)
+		do_action(&in);
+	end();
+	return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * conversation: one connection of a script to a peer: which request a reply belongs to, and
+ * what of it has been executed.
+ *
+ * Statements on different connections happen in the order in which a script has them. The core
+ * does that by itself; a daemon sees several sockets at once, so before another connection goes
+ * on, those that have sent something are settled: a request of no effect is answered after all
+ * that was sent before it.
+ *
+ * Functions that return false have left the reason, in words, in the conversation.
+ */
+#ifndef TESTS_PROTOCOL_CONVERSATION_H
+#define TESTS_PROTOCOL_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "tests/protocol/peer.h"
+#include "tests/protocol/text.h"
+
+enum { CONVERSATION_REASON_SIZE = 3000 };
+
+struct conversation {
+	const struct peer *peer;
+	unsigned who; /* its number there */
+	char name[TEXT_WORD_SIZE];
+	bool is_open;
+	bool is_tagged; /* HELLO has settled on version 2 */
+	bool is_deaf;
+	bool is_paused;
+	bool is_midway;    /* the last thing sent was no whole frame */
+	bool is_unsettled; /* something was sent, and nothing proves that it was executed */
+	uint16_t last_tag; /* of the last request */
+	struct buf asked;  /* version 1: operations without a reply, a byte each, in order */
+	uint8_t tagged_op[1 << 16]; /* version 2: the operation that a tag was last used for */
+	char reason[CONVERSATION_REASON_SIZE];
+};
+
+/* Connects, unless it is connected. */
+bool conversation_open(struct conversation *c);
+
+/* Closes, if it is open. */
+void conversation_close(struct conversation *c);
+
+/* Sends a request; *has_forked becomes true if it is a FORK. It must be open. */
+bool conversation_request(struct conversation *c, struct text *t, bool *has_forked);
+
+/* Waits for what the text expects, from behind `a<`. */
+bool conversation_reply(struct conversation *c, struct text *t);
+
+/* The server closes the connection at once, or does not let it come about. It must not be open. */
+bool conversation_is_refused(struct conversation *c);
+
+/* All that was sent has been executed; as far as that can be known. */
+void conversation_settle(struct conversation *c);
+
+/* Nothing has come that was not expected. For the end of a test. */
+bool conversation_is_clean(struct conversation *c);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * daemon: smdishserver as a child process, on a unix socket in a directory of its own.
+ */
+#ifndef TESTS_PROTOCOL_DAEMON_H
+#define TESTS_PROTOCOL_DAEMON_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+enum { DAEMON_REASON_SIZE = 512, DAEMON_PATIENCE_MS = 20 * 1000 };
+
+struct daemon {
+	pid_t pid;     /* 0: it does not run */
+	char dir[64];  /* private, below $TMPDIR or /tmp */
+	char path[96]; /* of the socket */
+	char log[96];  /* its standard error */
+	char pki[96];  /* directory of the keys, once daemon_make_keys() was called */
+};
+
+/*
+ * A daemon that is all zeros does not run and has no directory. Makes one. Returns 0 or a
+ * negative errno.
+ */
+int daemon_init(struct daemon *d);
+
+/* Removes it with all that is in it. The daemon must have been stopped. */
+void daemon_fini(struct daemon *d);
+
+/* A root, "server" and "client" below d->pki, by that script. Returns false with a reason. */
+bool daemon_make_keys(struct daemon *d, const char *mkpki, char reason[DAEMON_REASON_SIZE]);
+
+/*
+ * Runs program with these arguments, NULL at their end, and d->path as the address; waits until it
+ * accepts connections. Returns false with a reason.
+ */
+bool daemon_start(struct daemon *d, const char *program, const char *const *args,
+    char reason[DAEMON_REASON_SIZE]);
+
+/* Sends SIGTERM. Returns false with a reason unless it exits with 0, and has removed its socket. */
+bool daemon_stop(struct daemon *d, char reason[DAEMON_REASON_SIZE]);
+
+/* A blocking socket connected to it. Returns it or a negative errno. */
+int daemon_connect(const struct daemon *d);
+
+#endif

@@ -1,0 +1,133 @@
+#include "tests/protocol/fields.h"
+
+#include <string.h>
+
+#include "common/wire/ops.h"
+#include "tests/protocol/reply.h"
+
+static void
+add_number(struct fields *f, const char *name, uint64_t number)
+{
+	f->list[f->count++] = (struct field){ .name = name, .number = number };
+}
+
+static void
+add_bytes(struct fields *f, const char *name, enum field_kind kind, size_t size)
+{
+	const uint8_t *bytes = wire_get_bytes(&f->rest, size);
+
+	if (bytes != NULL)
+		f->list[f->count++] =
+		    (struct field){ .name = name, .kind = kind, .bytes = bytes, .size = size };
+}
+
+static void
+add_u32(struct fields *f, const char *name)
+{
+	add_number(f, name, wire_get_u32(&f->rest));
+}
+
+static void
+add_u64(struct fields *f, const char *name)
+{
+	add_number(f, name, wire_get_u64(&f->rest));
+}
+
+static void
+add_stat(struct fields *f)
+{
+	struct ops_stat stat;
+
+	ops_get_stat(&f->rest, &stat);
+	add_number(f, "life", stat.life);
+	add_number(f, "size", stat.size);
+	add_number(f, "committed", stat.committed);
+	add_number(f, "type", stat.type);
+	add_number(f, "version", stat.version);
+	add_number(f, "open", stat.open_count);
+	add_number(f, "waiters", stat.waiters);
+	add_number(f, "grants", stat.grants);
+}
+
+static void
+add_hello(struct fields *f)
+{
+	add_u32(f, "version");
+	add_u32(f, "features");
+	add_u32(f, "block");
+	add_u32(f, "largest");
+	add_bytes(f, "instance", FIELD_BYTES, OPS_INSTANCE_ID_SIZE);
+}
+
+static void
+add_lock(struct fields *f)
+{
+	add_number(f, "type", wire_get_u8(&f->rest));
+	if (f->list[0].number != OPS_TYPE_SEGMENT)
+		return;
+	add_u32(f, "size");
+	add_bytes(f, "bytes", FIELD_BYTES, f->list[1].number);
+}
+
+void
+fields_get(const struct reply *r, struct fields *f)
+{
+	*f = (struct fields){ .rest = wire_reader(r->body, r->size) };
+	if (r->status != 0)
+		return;
+	switch (r->op) {
+	case OP_FORK:
+		add_u64(f, "ident");
+		break;
+	case OP_OPEN:
+		add_u32(f, "fd");
+		break;
+	case OP_LOCK:
+		add_lock(f);
+		break;
+	case OP_HELLO:
+		add_hello(f);
+		break;
+	case OP_ACQUIRE:
+		add_u64(f, "grant");
+		add_u64(f, "version");
+		if (f->rest.left > 0)
+			add_bytes(f, "delta", FIELD_DELTA, f->rest.left);
+		break;
+	case OP_RELEASE:
+		add_u64(f, "version");
+		break;
+	case OP_STAT:
+		add_stat(f);
+		break;
+	case OP_LIST:
+		add_u32(f, "next");
+		add_u32(f, "count");
+		break;
+	}
+}
+
+bool
+fields_next_file(struct wire_reader *files, struct fields *f, const uint8_t **name,
+    uint32_t *name_size)
+{
+	if (files->left == 0 || files->failed)
+		return false;
+	*name_size = wire_get_u32(files);
+	*name = wire_get_bytes(files, *name_size);
+	*f = (struct fields){ .rest = *files };
+	add_stat(f);
+	*files = f->rest;
+	return !files->failed;
+}
+
+struct field *
+fields_find(struct fields *f, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < f->count; i++)
+		if (strcmp(f->list[i].name, name) == 0)
+			return &f->list[i];
+	return NULL;
+}

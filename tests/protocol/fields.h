@@ -1,0 +1,49 @@
+/*
+ * fields: the body of a reply, taken apart into what the tables of DESIGN 4.1 and 4.2 call its
+ * fields.
+ */
+#ifndef TESTS_PROTOCOL_FIELDS_H
+#define TESTS_PROTOCOL_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/wire.h"
+
+struct reply;
+
+enum { FIELDS_MOST = 10 };
+
+enum field_kind { FIELD_NUMBER, FIELD_BYTES, FIELD_DELTA };
+
+struct field {
+	const char *name;
+	enum field_kind kind;
+	uint64_t number;
+	const uint8_t *bytes;
+	size_t size;
+	bool seen; /* for who checks them one by one */
+};
+
+struct fields {
+	struct field list[FIELDS_MOST];
+	size_t count;
+	struct wire_reader
+	    rest; /* what no field explains; a LIST's files; failed: a body too short */
+};
+
+/* Takes the body apart by the operation it answers. An error has no fields. */
+void fields_get(const struct reply *r, struct fields *f);
+
+/*
+ * The next file of a LIST, whose fields left it in files: its fields in f, its name in *name.
+ * Returns false after the last one, and when they are malformed.
+ */
+bool fields_next_file(struct wire_reader *files, struct fields *f, const uint8_t **name,
+    uint32_t *name_size);
+
+/* The field of that name, or NULL. */
+struct field *fields_find(struct fields *f, const char *name);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * peer: what a script talks to: a server, and the connections to it. Connections have numbers,
+ * from 0.
+ *
+ * Two kinds: the session core inside this process, whose time is set by the script
+ * (peer_core.c), and smdishserver behind a socket, in plaintext or over TLS (peer_socket.c). A
+ * test begins with a server that has the options asked for and no memory file, and must leave
+ * none.
+ */
+#ifndef TESTS_PROTOCOL_PEER_H
+#define TESTS_PROTOCOL_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+
+enum { PEER_MOST = 16, PEER_REASON_SIZE = 512 };
+
+/* Options of the server; 0 for the default. */
+struct peer_options {
+	uint32_t lease_ms;
+	uint32_t session_limit;
+	uint64_t segment_limit;
+	uint64_t total_limit;
+};
+
+/*
+ * How long an answer may take. Sockets: 0, 20 ms, 10 s, 10 s. The core needs no time; the last
+ * is 5 s of the time that the script sets.
+ */
+enum peer_patience { PEER_INSTANTLY, PEER_BRIEFLY, PEER_NOW, PEER_SOON };
+
+struct peer {
+	const char *name;
+	bool is_core; /* its time can be set, its sessions can be looked into */
+
+	/* A test begins. Returns false with a reason when there is no server. */
+	bool (*begin)(const struct peer_options *o, char reason[PEER_REASON_SIZE]);
+
+	/*
+	 * It has ended: all connections are closed. Returns false with a reason when something is left in
+	 * the server. has_forked: pending forks may be, which live for a minute.
+	 */
+	bool (*end)(bool has_forked, char reason[PEER_REASON_SIZE]);
+
+	/*
+	 * Nothing follows: a server that runs is stopped. Returns false with a reason unless it
+	 * ends well.
+	 */
+	bool (*finish)(char reason[PEER_REASON_SIZE]);
+
+	/* Connects. Returns 0 or a negative errno. */
+	int (*open)(unsigned who);
+
+	/*
+	 * Ends the connection, after everything given to send() has gone, and waits until the
+	 * server knows.
+	 */
+	void (*close)(unsigned who);
+
+	/* Takes bytes to be sent. Never blocks, never fails: what goes wrong is seen when waiting. */
+	void (*send)(unsigned who, const void *data, size_t size);
+
+	/*
+	 * Waits until size bytes are in input(who). Returns 0, -EAGAIN when they did not come,
+	 * or -ECONNRESET when the server has closed the connection and they will not.
+	 */
+	int (*wait)(unsigned who, size_t size, enum peer_patience patience);
+	struct buf *(*input)(unsigned who);
+
+	/* Replies are no longer read: for ever, so that the server's writes fail; or until resume(). */
+	void (*deafen)(unsigned who);
+	void (*pause)(unsigned who);
+	void (*resume)(unsigned who);
+
+	/* So much time passes, and nothing is sent meanwhile. */
+	void (*advance)(uint64_t ns);
+
+	/* Core only: the session does not want to read. */
+	bool (*is_held_back)(unsigned who);
+
+	/* Core only: bytes from malloc(3) since begin(), but for what peers keep themselves. */
+	size_t (*memory)(void);
+};
+
+extern const struct peer peer_core;          /* frames whole */
+extern const struct peer peer_core_bytewise; /* the same, in single bytes both ways */
+extern const struct peer peer_plain;
+extern const struct peer peer_tls12;
+extern const struct peer peer_tls13;
+
+/* The program to test over sockets, and the script that makes keys for it. Kept by reference. */
+void peer_socket_configure(const char *server, const char *mkpki);
+
+#endif

@@ -1,0 +1,307 @@
+/* The server's core driven in this process: no socket, no clock but the script's. */
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/server/server.h"
+#include "common/server/session.h"
+#include "smdish/store.h"
+#include "tests/protocol/peer.h"
+
+enum { START_S = 1000, PATIENCE_S = 5, SMALL = 4096, ODD = 1021 };
+
+struct connection {
+	struct session *session; /* NULL: closed, or ended by the server */
+	struct buf out;          /* not fed yet: the session did not want it */
+	struct buf in;
+	bool is_deaf;
+	bool has_failed; /* and the session was told */
+	bool is_paused;
+};
+
+static struct connection connections[PEER_MOST];
+static struct server *server;
+static size_t allocated_before;
+static uint64_t now;
+static bool is_bytewise;
+
+/* How much of size bytes to hand over at once. */
+static size_t
+portion(size_t size)
+{
+	if (!is_bytewise)
+		return size;
+	return size <= SMALL ? 1 : ODD;
+}
+
+/* Takes the session's replies, as the event loop would send them; true if anything happened. */
+static bool
+collect(struct connection *c)
+{
+	const uint8_t *data;
+	bool moved = false;
+	size_t size;
+
+	while (
+	    c->session != NULL && !c->is_paused && (size = session_output(c->session, &data)) > 0) {
+		/* Told once; what it has to say after that it must not even keep. */
+		if (c->has_failed)
+			break;
+		moved = true;
+		if (c->is_deaf) {
+			session_write_failed(c->session);
+			c->has_failed = true;
+			continue;
+		}
+		size = portion(size);
+		buf_append(&c->in, data, size);
+		session_sent(c->session, size);
+	}
+	if (c->session != NULL && !c->is_paused && session_is_over(c->session)) {
+		moved = true;
+		session_destroy(c->session);
+		c->session = NULL;
+	}
+	return moved;
+}
+
+static struct connection *
+find_connection(const struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < PEER_MOST; i++)
+		if (connections[i].session == s)
+			return &connections[i];
+	assert(!"a session that nobody made is ready");
+	return NULL;
+}
+
+/* Hands over what the session wants to read; true if that was anything. */
+static bool
+feed(struct connection *c)
+{
+	size_t size;
+
+	if (c->session == NULL || buf_size(&c->out) == 0 || !session_wants_input(c->session))
+		return false;
+	size = portion(buf_size(&c->out));
+	session_feed(c->session, buf_data(&c->out), size);
+	buf_consume(&c->out, size);
+	return true;
+}
+
+/* Goes on until nothing moves. */
+static void
+settle(void)
+{
+	struct session *s;
+	bool moved;
+	size_t i;
+
+	do {
+		moved = false;
+		for (i = 0; i < PEER_MOST; i++) {
+			while ((s = server_next_ready(server)) != NULL)
+				collect(find_connection(s));
+			moved = feed(&connections[i]) || moved;
+			moved = collect(&connections[i]) || moved;
+		}
+	} while (moved);
+}
+
+/* Time passes up to a moment, through every deadline on the way. */
+static void
+advance_to(uint64_t then)
+{
+	uint64_t deadline;
+
+	while ((deadline = server_next_deadline(server)) <= then) {
+		now = deadline > now ? deadline : now;
+		server_set_time(server, now);
+		server_run_timers(server);
+		settle();
+	}
+	now = then;
+	server_set_time(server, now);
+	server_run_timers(server);
+	settle();
+}
+
+/* Nothing when a sanitizer has its own malloc. */
+static size_t
+allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static size_t
+core_memory(void)
+{
+	size_t all = allocated(), own = allocated_before, i;
+
+	for (i = 0; i < PEER_MOST; i++)
+		own += connections[i].in.capacity + connections[i].out.capacity;
+	return all > own ? all - own : 0;
+}
+
+static bool
+begin(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	struct server_config config = server_config_default();
+	int r;
+
+	config.lease_ms = o->lease_ms;
+	if (o->session_limit != 0)
+		config.session_limit = o->session_limit;
+	if (o->segment_limit != 0)
+		config.segment_limit = o->segment_limit;
+	if (o->total_limit != 0)
+		config.total_limit = o->total_limit;
+	allocated_before = allocated();
+	r = server_create(&server, &config, &smdish_store);
+	if (r != 0) {
+		snprintf(reason, PEER_REASON_SIZE, "server_create: %s", strerror(-r));
+		return false;
+	}
+	now = START_S * CLOCK_SEC;
+	server_set_time(server, now);
+	is_bytewise = false;
+	return true;
+}
+
+static bool
+begin_bytewise(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	bool ok = begin(o, reason);
+
+	is_bytewise = true;
+	return ok;
+}
+
+static void
+core_close(unsigned who)
+{
+	struct connection *c = &connections[who];
+
+	session_destroy(c->session);
+	c->session = NULL;
+	buf_fini(&c->out);
+	buf_fini(&c->in);
+	*c = (struct connection){ 0 };
+	settle();
+}
+
+/*
+ * A minute after the last connection no fork is pending and no buffer kept: nothing may be left
+ * at all.
+ */
+static bool
+end(bool has_forked, char reason[PEER_REASON_SIZE])
+{
+	uint32_t files, sessions = server_session_count(server);
+	uint64_t deadline, bytes;
+
+	(void)has_forked;
+	advance_to(now + 61 * CLOCK_SEC);
+	files = server_file_count(server);
+	bytes = server_reserved(server);
+	deadline = server_next_deadline(server);
+	snprintf(reason, PEER_REASON_SIZE,
+	    "left in the server: %u sessions, %u files, %llu bytes of segments%s", sessions, files,
+	    (unsigned long long)bytes, deadline != CLOCK_NEVER ? ", a timer" : "");
+	server_destroy(server);
+	server = NULL;
+	return sessions == 0 && files == 0 && bytes == 0 && deadline == CLOCK_NEVER;
+}
+
+static bool
+finish(char reason[PEER_REASON_SIZE])
+{
+	(void)reason;
+	return true;
+}
+
+static int
+core_open(unsigned who)
+{
+	return session_create(&connections[who].session, server, "script");
+}
+
+static void
+core_send(unsigned who, const void *data, size_t size)
+{
+	buf_append(&connections[who].out, data, size);
+	settle();
+}
+
+static int
+core_wait(unsigned who, size_t size, enum peer_patience patience)
+{
+	const struct connection *c = &connections[who];
+	uint64_t end_of_patience = now + (patience == PEER_SOON ? PATIENCE_S * CLOCK_SEC : 0);
+
+	while (buf_size(&c->in) < size) {
+		if (c->session == NULL)
+			return -ECONNRESET;
+		if (patience != PEER_SOON || server_next_deadline(server) > end_of_patience)
+			return -EAGAIN;
+		advance_to(server_next_deadline(server));
+	}
+	return 0;
+}
+
+static struct buf *
+core_input(unsigned who)
+{
+	return &connections[who].in;
+}
+
+static void
+core_deafen(unsigned who)
+{
+	connections[who].is_deaf = true;
+	settle();
+}
+
+static void
+core_pause(unsigned who)
+{
+	connections[who].is_paused = true;
+}
+
+static void
+core_resume(unsigned who)
+{
+	connections[who].is_paused = false;
+	settle();
+}
+
+static void
+core_advance(uint64_t ns)
+{
+	advance_to(now + ns);
+}
+
+static bool
+core_is_held_back(unsigned who)
+{
+	return connections[who].session != NULL && !session_wants_input(connections[who].session);
+}
+
+#define CORE(title, begins) \
+	{ \
+		.name = title, .is_core = true, .begin = begins, .end = end, .finish = finish, \
+		.open = core_open, .close = core_close, .send = core_send, .wait = core_wait, \
+		.input = core_input, .deafen = core_deafen, .pause = core_pause, \
+		.resume = core_resume, .advance = core_advance, .is_held_back = core_is_held_back, \
+		.memory = core_memory \
+	}
+
+const struct peer peer_core = CORE("core", begin);
+const struct peer peer_core_bytewise = CORE("bytewise", begin_bytewise);

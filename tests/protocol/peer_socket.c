@@ -1,0 +1,331 @@
+/*
+ * smdishserver behind a unix socket: in plaintext, over TLS 1.2, over TLS 1.3.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/clock.h"
+#include "common/wire/frame.h"
+#include "common/wire/ops.h"
+#include "common/wire/wire.h"
+#include "tests/protocol/daemon.h"
+#include "tests/protocol/link.h"
+#include "tests/protocol/peer.h"
+
+enum { BRIEF_MS = 20 };
+
+/* One of the three: a server of its own, kept from test to test while its options stay the same. */
+struct transport {
+	int tls_version; /* 0: plaintext */
+	struct daemon daemon;
+	bool has_directory;
+	struct peer_options options;
+	SSL_CTX *ctx;
+};
+
+static struct transport plain;
+static struct transport tls12 = { .tls_version = TLS1_2_VERSION };
+static struct transport tls13 = { .tls_version = TLS1_3_VERSION };
+static struct transport *current;
+static struct link links[PEER_MOST];
+static const char *server_program, *mkpki_script;
+
+void
+peer_socket_configure(const char *server, const char *mkpki)
+{
+	server_program = server;
+	mkpki_script = mkpki;
+}
+
+/* Connections. */
+
+/* On all of them: nobody may starve while another is waited for. */
+static void
+pump_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < PEER_MOST; i++)
+		if (links[i].is_open)
+			link_pump(&links[i]);
+}
+
+static void
+poll_all(uint64_t deadline)
+{
+	struct pollfd fds[PEER_MOST];
+	nfds_t count = 0;
+	size_t i;
+
+	for (i = 0; i < PEER_MOST; i++)
+		if (link_events(&links[i]) != 0)
+			fds[count++] = (struct pollfd){ .fd = links[i].fd,
+				.events = link_events(&links[i]) };
+	poll(fds, count, clock_poll_timeout(clock_now(), deadline));
+}
+
+static int
+socket_wait(unsigned who, size_t size, enum peer_patience patience)
+{
+	static const int ms[] = {
+		[PEER_INSTANTLY] = 0,
+		[PEER_BRIEFLY] = BRIEF_MS,
+		[PEER_NOW] = LINK_PATIENCE_MS,
+		[PEER_SOON] = LINK_PATIENCE_MS,
+	};
+	uint64_t deadline = clock_after_ms(clock_now(), ms[patience]);
+
+	for (;;) {
+		pump_all();
+		if (buf_size(&links[who].in) >= size)
+			return 0;
+		if (links[who].is_ended)
+			return -ECONNRESET;
+		if (clock_now() >= deadline)
+			return -EAGAIN;
+		poll_all(deadline);
+	}
+}
+
+static void
+socket_send(unsigned who, const void *data, size_t size)
+{
+	buf_append(&links[who].out, data, size);
+	pump_all();
+}
+
+static struct buf *
+socket_input(unsigned who)
+{
+	return &links[who].in;
+}
+
+static int
+socket_open(unsigned who)
+{
+	int fd = daemon_connect(&current->daemon);
+
+	return fd < 0 ? fd : link_open(&links[who], fd, current->ctx);
+}
+
+static void
+socket_close(unsigned who)
+{
+	link_close(&links[who]);
+}
+
+/* The server's writes fail from now on; what it has written already is not looked at. */
+static void
+socket_deafen(unsigned who)
+{
+	links[who].is_deaf = true;
+	shutdown(links[who].fd, SHUT_RD);
+}
+
+static void
+socket_pause(unsigned who)
+{
+	links[who].is_paused = true;
+}
+
+static void
+socket_resume(unsigned who)
+{
+	links[who].is_paused = false;
+}
+
+static void
+socket_advance(uint64_t ns)
+{
+	uint64_t end_of_it = clock_now() + ns;
+
+	while (clock_now() < end_of_it)
+		poll(NULL, 0, clock_poll_timeout(clock_now(), end_of_it));
+}
+
+/* The server. */
+
+static bool
+fail(char reason[PEER_REASON_SIZE], const char *what)
+{
+	snprintf(reason, PEER_REASON_SIZE, "%s: %s", what,
+	    ERR_reason_error_string(ERR_get_error()));
+	ERR_clear_error();
+	return false;
+}
+
+/* A client of the server's CA, of one version of TLS. */
+static bool
+make_context(struct transport *t, char reason[PEER_REASON_SIZE])
+{
+	char ca[128], cert[128], key[128];
+
+	snprintf(ca, sizeof ca, "%s/root.crt", t->daemon.pki);
+	snprintf(cert, sizeof cert, "%s/client.crt", t->daemon.pki);
+	snprintf(key, sizeof key, "%s/client.key", t->daemon.pki);
+	t->ctx = SSL_CTX_new(TLS_client_method());
+	if (t->ctx == NULL || SSL_CTX_set_min_proto_version(t->ctx, t->tls_version) != 1 ||
+	    SSL_CTX_set_max_proto_version(t->ctx, t->tls_version) != 1)
+		return fail(reason, "SSL_CTX_new");
+	if (SSL_CTX_load_verify_file(t->ctx, ca) != 1 ||
+	    SSL_CTX_use_certificate_file(t->ctx, cert, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) != 1)
+		return fail(reason, "the client's keys");
+	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_mode(t->ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	return true;
+}
+
+static bool
+prepare(struct transport *t, char reason[PEER_REASON_SIZE])
+{
+	int r;
+
+	if (t->has_directory)
+		return true;
+	r = daemon_init(&t->daemon);
+	if (r != 0) {
+		snprintf(reason, PEER_REASON_SIZE, "no directory: %s", strerror(-r));
+		return false;
+	}
+	t->has_directory = true;
+	if (t->tls_version == 0)
+		return true;
+	return daemon_make_keys(&t->daemon, mkpki_script, reason) && make_context(t, reason);
+}
+
+/* The options that are not the default's, as arguments. */
+static bool
+start(struct transport *t, const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	char ca[128], cert[128], key[128], numbers[4][24];
+	const struct {
+		const char *option;
+		uint64_t value;
+	} options[4] = { { "-t", o->lease_ms }, { "-c", o->session_limit },
+		{ "-s", o->segment_limit }, { "-m", o->total_limit } };
+	const char *args[16];
+	size_t count = 0, i;
+
+	for (i = 0; i < 4; i++) {
+		if (options[i].value == 0)
+			continue;
+		snprintf(numbers[i], sizeof numbers[i], "%llu",
+		    (unsigned long long)options[i].value);
+		args[count++] = options[i].option;
+		args[count++] = numbers[i];
+	}
+	if (t->tls_version != 0) {
+		snprintf(ca, sizeof ca, "%s/root.crt", t->daemon.pki);
+		snprintf(cert, sizeof cert, "%s/server.crt", t->daemon.pki);
+		snprintf(key, sizeof key, "%s/server.key", t->daemon.pki);
+		args[count++] = "-Z";
+		args[count++] = ca;
+		args[count++] = cert;
+		args[count++] = key;
+	}
+	args[count] = NULL;
+	t->options = *o;
+	return daemon_start(&t->daemon, server_program, args, reason);
+}
+
+static bool
+begin(struct transport *t, const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	current = t;
+	if (!prepare(t, reason))
+		return false;
+	if (t->daemon.pid != 0 && memcmp(&t->options, o, sizeof *o) == 0)
+		return true;
+	return daemon_stop(&t->daemon, reason) && start(t, o, reason);
+}
+
+/* What the server lists on a connection of its own: the number of files, or -1. */
+static long
+count_files(void)
+{
+	static const uint8_t requests[] = { 0, 0, 0, OP_HELLO, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0, 0,
+		0, 1, 0, OP_LIST, 0, 0, 0, 4, 0, 0, 0, 0 };
+	enum {
+		WHO = PEER_MOST - 1,
+		COUNT_AT = FRAME_HEADER_SIZE + OPS_HELLO_REPLY_SIZE + FRAME_HEADER_SIZE + 4
+	};
+	struct wire_reader r;
+	long count = -1;
+
+	if (socket_open(WHO) != 0)
+		return -1;
+	socket_send(WHO, requests, sizeof requests);
+	if (socket_wait(WHO, COUNT_AT + 4, PEER_NOW) == 0) {
+		r = wire_reader(buf_data(socket_input(WHO)) + COUNT_AT, 4);
+		count = wire_get_u32(&r);
+	}
+	socket_close(WHO);
+	return count;
+}
+
+/* The server notices in its own time that connections have ended: look until it has. */
+static bool
+end(bool has_forked, char reason[PEER_REASON_SIZE])
+{
+	uint64_t deadline = clock_after_ms(clock_now(), LINK_PATIENCE_MS);
+	long count;
+
+	/* What is pending lives for a minute: the next test gets a new server. */
+	if (has_forked)
+		return daemon_stop(&current->daemon, reason);
+	while ((count = count_files()) != 0) {
+		if (clock_now() > deadline) {
+			snprintf(reason, PEER_REASON_SIZE, "files left in the server: %ld", count);
+			return false;
+		}
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
+static bool
+finish(struct transport *t, char reason[PEER_REASON_SIZE])
+{
+	bool ok = daemon_stop(&t->daemon, reason);
+
+	if (t->has_directory)
+		daemon_fini(&t->daemon);
+	t->has_directory = false;
+	SSL_CTX_free(t->ctx);
+	t->ctx = NULL;
+	return ok;
+}
+
+#define TRANSPORT(transport, title) \
+	static bool transport##_begin(const struct peer_options *o, char reason[PEER_REASON_SIZE]) \
+	{ \
+		return begin(&transport, o, reason); \
+	} \
+	static bool transport##_finish(char reason[PEER_REASON_SIZE]) \
+	{ \
+		return finish(&transport, reason); \
+	} \
+	const struct peer peer_##transport = { .name = title, \
+		.begin = transport##_begin, \
+		.end = end, \
+		.finish = transport##_finish, \
+		.open = socket_open, \
+		.close = socket_close, \
+		.send = socket_send, \
+		.wait = socket_wait, \
+		.input = socket_input, \
+		.deafen = socket_deafen, \
+		.pause = socket_pause, \
+		.resume = socket_resume, \
+		.advance = socket_advance }
+
+TRANSPORT(plain, "plain");
+TRANSPORT(tls12, "TLS 1.2");
+TRANSPORT(tls13, "TLS 1.3");

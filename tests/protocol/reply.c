@@ -1,0 +1,366 @@
+#include "tests/protocol/reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/status.h"
+#include "common/wire/delta.h"
+#include "common/wire/ops.h"
+#include "tests/protocol/fields.h"
+
+/* Appends to a string of REPLY_TEXT_SIZE bytes, as far as it goes. */
+static void append(char *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+append(char *out, const char *format, ...)
+{
+	size_t used = strlen(out);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(out + used, REPLY_TEXT_SIZE - used, format, args);
+	va_end(args);
+}
+
+/* As a script would write them: runs of one byte as such, a long rest left out. */
+static void
+append_bytes(char *out, const uint8_t *bytes, size_t size)
+{
+	size_t i, run, shown = 0;
+
+	if (size == 0)
+		append(out, "\"\"");
+	for (i = 0; i < size; i += run) {
+		if (shown++ == 16) {
+			append(out, "...(%zu bytes)", size);
+			return;
+		}
+		for (run = 1; i + run < size && bytes[i + run] == bytes[i]; run++)
+			;
+		append(out, i > 0 ? "+" : "");
+		if (bytes[i] > ' ' && bytes[i] < 0x7f)
+			append(out, "\"%c\"", bytes[i]);
+		else
+			append(out, "\"\\x%02x\"", bytes[i]);
+		if (run > 1)
+			append(out, "*%zu", run);
+	}
+}
+
+static void
+append_delta(char *out, const struct field *field)
+{
+	struct wire_reader r = wire_reader(field->bytes, field->size);
+	struct delta_piece piece;
+	struct delta delta;
+	int more;
+
+	append(out, " delta{");
+	delta_begin(&delta, &r, UINT32_MAX);
+	while ((more = delta_next(&delta, &piece)) > 0) {
+		append(out, " %u:", piece.offset);
+		append_bytes(out, piece.bytes, piece.length);
+	}
+	append(out, more == 0 ? " }" : " malformed}");
+}
+
+static void
+append_fields(char *out, const struct fields *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->count; i++) {
+		const struct field *field = &f->list[i];
+
+		if (field->kind == FIELD_DELTA) {
+			append_delta(out, field);
+		} else if (field->kind == FIELD_BYTES) {
+			append(out, " %s=", field->name);
+			append_bytes(out, field->bytes, field->size);
+		} else {
+			append(out, " %s=%llu", field->name, (unsigned long long)field->number);
+		}
+	}
+}
+
+const char *
+reply_describe(const struct reply *r, char out[REPLY_TEXT_SIZE])
+{
+	const char *name = status_name(r->status);
+	struct fields f, file;
+	const uint8_t *bytes;
+	uint32_t size;
+
+	out[0] = '\0';
+	if (r->tag != 0)
+		append(out, "[%u] ", r->tag);
+	if (strcmp(name, "?") == 0)
+		append(out, "status %u", r->status);
+	else
+		append(out, "%s", name);
+	fields_get(r, &f);
+	append_fields(out, &f);
+	while (r->op == OP_LIST && fields_next_file(&f.rest, &file, &bytes, &size)) {
+		append(out, " file{");
+		append_bytes(out, bytes, size);
+		append_fields(out, &file);
+		append(out, "}");
+	}
+	if (f.rest.failed)
+		append(out, " (a body too short: %zu bytes)", r->size);
+	else if (f.rest.left > 0) {
+		append(out, " and then ");
+		append_bytes(out, f.rest.next, f.rest.left);
+	}
+	return out;
+}
+
+uint32_t
+reply_hello_version(const struct reply *r)
+{
+	struct fields f;
+
+	if (r->op != OP_HELLO || r->status != 0)
+		return 0;
+	fields_get(r, &f);
+	return f.rest.failed ? 0 : (uint32_t)f.list[0].number;
+}
+
+/* Bytes of a field against those a script writes. */
+static bool
+check_bytes(struct text *t, const char *what, const uint8_t *bytes, size_t size)
+{
+	struct buf expected = { 0 };
+	size_t i;
+	bool ok;
+
+	ok = text_get_bytes(t, &expected);
+	if (ok && buf_size(&expected) != size)
+		ok = text_fail(t, "%s: %zu bytes, not %zu", what, size, buf_size(&expected));
+	for (i = 0; ok && i < size; i++)
+		if (bytes[i] != buf_data(&expected)[i])
+			ok = text_fail(t, "%s: byte %zu is 0x%02x, not 0x%02x", what, i, bytes[i],
+			    buf_data(&expected)[i]);
+	buf_fini(&expected);
+	return ok;
+}
+
+/* Pieces one by one, from behind delta{ to behind }. */
+static bool
+check_delta(struct text *t, const struct field *field)
+{
+	struct wire_reader r = wire_reader(field->bytes, field->size);
+	struct delta_piece piece;
+	struct delta delta;
+	uint64_t offset;
+	char what[40];
+	int more;
+
+	delta_begin(&delta, &r, UINT32_MAX);
+	while (!text_accept(t, "}")) {
+		if (!text_get_number(t, &offset) || !text_expect(t, ":"))
+			return false;
+		more = delta_next(&delta, &piece);
+		if (more < 0)
+			return text_fail(t, "the delta is malformed");
+		if (more == 0)
+			return text_fail(t, "the delta has no piece at %llu",
+			    (unsigned long long)offset);
+		if (piece.offset != offset)
+			return text_fail(t, "the delta's next piece is at %u, not at %llu",
+			    piece.offset, (unsigned long long)offset);
+		snprintf(what, sizeof what, "the delta's piece at %u", piece.offset);
+		if (!check_bytes(t, what, piece.bytes, piece.length))
+			return false;
+	}
+	if (delta_next(&delta, &piece) > 0)
+		return text_fail(t, "the delta has one more piece, at %u", piece.offset);
+	return wire_is_done(&r) || text_fail(t, "the delta does not end where it should");
+}
+
+/*
+ * $name when it has no value: takes the field's. Otherwise nothing is consumed and *done is
+ * false.
+ */
+static bool
+capture(struct text *t, const struct field *field, bool *done)
+{
+	struct text_value value = { .number = field->number };
+	char name[TEXT_WORD_SIZE];
+	struct text ahead = *t;
+	const struct text_value *had;
+
+	*done = false;
+	if (!text_accept(&ahead, "$") || !text_get_name(&ahead, name))
+		return true;
+	if (strcmp(name, "_") == 0) {
+		*done = true;
+		t->next = ahead.next;
+		return true;
+	}
+	if (field->kind == FIELD_BYTES) {
+		if (field->size > TEXT_VALUE_SIZE)
+			return text_fail(t, "%s is too long for a variable", field->name);
+		value.size = field->size;
+		memcpy(value.bytes, field->bytes, field->size);
+	}
+	had = text_find(t->variables, name);
+	if (had != NULL && had->size == 0)
+		return true;
+	if (had != NULL && memcmp(had, &value, sizeof value) != 0)
+		return text_fail(t, "%s is not the one in $%s", field->name, name);
+	*done = true;
+	t->next = ahead.next;
+	return text_set(t, name, value);
+}
+
+static bool
+check_field(struct text *t, struct field *field)
+{
+	uint64_t expected;
+	bool done;
+
+	field->seen = true;
+	if (field->kind == FIELD_DELTA)
+		return check_delta(t, field);
+	if (!capture(t, field, &done))
+		return false;
+	if (done)
+		return true;
+	if (field->kind == FIELD_BYTES)
+		return check_bytes(t, field->name, field->bytes, field->size);
+	if (!text_get_number(t, &expected))
+		return false;
+	return field->number == expected ||
+	    text_fail(t, "%s is %llu, not %llu", field->name, (unsigned long long)field->number,
+		(unsigned long long)expected);
+}
+
+/* One name=value, delta{...} or "bytes". */
+static bool
+check_one(struct text *t, struct fields *f)
+{
+	char name[TEXT_WORD_SIZE] = "bytes";
+	struct field *field;
+
+	if (*t->next != '"') {
+		if (!text_get_word(t, name))
+			return false;
+		if (!text_expect(t, strcmp(name, "delta") == 0 ? "{" : "="))
+			return false;
+	}
+	field = fields_find(f, name);
+	if (field == NULL)
+		return text_fail(t, "the reply has no %s", name);
+	return check_field(t, field);
+}
+
+/* Fields up to end; with `...` before it, not all of them. *is_open: there was `...`. */
+static bool
+check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
+{
+	size_t i;
+
+	*is_open = false;
+	while (!text_is_at_end(t) && (*end == '\0' || *t->next != *end) &&
+	    strncmp(t->next, "file{", 5) != 0) {
+		*is_open = text_accept(t, "...");
+		if (*is_open)
+			break;
+		if (!check_one(t, f))
+			return false;
+	}
+	for (i = 0; i < f->count && !*is_open; i++)
+		if (!f->list[i].seen)
+			return text_fail(t, "nothing is said of %s=%llu", f->list[i].name,
+			    (unsigned long long)f->list[i].number);
+	return true;
+}
+
+/* One file{...} of a LIST, from behind the brace: the file of that name is among those listed. */
+static bool
+check_file(struct text *t, struct wire_reader files)
+{
+	struct buf expected = { 0 };
+	const uint8_t *name;
+	struct fields f;
+	uint32_t size;
+	bool found = false, is_open;
+
+	if (!text_get_bytes(t, &expected)) {
+		buf_fini(&expected);
+		return false;
+	}
+	while (!found && fields_next_file(&files, &f, &name, &size))
+		found = size == buf_size(&expected) && memcmp(name, buf_data(&expected), size) == 0;
+	if (!found)
+		text_fail(t, "no file is listed as %.*s", (int)buf_size(&expected),
+		    (const char *)buf_data(&expected));
+	buf_fini(&expected);
+	return found && check_fields(t, &f, "}", &is_open) && text_expect(t, "}");
+}
+
+static bool
+check_files(struct text *t, struct fields *f, bool is_open)
+{
+	struct wire_reader files = f->rest;
+	uint64_t listed = f->list[1].number, counted = 0, expected = 0;
+	const uint8_t *name;
+	struct fields file;
+	uint32_t size;
+
+	while (fields_next_file(&files, &file, &name, &size))
+		counted++;
+	if (files.failed || counted != listed)
+		return text_fail(t, "%llu files are listed, the count says %llu",
+		    (unsigned long long)counted, (unsigned long long)listed);
+	for (; text_accept(t, "file{"); expected++)
+		if (!check_file(t, f->rest))
+			return false;
+	if (!text_accept(t, "...") && !is_open && expected != counted)
+		return text_fail(t, "%llu files are listed, not %llu", (unsigned long long)counted,
+		    (unsigned long long)expected);
+	f->rest = files;
+	return true;
+}
+
+static bool
+check_tag_and_status(struct text *t, const struct reply *r)
+{
+	char name[TEXT_WORD_SIZE];
+	uint64_t tag = 0;
+
+	if (text_accept(t, "[") && (!text_get_number(t, &tag) || !text_expect(t, "]")))
+		return false;
+	if (!text_get_word(t, name))
+		return false;
+	if (status_by_name(name) < 0)
+		return text_fail(t, "no such status: %s", name);
+	if (r->tag != tag)
+		return text_fail(t, "the tag is %u, not %llu", r->tag, (unsigned long long)tag);
+	if (r->status != status_by_name(name))
+		return text_fail(t, "the status is %s (%u), not %s", status_name(r->status),
+		    r->status, name);
+	return true;
+}
+
+bool
+reply_check(struct text *t, const struct reply *r)
+{
+	struct fields f;
+	bool is_open;
+
+	if (!check_tag_and_status(t, r))
+		return false;
+	fields_get(r, &f);
+	if (f.rest.failed)
+		return text_fail(t, "the reply's body is too short");
+	if (!check_fields(t, &f, "", &is_open))
+		return false;
+	if (r->status == 0 && r->op == OP_LIST && !check_files(t, &f, is_open))
+		return false;
+	if (f.rest.left > 0)
+		return text_fail(t, "the reply's body is %zu bytes too long", f.rest.left);
+	return text_is_at_end(t) || text_fail(t, "not part of a reply: '%s'", t->next);
+}

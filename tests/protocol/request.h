@@ -1,0 +1,39 @@
+/*
+ * request: a request as a script writes it, to a frame of the protocol (DESIGN 4.1, 4.2).
+ *
+ *	NEW_FDTABLE   FORK   CHILD_ATTACH ident   OPEN "name"   CLOSE fd   MMAP fd size
+ *	LOCK fd type   UNLOCK fd type ["bytes of the segment"]
+ *	HELLO version [features=0]
+ *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(never when it is not said)
+ *	RELEASE fd grant [flags=one-way+unverified|N] [delta{offset:"bytes" ...}]
+ *	CANCEL tag   STAT fd   LIST cursor
+ *	99, or any other number, for an operation that has no name
+ *
+ * What is left out is left out of the body as well (LOCK 0 has no type), so a body too short is
+ * written as what it is. After that u8=N u32=N u64=N bytes="..." add to any body, cut=N takes
+ * bytes from its end. Instead of an operation:
+ *
+ *	raw 00000000...		these bytes, as they are
+ *	bytes "..."		the same, for parts of a body
+ *	header OPERATION size	only the header, with a body of that size promised
+ */
+#ifndef TESTS_PROTOCOL_REQUEST_H
+#define TESTS_PROTOCOL_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/protocol/text.h"
+
+/* What has to be known of it for a reply to be read. */
+struct request {
+	bool is_frame; /* it begins with a header; false: bytes of unknown meaning */
+	bool is_whole; /* and is exactly one frame */
+	uint16_t tag;
+	uint32_t op;
+};
+
+/* Appends the bytes of the request at t to out, and describes it. */
+bool request_build(struct text *t, struct buf *out, struct request *description);
+
+#endif

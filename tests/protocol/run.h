@@ -1,0 +1,27 @@
+/*
+ * run: one test of a script against one peer: the statements of script.h, done one after the other.
+ */
+#ifndef TESTS_PROTOCOL_RUN_H
+#define TESTS_PROTOCOL_RUN_H
+
+#include <stdbool.h>
+
+#include "tests/protocol/peer.h"
+
+enum { RUN_REASON_SIZE = 3500 };
+
+struct run;
+
+/* NULL when there is no memory. The server starts with the first connection. */
+struct run *run_create(const struct peer *peer);
+
+/* Does the statements of a line. Returns false when one has failed; do no more then. */
+bool run_line(struct run *r, const char *line);
+
+/*
+ * Ends the test: no reply may be left unread when it went well so far, no file in the server.
+ * Returns true if all of that is so; else the reason, of the line that failed before or of now.
+ */
+bool run_destroy(struct run *r, bool went_well, char reason[RUN_REASON_SIZE]);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * text: a cursor over a line of a protocol script: words, numbers, bytes, variables.
+ *
+ *	number		12, 0x1f, 64K, 1M, $g; with + - * between them and no blanks
+ *	bytes		"text\n\0\x7f", hex:00ff, $i (its decimal digits); each may be "repeated"*N,
+ *			and + joins them
+ *	duration	50ms, 60s, 1h
+ *
+ * A function that returns false has said why in the text's error.
+ */
+#ifndef TESTS_PROTOCOL_TEXT_H
+#define TESTS_PROTOCOL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+
+enum { TEXT_WORD_SIZE = 40, TEXT_ERROR_SIZE = 1024, TEXT_VARIABLE_MOST = 64, TEXT_VALUE_SIZE = 16 };
+
+/* What a variable holds: a number, or, when size is not 0, so many bytes. */
+struct text_value {
+	uint64_t number;
+	size_t size;
+	uint8_t bytes[TEXT_VALUE_SIZE];
+};
+
+struct text_variables {
+	struct {
+		char name[TEXT_WORD_SIZE];
+		struct text_value value;
+	} list[TEXT_VARIABLE_MOST];
+	size_t count;
+};
+
+struct text {
+	const char *next;
+	struct text_variables *variables;
+	char error[TEXT_ERROR_SIZE];
+};
+
+/* Sets the error, unless there is one. Returns false, for the caller to return. */
+bool text_fail(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Skips blanks; true when nothing follows. */
+bool text_is_at_end(struct text *t);
+
+/* Skips blanks, and the string if it follows: true then. */
+bool text_accept(struct text *t, const char *string);
+
+/* The same, and the string must follow. */
+bool text_expect(struct text *t, const char *string);
+
+/* Skips blanks; true when a number, or bytes, begin here. A variable begins both. */
+bool text_has_number(struct text *t);
+bool text_has_bytes(struct text *t);
+
+/* Letters, digits, _ and -, after blanks. */
+bool text_get_word(struct text *t, char out[TEXT_WORD_SIZE]);
+
+bool text_get_number(struct text *t, uint64_t *out);
+
+/* Appends the bytes to out. */
+bool text_get_bytes(struct text *t, struct buf *out);
+
+/* Appends what hexadecimal digits say, to the end of the line. */
+bool text_get_hex(struct text *t, struct buf *out);
+
+/* In nanoseconds. */
+bool text_get_duration(struct text *t, uint64_t *out);
+
+/* What follows the $ of a variable: letters, digits, _ (no -: $i-1 is a difference). */
+bool text_get_name(struct text *t, char out[TEXT_WORD_SIZE]);
+
+/* The value of a variable, or NULL. */
+const struct text_value *text_find(const struct text_variables *v, const char *name);
+
+/* Sets a variable, a new one or again. */
+bool text_set(struct text *t, const char *name, struct text_value value);
+
+/* The variable has no value any more. */
+void text_forget(struct text_variables *v, const char *name);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * daemon: a smdishserver of a test's own, in a private directory, with its log in a file.
+ *
+ * It listens on a unix socket, with TLS when it is given keys, and then on TCP too when asked. Whatever
+ * goes wrong here fails the test. A server never outlives the test program.
+ *
+ * The log counts: everything a peer can do wrong is to be told in exactly one line, so a test marks the
+ * log's end before it begins and counts from there.
+ */
+#ifndef TESTS_STRESS_DAEMON_H
+#define TESTS_STRESS_DAEMON_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "tests/stress/scratch.h"
+
+struct pki;
+
+enum { DAEMON_ARGS_MOST = 8, DAEMON_PATH_SIZE = SCRATCH_PATH_SIZE + 8, DAEMON_ADDRESS_SIZE = 64 };
+
+struct daemon_config {
+	const struct pki *pki; /* NULL: plaintext */
+	const char *tcp_host;  /* NULL: no TCP, else the address to listen on, at a free port */
+	const char *args[DAEMON_ARGS_MOST]; /* more options, up to a NULL */
+};
+
+struct daemon {
+	struct daemon_config config;
+	pid_t pid; /* -1 when it does not run */
+	char dir[SCRATCH_PATH_SIZE];
+	char socket[DAEMON_PATH_SIZE];
+	char log[DAEMON_PATH_SIZE];
+	char tcp[DAEMON_ADDRESS_SIZE]; /* "tcp:HOST:PORT", or "" */
+};
+
+/* Makes the directory. The server does not run yet. */
+void daemon_init(struct daemon *d, const struct daemon_config *config);
+
+/* Starts it and waits until it accepts connections. The log goes on where it ended. */
+void daemon_start(struct daemon *d);
+
+/* SIGTERM: it must exit with status 0 and remove its socket. Nothing when it does not run. */
+void daemon_stop(struct daemon *d);
+
+/* Sends it a signal; after SIGKILL it is waited for, and its socket file is there still. */
+void daemon_signal(struct daemon *d, int signal);
+
+/* Kills what still runs and removes the directory; never fails. */
+void daemon_fini(struct daemon *d);
+
+/* A connection to its unix socket, close-on-exec, blocking; or a negative errno. */
+int daemon_dial(const struct daemon *d);
+
+/* The end of the log. */
+size_t daemon_log_mark(const struct daemon *d);
+
+/* How many lines from mark on contain both texts ("" is in every line). */
+unsigned daemon_log_count(const struct daemon *d, size_t mark, const char *a, const char *b);
+
+/* How many lines from mark on are warnings or errors. */
+unsigned daemon_log_complaints(const struct daemon *d, size_t mark);
+
+/* Fails the test unless there are so many of these; the log is then shown. */
+void daemon_log_expect(const struct daemon *d, size_t mark, unsigned complaints);
+
+/* Waits until a line from mark on contains both. */
+void daemon_log_await(const struct daemon *d, size_t mark, const char *a, const char *b);
+
+/* Writes the log from mark on to standard error, for a test that is about to fail. */
+void daemon_log_show(const struct daemon *d, size_t mark);
+
+#endif

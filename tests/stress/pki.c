@@ -1,0 +1,58 @@
+#include "tests/stress/pki.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum { SCRIPT_SIZE = 512, ARGS_MOST = 10 };
+
+/* Runs mkpki with a command for the directory, after options. */
+static void
+make(const struct pki *p, const char *start, const char *end, const char *command, const char *name)
+{
+	char script[SCRIPT_SIZE];
+	const char *args[ARGS_MOST] = { script };
+	int n = 1;
+
+	scratch_find(script, sizeof script, "SRC", "deploy/mkpki");
+	if (start != NULL) {
+		args[n++] = "-s";
+		args[n++] = start;
+	}
+	if (end != NULL) {
+		args[n++] = "-e";
+		args[n++] = end;
+	}
+	args[n++] = command;
+	args[n++] = p->dir;
+	args[n++] = name;
+	args[n] = NULL;
+	scratch_run(args);
+}
+
+void
+pki_create(struct pki *p)
+{
+	scratch_create(p->dir);
+	make(p, NULL, NULL, "init", NULL);
+	make(p, NULL, NULL, "server", "server");
+	make(p, NULL, NULL, "client", "client");
+}
+
+void
+pki_destroy(struct pki *p)
+{
+	scratch_remove(p->dir);
+}
+
+void
+pki_add(const struct pki *p, const char *role, const char *name, const char *start, const char *end)
+{
+	make(p, start, end, role, name);
+}
+
+const char *
+pki_file(const struct pki *p, const char *name, const char *suffix, char out[PKI_PATH_SIZE])
+{
+	snprintf(out, PKI_PATH_SIZE, "%s/%s.%s", p->dir, name, suffix);
+	return out;
+}

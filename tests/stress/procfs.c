@@ -1,0 +1,111 @@
+#include "tests/stress/procfs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 64, LINE_SIZE = 512, KIB = 1024 };
+
+static FILE *
+open_file(pid_t pid, const char *name)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+	return fopen(path, "re");
+}
+
+/* A line "field: N kB" of the status file, in bytes. */
+static int64_t
+status_field(pid_t pid, const char *field)
+{
+	FILE *f = open_file(pid, "status");
+	char line[LINE_SIZE];
+	long long value = -1;
+
+	if (f == NULL)
+		return -1;
+	while (value == -1 && fgets(line, sizeof line, f) != NULL)
+		if (strncmp(line, field, strlen(field)) == 0 &&
+		    sscanf(line + strlen(field), ": %lld kB", &value) == 1)
+			value *= KIB;
+	fclose(f);
+	return value;
+}
+
+/* What follows the name, which may hold anything but ends at the last parenthesis. */
+static int
+read_stat(pid_t pid, char *state, long long *ticks)
+{
+	FILE *f = open_file(pid, "stat");
+	char line[LINE_SIZE], *after;
+	long long user = 0, system = 0;
+	int n = 0;
+
+	if (f == NULL)
+		return -1;
+	if (fgets(line, sizeof line, f) != NULL && (after = strrchr(line, ')')) != NULL)
+		n = sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", state,
+		    &user, &system);
+	fclose(f);
+	*ticks = user + system;
+	return n == 3 ? 0 : -1;
+}
+
+static int64_t
+count_fds(pid_t pid)
+{
+	char path[PATH_SIZE];
+	struct dirent *entry;
+	int64_t count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return -1;
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+struct procfs_usage
+procfs_usage(pid_t pid)
+{
+	struct procfs_usage u = { .cpu_ms = -1 };
+	long long ticks;
+	char state;
+
+	u.memory = status_field(pid, "RssAnon");
+	u.peak = status_field(pid, "VmHWM");
+	u.fds = count_fds(pid);
+	if (read_stat(pid, &state, &ticks) == 0)
+		u.cpu_ms = ticks * 1000 / sysconf(_SC_CLK_TCK);
+	return u;
+}
+
+void
+procfs_reset_peak(pid_t pid)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%ld/clear_refs", (long)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "5", 1);
+	close(fd);
+}
+
+char
+procfs_state(pid_t pid)
+{
+	long long ticks;
+	char state;
+
+	return read_stat(pid, &state, &ticks) == 0 ? state : '\0';
+}

@@ -1,0 +1,183 @@
+#include "tests/stress/siege.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "tests/stress/patience.h"
+
+enum { WARM_UP_ROUNDS = 20, PEER_SIZE = 32, GIVE_BACK_MS = 3000 };
+
+/* Adds one to the counter, which must be what everybody has made of it so far. */
+static void
+increment(struct siege *s, struct sm_file *file, uint64_t *counter)
+{
+	if (sm_lock(file) != 0)
+		fail_msg("an honest client cannot lock: %s", sm_error(NULL));
+	if (*counter != s->expected)
+		fail_msg("the honest counter: expected %lu, got %lu", (unsigned long)s->expected,
+		    (unsigned long)*counter);
+	*counter = ++s->expected;
+	if (sm_unlock(file) != 0)
+		fail_msg("an honest client cannot unlock: %s", sm_error(NULL));
+}
+
+static struct sm *
+connect_client(const struct daemon *d, struct sm_file **file, uint64_t **counter)
+{
+	struct sm *sm = client_create(d);
+
+	if (sm == NULL)
+		fail_msg("a client cannot be set up: %s", sm_error(NULL));
+	*file = sm_open(sm, SIEGE_FILE);
+	if (*file == NULL)
+		fail_msg("an honest client cannot open: %s", sm_error(sm));
+	*counter = sm_map(*file, NULL, SIEGE_SEGMENT);
+	if (*counter == NULL)
+		fail_msg("an honest client cannot map: %s", sm_error(sm));
+	return sm;
+}
+
+void
+siege_serve(struct siege *s)
+{
+	increment(s, s->file, s->counter);
+}
+
+static void
+serve_newcomer(struct siege *s)
+{
+	struct sm_file *file;
+	uint64_t *counter;
+	struct sm *sm = connect_client(&s->daemon, &file, &counter);
+
+	increment(s, file, counter);
+	sm_free(sm);
+}
+
+/* Looks until the server has as many descriptors as it should. */
+static void
+await_fds(const struct siege *s, int64_t fds)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	int64_t now;
+
+	while ((now = procfs_usage(s->daemon.pid).fds) != fds) {
+		if (clock_now() > deadline)
+			fail_msg("the server's descriptors: expected %ld, got %ld", (long)fds,
+			    (long)now);
+		patience_breathe();
+	}
+}
+
+/*
+ * Looks until it has no more memory than before, but for what its connections more may keep; it may take its
+ * time to give some back.
+ */
+static void
+await_memory(const struct siege *s, const struct procfs_usage *before, int64_t connections)
+{
+	int64_t most = before->memory + SIEGE_TOLERANCE + connections * SIEGE_CONNECTION;
+	uint64_t deadline = patience_until(GIVE_BACK_MS);
+	int64_t now;
+
+	if (patience_is_sanitized())
+		return;
+	while ((now = procfs_usage(s->daemon.pid).memory) > most) {
+		if (clock_now() > deadline)
+			fail_msg("the server's memory: %ld KiB before, %ld KiB after",
+			    (long)before->memory / 1024, (long)now / 1024);
+		patience_breathe();
+	}
+}
+
+void
+siege_begin(struct siege *s, const struct daemon_config *config)
+{
+	int64_t fds;
+	int i;
+
+	*s = (struct siege){ .expected = 0 };
+	daemon_init(&s->daemon, config);
+	daemon_start(&s->daemon);
+	s->sm = connect_client(&s->daemon, &s->file, &s->counter);
+	siege_serve(s);
+	fds = procfs_usage(s->daemon.pid).fds;
+	for (i = 0; i < WARM_UP_ROUNDS; i++) {
+		serve_newcomer(s);
+		siege_serve(s);
+	}
+	await_fds(s, fds);
+	s->start = s->before = procfs_usage(s->daemon.pid);
+}
+
+void
+siege_end(struct siege *s)
+{
+	siege_serve(s);
+	await_fds(s, s->start.fds);
+	await_memory(s, &s->start, 0);
+	sm_free(s->sm);
+	s->sm = NULL;
+	daemon_stop(&s->daemon);
+}
+
+void
+siege_fini(struct siege *s)
+{
+	sm_free(s->sm);
+	s->sm = NULL;
+	daemon_fini(&s->daemon);
+}
+
+void
+siege_attack(struct siege *s)
+{
+	s->mark = daemon_log_mark(&s->daemon);
+	procfs_reset_peak(s->daemon.pid);
+	s->before = procfs_usage(s->daemon.pid);
+}
+
+void
+siege_expect_peak(const struct siege *s, int64_t size)
+{
+	int64_t peak = procfs_usage(s->daemon.pid).peak;
+
+	if (!patience_is_sanitized() && peak > s->before.peak + size)
+		fail_msg("the server's memory rose by %ld KiB, at most %ld KiB were expected",
+		    (long)(peak - s->before.peak) / 1024, (long)size / 1024);
+}
+
+static void
+expect_lines(const struct siege *s, unsigned closed, const char *reason)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	char peer[PEER_SIZE];
+	unsigned all, right;
+
+	snprintf(peer, sizeof peer, "pid %ld uid ", (long)getpid());
+	while (
+	    (all = daemon_log_complaints(&s->daemon, s->mark)) < closed && clock_now() < deadline)
+		patience_breathe();
+	right = daemon_log_count(&s->daemon, s->mark, peer, reason);
+	if (all == closed && right == closed)
+		return;
+	daemon_log_show(&s->daemon, s->mark);
+	fail_msg("expected %u lines with \"%s\" and \"%s\", got %u of %u lines", closed, peer,
+	    reason, right, all);
+}
+
+void
+siege_lift(struct siege *s, int64_t connections, unsigned closed, const char *reason)
+{
+	siege_serve(s);
+	serve_newcomer(s);
+	await_fds(s, s->start.fds + connections);
+	expect_lines(s, closed, reason);
+	await_memory(s, &s->before, connections);
+}

@@ -1,0 +1,524 @@
+/* fork(2): parent and child both go on with all they had, each over a connection of its own (DESIGN 8). */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+#include "tests/stress/procfs.h"
+
+enum { SEGMENT = 64 * 1024, IDLE_SECONDS = 2 };
+
+static struct pki pki;
+static struct daemon server;
+static struct sm *sm;
+static struct sm_file *file;
+static uint64_t *counter;
+
+static int
+begin(void **state)
+{
+	static int count;
+	char path[64];
+
+	(void)state;
+	sm = client_create(&server);
+	if (sm == NULL)
+		return -1;
+	/* One for each test: copies that nobody adopted keep their files for a while. */
+	snprintf(path, sizeof path, CLIENT_MOUNT "/%d", count++);
+	file = sm_open(sm, path);
+	counter = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	return counter == NULL ? -1 : 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	sm_free(sm);
+	return 0;
+}
+
+#define MUST(call) must(#call, call)
+
+/* In parent and child: says what failed. A child then exits with 1. */
+static int
+must(const char *call, int result)
+{
+	if (result != 0)
+		fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), call, sm_error(sm));
+	return result != 0;
+}
+
+static int
+increment(int times)
+{
+	int failures = 0;
+
+	for (; times > 0 && failures == 0; times--) {
+		failures += MUST(sm_lock(file));
+		++*counter;
+		failures += MUST(sm_unlock(file));
+	}
+	return failures;
+}
+
+static uint64_t
+read_counter(void)
+{
+	uint64_t value;
+
+	assert_int_equal(sm_rdlock(file), 0);
+	value = *counter;
+	assert_int_equal(sm_unlock(file), 0);
+	return value;
+}
+
+static void
+expect_exit(pid_t pid, int wanted)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != wanted)
+		fail_msg("child %ld: expected exit status %d, got wait status 0x%x", (long)pid,
+		    wanted, (unsigned)status);
+}
+
+static void
+parent_and_children_count_to_the_exact_sum(void **state)
+{
+	enum { CHILDREN = 6, TIMES = 300 };
+	pid_t pids[CHILDREN];
+	int i;
+
+	(void)state;
+	assert_int_equal(increment(TIMES), 0);
+	for (i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(increment(TIMES));
+		assert_int_equal(increment(10), 0);
+	}
+	assert_int_equal(increment(TIMES), 0);
+	for (i = 0; i < CHILDREN; i++)
+		expect_exit(pids[i], 0);
+	assert_int_equal(read_counter(), 2 * TIMES + CHILDREN * (10 + TIMES));
+}
+
+static void
+a_lock_stays_with_the_parent(void **state)
+{
+	pid_t pid;
+	int tried[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(tried), 0);
+	assert_int_equal(sm_lock(file), 0);
+	*counter = 41;
+	pid = fork();
+	if (pid == 0) {
+		if (sm_unlock(file) == 0 || errno != ENOLCK)
+			_exit(1);
+		if (sm_trylock(file) == 0 || errno != EAGAIN)
+			_exit(2);
+		close(tried[1]);
+		/* What the parent wrote without publishing it yet: the child waits for its release. */
+		if (sm_lock(file) != 0 || *counter != 42)
+			_exit(3);
+		*counter = 43;
+		_exit(sm_unlock(file) == 0 ? 0 : 4);
+	}
+	close(tried[1]);
+	assert_int_equal(read(tried[0], &byte, 1), 0);
+	close(tried[0]);
+	*counter = 42;
+	assert_int_equal(sm_unlock(file), 0);
+	expect_exit(pid, 0);
+	assert_int_equal(read_counter(), 43);
+}
+
+static void
+grandchildren_inherit_too(void **state)
+{
+	pid_t pid;
+	int status;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		/* The child has not called yet when it forks. */
+		pid_t grandchild = fork();
+
+		if (grandchild == 0) {
+			pid_t last;
+
+			if (increment(10) != 0)
+				_exit(1);
+			last = fork();
+			if (last == 0)
+				_exit(increment(10));
+			_exit(waitpid(last, &status, 0) != last || status != 0);
+		}
+		if (waitpid(grandchild, &status, 0) != grandchild || status != 0)
+			_exit(2);
+		_exit(increment(10));
+	}
+	expect_exit(pid, 0);
+	assert_int_equal(read_counter(), 30);
+}
+
+static _Atomic bool stop;
+
+static void *
+lock_and_unlock(void *failures)
+{
+	while (!stop)
+		*(int *)failures += increment(1);
+	return NULL;
+}
+
+static void
+threads_are_in_calls_meanwhile(void **state)
+{
+	enum { THREADS = 4, FORKS = 30, TIMES = 5 };
+	pthread_t threads[THREADS];
+	int failures[THREADS] = { 0 }, i;
+	uint64_t before, after;
+	pid_t pid;
+
+	(void)state;
+	stop = false;
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, lock_and_unlock, &failures[i]),
+		    0);
+	for (i = 0; i < FORKS; i++) {
+		pid = fork();
+		if (pid == 0)
+			_exit(increment(TIMES));
+		expect_exit(pid, 0);
+	}
+	stop = true;
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(failures[i], 0);
+	}
+	before = read_counter();
+	assert_true(before >= FORKS * TIMES);
+	assert_int_equal(increment(1), 0);
+	after = read_counter();
+	assert_int_equal(after, before + 1);
+}
+
+static void
+a_thousand_children_that_only_exec(void **state)
+{
+	enum { CHILDREN = 1000 };
+	struct sm_stat before, after;
+	int64_t fds = procfs_usage(getpid()).fds;
+	int i;
+
+	(void)state;
+	assert_int_equal(sm_stat(file, &before), 0);
+	for (i = 0; i < CHILDREN; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			execl("/bin/true", "true", (char *)NULL);
+			_exit(1);
+		}
+		expect_exit(pid, 0);
+	}
+	assert_int_equal(sm_stat(file, &after), 0);
+	/* Copies wait to be given back together, a few at a time; and no descriptor of ours is left. */
+	if (after.open_count > before.open_count + 64)
+		fail_msg("the server keeps %u descriptors for %d children that are gone",
+		    after.open_count - before.open_count, CHILDREN);
+	assert_true(procfs_usage(getpid()).fds <= fds + 64);
+	assert_int_equal(increment(1), 0);
+}
+
+/* Opens and closes path; returns whether the file was there already. */
+static bool
+is_there(const char *path)
+{
+	struct sm *other = client_create(&server);
+	struct sm_file *f = other == NULL ? NULL : sm_open(other, path);
+	struct sm_stat st;
+
+	assert_non_null(f);
+	assert_int_equal(sm_stat(f, &st), 0);
+	sm_free(other);
+	return st.open_count > 1;
+}
+
+static void
+a_file_does_not_outlive_those_who_had_it_open(void **state)
+{
+	struct sm *mine = client_create(&server);
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(sm_open(mine, CLIENT_MOUNT "/gone"));
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	expect_exit(pid, 0);
+	assert_true(is_there(CLIENT_MOUNT "/gone"));
+	sm_free(mine);
+	assert_false(is_there(CLIENT_MOUNT "/gone"));
+}
+
+static void
+many_children_that_wait_at_a_time(void **state)
+{
+	enum { CHILDREN = 200 };
+	pid_t pids[CHILDREN];
+	int i, ready[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	for (i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			close(ready[1]);
+			/* Until the parent has made them all. */
+			if (read(ready[0], &byte, 1) != 0)
+				_exit(2);
+			_exit(increment(1));
+		}
+	}
+	close(ready[0]);
+	close(ready[1]);
+	for (i = 0; i < CHILDREN; i++)
+		expect_exit(pids[i], 0);
+	assert_int_equal(read_counter(), CHILDREN);
+}
+
+/* IDLE in the environment: for how many seconds, 120 to see the two minutes through. */
+static unsigned
+idle_seconds(void)
+{
+	const char *text = getenv("IDLE");
+
+	return text == NULL ? IDLE_SECONDS : (unsigned)atoi(text);
+}
+
+static void
+a_child_may_idle_as_long_as_its_parent_lives(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(increment(1), 0);
+	pid = fork();
+	if (pid == 0) {
+		sleep(idle_seconds());
+		_exit(increment(1));
+	}
+	expect_exit(pid, 0);
+	assert_int_equal(read_counter(), 2);
+}
+
+/* Between processes of a test. */
+struct shared {
+	_Atomic pid_t pid;
+	_Atomic int result; /* of the grandchild: 1 more than its failures */
+};
+
+static struct shared *
+share(void)
+{
+	struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	    -1, 0);
+
+	assert_true(s != MAP_FAILED);
+	return s;
+}
+
+static void
+a_killed_parents_lock_is_free_though_its_child_idles(void **state)
+{
+	struct shared *s = share();
+	uint64_t begun, deadline;
+	pid_t parent, child;
+	int status;
+
+	(void)state;
+	assert_int_equal(increment(5), 0);
+	parent = fork();
+	if (parent == 0) {
+		if (sm_lock(file) != 0)
+			_exit(1);
+		*counter = 666;
+		child = fork();
+		if (child == 0) {
+			/* Idles until its parent is dead, then goes on with what it inherited. */
+			while (s->result == 0)
+				usleep(1000);
+			s->result = 100 + increment(1);
+			_exit(0);
+		}
+		s->pid = child;
+		pause();
+	}
+	deadline = patience_until(PATIENCE_MS);
+	while (s->pid == 0 && clock_now() < deadline)
+		patience_breathe();
+	assert_int_equal(kill(parent, SIGKILL), 0);
+	begun = clock_now();
+	assert_int_equal(sm_lock(file), 0);
+	if (clock_now() - begun > patience_ms(50) * CLOCK_MS)
+		fail_msg("the lock was free after %lu us",
+		    (unsigned long)(clock_now() - begun) / 1000);
+	assert_int_equal(*counter, 5);
+	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(waitpid(parent, &status, 0), parent);
+	s->result = 1;
+	while (s->result < 100 && clock_now() < deadline)
+		patience_breathe();
+	assert_int_equal(s->result, 100);
+	assert_int_equal(read_counter(), 6);
+	munmap(s, sizeof *s);
+}
+
+static void
+a_fork_that_skips_the_handlers_is_noticed(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(increment(1), 0);
+	pid = (pid_t)syscall(SYS_fork);
+	if (pid == 0) {
+		struct sm_file *again;
+
+		if (sm_unlock(file) == 0 || errno != ENOLCK)
+			_exit(1);
+		if (sm_lock(file) == 0 || errno != ESTALE)
+			_exit(2);
+		/* It can open anew, and has then a connection of its own. */
+		again = sm_open(sm, CLIENT_MOUNT "/again");
+		if (again == NULL || sm_lock(again) != 0 || sm_unlock(again) != 0)
+			_exit(3);
+		_exit(0);
+	}
+	expect_exit(pid, 0);
+	assert_int_equal(increment(1), 0);
+	assert_int_equal(read_counter(), 2);
+}
+
+static void
+a_child_can_free_all_without_having_called(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(increment(1), 0);
+	pid = fork();
+	if (pid == 0) {
+		sm_free(sm);
+		_exit(0);
+	}
+	expect_exit(pid, 0);
+	pid = fork();
+	if (pid == 0) {
+		int failures = increment(1);
+
+		failures += MUST(sm_unmap(sm, counter));
+		failures += MUST(sm_close(file));
+		sm_free(sm);
+		_exit(failures);
+	}
+	expect_exit(pid, 0);
+	assert_int_equal(read_counter(), 2);
+}
+
+static void
+a_child_comes_after_its_server_ended(void **state)
+{
+	pid_t pid;
+	int go[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		if (read(go[0], &byte, 1) != 0)
+			_exit(1);
+		if (sm_lock(file) == 0 || errno != ESTALE)
+			_exit(2);
+		_exit(0);
+	}
+	close(go[0]);
+	daemon_stop(&server);
+	daemon_start(&server);
+	close(go[1]);
+	expect_exit(pid, 0);
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	pki_create(&pki);
+	daemon_init(&server, &(struct daemon_config){ .pki = &pki });
+	daemon_start(&server);
+	return 0;
+}
+
+static int
+finish(void **state)
+{
+	(void)state;
+	daemon_stop(&server);
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(parent_and_children_count_to_the_exact_sum),
+		TEST(a_lock_stays_with_the_parent),
+		TEST(grandchildren_inherit_too),
+		TEST(threads_are_in_calls_meanwhile),
+		TEST(a_thousand_children_that_only_exec),
+		TEST(a_file_does_not_outlive_those_who_had_it_open),
+		TEST(many_children_that_wait_at_a_time),
+		TEST(a_child_may_idle_as_long_as_its_parent_lives),
+		TEST(a_killed_parents_lock_is_free_though_its_child_idles),
+		TEST(a_fork_that_skips_the_handlers_is_noticed),
+		TEST(a_child_can_free_all_without_having_called),
+		TEST(a_child_comes_after_its_server_ended),
+	};
+
+	return cmocka_run_group_tests(tests, start, finish);
+}

@@ -1,0 +1,280 @@
+/*
+ * Time as the server measures it: leases (-t) that end, and begin when they should; what becomes of a release
+ * that comes too late; timeouts of a lock. The server sleeps before each test for longer than these times,
+ * since a clock that it has not looked at for long must not count.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/size.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+
+enum {
+	LEASE_MS = 400,
+	SILENCE_MS = 600, /* more than a lease */
+	BRIEF_MS = 100,   /* much less than a lease */
+	SEGMENT = 64 * SIZE_KIB,
+	FAR = SEGMENT / 8 - 1 /* a word in another block than the first */
+};
+
+/* One client: a set, a file in it, and its mapping. */
+struct user {
+	struct sm *sm;
+	struct sm_file *file;
+	uint64_t *words;
+};
+
+static struct pki pki;
+static struct daemon leasing, patient; /* with -t, without */
+
+static void
+begin(struct user *u, const struct daemon *d, const char *path)
+{
+	u->sm = client_create(d);
+	assert_non_null(u->sm);
+	u->file = sm_open(u->sm, path);
+	if (u->file == NULL)
+		fail_msg("%s: %s", path, sm_error(u->sm));
+	u->words = sm_map(u->file, NULL, SEGMENT);
+	if (u->words == NULL)
+		fail_msg("%s: %s", path, sm_error(u->sm));
+}
+
+/* Nobody says anything to the servers for so long: what is waited for is the time itself. */
+static void
+be_silent(uint64_t ms)
+{
+	uint64_t until = clock_after_ms(clock_now(), patience_ms(ms));
+
+	while (clock_now() < until)
+		patience_breathe();
+}
+
+static void
+lock(struct user *u)
+{
+	if (sm_lock(u->file) != 0)
+		fail_msg("sm_lock: %s", sm_error(u->sm));
+}
+
+static void
+unlock(struct user *u)
+{
+	if (sm_unlock(u->file) != 0)
+		fail_msg("sm_unlock: %s", sm_error(u->sm));
+}
+
+static struct timespec
+moment(uint64_t ms)
+{
+	uint64_t t = clock_after_ms(clock_now(), ms);
+
+	return (
+	    struct timespec){ .tv_sec = (time_t)(t / CLOCK_SEC), .tv_nsec = (long)(t % CLOCK_SEC) };
+}
+
+static void
+a_release_that_comes_too_late_is_refused_and_voids_the_replica(void **state)
+{
+	size_t mark = daemon_log_mark(&leasing);
+	struct user late, other;
+
+	(void)state;
+	begin(&late, &leasing, CLIENT_MOUNT "/late");
+	begin(&other, &leasing, CLIENT_MOUNT "/late");
+	lock(&late);
+	late.words[0] = 1;
+	unlock(&late);
+	/* It takes its time; the other one waits for the lock until the lease has ended. */
+	lock(&late);
+	late.words[0] = 666;
+	late.words[FAR] = 777;
+	lock(&other);
+	assert_int_equal(other.words[0], 1);
+	assert_int_equal(other.words[FAR], 0);
+	other.words[0] = 2;
+	unlock(&other);
+	/* Refused. What it wrote is there until it locks again, and then gone, in every block. */
+	assert_int_equal(sm_unlock(late.file), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(late.words[0], 666);
+	assert_int_equal(late.words[FAR], 777);
+	lock(&late);
+	assert_int_equal(late.words[0], 2);
+	assert_int_equal(late.words[FAR], 0);
+	late.words[0]++;
+	unlock(&late);
+	lock(&other);
+	assert_int_equal(other.words[0], 3);
+	assert_int_equal(other.words[FAR], 0);
+	unlock(&other);
+	daemon_log_await(&leasing, mark, "] warning: client (pid ", "and lost it");
+	daemon_log_expect(&leasing, mark, 1);
+	sm_free(late.sm);
+	sm_free(other.sm);
+}
+
+static void
+a_release_that_comes_too_late_while_nobody_waits_is_refused_too(void **state)
+{
+	size_t mark = daemon_log_mark(&leasing);
+	struct user u;
+
+	(void)state;
+	begin(&u, &leasing, CLIENT_MOUNT "/alone");
+	lock(&u);
+	u.words[0] = 1;
+	unlock(&u);
+	lock(&u);
+	u.words[0] = 666;
+	daemon_log_await(&leasing, mark, "and lost it", "");
+	assert_int_equal(sm_unlock(u.file), -1);
+	assert_int_equal(errno, ESTALE);
+	lock(&u);
+	assert_int_equal(u.words[0], 1);
+	unlock(&u);
+	sm_free(u.sm);
+}
+
+static void
+a_lease_begins_when_the_lock_is_granted(void **state)
+{
+	size_t mark = daemon_log_mark(&leasing);
+	struct user u;
+
+	(void)state;
+	begin(&u, &leasing, CLIENT_MOUNT "/silent");
+	be_silent(SILENCE_MS);
+	lock(&u);
+	be_silent(BRIEF_MS);
+	unlock(&u);
+	daemon_log_expect(&leasing, mark, 0);
+	sm_free(u.sm);
+}
+
+static void
+a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted(void **state)
+{
+	size_t mark = daemon_log_mark(&leasing);
+	struct user slow, waiter;
+
+	(void)state;
+	begin(&slow, &leasing, CLIENT_MOUNT "/waited");
+	begin(&waiter, &leasing, CLIENT_MOUNT "/waited");
+	lock(&slow);
+	lock(&waiter); /* once the other one's lease has ended */
+	be_silent(BRIEF_MS);
+	unlock(&waiter);
+	assert_int_equal(sm_unlock(slow.file), -1);
+	assert_int_equal(errno, ESTALE);
+	daemon_log_expect(&leasing, mark, 1);
+	sm_free(slow.sm);
+	sm_free(waiter.sm);
+}
+
+static void
+a_timeout_is_not_over_too_early(void **state)
+{
+	uint64_t begun, took, ms = patience_ms(LEASE_MS);
+	struct user holder, waiter;
+	struct timespec when;
+
+	(void)state;
+	begin(&holder, &patient, CLIENT_MOUNT "/timeout");
+	begin(&waiter, &patient, CLIENT_MOUNT "/timeout");
+	lock(&holder);
+	be_silent(SILENCE_MS);
+	begun = clock_now();
+	when = moment(ms);
+	assert_int_equal(sm_timedlock(waiter.file, &when), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	took = (clock_now() - begun) / CLOCK_MS;
+	if (took < ms || took > ms + patience_ms(1000))
+		fail_msg("sm_timedlock: expected ETIMEDOUT after %lu ms, it came after %lu ms",
+		    (unsigned long)ms, (unsigned long)took);
+	unlock(&holder);
+	lock(&waiter);
+	unlock(&waiter);
+	sm_free(holder.sm);
+	sm_free(waiter.sm);
+}
+
+static void
+without_a_lease_a_lock_may_be_kept(void **state)
+{
+	size_t mark = daemon_log_mark(&patient);
+	struct user u;
+
+	(void)state;
+	begin(&u, &patient, CLIENT_MOUNT "/kept");
+	lock(&u);
+	u.words[0] = 1;
+	be_silent(SILENCE_MS);
+	unlock(&u);
+	lock(&u);
+	assert_int_equal(u.words[0], 1);
+	unlock(&u);
+	daemon_log_expect(&patient, mark, 0);
+	sm_free(u.sm);
+}
+
+static void
+the_servers_exit_with_0(void **state)
+{
+	(void)state;
+	daemon_stop(&leasing);
+	daemon_stop(&patient);
+}
+
+static int
+begin_all(void **state)
+{
+	static char lease[24];
+	const struct daemon_config with_lease = { .pki = &pki, .args = { "-t", lease } };
+	const struct daemon_config without = { .pki = &pki };
+
+	(void)state;
+	snprintf(lease, sizeof lease, "%lu", (unsigned long)patience_ms(LEASE_MS));
+	pki_create(&pki);
+	daemon_init(&leasing, &with_lease);
+	daemon_start(&leasing);
+	daemon_init(&patient, &without);
+	daemon_start(&patient);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	daemon_fini(&leasing);
+	daemon_fini(&patient);
+	pki_destroy(&pki);
+	return 0;
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_release_that_comes_too_late_is_refused_and_voids_the_replica),
+		cmocka_unit_test(a_release_that_comes_too_late_while_nobody_waits_is_refused_too),
+		cmocka_unit_test(a_lease_begins_when_the_lock_is_granted),
+		cmocka_unit_test(a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted),
+		cmocka_unit_test(a_timeout_is_not_over_too_early),
+		cmocka_unit_test(without_a_lease_a_lock_may_be_kept),
+		cmocka_unit_test(the_servers_exit_with_0),
+	};
+
+	return cmocka_run_group_tests_name("leases", tests, begin_all, end_all);
+}

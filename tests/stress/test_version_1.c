@@ -1,0 +1,237 @@
+/*
+ * Our client and a server that knows version 1 only: it answers HELLO with ENOSYS, and its locks are polled for.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/size.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/v1server.h"
+
+enum {
+	WORKERS = 2,
+	INCREMENTS = 2000, /* of each */
+	SEGMENT = 16 * SIZE_KIB + 100,
+	BRIEF_MS = 100,
+	FAR = SEGMENT / 8 - 1 /* the last word of the segment */
+};
+
+/* A directory and no daemon in it: what client_create() wants. */
+static struct daemon place;
+static pid_t server = -1;
+
+static int
+start_server(void **state)
+{
+	const struct daemon_config config = { .pki = NULL };
+
+	(void)state;
+	daemon_init(&place, &config);
+	server = v1server_start(place.socket);
+	return 0;
+}
+
+static int
+stop_server(void **state)
+{
+	(void)state;
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	daemon_fini(&place);
+	return 0;
+}
+
+/* One client: a set, a file in it, and its mapping unless size is 0. */
+struct user {
+	struct sm *sm;
+	struct sm_file *file;
+	uint64_t *words;
+};
+
+static bool
+try_begin(struct user *u, const char *path, size_t size)
+{
+	u->sm = client_create(&place);
+	u->file = u->sm != NULL ? sm_open(u->sm, path) : NULL;
+	u->words = u->file != NULL && size > 0 ? sm_map(u->file, NULL, size) : NULL;
+	return u->file != NULL && (u->words != NULL || size == 0);
+}
+
+static void
+begin(struct user *u, const char *path, size_t size)
+{
+	if (!try_begin(u, path, size))
+		fail_msg("%s: %s", path, sm_error(u->sm));
+}
+
+static void
+end(struct user *u)
+{
+	sm_free(u->sm);
+}
+
+/* In a child. */
+static void __attribute__((noreturn)) count(const char *path)
+{
+	struct user u;
+	int i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!try_begin(&u, path, SEGMENT))
+		_exit(2);
+	for (i = 0; i < INCREMENTS; i++) {
+		if (sm_lock(u.file) != 0)
+			_exit(3);
+		if (u.words[0] != u.words[FAR])
+			_exit(4);
+		u.words[0]++;
+		u.words[FAR]++;
+		if (sm_unlock(u.file) != 0)
+			_exit(5);
+	}
+	sm_free(u.sm);
+	_exit(0);
+}
+
+static void
+two_processes_count_exactly(void **state)
+{
+	struct user keeper;
+	pid_t pids[WORKERS];
+	int i, status;
+
+	(void)state;
+	begin(&keeper, CLIENT_MOUNT "/counter", SEGMENT);
+	for (i = 0; i < WORKERS; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			count(CLIENT_MOUNT "/counter");
+	}
+	for (i = 0; i < WORKERS; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(sm_lock(keeper.file), 0);
+	assert_int_equal(keeper.words[0], WORKERS * INCREMENTS);
+	assert_int_equal(keeper.words[FAR], WORKERS * INCREMENTS);
+	assert_int_equal(sm_unlock(keeper.file), 0);
+	end(&keeper);
+}
+
+/* The moment ms from now, as sm_timedlock() wants it. */
+static struct timespec
+moment(uint64_t ms)
+{
+	uint64_t t = clock_after_ms(clock_now(), ms);
+
+	return (
+	    struct timespec){ .tv_sec = (time_t)(t / CLOCK_SEC), .tv_nsec = (long)(t % CLOCK_SEC) };
+}
+
+static void
+a_lock_that_is_held_is_waited_for_and_no_longer_than_asked(void **state)
+{
+	uint64_t begun;
+	struct timespec when;
+	struct user a, b;
+
+	(void)state;
+	begin(&a, CLIENT_MOUNT "/pure", 0);
+	begin(&b, CLIENT_MOUNT "/pure", 0);
+	assert_int_equal(sm_lock(a.file), 0);
+	assert_int_equal(sm_trylock(b.file), -1);
+	assert_int_equal(errno, EAGAIN);
+	begun = clock_now();
+	when = moment(BRIEF_MS);
+	assert_int_equal(sm_timedlock(b.file, &when), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_in_range(clock_now() - begun, BRIEF_MS * CLOCK_MS,
+	    (BRIEF_MS + patience_ms(1000)) * CLOCK_MS);
+	assert_int_equal(sm_unlock(a.file), 0);
+	when = moment(patience_ms(PATIENCE_MS));
+	assert_int_equal(sm_timedlock(b.file, &when), 0);
+	assert_int_equal(sm_unlock(b.file), 0);
+	end(&a);
+	end(&b);
+}
+
+static void
+a_killed_holder_publishes_nothing_and_its_lock_is_free(void **state)
+{
+	struct user a;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin(&a, CLIENT_MOUNT "/killed", SEGMENT);
+	assert_int_equal(sm_lock(a.file), 0);
+	a.words[0] = 1;
+	assert_int_equal(sm_unlock(a.file), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct user dying;
+
+		if (!try_begin(&dying, CLIENT_MOUNT "/killed", SEGMENT) ||
+		    sm_lock(dying.file) != 0 || dying.words[0] != 1)
+			_exit(2);
+		dying.words[0] = 2;
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(sm_lock(a.file), 0);
+	assert_int_equal(a.words[0], 1);
+	assert_int_equal(sm_unlock(a.file), 0);
+	end(&a);
+}
+
+static void
+what_version_1_cannot_do_is_told(void **state)
+{
+	struct sm_stat stat;
+	struct user a, b;
+
+	(void)state;
+	begin(&a, CLIENT_MOUNT "/limits", SEGMENT);
+	begin(&b, CLIENT_MOUNT "/limits", 0);
+	assert_int_equal(sm_stat(a.file, &stat), -1);
+	assert_int_equal(errno, ENOTSUP);
+	assert_null(sm_map(b.file, NULL, 0));
+	assert_int_equal(errno, ENOTSUP);
+	/* It has a segment, and not here. */
+	assert_int_equal(sm_lock(b.file), -1);
+	assert_int_equal(errno, EBADE);
+	assert_null(sm_map(b.file, NULL, SEGMENT + 1));
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(sm_lock(a.file), 0);
+	assert_int_equal(sm_unlock(a.file), 0);
+	end(&a);
+	end(&b);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_processes_count_exactly),
+		cmocka_unit_test(a_lock_that_is_held_is_waited_for_and_no_longer_than_asked),
+		cmocka_unit_test(a_killed_holder_publishes_nothing_and_its_lock_is_free),
+		cmocka_unit_test(what_version_1_cannot_do_is_told),
+	};
+
+	return cmocka_run_group_tests_name("version 1", tests, start_server, stop_server);
+}

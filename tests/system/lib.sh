@@ -1,0 +1,127 @@
+# lib.sh: what the scripts of this folder share; they source it.
+#
+# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs), and
+# ends every server that was started when the script ends. Environment: SRC, the root of the repository; BUILD,
+# where the programs are; CC; VARIANT.
+
+# shellcheck shell=sh disable=SC2034 # some variables are for the scripts
+set -u
+unset CDPATH NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
+LC_ALL=C
+export LC_ALL
+server=${BUILD:?}/smdishserver
+mkpki=${SRC:?}/deploy/mkpki
+work=$(mktemp -d "${TMPDIR:-/tmp}/system.XXXXXX") || exit 1
+helper=$work/helper
+started=
+failures=0
+checks=0
+case ${VARIANT:-} in
+tsan) patience=100 ;;
+asan) patience=40 ;;
+*) patience=10 ;;
+esac
+
+clean_up()
+{
+	for each in $started; do
+		kill -KILL "$each" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work" || exit 1
+${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -o "$helper" "$SRC/tests/system/helper.c" || exit 1
+
+# expect WHAT EXPECTED CAME
+expect()
+{
+	checks=$((checks + 1))
+	[ "$2" != "$3" ] || return 0
+	failures=$((failures + 1))
+	printf '%s: expected:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
+}
+
+# expect_match WHAT PATTERN CAME: a pattern of sh(1), the whole of CAME
+expect_match()
+{
+	checks=$((checks + 1))
+	# shellcheck disable=SC2254 # a pattern is what it is
+	case $3 in
+	$2) return 0 ;;
+	esac
+	failures=$((failures + 1))
+	printf '%s: expected something like:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
+}
+
+# await WHAT COMMAND...: runs it again and again until it succeeds; a failure when it never does
+await()
+{
+	what=$1
+	shift
+	checks=$((checks + 1))
+	until=$(($(date +%s) + patience))
+	while ! "$@"; do
+		if [ "$(date +%s)" -gt $until ]; then
+			failures=$((failures + 1))
+			printf '%s: it did not come to that within %d s: %s\n' "$what" $patience "$*"
+			return 1
+		fi
+		sleep 0.01
+	done
+}
+
+# has FILE PATTERN: a line of it matches
+has()
+{
+	grep -q -- "$2" "$1" 2>/dev/null
+}
+
+# ended PROCESS: it is gone, or waits for whoever inherited it to look at it
+ended()
+{
+	read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" || return 0
+	[ "$state" = Z ]
+}
+
+# answers KIND NAME...: a server is there, in plaintext
+answers()
+{
+	"$helper" probe "$@"
+}
+
+# start ARGUMENT...: a server in the background, its process in pid, its log in $work/log, emptied before
+start()
+{
+	: >"$work/log"
+	"$server" "$@" 2>>"$work/log" &
+	pid=$!
+	started="$started $pid"
+}
+
+# end WHAT: SIGTERM to $pid, which must exit with 0
+end()
+{
+	kill -TERM "$pid"
+	wait "$pid"
+	expect "$1: exit status after SIGTERM" 0 $?
+}
+
+# run ARGUMENT...: a server that is expected to end at once; its exit status in status, what it printed in out
+# and err
+run()
+{
+	timeout -k 1 "$patience" "$server" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	out=$(cat "$work/out")
+	err=$(cat "$work/err")
+}
+
+# finish: the script's last command
+finish()
+{
+	echo "$checks checks, $failures failures"
+	[ $failures -eq 0 ]
+	exit
+}

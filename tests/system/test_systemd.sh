@@ -1,0 +1,92 @@
+#!/bin/sh
+# smdishserver under systemd, without systemd: sockets that are passed (LISTEN_FDS), and word that it is ready
+# (NOTIFY_SOCKET).
+
+# shellcheck source=tests/system/lib.sh
+. "${SRC:?}/tests/system/lib.sh"
+
+# start_with SOCKET... -- ARGUMENT...: as start, the sockets passed
+start_with()
+{
+	: >log
+	"$helper" pass "$@" 2>>log &
+	pid=$!
+	started="$started $pid"
+}
+
+start_with unix:./passed -- "$server"
+await 'a socket that is passed is served' answers unix ./passed
+expect_match 'and told' '*listening on socket 3 of systemd (PLAINTEXT*' "$(cat log)"
+end 'a socket that is passed'
+expect 'a socket that is passed is not ours to remove' socket "$(stat -c %F passed)"
+rm passed
+
+start_with unix:./first unix:./second -- "$server" ./own
+for name in first second own; do
+	await "two that are passed and one of its own: $name" answers unix ./$name
+done
+end 'two that are passed and one of its own'
+rm first second
+
+start_with without-pid unix:./passed -- "$server" ./own
+await "sockets for somebody else: its own is served" answers unix ./own
+expect 'sockets for somebody else are left alone' '' "$(grep 'of systemd' log)"
+end 'sockets for somebody else'
+rm passed
+
+# refused WHAT PATTERN SOCKET... -- ARGUMENT...
+refused()
+{
+	what=$1
+	pattern=$2
+	shift 2
+	timeout -k 1 "$patience" "$helper" pass "$@" 2>err
+	expect "$what: exit status" 1 $?
+	expect_match "$what" "*error: *$pattern*" "$(cat err)"
+}
+
+refused 'a file that is passed' 'socket 3 of systemd is not a listening*' file:./file -- "$server"
+port=$("$helper" port)
+refused 'a TCP socket that is passed, without -Z' 'socket 3 of systemd: plaintext over TCP is refused*' \
+    "tcp:$port" -- "$server"
+
+# READY=1 comes when it serves, not before: who hears it and connects is answered.
+for where in ./notify @memserver-notify-$$; do
+	: >heard
+	"$helper" hear "$where" >heard &
+	listener=$!
+	started="$started $listener"
+	await "somebody listens at $where" has heard listening
+	NOTIFY_SOCKET=$where
+	case $where in
+	./*) NOTIFY_SOCKET=$work/${where#./} ;;
+	esac
+	export NOTIFY_SOCKET
+	start ./sock
+	unset NOTIFY_SOCKET
+	await "READY=1 at $where" has heard '^READY=1$'
+	expect "READY=1 at $where: it serves" 0 "$(answers unix ./sock; echo $?)"
+	end "the server that notifies $where"
+	expect "all that was heard at $where" 'listening READY=1 STOPPING=1' "$(tr '\n' ' ' <heard | sed 's/ $//')"
+	kill $listener
+	wait $listener 2>/dev/null
+done
+
+# One that does not start is never ready; one that nobody hears starts all the same.
+: >heard
+"$helper" hear ./notify2 >heard &
+listener=$!
+started="$started $listener"
+await 'somebody listens' has heard listening
+NOTIFY_SOCKET=$work/notify2
+export NOTIFY_SOCKET
+run ./none/sock
+expect 'it does not start: exit status' 1 "$status"
+kill $listener
+wait $listener 2>/dev/null
+expect 'it does not start: READY=1 was not said' '' "$(grep READY heard)"
+start ./sock
+await 'nobody hears: it serves' answers unix ./sock
+end 'nobody hears'
+
+finish

@@ -1,0 +1,113 @@
+/*
+ * rig: a client of the library and the scripted server that it talks to, for tests (DESIGN 4.2,
+ * 5, 8).
+ *
+ * The server is a thread that runs a script: which requests have to come, compared byte by byte,
+ * and what is answered, however awkward. Bodies are hexadecimal text with blanks. A request that
+ * is not the expected one is a surprise: the server hangs up, the rest of the script does
+ * nothing, and rig_end() fails the test. When the script is over the server hangs up too.
+ *
+ * There is one rig at a time. rig.sm, rig.file and rig.segment are for the test, the rest for its
+ * script.
+ */
+#ifndef TESTS_UNIT_RIG_H
+#define TESTS_UNIT_RIG_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/ops.h"
+
+enum { RIG_BODY_MOST = 1024 * 1024, RIG_SEGMENT = 3 * 4096 + 5 /* 0x3005 */ };
+
+#define RIG_INSTANCE "000102030405060708090a0b0c0d0e0f"
+#define FOREVER "ffffffff"
+#define U64_0 "0000000000000000"
+#define NO_BLOCKS "00000000"
+
+typedef void rig_script(void);
+
+struct rig {
+	struct sm *sm;
+	struct sm_file *file; /* "/f" */
+	uint8_t *segment;     /* of RIG_SEGMENT bytes */
+
+	rig_script *script;
+	pthread_t thread;
+	bool is_over; /* the thread is gone */
+	int listener, fd;
+	bool has_tags;      /* set by rig_greet() */
+	uint16_t tag;       /* of the last request */
+	uint32_t body_size; /* of the last request */
+	uint8_t body[RIG_BODY_MOST];
+	char surprise[512];
+};
+
+extern struct rig rig;
+
+/* For the test. */
+
+/* Starts the server; uri is where. */
+void rig_listen(char uri[200], rig_script *script);
+
+/* Starts it and a client, mounts it with these options (NULL: none) and opens the file. */
+void rig_begin_with(const char *options, rig_script *script);
+
+/* The same, and maps the file. */
+void rig_begin(rig_script *script);
+
+/* Waits until the script is over. */
+void rig_wait(void);
+
+/* Frees the client, waits for the script, and fails the test if there was a surprise. */
+void rig_end(void);
+
+/* For a teardown: the same after a test that has failed half way, and fails no more. Else nothing. */
+void rig_abandon(void);
+
+void rig_expect_ok(const char *call, int result);
+void rig_expect_errno(const char *call, int result, int error);
+
+/* The call has to return 0, or -1 and that errno. */
+#define OK(call) rig_expect_ok(#call, call)
+#define FAILS(call, error) rig_expect_errno(#call, call, error)
+
+/* For the script. */
+
+void rig_accept(void);
+
+/* Accepts, agrees to HELLO with these features, and gives a table of descriptors. */
+void rig_greet_with(const char *features);
+
+/* All up to the open and mapped file, descriptor 7. */
+void rig_greet(void);
+
+/* The next request has to be that one. */
+void rig_take(enum op op, const char *hex);
+
+/* Takes any; rig has its body. Returns the operation, OP_COUNT after a surprise. */
+uint32_t rig_take_any(void);
+
+/* The client has to have ended the connection. */
+void rig_take_end(void);
+
+/* Answers the last request, or the one with that tag. */
+void rig_answer(uint32_t status, const char *hex);
+void rig_answer_tag(uint16_t tag, uint32_t status, const char *hex);
+
+/*
+ * An exclusive ACQUIRE for ever, with that since, is granted with that number and the rest of the
+ * reply.
+ */
+void rig_grant(const char *since, const char *grant, const char *rest);
+
+void rig_write(const void *bytes, size_t size);
+void rig_hang_up(void);
+void rig_surprise(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "01ff 02" as bytes; returns their number. */
+size_t rig_unhex(uint8_t *out, const char *hex);
+
+#endif

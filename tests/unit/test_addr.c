@@ -1,0 +1,523 @@
+/*
+ * Addresses as text, and real sockets behind them: unix, abstract, TCP, and what stands in
+ * their way.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/wire/addr.h"
+
+static struct addr_file made; /* by the last addr_listen() */
+static struct addr_file none; /* by one that fails */
+
+enum { PATIENCE_MS = 5000 };
+
+static char dir[] = "/tmp/test_addr.XXXXXX";
+static char path[64];
+
+static int
+make_directory(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/socket", dir);
+	return 0;
+}
+
+static int
+remove_directory(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+/* Parses what must be an address. */
+static struct addr
+address(const char *text)
+{
+	struct addr a;
+	int r = addr_parse(&a, text, 0);
+
+	if (r != 0)
+		fail_msg("addr_parse(\"%s\"): expected 0, got %d", text, r);
+	assert_string_equal(a.text, text);
+	return a;
+}
+
+static void
+close_all(const int *fds, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+static void
+forms_of_unix_addresses(void **state)
+{
+	static const struct {
+		const char *text;
+		int flags;
+		enum addr_kind kind;
+		const char *name;
+	} rows[] = {
+		{ "/run/smdish.sock", 0, ADDR_UNIX, "/run/smdish.sock" },
+		{ "unix:/run/smdish.sock", 0, ADDR_UNIX, "/run/smdish.sock" },
+		{ "unix:a:b", 0, ADDR_UNIX, "a:b" },
+		{ "/run/smdish.sock", ADDR_ABSTRACT, ADDR_ABSTRACT_PADDED, "/run/smdish.sock" },
+		{ "unix:/run/smdish.sock", ADDR_ABSTRACT, ADDR_UNIX, "/run/smdish.sock" },
+		{ "abstract:name", 0, ADDR_ABSTRACT_EXACT, "name" },
+		{ "abstract:name", ADDR_ABSTRACT, ADDR_ABSTRACT_EXACT, "name" },
+		{ "pipe:2011863273", 0, ADDR_ABSTRACT_PADDED, "/graphene/123456/77ea98e9" },
+		{ "pipe:1", 0, ADDR_ABSTRACT_PADDED, "/graphene/123456/00000001" },
+		{ "pipe:4294967295", 0, ADDR_ABSTRACT_PADDED, "/graphene/123456/ffffffff" },
+	};
+	struct addr a;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(addr_parse(&a, rows[i].text, rows[i].flags), 0);
+		assert_int_equal(a.kind, rows[i].kind);
+		assert_string_equal(a.name, rows[i].name);
+		assert_string_equal(a.text, rows[i].text);
+	}
+}
+
+static void
+forms_of_tcp_addresses(void **state)
+{
+	static const struct {
+		const char *text, *host, *port;
+	} rows[] = {
+		{ "tcp:localhost:9001", "localhost", "9001" },
+		{ "tcp://localhost:9001", "localhost", "9001" },
+		{ "tcp:127.0.0.1:1", "127.0.0.1", "1" },
+		{ "tcp:[::1]:65535", "::1", "65535" },
+		{ "tcp://[fe80::1]:80", "fe80::1", "80" },
+		{ "tcp:*:9001", "", "9001" },
+		{ "tcp::9001", "", "9001" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct addr a = address(rows[i].text);
+
+		assert_int_equal(a.kind, ADDR_TCP);
+		assert_string_equal(a.host, rows[i].host);
+		assert_string_equal(a.port, rows[i].port);
+	}
+}
+
+static void
+what_is_no_address_is_einval(void **state)
+{
+	static const char *const texts[] = { "", "unix:", "abstract:", "pipe:", "pipe:x", "pipe:-1",
+		"pipe:1x", "pipe:4294967296", "tcp:", "tcp://", "tcp:host",
+		"tcp:host:", "tcp:[::1:80", "tcp:[::1]", "tcp:[::1]80", "tcp:[::1]:", "host:80" };
+	struct addr a, before;
+	size_t i;
+
+	(void)state;
+	memset(&a, 0x5a, sizeof a);
+	before = a;
+	for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		int r = addr_parse(&a, texts[i], 0);
+
+		if (r != -EINVAL)
+			fail_msg("addr_parse(\"%s\"): expected -EINVAL, got %d", texts[i], r);
+		assert_memory_equal(&a, &before, sizeof a);
+	}
+}
+
+/* Nothing is cut off: a name that does not fit is refused. */
+static void
+names_that_do_not_fit_are_refused(void **state)
+{
+	char text[2000];
+	struct addr a;
+	size_t size;
+
+	(void)state;
+	for (size = 109; size < sizeof text - 10; size += 211) {
+		memset(text, 'x', sizeof text);
+		text[0] = '/';
+		text[size] = '\0';
+		assert_int_equal(addr_parse(&a, text, 0), -ENAMETOOLONG);
+		assert_int_equal(addr_parse(&a, text, ADDR_ABSTRACT), -ENAMETOOLONG);
+		memset(text, 'x', sizeof text);
+		memcpy(text, "unix:/", 6);
+		text[size + 5] = '\0';
+		assert_int_equal(addr_parse(&a, text, 0), -ENAMETOOLONG);
+	}
+	memset(text, 'x', sizeof text);
+	text[0] = '/';
+	text[107] = '\0';
+	assert_int_equal(addr_parse(&a, text, 0), 0);
+	assert_string_equal(a.name, text);
+	memset(text, 'x', sizeof text);
+	memcpy(text, "tcp:", 4);
+	memcpy(text + ADDR_HOST_SIZE + 4, ":80", 4);
+	assert_true(addr_parse(&a, text, 0) < 0);
+	memset(text, '1', sizeof text);
+	memcpy(text, "tcp:h:", 6);
+	text[6 + ADDR_PORT_SIZE] = '\0';
+	assert_true(addr_parse(&a, text, 0) < 0);
+}
+
+/* Both ends of an address, through one byte; what is at each end in out. */
+static void
+meet(const struct addr *a, const struct addr *client_side, int *server, int *client)
+{
+	int fds[ADDR_LISTEN_MOST], count, flags;
+	char byte = 0;
+
+	count = addr_listen(a, fds, &made);
+	if (count <= 0)
+		fail_msg("addr_listen(%s): expected a socket, got %d", a->text, count);
+	flags = fcntl(fds[0], F_GETFL);
+	assert_true(flags & O_NONBLOCK);
+	assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(addr_connect(client_side, PATIENCE_MS, client), 0);
+	assert_true(fcntl(*client, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(*client, F_GETFD) & FD_CLOEXEC);
+	*server = accept(fds[0], NULL, NULL);
+	assert_true(*server >= 0);
+	assert_int_equal(write(*client, "x", 1), 1);
+	assert_int_equal(read(*server, &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	close_all(fds, count);
+}
+
+static void
+unix_socket_has_mode_0660_and_goes_with_unlink(void **state)
+{
+	struct addr a = address(path);
+	char name[ADDR_TEXT_SIZE], expected[ADDR_TEXT_SIZE];
+	int server, client;
+	struct stat st;
+
+	(void)state;
+	umask(077);
+	meet(&a, &a, &server, &client);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0660);
+	addr_describe_peer(server, name);
+	snprintf(expected, sizeof expected, "pid %ld uid %ld", (long)getpid(), (long)getuid());
+	assert_string_equal(name, expected);
+	addr_tune(client);
+	close(server);
+	close(client);
+	addr_unlink(&a, &made);
+	assert_int_equal(stat(path, &st), -1);
+	addr_unlink(&a, &made);
+}
+
+static void
+somebody_listening_is_eaddrinuse(void **state)
+{
+	int fds[ADDR_LISTEN_MOST], more[ADDR_LISTEN_MOST], client;
+	struct addr a = address(path);
+
+	(void)state;
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	/* and the first is still there */
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	close(client);
+	close(fds[0]);
+	addr_unlink(&a, &made);
+}
+
+static void
+stale_socket_is_replaced(void **state)
+{
+	int fds[ADDR_LISTEN_MOST], client;
+	struct addr a = address(path);
+
+	(void)state;
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	close(fds[0]);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	close(client);
+	close(fds[0]);
+	addr_unlink(&a, &made);
+}
+
+static void
+foreign_file_is_left_alone(void **state)
+{
+	struct addr a = address(path);
+	int fds[ADDR_LISTEN_MOST], fd = open(path, O_CREAT | O_WRONLY, 0600), client;
+	char back[8];
+
+	(void)state;
+	assert_int_equal(write(fd, "precious", 8), 8);
+	close(fd);
+	assert_int_equal(addr_listen(&a, fds, &made), -EADDRINUSE);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, back, 8), 8);
+	assert_memory_equal(back, "precious", 8);
+	close(fd);
+	assert_true(addr_connect(&a, PATIENCE_MS, &client) < 0);
+	unlink(path);
+}
+
+static void
+nobody_there_is_enotconn(void **state)
+{
+	struct addr a = address(path), tcp = address("tcp:127.0.0.1:1"),
+		    abstract = address("abstract:nobody.at.all");
+	int client = 4711;
+
+	(void)state;
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(addr_connect(&abstract, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(addr_connect(&tcp, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(client, 4711);
+}
+
+/*
+ * The name of an abstract socket counts to its last byte: padded and exact ones are different
+ * names.
+ */
+static void
+abstract_names_are_exact_or_padded(void **state)
+{
+	char text[64], padded_text[40];
+	int fds[ADDR_LISTEN_MOST], server, client, r;
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct addr exact, padded;
+
+	(void)state;
+	snprintf(padded_text, sizeof padded_text, "/test_addr.%ld", (long)getpid());
+	snprintf(text, sizeof text, "abstract:%s", padded_text);
+	exact = address(text);
+	assert_int_equal(addr_parse(&padded, padded_text, ADDR_ABSTRACT), 0);
+	meet(&exact, &exact, &server, &client);
+	close(server);
+	close(client);
+	meet(&padded, &padded, &server, &client);
+	close(server);
+	close(client);
+
+	assert_int_equal(addr_listen(&padded, fds, &made), 1);
+	assert_int_equal(addr_connect(&exact, PATIENCE_MS, &client), -ENOTCONN);
+	/* as Phoenix connects: the whole of sun_path, zeros behind the name */
+	memcpy(sun.sun_path + 1, padded_text, strlen(padded_text));
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	r = connect(client, (struct sockaddr *)&sun, sizeof sun);
+	assert_int_equal(r, 0);
+	close(client);
+	close(fds[0]);
+	addr_unlink(&padded, &made);
+}
+
+/* The same, for the number form of Phoenix. */
+static void
+pipe_number_is_a_padded_name(void **state)
+{
+	struct addr a = address("pipe:2011863273");
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fds[ADDR_LISTEN_MOST], client = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	memcpy(sun.sun_path + 1, "/graphene/123456/77ea98e9", 25);
+	assert_int_equal(connect(client, (struct sockaddr *)&sun, sizeof sun), 0);
+	close(client);
+	close(fds[0]);
+}
+
+static int
+socket_option(int fd, int level, int option)
+{
+	socklen_t size = sizeof(int);
+	int value = 0;
+
+	assert_int_equal(getsockopt(fd, level, option, &value, &size), 0);
+	return value;
+}
+
+/* The port that the kernel chose for a socket. */
+static unsigned
+port_of(int fd)
+{
+	struct sockaddr_storage any;
+	socklen_t size = sizeof any;
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &size), 0);
+	if (any.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&any)->sin6_port);
+	return ntohs(((struct sockaddr_in *)&any)->sin_port);
+}
+
+static void
+tcp_connection_is_tuned_and_described(void **state)
+{
+	struct addr any = address("tcp:127.0.0.1:0"), a;
+	char text[64], name[ADDR_TEXT_SIZE];
+	int fds[ADDR_LISTEN_MOST], client, server;
+
+	(void)state;
+	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
+	a = address(text);
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_true(socket_option(client, IPPROTO_TCP, TCP_NODELAY));
+	assert_true(socket_option(client, SOL_SOCKET, SO_KEEPALIVE));
+	server = accept(fds[0], NULL, NULL);
+	assert_true(server >= 0);
+	addr_tune(server);
+	assert_true(socket_option(server, IPPROTO_TCP, TCP_NODELAY));
+	assert_true(socket_option(server, SOL_SOCKET, SO_KEEPALIVE));
+	addr_describe_peer(server, name);
+	snprintf(text, sizeof text, "127.0.0.1:%u", port_of(client));
+	assert_string_equal(name, text);
+	addr_unlink(&a, &made);
+	close(client);
+	close(server);
+	close(fds[0]);
+}
+
+static void
+taken_tcp_port_is_eaddrinuse_and_nothing_is_left(void **state)
+{
+	struct addr any = address("tcp:127.0.0.1:0"), a;
+	int fds[ADDR_LISTEN_MOST], more[ADDR_LISTEN_MOST], before, after;
+	char text[64];
+
+	(void)state;
+	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
+	a = address(text);
+	before = dup(0);
+	close(before);
+	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	after = dup(0);
+	close(after);
+	assert_int_equal(before, after);
+	close(fds[0]);
+}
+
+static void
+address_of_another_host_is_eaddrnotavail(void **state)
+{
+	struct addr a = address("tcp:192.0.2.1:0"); /* TEST-NET-1, RFC 5737 */
+	int fds[ADDR_LISTEN_MOST];
+
+	(void)state;
+	assert_int_equal(addr_listen(&a, fds, &made), -EADDRNOTAVAIL);
+}
+
+/* "localhost" may be several addresses: whichever of them listens is found. */
+static void
+every_address_of_a_host_is_tried(void **state)
+{
+	struct addr any = address("tcp:127.0.0.1:0"), a;
+	int fds[ADDR_LISTEN_MOST], client;
+	char text[64];
+
+	(void)state;
+	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	snprintf(text, sizeof text, "tcp:localhost:%u", port_of(fds[0]));
+	a = address(text);
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	close(client);
+	close(fds[0]);
+}
+
+static void
+every_address_listens(void **state)
+{
+	struct addr any = address("tcp:*:0"), a;
+	int fds[ADDR_LISTEN_MOST], client, count, i, listening = -1;
+	char text[64];
+
+	(void)state;
+	count = addr_listen(&any, fds, &made);
+	assert_true(count >= 1);
+	for (i = 0; i < count && listening == -1; i++) {
+		snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[i]));
+		a = address(text);
+		if (addr_connect(&a, PATIENCE_MS, &client) == 0) {
+			listening = i;
+			close(client);
+		}
+	}
+	assert_int_not_equal(listening, -1);
+	close_all(fds, count);
+}
+
+/* A server that does not accept: connecting waits as long as it was told, not for ever. */
+static void
+connecting_to_a_server_that_does_not_accept_times_out(void **state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct addr a = address(path);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), waiting[16], client = 4711, count, r;
+
+	(void)state;
+	snprintf(sun.sun_path, sizeof sun.sun_path, "%s", path);
+	assert_int_equal(bind(listener, (struct sockaddr *)&sun, sizeof sun), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	for (count = 0; count < 16; count++) {
+		waiting[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		if (connect(waiting[count], (struct sockaddr *)&sun, sizeof sun) != 0)
+			break;
+	}
+	assert_true(count < 16);
+	r = addr_connect(&a, 30, &client);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_int_equal(client, 4711);
+	close_all(waiting, count + 1);
+	close(listener);
+	unlink(path);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forms_of_unix_addresses),
+		cmocka_unit_test(forms_of_tcp_addresses),
+		cmocka_unit_test(what_is_no_address_is_einval),
+		cmocka_unit_test(names_that_do_not_fit_are_refused),
+		cmocka_unit_test(unix_socket_has_mode_0660_and_goes_with_unlink),
+		cmocka_unit_test(somebody_listening_is_eaddrinuse),
+		cmocka_unit_test(stale_socket_is_replaced),
+		cmocka_unit_test(foreign_file_is_left_alone),
+		cmocka_unit_test(nobody_there_is_enotconn),
+		cmocka_unit_test(abstract_names_are_exact_or_padded),
+		cmocka_unit_test(pipe_number_is_a_padded_name),
+		cmocka_unit_test(tcp_connection_is_tuned_and_described),
+		cmocka_unit_test(taken_tcp_port_is_eaddrinuse_and_nothing_is_left),
+		cmocka_unit_test(address_of_another_host_is_eaddrnotavail),
+		cmocka_unit_test(every_address_of_a_host_is_tried),
+		cmocka_unit_test(every_address_listens),
+		cmocka_unit_test(connecting_to_a_server_that_does_not_accept_times_out),
+	};
+
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

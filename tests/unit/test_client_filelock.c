@@ -1,0 +1,266 @@
+/*
+ * The queue of a process for one memory file: first come first served, readers together, no
+ * reader before a writer.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/filelock.h"
+
+enum { PATIENCE_S = 20, READERS = 20 };
+
+static struct filelock lock;
+static char handle[2];
+
+/* In the order in which they came to hold the lock. */
+static char order[64];
+static pthread_mutex_t order_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+note(char who)
+{
+	pthread_mutex_lock(&order_mutex);
+	order[strlen(order)] = who;
+	pthread_mutex_unlock(&order_mutex);
+}
+
+static bool
+take(enum ops_mode mode, uint64_t deadline)
+{
+	bool is_first;
+	int error = filelock_take(&lock, mode, handle, deadline, &is_first);
+
+	if (error != 0)
+		fail_msg("expected the lock, got %s", strerror(-error));
+	return is_first;
+}
+
+/* What a try says. */
+static int
+try(enum ops_mode mode)
+{
+	bool is_first;
+
+	return filelock_take(&lock, mode, handle, 0, &is_first);
+}
+
+static void *
+try_from_a_thread(void *arg)
+{
+	return (void *)(intptr_t)try(*(enum ops_mode *)arg);
+}
+
+static int
+try_elsewhere(enum ops_mode mode)
+{
+	pthread_t thread;
+	void *result;
+
+	pthread_create(&thread, NULL, try_from_a_thread, &mode);
+	pthread_join(thread, &result);
+	return (int)(intptr_t)result;
+}
+
+/* What a thread wants: 'a' to 'z' to write, 'A' to 'Z' to read, '!' to write, but not for long. */
+static void *
+use(void *arg)
+{
+	char who = *(char *)arg;
+	enum ops_mode mode = who >= 'A' && who <= 'Z' ? OPS_SHARED : OPS_EXCLUSIVE;
+	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
+	bool is_first;
+
+	if (filelock_take(&lock, mode, handle + 1, deadline, &is_first) != 0)
+		return NULL;
+	note(who);
+	if (is_first)
+		filelock_granted(&lock);
+	if (filelock_leave(&lock) == 1)
+		filelock_done(&lock);
+	return NULL;
+}
+
+static size_t
+waiters(void)
+{
+	size_t count;
+
+	pthread_mutex_lock(&lock.mutex);
+	count = lock.waiters;
+	pthread_mutex_unlock(&lock.mutex);
+	return count;
+}
+
+static void
+wait_for_waiters(size_t count)
+{
+	uint64_t deadline = clock_now() + PATIENCE_S * CLOCK_SEC;
+
+	while (waiters() != count) {
+		if (clock_now() > deadline)
+			fail_msg("expected %zu waiters, got %zu", count, waiters());
+		usleep(500);
+	}
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(order, 0, sizeof order);
+	return filelock_init(&lock);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	filelock_fini(&lock);
+	return 0;
+}
+
+static void
+the_holder_may_not_lock_again(void **state)
+{
+	(void)state;
+	assert_true(take(OPS_EXCLUSIVE, CLOCK_NEVER));
+	assert_int_equal(try(OPS_EXCLUSIVE), -EDEADLK);
+	assert_int_equal(try(OPS_SHARED), -EDEADLK);
+	assert_int_equal(try_elsewhere(OPS_EXCLUSIVE), -EAGAIN);
+	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	assert_int_equal(filelock_leave(&lock), 1);
+	filelock_done(&lock);
+	assert_int_equal(filelock_leave(&lock), -ENOLCK);
+}
+
+static void
+they_come_in_the_order_they_came(void **state)
+{
+	char names[] = "abcAdBC";
+	pthread_t threads[sizeof names];
+	size_t i;
+
+	(void)state;
+	take(OPS_EXCLUSIVE, CLOCK_NEVER);
+	for (i = 0; i < sizeof names - 1; i++) {
+		pthread_create(&threads[i], NULL, use, &names[i]);
+		wait_for_waiters(i + 1);
+	}
+	assert_int_equal(filelock_leave(&lock), 1);
+	filelock_done(&lock);
+	for (i = 0; i < sizeof names - 1; i++)
+		pthread_join(threads[i], NULL);
+	/* The last two read at the same time. */
+	order[5] = order[6] = '.';
+	assert_string_equal(order, "abcAd..");
+}
+
+static void
+a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
+{
+	char writer = '!', reader = 'A';
+	pthread_t threads[2];
+
+	(void)state;
+	assert_true(take(OPS_SHARED, CLOCK_NEVER));
+	/* Its grant is not there yet. */
+	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	filelock_granted(&lock);
+	pthread_create(&threads[0], NULL, use, &writer);
+	wait_for_waiters(1);
+	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	pthread_create(&threads[1], NULL, use, &reader);
+	/* Both are gone before the first reader leaves. */
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	assert_string_equal(order, "A");
+	assert_int_equal(filelock_leave(&lock), 1);
+	/* While its grant is given back nobody joins. */
+	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	filelock_done(&lock);
+}
+
+static pthread_barrier_t all_read;
+
+static void *
+read_together(void *arg)
+{
+	bool is_first;
+	intptr_t last;
+
+	(void)arg;
+	if (filelock_take(&lock, OPS_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
+		return NULL;
+	if (is_first)
+		filelock_granted(&lock);
+	pthread_barrier_wait(&all_read);
+	last = filelock_leave(&lock);
+	if (last == 1)
+		filelock_done(&lock);
+	return (void *)(last + 1);
+}
+
+static void
+any_number_of_readers_share_and_one_is_the_last(void **state)
+{
+	pthread_t threads[READERS];
+	intptr_t last = 0;
+	void *result;
+	size_t i;
+
+	(void)state;
+	pthread_barrier_init(&all_read, NULL, READERS);
+	for (i = 0; i < READERS; i++)
+		pthread_create(&threads[i], NULL, read_together, NULL);
+	for (i = 0; i < READERS; i++) {
+		pthread_join(threads[i], &result);
+		assert_non_null(result);
+		last += (intptr_t)result - 1;
+	}
+	assert_int_equal(last, 1);
+	pthread_barrier_destroy(&all_read);
+}
+
+static void
+closing_a_handle_ends_what_was_taken_through_it(void **state)
+{
+	bool is_first;
+
+	(void)state;
+	assert_false(filelock_leave_via(&lock, handle));
+	take(OPS_EXCLUSIVE, CLOCK_NEVER);
+	assert_false(filelock_leave_via(&lock, handle + 1));
+	assert_true(filelock_leave_via(&lock, handle));
+	filelock_done(&lock);
+	assert_int_equal(filelock_take(&lock, OPS_SHARED, handle + 1, 0, &is_first), 0);
+	filelock_granted(&lock);
+	assert_int_equal(try_elsewhere(OPS_SHARED), 0);
+	/* The other thread, which is gone, read through the first handle. */
+	assert_false(filelock_leave_via(&lock, handle));
+	assert_true(filelock_leave_via(&lock, handle + 1));
+	filelock_done(&lock);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_holder_may_not_lock_again),
+		TEST(they_come_in_the_order_they_came),
+		TEST(a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up),
+		TEST(any_number_of_readers_share_and_one_is_the_last),
+		TEST(closing_a_handle_ends_what_was_taken_through_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/*
+ * Mounts and mount files (DESIGN 8): what is accepted, which mount has a path, and what is said
+ * about the rest.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/client/dirty_auto.h"
+#include "common/client/mount.h"
+#include "common/client/mountfile.h"
+#include "common/client/smclient.h"
+#include "common/client/words.h"
+
+static struct sm *sm;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	sm = sm_new();
+	return sm == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	sm_free(sm);
+	return 0;
+}
+
+static void
+expect_mount(const char *uri, const char *path, const char *type, const char *options)
+{
+	if (sm_mount(sm, uri, path, type, options) != 0)
+		fail_msg("%s %s %s: expected a mount, got %s", uri, path, type, sm_error(sm));
+}
+
+/* The mount is refused with that errno, and the words say what it is about. */
+static void
+expect_refusal(const char *uri, const char *path, const char *type, const char *options, int error,
+    const char *word)
+{
+	errno = 0;
+	assert_int_equal(sm_mount(sm, uri, path, type, options), -1);
+	assert_int_equal(errno, error);
+	if (strstr(sm_error(sm), word) == NULL)
+		fail_msg("expected words about '%s', got '%s'", word, sm_error(sm));
+}
+
+static void
+every_kind_of_address_is_mounted(void **state)
+{
+	(void)state;
+	expect_mount("unix:/run/x.sock", "/a", "smdish", NULL);
+	expect_mount("abstract:name", "/b", "smdish", "");
+	expect_mount("pipe:2011863273", "/c", "smdish", "sync=full");
+	expect_mount("tcp:localhost:9001", "/d", "smdish", "sync=delta,track=auto,name=x");
+	expect_mount("tcp:[::1]:9001", "/e", "smdish", "track=diff");
+	expect_mount("tcp:[::1]:9001", "/f", "smdish", "track=uffd");
+	expect_mount("tcp:[::1]:9001", "/g", "smdish", "track=hint");
+}
+
+static void
+what_is_no_address_is_einval(void **state)
+{
+	(void)state;
+	expect_refusal("/run/x.sock", "/a", "smdish", NULL, EINVAL, "/run/x.sock");
+	expect_refusal("", "/a", "smdish", NULL, EINVAL, "URI");
+	expect_refusal("http:x", "/a", "smdish", NULL, EINVAL, "http:x");
+	expect_refusal("unix:", "/a", "smdish", NULL, EINVAL, "unix:");
+	expect_refusal("pipe:x", "/a", "smdish", NULL, EINVAL, "pipe:x");
+	expect_refusal("tcp:host", "/a", "smdish", NULL, EINVAL, "tcp:host");
+	expect_refusal("tcp::9001", "/a", "smdish", NULL, EINVAL, "host");
+	expect_refusal("tcp:*:9001", "/a", "smdish", NULL, EINVAL, "host");
+}
+
+static void
+options_are_known_or_einval(void **state)
+{
+	(void)state;
+	expect_refusal("unix:x", "/a", "smdish", "sync=no", EINVAL, "sync=no");
+	expect_refusal("unix:x", "/a", "smdish", "sync", EINVAL, "sync");
+	expect_refusal("unix:x", "/a", "smdish", "track=foo", EINVAL, "track=foo");
+	expect_refusal("unix:x", "/a", "smdish", "key=/k", EINVAL, "key");
+	expect_refusal("unix:x", "/a", "smdish", "name=", EINVAL, "name=");
+	expect_refusal("unix:x", "/a", "smdish", "sync=full,", EINVAL, "option");
+	expect_refusal("unix:x", "/a", "smdish", "sync=full,foo=1", EINVAL, "foo=1");
+}
+
+static void
+types_that_do_not_exist_are_einval(void **state)
+{
+	(void)state;
+	expect_refusal("unix:x", "/a", "smdisk", NULL, EINVAL, "smdisk");
+	expect_refusal("unix:x", "/a", "", NULL, EINVAL, "type");
+}
+
+static void
+mount_points_are_absolute_and_free(void **state)
+{
+	(void)state;
+	expect_refusal("unix:x", "a", "smdish", NULL, EINVAL, "absolute");
+	expect_refusal("unix:x", "/a/../b", "smdish", NULL, EINVAL, "..");
+	expect_refusal("unix:x", "/a,/b", "smdish", NULL, EINVAL, "/a,/b");
+	expect_mount("unix:x", "/a", "smdish", NULL);
+	expect_refusal("unix:y", "/a", "smdish", NULL, EEXIST, "/a");
+	expect_refusal("unix:y", "//a/./", "smdish", NULL, EEXIST, "/a");
+}
+
+static void
+expect_open(const char *path, int error)
+{
+	errno = 0;
+	assert_null(sm_open(sm, path));
+	if (errno != error)
+		fail_msg("%s: expected %s, got %s", path, strerror(error), sm_error(sm));
+}
+
+static void
+a_path_has_a_mount_or_enoent(void **state)
+{
+	(void)state;
+	expect_open("/a/b", ENOENT);
+	expect_mount("unix:/nowhere/at/all", "/a", "smdish", NULL);
+	expect_open("/a", EISDIR);
+	expect_open("/a/", EISDIR);
+	expect_open("/", ENOENT);
+	expect_open("/ab", ENOENT);
+	expect_open("/b/a", ENOENT);
+	expect_open("a/b", EINVAL);
+	expect_open("/a/../b", EINVAL);
+	expect_open("/a/b", ENOTCONN);
+	expect_mount("unix:/nowhere/at/all", "/", "smdish", NULL);
+	expect_open("/", EISDIR);
+	expect_open("/ab", ENOTCONN);
+}
+
+static void
+the_longest_mount_point_wins(void **state)
+{
+	struct mount_list list = TAILQ_HEAD_INITIALIZER(list);
+	const char *points[] = { "/a", "/a/b/c", "/", "/a/b" };
+	const struct {
+		const char *path, *point, *name;
+	} rows[] = {
+		{ "/a/x", "/a", "/x" },
+		{ "/a/b", "/a/b", "" },
+		{ "/a/bc", "/a", "/bc" },
+		{ "/a/b/x/y", "/a/b", "/x/y" },
+		{ "/a/b/c/d", "/a/b/c", "/d" },
+		{ "/x", "", "/x" },
+		{ "", "", "" },
+	};
+	const char *name;
+	struct mount *m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(mount_create(&m, "unix:x", points[i], "smdish", NULL), 0);
+		TAILQ_INSERT_TAIL(&list, m, link);
+	}
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		m = mount_find(&list, rows[i].path, &name);
+		assert_non_null(m);
+		assert_string_equal(m->point, rows[i].point);
+		assert_string_equal(name, rows[i].name);
+	}
+	while ((m = TAILQ_FIRST(&list)) != NULL) {
+		TAILQ_REMOVE(&list, m, link);
+		mount_destroy(m);
+	}
+}
+
+static void
+paths_are_brought_to_one_form(void **state)
+{
+	char out[MOUNT_PATH_SIZE], path[MOUNT_PATH_SIZE + 8];
+
+	(void)state;
+	assert_int_equal(mount_normalize(out, "//a///b/./c/."), 0);
+	assert_string_equal(out, "/a/b/c");
+	assert_int_equal(mount_normalize(out, "/"), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(mount_normalize(out, "/..a/.b/..."), 0);
+	assert_string_equal(out, "/..a/.b/...");
+	assert_int_equal(mount_normalize(out, "/a/.."), -EINVAL);
+	assert_int_equal(mount_normalize(out, ""), -EINVAL);
+	memset(path, 'a', sizeof path);
+	path[0] = '/';
+	path[MOUNT_PATH_SIZE - 1] = '\0';
+	assert_int_equal(mount_normalize(out, path), 0);
+	path[MOUNT_PATH_SIZE - 1] = 'a';
+	path[MOUNT_PATH_SIZE] = '\0';
+	assert_int_equal(mount_normalize(out, path), -ENAMETOOLONG);
+}
+
+/* The example of the design, with what packaging reads. */
+static void
+a_mount_file_is_a_premanifest(void **state)
+{
+	static const char text[] =
+	    "# for both\n"
+	    "EXEC file:$TEST_HOME/bin/app\nDEBUG off\nENCLAVE_SIZE 128\nMODULE file:/lib/x.so\n"
+	    "THREADS 2 exitless\nTIMESERVER udp:127.0.0.1:12345 public.pem 1\n"
+	    "MOUNT file:$TEST_HOME /home chroot rw\nMOUNT tcp:127.0.0.1:8089 /srv nextfs\n"
+	    "MOUNT pipe:2011863273 /memserver0 smdish\n"
+	    "MOUNT unix:/run/smdish.sock /memserver1 smdish sync=full\n"
+	    "CAFILE pki/root.crt\nCERTFILE a.crt\nKEYFILE a.key\n";
+	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
+	struct mount *m;
+
+	(void)state;
+	setenv("TEST_HOME", "/home/x", 1);
+	words_begin();
+	if (mountfile_parse(&f, "conf", text, sizeof text - 1) != 0)
+		fail_msg("%s", words_get());
+	m = TAILQ_FIRST(&f.mounts);
+	assert_string_equal(m->point, "/memserver0");
+	assert_false(m->is_full);
+	assert_string_equal(m->addr.name, "/graphene/123456/77ea98e9");
+	m = TAILQ_NEXT(m, link);
+	assert_string_equal(m->point, "/memserver1");
+	assert_true(m->is_full);
+	assert_ptr_equal(m->tracker, &dirty_auto);
+	assert_null(TAILQ_NEXT(m, link));
+	assert_string_equal(f.ca_file, "pki/root.crt");
+	mountfile_fini(&f);
+}
+
+static void
+expect_parse(const char *text, int error, const char *words)
+{
+	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
+	int got;
+
+	words_begin();
+	got = mountfile_parse(&f, "conf", text, strlen(text));
+	mountfile_fini(&f);
+	if (got != error || (error != 0 && strcmp(words_get(), words) != 0))
+		fail_msg("%s: expected %d %s, got %d %s", text, error, words, got, words_get());
+}
+
+static void
+an_error_in_a_mount_file_has_file_and_line(void **state)
+{
+	(void)state;
+	unsetenv("TEST_UNSET");
+	expect_parse("\nMOUNT $TEST_UNSET /a smdish", -EINVAL, "conf:2: $TEST_UNSET is not set");
+	expect_parse("mount unix:x /a smdish", -EINVAL,
+	    "conf:1: mount: there is no such directive");
+	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1: MOUNT needs a URI, a path and a type");
+	expect_parse("MOUNT unix:x /a smuf2", -EINVAL,
+	    "conf:1: smuf2: this release has no mounts of that type");
+	expect_parse("MOUNT unix:x /a smdish sync=full name=x", -EINVAL,
+	    "conf:1: MOUNT has a word too many: options have commas");
+	expect_parse("MOUNT unix:x /a smdish foo=1", -EINVAL,
+	    "conf:1: foo=1: there is no such option");
+	expect_parse("MOUNT unix:x /a smdish\nMOUNT unix:y /a/ smdish\n", -EEXIST,
+	    "conf:2: MOUNT: something is mounted there already");
+	expect_parse("CAFILE", -EINVAL, "conf:1: exactly one file must be named");
+	expect_parse("CAFILE a b", -EINVAL, "conf:1: exactly one file must be named");
+	expect_parse("CAFILE a\nCAFILE b", -EEXIST, "conf:2: there is one already");
+	expect_parse("CAFILE a\nCERTFILE b", -EINVAL, "conf: CERTFILE and KEYFILE need each other");
+	expect_parse("CERTFILE b\nKEYFILE c", -EINVAL, "conf: CERTFILE needs a CAFILE");
+	expect_parse("CAFILE a\nCERTFILE b\nKEYFILE c", 0, "");
+}
+
+/* Writes a file for sm_load() to read. */
+static void
+write_file(char path[256], const char *text)
+{
+	const char *dir = getenv("TMPDIR");
+	FILE *file;
+
+	snprintf(path, 256, "%s/mounts.XXXXXX", dir == NULL ? "/tmp" : dir);
+	file = fdopen(mkstemp(path), "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void
+a_mount_file_that_fails_changes_nothing(void **state)
+{
+	char path[256];
+
+	(void)state;
+	write_file(path, "MOUNT unix:/nowhere/x /a smdish\nMOUNT unix:/nowhere/x /b smdish\n");
+	expect_mount("unix:x", "/b", "smdish", NULL);
+	assert_int_equal(sm_load(sm, path), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_non_null(strstr(sm_error(sm), path));
+	expect_open("/a/x", ENOENT);
+	unlink(path);
+	assert_int_equal(sm_load(sm, path), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_non_null(strstr(sm_error(sm), path));
+
+	write_file(path, "CAFILE /nowhere/root.crt\nMOUNT unix:/nowhere/x /a smdish\n");
+	assert_int_equal(sm_load(sm, path), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_non_null(strstr(sm_error(sm), "/nowhere/root.crt"));
+	expect_open("/a/x", ENOENT);
+	unlink(path);
+}
+
+static void
+plaintext_over_tcp_is_refused(void **state)
+{
+	(void)state;
+	expect_mount("tcp:127.0.0.1:1", "/a", "smdish", NULL);
+	expect_open("/a/x", EPERM);
+	assert_non_null(strstr(sm_error(sm), "CAFILE"));
+	expect_mount("unix:/nowhere/x", "/b", "smdish", "name=server");
+	expect_open("/b/x", EPERM);
+	assert_non_null(strstr(sm_error(sm), "name=server"));
+}
+
+static void
+the_version_is_the_headers(void **state)
+{
+	(void)state;
+	assert_string_equal(sm_version(), SMCLIENT_VERSION);
+	assert_non_null(sm_error(NULL));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_kind_of_address_is_mounted),
+		TEST(what_is_no_address_is_einval),
+		TEST(options_are_known_or_einval),
+		TEST(types_that_do_not_exist_are_einval),
+		TEST(mount_points_are_absolute_and_free),
+		TEST(a_path_has_a_mount_or_enoent),
+		TEST(the_longest_mount_point_wins),
+		TEST(paths_are_brought_to_one_form),
+		TEST(a_mount_file_is_a_premanifest),
+		TEST(an_error_in_a_mount_file_has_file_and_line),
+		TEST(a_mount_file_that_fails_changes_nothing),
+		TEST(plaintext_over_tcp_is_refused),
+		TEST(the_version_is_the_headers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,960 @@
+/*
+ * One connection, many threads, and a server that answers in every order that is awkward (DESIGN 4.2, 8):
+ * each gets what is his or an error, nobody waits for ever. A test that hangs is ended by name.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/size.h"
+#include "common/client/smclient.h"
+#include "common/wire/frame.h"
+#include "tests/unit/rig.h"
+
+enum {
+	WATCHDOG_S = 45,
+	FILES = 4,
+	FIRST_FD = 0x10, /* of the files 0 to 3; the rig's own is 7 */
+	ROUNDS = 20,
+	DEADLINE_MS = 60,
+	SILENCE_MS = 5000, /* the client's, when the server has no reason to be silent */
+	SLACK_MS = 2500,
+	LARGE = 8 * SIZE_MIB,
+	GRANT_FRAME_SIZE = FRAME_HEADER_SIZE + 16
+};
+
+static struct sm_file *files[FILES];
+static sem_t reached; /* posted by the script */
+static sem_t go_on;   /* posted by the test */
+
+/* A call from a thread of its own. */
+
+enum what { LOCK, RDLOCK, SECTION, TIMED_SECTION };
+
+struct caller {
+	enum what what;
+	struct sm_file *file;
+	pthread_t thread;
+	int result, error;
+	uint64_t took_ms;
+};
+
+static struct timespec
+soon(void)
+{
+	uint64_t at = clock_after_ms(clock_now(), DEADLINE_MS);
+
+	return (struct timespec){ (time_t)(at / CLOCK_SEC), (long)(at % CLOCK_SEC) };
+}
+
+static int
+call(enum what what, struct sm_file *file)
+{
+	struct timespec deadline = soon();
+
+	switch (what) {
+	case LOCK:
+		return sm_lock(file);
+	case TIMED_SECTION:
+		return sm_timedlock(file, &deadline) != 0 ? -1 : sm_unlock(file);
+	case RDLOCK:
+		return sm_rdlock(file);
+	case SECTION:
+		return sm_lock(file) != 0 ? -1 : sm_unlock(file);
+	}
+	return -1;
+}
+
+static void *
+run_caller(void *arg)
+{
+	struct caller *c = arg;
+	uint64_t begin = clock_now();
+
+	c->result = call(c->what, c->file);
+	c->error = c->result == 0 ? 0 : errno;
+	c->took_ms = (clock_now() - begin) / CLOCK_MS;
+	return NULL;
+}
+
+static void
+start(struct caller *c, enum what what, struct sm_file *file)
+{
+	*c = (struct caller){ .what = what, .file = file };
+	assert_int_equal(pthread_create(&c->thread, NULL, run_caller, c), 0);
+}
+
+static void
+finish(struct caller *c)
+{
+	pthread_join(c->thread, NULL);
+}
+
+static void
+expect(const struct caller *c, const char *who, int error)
+{
+	if (c->error != error)
+		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", who, strerror(error),
+		    strerror(c->error), (unsigned long)c->took_ms, rig.surprise);
+}
+
+/* The test's part: the rig with the files 0 to 3 open as well. */
+static void
+begin(rig_script *script)
+{
+	char path[] = "/m/0";
+	size_t i;
+
+	rig_begin_with(NULL, script);
+	for (i = 0; i < FILES; i++) {
+		path[3] = (char)('0' + i);
+		files[i] = sm_open(rig.sm, path);
+		if (files[i] == NULL)
+			fail_msg("sm_open: %s; the peer: %s", sm_error(rig.sm), rig.surprise);
+	}
+}
+
+/* The script's part. */
+
+struct asked {
+	uint32_t op, fd;
+	uint16_t tag;
+};
+
+static void
+greet(void)
+{
+	char name[16], fd[16];
+	int i;
+
+	rig_greet_with("00000000");
+	rig_take(OP_OPEN, "00000002 2f66");
+	rig_answer(0, "00000007");
+	for (i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "00000002 2f%02x", '0' + i);
+		snprintf(fd, sizeof fd, "%08x", FIRST_FD + i);
+		rig_take(OP_OPEN, name);
+		rig_answer(0, fd);
+	}
+}
+
+static uint32_t
+number_at(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	    bytes[3];
+}
+
+static struct asked
+take_asked(void)
+{
+	struct asked a = { .op = rig_take_any() };
+
+	a.tag = rig.tag;
+	a.fd = rig.body_size >= 4 ? number_at(rig.body) : UINT32_MAX;
+	return a;
+}
+
+/* Takes an ACQUIRE of each file, in whatever order. */
+static void
+take_acquires(struct asked asked[FILES])
+{
+	struct asked a;
+	int i;
+
+	for (i = 0; i < FILES && rig.fd >= 0; i++) {
+		a = take_asked();
+		if (a.op != OP_ACQUIRE || a.fd < FIRST_FD || a.fd >= FIRST_FD + FILES)
+			rig_surprise("expected an ACQUIRE, got %s of %u", ops_name(a.op), a.fd);
+		else
+			asked[a.fd - FIRST_FD] = a;
+	}
+}
+
+static void
+take_releases(void)
+{
+	struct asked a;
+	int i;
+
+	for (i = 0; i < FILES && rig.fd >= 0; i++) {
+		a = take_asked();
+		if (a.op != OP_RELEASE && rig.fd >= 0)
+			rig_surprise("expected a RELEASE, got %s of %u", ops_name(a.op), a.fd);
+	}
+}
+
+/* The frame that grants a pure lock. */
+static void
+grant_frame(uint8_t frame[GRANT_FRAME_SIZE], uint16_t tag, uint8_t grant)
+{
+	memset(frame, 0, GRANT_FRAME_SIZE);
+	frame_put(frame, (struct frame){ frame_tagged(tag, 0), 16 });
+	frame[FRAME_HEADER_SIZE + 7] = grant;
+}
+
+/* Replies in another order than the requests'. */
+
+static bool is_in_pieces;
+
+static void
+serve_in_another_order(void)
+{
+	uint8_t frames[FILES * GRANT_FRAME_SIZE];
+	struct asked asked[FILES];
+	size_t i;
+	int round;
+
+	greet();
+	for (round = 0; round < ROUNDS && rig.fd >= 0; round++) {
+		take_acquires(asked);
+		for (i = 0; i < FILES; i++)
+			grant_frame(frames + i * GRANT_FRAME_SIZE,
+			    asked[FILES - 1 - (i + (size_t)round) % FILES].tag,
+			    (uint8_t)(round + 1));
+		for (i = 0; is_in_pieces && i < sizeof frames; i++)
+			rig_write(frames + i, 1);
+		if (!is_in_pieces)
+			rig_write(frames, sizeof frames);
+		take_releases();
+	}
+}
+
+static void
+replies_in_any_order_find_their_threads(void **state)
+{
+	struct caller callers[FILES];
+	int pieces, round, i;
+
+	(void)state;
+	for (pieces = 0; pieces < 2; pieces++) {
+		is_in_pieces = pieces == 1;
+		begin(serve_in_another_order);
+		for (round = 0; round < ROUNDS; round++) {
+			for (i = 0; i < FILES; i++)
+				start(&callers[i], SECTION, files[i]);
+			for (i = 0; i < FILES; i++)
+				finish(&callers[i]);
+			for (i = 0; i < FILES; i++)
+				expect(&callers[i], "sm_lock, sm_unlock", 0);
+		}
+		rig_end();
+	}
+}
+
+/* One after the other, so that each reply ends whoever drives. */
+static void
+serve_one_by_one(void)
+{
+	struct asked asked[FILES];
+	uint8_t frame[GRANT_FRAME_SIZE];
+	int round, i;
+
+	greet();
+	for (round = 0; round < ROUNDS && rig.fd >= 0; round++) {
+		take_acquires(asked);
+		for (i = 0; i < FILES; i++) {
+			grant_frame(frame, asked[(i + round) % FILES].tag, (uint8_t)(round + 1));
+			rig_write(frame, sizeof frame);
+			rig_take_any();
+		}
+	}
+}
+
+static void
+who_has_his_reply_leaves_somebody_to_drive(void **state)
+{
+	struct caller callers[FILES];
+	int round, i;
+
+	(void)state;
+	begin(serve_one_by_one);
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < FILES; i++)
+			start(&callers[i], SECTION, files[i]);
+		for (i = 0; i < FILES; i++)
+			finish(&callers[i]);
+		for (i = 0; i < FILES; i++)
+			expect(&callers[i], "sm_lock, sm_unlock", 0);
+	}
+	rig_end();
+}
+
+/* A wait that ends while the grant is on its way. */
+
+static bool cancel_answered_first;
+static uint32_t acquire_status; /* 0 or ECANCELED */
+
+static void
+serve_a_crossing(void)
+{
+	uint16_t acquire;
+	char hex[32];
+
+	rig_greet();
+	rig_take_any(); /* ACQUIRE */
+	acquire = rig.tag;
+	snprintf(hex, sizeof hex, "%08x", acquire);
+	rig_take(OP_CANCEL, hex);
+	if (cancel_answered_first)
+		rig_answer(0, "");
+	rig_answer_tag(acquire, acquire_status,
+	    acquire_status != 0 ?
+		"" :
+		"0000000000000005 0000000000000004 00000001 00000000 00000002 6f6b");
+	if (!cancel_answered_first)
+		rig_answer(0, "");
+	if (acquire_status == 0)
+		rig_take(OP_RELEASE, "00000007 0000000000000005 01 00000000");
+	rig_grant(U64_0, "0000000000000006", "0000000000000004 00000001 00000000 00000002 6f6b");
+	rig_take(OP_RELEASE, "00000007 0000000000000006 01 00000000");
+}
+
+static void
+expect_crossing(uint32_t status, bool cancel_first)
+{
+	struct timespec deadline;
+
+	acquire_status = status;
+	cancel_answered_first = cancel_first;
+	rig_begin(serve_a_crossing);
+	deadline = soon();
+	FAILS(sm_timedlock(rig.file, &deadline), ETIMEDOUT);
+	assert_int_equal(rig.segment[0], 0);
+	FAILS(sm_unlock(rig.file), ENOLCK);
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "ok", 2);
+	OK(sm_unlock(rig.file));
+	rig_end();
+}
+
+static void
+a_grant_that_crosses_cancel_is_given_back(void **state)
+{
+	(void)state;
+	expect_crossing(0, false);
+	expect_crossing(0, true);
+}
+
+static void
+a_cancelled_wait_is_etimedout_and_the_connection_goes_on(void **state)
+{
+	(void)state;
+	expect_crossing(ECANCELED, false);
+	expect_crossing(ECANCELED, true);
+}
+
+/* Half of the grant is there when the time is over, the rest comes later. */
+static void
+serve_half_a_grant_in_time(void)
+{
+	uint8_t frame[GRANT_FRAME_SIZE];
+	struct asked a;
+
+	greet();
+	a = take_asked();
+	grant_frame(frame, a.tag, 1);
+	rig_write(frame, GRANT_FRAME_SIZE - 3);
+	usleep(4 * DEADLINE_MS * 1000);
+	rig_write(frame + GRANT_FRAME_SIZE - 3, 3);
+	a = take_asked();
+	if (a.op == OP_CANCEL) {
+		rig_answer(0, "");
+		a = take_asked();
+	}
+	if (a.op != OP_RELEASE)
+		rig_surprise("expected a RELEASE, got %s", ops_name(a.op));
+}
+
+/* In time or too late, that is the library's to say; but it is either, and no lock is left behind. */
+static void
+a_grant_half_of_which_came_in_time_is_kept_or_given_back(void **state)
+{
+	struct timespec deadline;
+	int result;
+
+	(void)state;
+	begin(serve_half_a_grant_in_time);
+	deadline = soon();
+	result = sm_timedlock(files[0], &deadline);
+	if (result == 0)
+		OK(sm_unlock(files[0]));
+	else
+		FAILS(result, ETIMEDOUT);
+	rig_end();
+}
+
+static void
+serve_others_after_a_cancel(void)
+{
+	struct asked timed, other, cancel;
+	uint8_t frame[GRANT_FRAME_SIZE];
+
+	greet();
+	timed = take_asked();
+	sem_post(&reached);
+	other = take_asked();
+	cancel = take_asked();
+	if (cancel.op != OP_CANCEL || cancel.fd != timed.tag)
+		rig_surprise("expected a CANCEL of %u, got %s of %u", timed.tag,
+		    ops_name(cancel.op), cancel.fd);
+	rig_answer_tag(timed.tag, ECANCELED, "");
+	rig_answer_tag(cancel.tag, 0, "");
+	sem_wait(&go_on);
+	grant_frame(frame, other.tag, 1);
+	rig_write(frame, sizeof frame);
+	rig_take_any();
+}
+
+static void
+who_drove_and_gives_up_leaves_somebody_to_drive(void **state)
+{
+	struct caller timed, other;
+
+	(void)state;
+	begin(serve_others_after_a_cancel);
+	start(&timed, TIMED_SECTION, files[0]);
+	sem_wait(&reached);
+	start(&other, SECTION, files[1]);
+	finish(&timed);
+	expect(&timed, "sm_timedlock", ETIMEDOUT);
+	sem_post(&go_on);
+	finish(&other);
+	expect(&other, "sm_lock, sm_unlock", 0);
+	rig_end();
+}
+
+/* Silence. */
+
+static size_t silent_after; /* bytes of the reply to another thread */
+
+static void
+serve_silence(void)
+{
+	uint8_t frame[GRANT_FRAME_SIZE];
+	struct asked asked[FILES];
+
+	greet();
+	take_acquires(asked);
+	grant_frame(frame, asked[1].tag, 1);
+	rig_write(frame, silent_after);
+	/* CANCEL, and then the client has to give up. */
+	if (rig_take_any() != OP_CANCEL && rig.fd >= 0)
+		rig_surprise("expected CANCEL");
+	rig_take_end();
+}
+
+static void
+expect_silence_given_up(size_t bytes)
+{
+	struct caller callers[FILES];
+	int i;
+
+	silent_after = bytes;
+	begin(serve_silence);
+	for (i = 0; i < FILES; i++)
+		start(&callers[i], i == 0 ? TIMED_SECTION : LOCK, files[i]);
+	for (i = 0; i < FILES; i++)
+		finish(&callers[i]);
+	expect(&callers[0], "sm_timedlock", ETIMEDOUT);
+	if (callers[0].took_ms < SILENCE_MS || callers[0].took_ms > SILENCE_MS + SLACK_MS)
+		fail_msg("sm_timedlock: expected to give up after about %d ms, took %lu",
+		    SILENCE_MS, (unsigned long)callers[0].took_ms);
+	rig_end();
+	/* To those who set no time the server is gone. */
+	for (i = 1; i < FILES; i++)
+		expect(&callers[i], "sm_lock of the others", ECONNRESET);
+}
+
+static void
+a_silent_server_is_given_up_after_five_seconds(void **state)
+{
+	(void)state;
+	expect_silence_given_up(0);
+}
+
+static void
+half_a_reply_to_another_thread_and_silence_is_given_up_after_five_seconds(void **state)
+{
+	(void)state;
+	expect_silence_given_up(GRANT_FRAME_SIZE - 1);
+}
+
+/* The end, at each byte. */
+
+static size_t reply_cut;
+static uint16_t stray_tag; /* instead of the end: a reply that nobody asked for */
+
+static void
+serve_an_end(void)
+{
+	uint8_t frame[GRANT_FRAME_SIZE];
+	struct asked asked[FILES];
+
+	greet();
+	take_acquires(asked);
+	if (stray_tag != 0) {
+		rig_answer_tag(stray_tag, stray_tag & 0x8000 ? ESTALE : 0, "");
+		rig_take_end();
+		return;
+	}
+	grant_frame(frame, asked[2].tag, 1);
+	rig_write(frame, reply_cut);
+}
+
+static void
+expect_all_to_fail(int error)
+{
+	struct caller callers[FILES];
+	int i;
+
+	begin(serve_an_end);
+	for (i = 0; i < FILES; i++)
+		start(&callers[i], i % 2 == 0 ? LOCK : RDLOCK, files[i]);
+	for (i = 0; i < FILES; i++)
+		finish(&callers[i]);
+	for (i = 0; i < FILES; i++)
+		expect(&callers[i], "sm_lock", error);
+	for (i = 0; i < FILES; i++)
+		FAILS(sm_lock(files[i]), ENOTCONN);
+	rig_end();
+}
+
+static void
+a_server_that_closes_at_any_byte_is_told_to_all_who_wait(void **state)
+{
+	(void)state;
+	for (reply_cut = 0; reply_cut < GRANT_FRAME_SIZE; reply_cut++)
+		expect_all_to_fail(ECONNRESET);
+}
+
+static void
+a_reply_that_nobody_waits_for_is_eproto_for_all(void **state)
+{
+	(void)state;
+	stray_tag = 0x7000;
+	expect_all_to_fail(EPROTO);
+	stray_tag = 0xff00;
+	expect_all_to_fail(EPROTO);
+	stray_tag = 0;
+}
+
+/* Late refusals. */
+
+#define ACQUIRED_OK "0000000000000009 00000001 00000000 00000002 6f6b"
+#define STAT_REPLY \
+	"0000000000000001 0000000000003005 0000000000000000 01 0000000000000009 00000001 00000000 " \
+	"0000000000000002"
+
+static void
+greet_mapped(void)
+{
+	rig_greet();
+	rig_take(OP_OPEN, "00000002 2f67");
+	rig_answer(0, "00000008");
+	rig_grant(U64_0, "0000000000000001", ACQUIRED_OK);
+}
+
+static void
+serve_a_refusal_before_another_files_reply(void)
+{
+	uint16_t release;
+
+	greet_mapped();
+	rig_take_any(); /* RELEASE */
+	release = rig.tag;
+	rig_take(OP_STAT, "00000008");
+	rig_answer_tag(release, ESTALE, "");
+	rig_answer(0, STAT_REPLY);
+	rig_grant(U64_0, "0000000000000003", ACQUIRED_OK);
+}
+
+static void
+a_late_refusal_is_told_on_its_own_file_only(void **state)
+{
+	struct sm_file *other;
+	struct sm_stat st;
+
+	(void)state;
+	rig_begin(serve_a_refusal_before_another_files_reply);
+	other = sm_open(rig.sm, "/m/g");
+	assert_non_null(other);
+	OK(sm_lock(rig.file));
+	rig.segment[0] = 'X';
+	OK(sm_unlock(rig.file));
+	OK(sm_stat(other, &st));
+	FAILS(sm_lock(rig.file), ESTALE);
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "ok", 2);
+	rig_end();
+}
+
+static void
+serve_a_refusal_before_the_same_files_reply(void)
+{
+	uint16_t release;
+
+	greet_mapped();
+	rig_take_any(); /* RELEASE */
+	release = rig.tag;
+	rig_take(OP_ACQUIRE, "00000007 01 " FOREVER " 0000000000000001");
+	rig_answer_tag(release, ESTALE, "");
+	rig_answer(0, "0000000000000002 " ACQUIRED_OK);
+	rig_take(OP_RELEASE, "00000007 0000000000000002 01 00000000");
+	rig_grant(U64_0, "0000000000000003", ACQUIRED_OK);
+}
+
+static void
+a_late_refusal_before_the_same_files_grant_gives_that_back(void **state)
+{
+	struct sm_file *other;
+
+	(void)state;
+	rig_begin(serve_a_refusal_before_the_same_files_reply);
+	other = sm_open(rig.sm, "/m/g");
+	assert_non_null(other);
+	OK(sm_lock(rig.file));
+	rig.segment[0] = 'X';
+	OK(sm_unlock(rig.file));
+	FAILS(sm_lock(rig.file), ESTALE);
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "ok", 2);
+	rig_end();
+}
+
+static bool has_asked_again; /* the thread that was given a grant it could not use */
+
+/*
+ * One thread asks for the lock with a since that the refusal makes wrong; the reply to another thread's STAT of the
+ * same file comes before the grant, and so that thread may be the one that is told.
+ */
+static void
+serve_a_refusal_that_another_thread_is_told(void)
+{
+	uint16_t release, acquire;
+
+	greet_mapped();
+	rig_take_any(); /* RELEASE */
+	release = rig.tag;
+	rig_take(OP_ACQUIRE, "00000007 01 " FOREVER " 0000000000000001");
+	acquire = rig.tag;
+	sem_post(&reached);
+	rig_take(OP_STAT, "00000007");
+	rig_answer_tag(release, ESTALE, "");
+	rig_answer(0, STAT_REPLY);
+	sem_wait(&go_on);
+	/* What this client had written is not there, and as it said since 1 it is not told of block 0. */
+	rig_answer_tag(acquire, 0,
+	    "0000000000000002 0000000000000009 00000001 00001000 00000002 6f6b");
+	rig_take(OP_RELEASE, "00000007 0000000000000002 01 00000000");
+	/* Whoever asks next, the same thread again or the test's main one. */
+	rig_grant(U64_0, "0000000000000003", ACQUIRED_OK);
+	rig_take(OP_RELEASE, "00000007 0000000000000003 01 00000000");
+	sem_wait(&go_on);
+	if (has_asked_again) {
+		rig_grant("0000000000000009", "0000000000000004", "0000000000000009 00000000");
+		rig_take(OP_RELEASE, "00000007 0000000000000004 01 00000000");
+	}
+}
+
+static void
+a_late_refusal_told_to_another_thread_does_not_let_a_wrong_grant_pass(void **state)
+{
+	struct caller asker;
+	struct sm_file *other;
+	struct sm_stat st;
+	int result;
+
+	(void)state;
+	rig_begin(serve_a_refusal_that_another_thread_is_told);
+	other = sm_open(rig.sm, "/m/g");
+	assert_non_null(other);
+	OK(sm_lock(rig.file));
+	rig.segment[0] = 'X';
+	OK(sm_unlock(rig.file));
+	start(&asker, SECTION, rig.file);
+	sem_wait(&reached);
+	result = sm_stat(rig.file, &st);
+	sem_post(&go_on);
+	finish(&asker);
+	if (asker.error == 0 && memcmp(rig.segment, "ok", 2) != 0)
+		fail_msg(
+		    "sm_stat said %d, sm_lock 0: expected block 0 to begin with 6f6b, got %02x%02x",
+		    result, rig.segment[0], rig.segment[1]);
+	if (asker.error != 0)
+		expect(&asker, "sm_lock", ESTALE);
+	has_asked_again = asker.error == 0;
+	sem_post(&go_on);
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "ok", 2);
+	OK(sm_unlock(rig.file));
+	rig_end();
+}
+
+/* Waiting for a lock. */
+
+static void
+serve_all_but_one(void)
+{
+	struct asked held;
+	int i;
+
+	greet();
+	held = take_asked();
+	sem_post(&reached);
+	for (i = 0; i < ROUNDS; i++) {
+		rig_take_any(); /* ACQUIRE */
+		rig_answer(0, "0000000000000001 " U64_0);
+		rig_take_any(); /* RELEASE */
+		rig_take(OP_STAT, "00000011");
+		rig_answer(0, STAT_REPLY);
+		rig_take(OP_OPEN, "00000002 2f67");
+		rig_answer(0, "00000020");
+		rig_take(OP_CLOSE, "00000020");
+		rig_answer(0, "");
+	}
+	rig_answer_tag(held.tag, 0, "0000000000000001 " U64_0);
+	rig_take_any(); /* RELEASE */
+}
+
+static void
+who_waits_for_a_lock_holds_up_nobody(void **state)
+{
+	struct caller waiter;
+	struct sm_file *other;
+	struct sm_stat st;
+	int i;
+
+	(void)state;
+	begin(serve_all_but_one);
+	start(&waiter, SECTION, files[0]);
+	sem_wait(&reached);
+	for (i = 0; i < ROUNDS; i++) {
+		OK(sm_lock(files[1]));
+		OK(sm_unlock(files[1]));
+		OK(sm_stat(files[1], &st));
+		other = sm_open(rig.sm, "/m/g");
+		if (other == NULL)
+			fail_msg("sm_open: %s; the peer: %s", sm_error(rig.sm), rig.surprise);
+		OK(sm_close(other));
+	}
+	finish(&waiter);
+	expect(&waiter, "sm_lock, sm_unlock", 0);
+	rig_end();
+}
+
+/* Both ends have much to say. */
+
+static bool is_timed;
+
+/* Takes a RELEASE that is too large for the rig to keep: its header, and returns the body's size. */
+static uint32_t
+take_large_header(void)
+{
+	uint8_t header[FRAME_HEADER_SIZE] = { 0 };
+	struct frame f;
+
+	if (rig.fd >= 0 &&
+	    recv(rig.fd, header, sizeof header, MSG_WAITALL) != (ssize_t)sizeof header)
+		rig_surprise("expected a header");
+	f = frame_get(header);
+	if (rig.fd >= 0 && frame_untagged(f.code) != OP_RELEASE)
+		rig_surprise("expected RELEASE, got %s", ops_name(frame_untagged(f.code)));
+	return f.body_size;
+}
+
+static void
+discard(size_t size)
+{
+	static uint8_t bytes[64 * SIZE_KIB];
+	ssize_t n;
+
+	while (size > 0 && rig.fd >= 0) {
+		n = recv(rig.fd, bytes, size < sizeof bytes ? size : sizeof bytes, 0);
+		if (n <= 0)
+			rig_surprise("expected %zu more bytes of a RELEASE", size);
+		else
+			size -= (size_t)n;
+	}
+}
+
+/* Grants with a whole segment, more than any socket takes. */
+static void
+grant_large(uint16_t tag)
+{
+	static uint8_t frame[FRAME_HEADER_SIZE + 16 + 12 + LARGE];
+	static const uint8_t head[] = { 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1,
+		0, 0, 0, 0, LARGE >> 24, (LARGE >> 16) & 0xff, (LARGE >> 8) & 0xff, LARGE & 0xff };
+
+	frame_put(frame,
+	    (struct frame){ frame_tagged(tag, 0), (uint32_t)(sizeof frame - FRAME_HEADER_SIZE) });
+	memcpy(frame + FRAME_HEADER_SIZE, head, sizeof head);
+	memset(frame + FRAME_HEADER_SIZE + sizeof head, 'g', LARGE);
+	rig_write(frame, sizeof frame);
+}
+
+static void
+serve_much(void)
+{
+	struct asked a;
+	uint16_t acquire;
+	uint32_t size;
+	char hex[64];
+
+	rig_greet_with("00000000");
+	rig_take(OP_OPEN, "00000002 2f66");
+	rig_answer(0, "00000007");
+	rig_take(OP_OPEN, "00000002 2f67");
+	rig_answer(0, "00000008");
+	snprintf(hex, sizeof hex, "00000007 %08x", (unsigned)LARGE);
+	rig_take(OP_MMAP, hex);
+	rig_answer(0, "");
+	snprintf(hex, sizeof hex, "00000008 %08x", (unsigned)LARGE);
+	rig_take(OP_MMAP, hex);
+	rig_answer(0, "");
+	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
+	a = take_asked(); /* ACQUIRE of the other file */
+	acquire = a.tag;
+	sem_post(&reached);
+	size = take_large_header();
+	/* So that whoever has a deadline wants to cancel while the RELEASE has the turn. */
+	if (is_timed)
+		usleep(5 * DEADLINE_MS * 1000);
+	grant_large(acquire);
+	discard(size);
+	a = take_asked();
+	if (a.op == OP_CANCEL) {
+		rig_answer(0, "");
+		a.op = OP_RELEASE;
+		size = take_large_header();
+		discard(size);
+	}
+	if (a.op != OP_RELEASE)
+		rig_surprise("expected a RELEASE, got %s of %u", ops_name(a.op), a.fd);
+	/* The connection is as good as before. */
+	rig_take(OP_STAT, "00000008");
+	rig_answer(0, STAT_REPLY);
+}
+
+static void
+expect_both_to_be_heard(enum what what)
+{
+	struct sm_file *other;
+	struct caller caller;
+	struct sm_stat st;
+	uint8_t *segment, *received;
+
+	is_timed = what == TIMED_SECTION;
+	rig_begin_with("track=diff", serve_much);
+	other = sm_open(rig.sm, "/m/g");
+	assert_non_null(other);
+	segment = sm_map(rig.file, NULL, LARGE);
+	assert_non_null(segment);
+	received = sm_map(other, NULL, LARGE);
+	assert_non_null(received);
+	OK(sm_lock(rig.file));
+	memset(segment, 'r', LARGE);
+	start(&caller, what, other);
+	sem_wait(&reached);
+	OK(sm_unlock(rig.file));
+	finish(&caller);
+	if (caller.error == ETIMEDOUT && is_timed) {
+		assert_int_equal(received[0], 0);
+	} else {
+		expect(&caller, "the other's lock", 0);
+		assert_int_equal(received[LARGE - 1], 'g');
+	}
+	OK(sm_stat(other, &st));
+	rig_end();
+}
+
+static void
+a_huge_release_and_a_huge_grant_pass_each_other(void **state)
+{
+	(void)state;
+	expect_both_to_be_heard(SECTION);
+}
+
+static void
+they_do_so_also_while_the_grants_taker_waits_to_cancel(void **state)
+{
+	(void)state;
+	expect_both_to_be_heard(TIMED_SECTION);
+}
+
+/* A test that hangs. */
+
+static const char *running;
+
+static void
+bark(int signal)
+{
+	char text[800];
+	int size = snprintf(text, sizeof text, "\n%s hangs; the peer: %s\n", running, rig.surprise);
+
+	(void)signal;
+	(void)!write(STDERR_FILENO, text, (size_t)size);
+	_exit(1);
+}
+
+static int
+setup(void **state)
+{
+	running = *state;
+	sem_init(&reached, 0, 0);
+	sem_init(&go_on, 0, 0);
+	signal(SIGALRM, bark);
+	alarm(WATCHDOG_S);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	/* Whatever the script of a failed test still waits for. */
+	sem_post(&go_on);
+	rig_abandon();
+	alarm(0);
+	return 0;
+}
+
+#define TEST(name) \
+	{ \
+#name, name, setup, teardown, (char *)#name \
+	}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(replies_in_any_order_find_their_threads),
+		TEST(who_has_his_reply_leaves_somebody_to_drive),
+		TEST(a_grant_that_crosses_cancel_is_given_back),
+		TEST(a_cancelled_wait_is_etimedout_and_the_connection_goes_on),
+		TEST(a_grant_half_of_which_came_in_time_is_kept_or_given_back),
+		TEST(who_drove_and_gives_up_leaves_somebody_to_drive),
+		TEST(a_silent_server_is_given_up_after_five_seconds),
+		TEST(half_a_reply_to_another_thread_and_silence_is_given_up_after_five_seconds),
+		TEST(a_server_that_closes_at_any_byte_is_told_to_all_who_wait),
+		TEST(a_reply_that_nobody_waits_for_is_eproto_for_all),
+		TEST(a_late_refusal_is_told_on_its_own_file_only),
+		TEST(a_late_refusal_before_the_same_files_grant_gives_that_back),
+		TEST(a_late_refusal_told_to_another_thread_does_not_let_a_wrong_grant_pass),
+		TEST(who_waits_for_a_lock_holds_up_nobody),
+		TEST(a_huge_release_and_a_huge_grant_pass_each_other),
+		TEST(they_do_so_also_while_the_grants_taker_waits_to_cancel),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* A version 1 server, which answers HELLO with ENOSYS, is spoken to in version 1 (DESIGN 4.1). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/client/smclient.h"
+#include "tests/unit/rig.h"
+
+/* Version 1. */
+
+static void
+greet_v1(void)
+{
+	rig_accept();
+	rig_take(OP_HELLO, "00000002 00000000");
+	rig_answer(38, "");
+	rig_take(OP_NEW_FDTABLE, "");
+	rig_answer(0, "");
+	rig_take(OP_OPEN, "00000002 2f66");
+	rig_answer(0, "00000000");
+}
+
+static void
+serve_v1(void)
+{
+	greet_v1();
+	rig_take(OP_LOCK, "00000000 00");
+	rig_answer(11, "");
+	rig_take(OP_LOCK, "00000000 00");
+	rig_answer(11, "");
+	rig_take(OP_LOCK, "00000000 00");
+	rig_answer(0, "00");
+	rig_take(OP_UNLOCK, "00000000 00");
+	rig_answer(0, "");
+	rig_take(OP_LOCK, "00000000 00");
+	rig_answer(11, "");
+	rig_take(OP_MMAP, "00000000 00000004");
+	rig_answer(0, "");
+	rig_take(OP_LOCK, "00000000 01");
+	rig_answer(0, "02");
+	rig_take(OP_UNLOCK, "00000000 01 00000004 61620000");
+	rig_answer(0, "");
+	rig_take(OP_LOCK, "00000000 01");
+	rig_answer(0, "01 00000004 77787980");
+	rig_take(OP_UNLOCK, "00000000 01 00000004 7778797a");
+	rig_answer(22, "");
+	/* The replica is void; here that changes nothing but who believes what. */
+	rig_take(OP_LOCK, "00000000 01");
+	rig_answer(0, "01 00000004 31323334");
+	rig_take(OP_UNLOCK, "00000000 01 00000004 31323334");
+	rig_answer(0, "");
+	rig_take(OP_LOCK, "00000000 01");
+	rig_answer(0, "01 00000004 31323334");
+	rig_take(OP_UNLOCK, "00000000 01 00000004 31323334");
+	rig_answer(0, "");
+	rig_take(OP_CLOSE, "00000000");
+	rig_answer(0, "");
+}
+
+static void
+a_version_1_server_is_spoken_to_in_version_1(void **state)
+{
+	struct sm_file *second;
+	struct sm_stat st;
+
+	(void)state;
+	rig_begin_with(NULL, serve_v1);
+	OK(sm_lock(rig.file));
+	OK(sm_unlock(rig.file));
+	FAILS(sm_trylock(rig.file), EAGAIN);
+	FAILS(sm_stat(rig.file, &st), ENOTSUP);
+	FAILS(sm_map(rig.file, NULL, 0) == NULL ? -1 : 0, ENOTSUP);
+	rig.segment = sm_map(rig.file, NULL, 4);
+	assert_non_null(rig.segment);
+	rig.segment[0] = 'a';
+	OK(sm_lock(rig.file));
+	rig.segment[1] = 'b';
+	OK(sm_unlock(rig.file));
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "wxy\x80", 4);
+	rig.segment[3] = 'z';
+	FAILS(sm_unlock(rig.file), EINVAL);
+	OK(sm_rdlock(rig.file));
+	assert_memory_equal(rig.segment, "1234", 4);
+	OK(sm_unlock(rig.file));
+	/* Closing the holder sends back what came. */
+	second = sm_open(rig.sm, "/m/f");
+	assert_non_null(second);
+	OK(sm_lock(second));
+	rig.segment[0] = 'X';
+	OK(sm_close(second));
+	OK(sm_unmap(rig.sm, rig.segment));
+	OK(sm_close(rig.file));
+	rig_end();
+}
+
+static void
+serve_v1_busy(void)
+{
+	unsigned count = 0;
+	uint32_t op;
+
+	greet_v1();
+	while ((op = rig_take_any()) == OP_LOCK) {
+		rig_answer(11, "");
+		count++;
+	}
+	if (op != OP_CLOSE)
+		rig_surprise("expected CLOSE, got %s", ops_name(op));
+	rig_answer(0, "");
+	/* Over 100 ms, with pauses of 50 us that double up to 5 ms. */
+	if (count < 10 || count > 40)
+		rig_surprise("asked %u times", count);
+}
+
+static void
+a_version_1_lock_is_polled_with_growing_pauses(void **state)
+{
+	struct timespec ts;
+	uint64_t began = clock_now();
+
+	(void)state;
+	rig_begin_with(NULL, serve_v1_busy);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_nsec += 100 * 1000 * 1000;
+	ts.tv_sec += ts.tv_nsec / 1000000000;
+	ts.tv_nsec %= 1000000000;
+	FAILS(sm_timedlock(rig.file, &ts), ETIMEDOUT);
+	assert_true(clock_now() - began >= 100 * CLOCK_MS);
+	OK(sm_close(rig.file));
+	rig_end();
+}
+
+static const char *bad_grant;
+
+static void
+serve_v1_bad(void)
+{
+	greet_v1();
+	rig_take(OP_MMAP, "00000000 00000004");
+	rig_answer(0, "");
+	rig_take(OP_LOCK, "00000000 01");
+	rig_answer(0, bad_grant);
+	rig_take_end();
+}
+
+static void
+a_version_1_reply_that_cannot_be_touches_nothing(void **state)
+{
+	const char *bad[] = { "", "00", "03", "01", "01 00000003 616263", "01 00000004 616263",
+		"02 00", "01 00000005 6162636465" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		bad_grant = bad[i];
+		rig_begin_with(NULL, serve_v1_bad);
+		rig.segment = sm_map(rig.file, NULL, 4);
+		assert_non_null(rig.segment);
+		FAILS(sm_lock(rig.file), EPROTO);
+		assert_int_equal(rig.segment[0], 0);
+		FAILS(sm_lock(rig.file), ENOTCONN);
+		rig_end();
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_version_1_server_is_spoken_to_in_version_1),
+		cmocka_unit_test(a_version_1_lock_is_polled_with_growing_pauses),
+		cmocka_unit_test(a_version_1_reply_that_cannot_be_touches_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,164 @@
+/* Who gets the lock, and in which order (common/server/lockqueue). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/server/lockqueue.h"
+
+enum { CLAIMS = 8 };
+
+static struct claim *granted[CLAIMS];
+static int granted_count;
+
+static void
+note_granted(struct claim *c)
+{
+	assert_true(granted_count < CLAIMS);
+	granted[granted_count++] = c;
+}
+
+static void
+begin(struct lockqueue *q, struct claim claims[CLAIMS])
+{
+	int i;
+
+	lockqueue_init(q, note_granted);
+	for (i = 0; i < CLAIMS; i++)
+		claims[i] = (struct claim){ 0 };
+	granted_count = 0;
+}
+
+static void
+one_writer_at_a_time_in_order_of_arrival(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+	int i;
+
+	(void)state;
+	begin(&q, c);
+	assert_int_equal(lockqueue_claim(&q, &c[0], OPS_EXCLUSIVE, true), CLAIM_HELD);
+	for (i = 1; i < 4; i++)
+		assert_int_equal(lockqueue_claim(&q, &c[i], OPS_EXCLUSIVE, true), CLAIM_WAITING);
+	assert_int_equal(q.waiting, 3);
+	for (i = 0; i < 3; i++) {
+		lockqueue_drop(&q, &c[i]);
+		assert_int_equal(granted_count, i + 1);
+		assert_ptr_equal(granted[i], &c[i + 1]);
+		assert_ptr_equal(lockqueue_exclusive_holder(&q), &c[i + 1]);
+	}
+	lockqueue_drop(&q, &c[3]);
+	assert_null(lockqueue_exclusive_holder(&q));
+	assert_int_equal(q.grants, 4);
+}
+
+static void
+a_try_never_waits_and_never_overtakes(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+
+	(void)state;
+	begin(&q, c);
+	lockqueue_claim(&q, &c[0], OPS_SHARED, true);
+	lockqueue_claim(&q, &c[1], OPS_EXCLUSIVE, true);
+	assert_int_equal(lockqueue_claim(&q, &c[2], OPS_EXCLUSIVE, false), CLAIM_IDLE);
+	assert_int_equal(lockqueue_claim(&q, &c[3], OPS_SHARED, false), CLAIM_IDLE);
+	assert_int_equal(q.waiting, 1);
+	lockqueue_drop(&q, &c[0]);
+	assert_ptr_equal(granted[0], &c[1]);
+}
+
+static void
+readers_share_and_do_not_overtake_a_waiting_writer(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+
+	(void)state;
+	begin(&q, c);
+	assert_int_equal(lockqueue_claim(&q, &c[0], OPS_SHARED, true), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&q, &c[1], OPS_SHARED, true), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&q, &c[2], OPS_EXCLUSIVE, true), CLAIM_WAITING);
+	assert_int_equal(lockqueue_claim(&q, &c[3], OPS_SHARED, true), CLAIM_WAITING);
+	assert_int_equal(lockqueue_claim(&q, &c[4], OPS_SHARED, true), CLAIM_WAITING);
+	lockqueue_drop(&q, &c[0]);
+	assert_int_equal(granted_count, 0);
+	lockqueue_drop(&q, &c[1]);
+	assert_int_equal(granted_count, 1);
+	assert_ptr_equal(granted[0], &c[2]);
+	lockqueue_drop(&q, &c[2]);
+	assert_int_equal(granted_count, 3);
+	assert_ptr_equal(granted[1], &c[3]);
+	assert_ptr_equal(granted[2], &c[4]);
+	/* Every grant has a number of its own, shared ones too. */
+	assert_int_not_equal(c[3].grant, c[4].grant);
+}
+
+static void
+a_writer_that_gives_up_lets_the_readers_behind_it_in(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+
+	(void)state;
+	begin(&q, c);
+	lockqueue_claim(&q, &c[0], OPS_SHARED, true);
+	lockqueue_claim(&q, &c[1], OPS_EXCLUSIVE, true);
+	lockqueue_claim(&q, &c[2], OPS_SHARED, true);
+	lockqueue_drop(&q, &c[1]);
+	assert_int_equal(granted_count, 1);
+	assert_ptr_equal(granted[0], &c[2]);
+	assert_int_equal(c[0].state, CLAIM_HELD);
+	assert_int_equal(q.waiting, 0);
+}
+
+static void
+random_orders_keep_one_writer_or_readers_only(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+	uint64_t last = 0;
+	int round, i, writers, readers;
+
+	(void)state;
+	begin(&q, c);
+	srandom(1);
+	for (round = 0; round < 100000; round++) {
+		i = (int)(random() % CLAIMS);
+		granted_count = 0;
+		if (c[i].state == CLAIM_IDLE)
+			lockqueue_claim(&q, &c[i], random() % 2 ? OPS_SHARED : OPS_EXCLUSIVE,
+			    random() % 4 != 0);
+		else
+			lockqueue_drop(&q, &c[i]);
+		writers = readers = 0;
+		for (i = 0; i < CLAIMS; i++) {
+			writers += c[i].state == CLAIM_HELD && c[i].mode == OPS_EXCLUSIVE;
+			readers += c[i].state == CLAIM_HELD && c[i].mode == OPS_SHARED;
+		}
+		assert_true(writers + (readers > 0) <= 1);
+		/* Nobody waits while nobody holds. */
+		assert_true(q.waiting == 0 || writers + readers > 0);
+		assert_true(q.grants >= last);
+		last = q.grants;
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_writer_at_a_time_in_order_of_arrival),
+		cmocka_unit_test(a_try_never_waits_and_never_overtakes),
+		cmocka_unit_test(readers_share_and_do_not_overtake_a_waiting_writer),
+		cmocka_unit_test(a_writer_that_gives_up_lets_the_readers_behind_it_in),
+		cmocka_unit_test(random_orders_keep_one_writer_or_readers_only),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

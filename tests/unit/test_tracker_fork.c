@@ -1,0 +1,309 @@
+/*
+ * Trackers over a fork, where they are refused, and where descriptors are scarce: what a child
+ * does is nothing to its parent, and no change is lost for want of a kernel's help (DESIGN 5, 8).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/size.h"
+#include "common/client/uffd.h"
+#include "common/client/words.h"
+#include "tests/unit/tracked.h"
+
+enum { SIZE = SIZE_MIB + 100 };
+
+/* In a child there is no cmocka: it ends with the number of the line that was wrong. */
+#define EXPECT(what) \
+	do { \
+		if (!(what)) \
+			return __LINE__; \
+	} while (0)
+
+/* Runs body in a forked child. */
+static void
+in_child(int (*body)(void))
+{
+	int ends[2], line = -1, status;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		line = body();
+		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &line, sizeof line), sizeof line);
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	if (line != 0)
+		fail_msg("line %d in a child", line);
+}
+
+static bool
+has_one_piece(uint32_t offset, uint32_t length)
+{
+	return replica_collect(&replica) == 0 && dirty->count == 1 &&
+	    dirty->pieces[0].offset == offset && dirty->pieces[0].length == length;
+}
+
+/* How many userfaultfds this process has open. */
+static int
+count_uffds(void)
+{
+	char path[300], target[100];
+	struct dirent *entry;
+	ssize_t length;
+	int count = 0;
+	DIR *d = opendir("/proc/self/fd");
+
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+		length = readlink(path, target, sizeof target - 1);
+		target[length < 0 ? 0 : length] = '\0';
+		count += strstr(target, "userfaultfd") != NULL;
+	}
+	if (d != NULL)
+		closedir(d);
+	return count;
+}
+
+static int
+be_a_child(void)
+{
+	int i;
+
+	replica_forked(&replica);
+	EXPECT(replica_ready(&replica) == 0);
+	EXPECT(replica_since(&replica) == 0);
+	EXPECT(count_uffds() == (dirty->ops == &dirty_uffd));
+	tracked_grant(7, SIZE_BLOCK, "granted", 7);
+	/* Void: zeros where the grant names nothing. */
+	EXPECT(dirty->base[5] == 0 && dirty->base[SIZE_BLOCK] == 'g');
+	for (i = 0; i < 20; i++)
+		EXPECT(replica_collect(&replica) == 0 && (i == 0 || dirty->count == 0));
+	for (i = 0; i < 20; i++) {
+		dirty->base[i * SIZE_BLOCK + i]++;
+		tracked_wrote((uint32_t)(i * SIZE_BLOCK + i), 1);
+		EXPECT(has_one_piece((uint32_t)(i * SIZE_BLOCK + i), 1));
+	}
+	return 0;
+}
+
+static int
+be_a_parent(void)
+{
+	EXPECT(be_a_child() == 0);
+	dirty->base[3] = 77;
+	tracked_wrote(3, 1);
+	in_child(be_a_child);
+	EXPECT(has_one_piece(3, 1));
+	return 0;
+}
+
+static void
+a_child_does_nothing_to_its_parent(void **state)
+{
+	int i;
+
+	tracked_begin(state, SIZE);
+	tracked_grant(3, 0, "parent", 6);
+	tracked_idle();
+	for (i = 0; i < 10; i++) {
+		tracked_set(5, 'a' + i, 1);
+		tracked_set(SIZE - 1, 'a' + i, 1);
+		in_child(be_a_child);
+		assert_int_equal(replica_since(&replica), 3);
+		assert_int_equal(replica_collect(&replica), 0);
+		assert_int_equal(dirty->count, 2);
+		assert_int_equal(dirty->pieces[0].offset, 5);
+		assert_int_equal(dirty->pieces[1].offset, SIZE - 1);
+		tracked_expect_nothing();
+	}
+	tracked_end();
+}
+
+static void
+a_child_has_children(void **state)
+{
+	tracked_begin(state, SIZE);
+	tracked_grant(3, 0, "parent", 6);
+	tracked_idle();
+	tracked_set(5, 'b', 1);
+	in_child(be_a_parent);
+	tracked_expect_piece(5, 1);
+	tracked_end();
+}
+
+/* No descriptor may be opened beyond those there are. */
+static int
+allow_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+
+	EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = count;
+	EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	return 0;
+}
+
+static int
+find_no_descriptors(void)
+{
+	struct rlimit limit;
+
+	EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	EXPECT(allow_descriptors(0) == 0);
+	words_begin();
+	replica_forked(&replica);
+	if (dirty->ops == &dirty_uffd) {
+		/* What fails says so, and again. */
+		EXPECT(replica_ready(&replica) == -EMFILE);
+		EXPECT(strstr(words_get(), "track=uffd") != NULL);
+		EXPECT(replica_collect(&replica) == -EMFILE);
+		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
+	}
+	return be_a_child();
+}
+
+static void
+a_child_without_descriptors_compares_or_says_so(void **state)
+{
+	tracked_begin(state, SIZE);
+	tracked_grant(3, 0, "parent", 6);
+	tracked_idle();
+	tracked_set(5, 'b', 1);
+	in_child(find_no_descriptors);
+	tracked_expect_piece(5, 1);
+	tracked_end();
+}
+
+static const struct dirty_ops *wanted;
+
+/* Has a new replica of its own, and finds every change. */
+static int
+find_changes(bool is_watching)
+{
+	int i;
+
+	replica = (struct replica){ 0 };
+	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == 0);
+	for (i = 0; i < 20; i++) {
+		dirty->base[i * SIZE_BLOCK + i]++;
+		tracked_wrote((uint32_t)(i * SIZE_BLOCK + i), 1);
+		EXPECT(has_one_piece((uint32_t)(i * SIZE_BLOCK + i), 1));
+	}
+	EXPECT(dirty_auto_is_watching(dirty) == is_watching || wanted != &dirty_auto);
+	replica_unmap(&replica);
+	return 0;
+}
+
+static int
+have_few_descriptors(void)
+{
+	int highest = dup(0), least = fcntl(0, F_DUPFD, highest + 4);
+
+	EXPECT(highest >= 0 && least >= 0);
+	close(least);
+	EXPECT(allow_descriptors((rlim_t)least) == 0);
+	EXPECT(find_changes(false) == 0);
+	EXPECT(count_uffds() == 0);
+	return 0;
+}
+
+static void
+auto_leaves_descriptors_to_the_program(void **state)
+{
+	wanted = *state;
+	in_child(have_few_descriptors);
+}
+
+/* A sandbox: userfaultfd(2) fails with this. */
+static int
+forbid_uffd(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+
+	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	/* No such thing here: the test is not of that. */
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0 ? 0 : -1;
+}
+
+static int
+be_refused(int error)
+{
+	int failed = forbid_uffd(error);
+
+	if (failed != 0) {
+		printf("this system has no seccomp filters: nothing is proved\n");
+		return failed == -1 ? 0 : failed;
+	}
+	if (wanted != &dirty_uffd)
+		return find_changes(false);
+	words_begin();
+	replica = (struct replica){ 0 };
+	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == -ENOTSUP);
+	EXPECT(strstr(words_get(), "track=uffd") != NULL);
+	EXPECT(!replica_is_mapped(&replica));
+	/* Who looks for nothing needs nobody's help. */
+	EXPECT(replica_map(&replica, NULL, SIZE, true, wanted) == 0);
+	replica_unmap(&replica);
+	return 0;
+}
+
+static int
+be_refused_as_unknown(void)
+{
+	return be_refused(ENOSYS);
+}
+
+static int
+be_refused_as_forbidden(void)
+{
+	return be_refused(EPERM);
+}
+
+static void
+where_it_is_refused_auto_compares_and_uffd_says_so(void **state)
+{
+	wanted = *state;
+	in_child(be_refused_as_unknown);
+	in_child(be_refused_as_forbidden);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TRACKED_ALL(a_child_does_nothing_to_its_parent),
+		TRACKED_ALL(a_child_has_children),
+		TRACKED_ALL(a_child_without_descriptors_compares_or_says_so),
+		TRACKED(auto_leaves_descriptors_to_the_program, auto),
+		TRACKED_ALL(where_it_is_refused_auto_compares_and_uffd_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
