@@ -198,12 +198,25 @@ lock_and_unlock(void *failures)
 	return NULL;
 }
 
+/*
+ * How often a child locks whose parent has other threads. AddressSanitizer (that of gcc 12 and of clang 14) does not
+ * hold the locks of its allocator across a fork: a child that allocates may wait for ever for a thread that it does
+ * not have. There it does not call; what the parent goes through is the same.
+ */
+static int
+times_in_child(void)
+{
+	const char *variant = getenv("VARIANT");
+
+	return variant != NULL && strcmp(variant, "asan") == 0 ? 0 : 5;
+}
+
 static void
 threads_are_in_calls_meanwhile(void **state)
 {
-	enum { THREADS = 4, FORKS = 30, TIMES = 5 };
+	enum { THREADS = 4, FORKS = 30 };
 	pthread_t threads[THREADS];
-	int failures[THREADS] = { 0 }, i;
+	int failures[THREADS] = { 0 }, times = times_in_child(), i;
 	uint64_t before, after;
 	pid_t pid;
 
@@ -215,7 +228,7 @@ threads_are_in_calls_meanwhile(void **state)
 	for (i = 0; i < FORKS; i++) {
 		pid = fork();
 		if (pid == 0)
-			_exit(increment(TIMES));
+			_exit(increment(times));
 		expect_exit(pid, 0);
 	}
 	stop = true;
@@ -224,7 +237,7 @@ threads_are_in_calls_meanwhile(void **state)
 		assert_int_equal(failures[i], 0);
 	}
 	before = read_counter();
-	assert_true(before >= FORKS * TIMES);
+	assert_true(before >= (uint64_t)(FORKS * times));
 	assert_int_equal(increment(1), 0);
 	after = read_counter();
 	assert_int_equal(after, before + 1);
