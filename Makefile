@@ -37,14 +37,22 @@ endif
 # What is in which program. The library is position independent; the daemons share its objects' sources.
 SHARED_SRC := $(wildcard common/base/*.c common/crypto/*.c common/wire/*.c common/memfile/*.c)
 SERVER_SRC := $(wildcard common/server/*.c)
-CLIENT_SRC := $(wildcard common/client/*.c) $(wildcard smdish/backend*.c)
-SMDISH_STORE_SRC := $(wildcard smdish/store*.c)
+# A server's folder: main.c, backend*.c for the client, and the rest for the store.
+store = $(filter-out $(1)/main.c $(wildcard $(1)/backend*.c),$(wildcard $(1)/*.c))
+CLIENT_SRC := $(wildcard common/client/*.c smdish/backend*.c smuf/backend*.c smc/*.c)
+SMDISH_STORE_SRC := $(call store,smdish)
+SMUF_STORE_SRC := $(call store,smuf)
 BENCH_SRC := $(wildcard bench/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
 
-DAEMONS := $(BUILD)/smdishserver
+# What has testpoints is compiled once more for the tests, with them.
+POINTED_SRC := $(shell grep -l 'base/testpoint.h' $(SHARED_SRC) $(CLIENT_SRC))
+test = $(call obj,$(filter-out $(POINTED_SRC),$(1))) \
+    $(patsubst %.c,$(BUILD)/pointed/%.o,$(filter $(POINTED_SRC),$(1)))
+
+DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench
 
@@ -61,7 +69,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 all: $(PROGRAMS) $(LIBRARY)
 
 help:
-	@echo 'make all             the daemon, the library and smbench, into $(BUILD)/'
+	@echo 'make all             the daemons, the library and smbench, into $(BUILD)/'
 	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
 	@echo 'make check [T=name]  build and run the tests, or the one test of that name'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -84,7 +92,16 @@ $(BUILD)/pic/%.o: %.c Makefile
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c -o $@ $<
 
+$(BUILD)/pointed/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS $(CFLAGS) -c -o $@ $<
+
 $(BUILD)/smdishserver: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(SMDISH_STORE_SRC) smdish/main.c)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+$(BUILD)/smufserver: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(SMUF_STORE_SRC) smuf/main.c)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 
@@ -112,7 +129,8 @@ $(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(wildcard common/base/*.c)) $(BUILD)/
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 
 # Tests are linked with everything; the archives leave out what a test does not use.
-$(BUILD)/libtest.a: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(TEST_HELP_SRC))
+$(BUILD)/libtest.a: $(call test,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(SMUF_STORE_SRC) \
+    $(TEST_HELP_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^

@@ -79,6 +79,7 @@ put(struct remotefile *f, struct mux *m)
 }
 
 static const struct remotefile_codec codec = {
+	.size = sizeof(struct remotefile),
 	.speaks_version_1 = true,
 	.apply = apply,
 	.prepare = prepare,

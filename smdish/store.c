@@ -41,12 +41,12 @@ map(struct memfile *f, uint32_t size)
 	return region_init(f->store_data, size);
 }
 
-static uint64_t
-committed(const struct memfile *f)
+static void
+usage(const struct memfile *f, struct store_usage *usage)
 {
 	const struct region *g = f->store_data;
 
-	return g->committed;
+	*usage = (struct store_usage){ g->reserved, g->committed, g->committed };
 }
 
 /* Where a run of blocks lies in the segment. */
@@ -212,7 +212,7 @@ const struct store_ops smdish_store = {
 	.create = create,
 	.destroy = destroy,
 	.map = map,
-	.committed = committed,
+	.usage = usage,
 	.grant_size = grant_size,
 	.grant_put = grant_put,
 	.release = release,

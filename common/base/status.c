@@ -18,10 +18,13 @@ static const struct {
 	{ EAGAIN, 11, "EAGAIN" },
 	{ ENOMEM, 12, "ENOMEM" },
 	{ EACCES, 13, "EACCES" },
+	{ EEXIST, 17, "EEXIST" },
 	{ EINVAL, 22, "EINVAL" },
 	{ ENFILE, 23, "ENFILE" },
 	{ EMFILE, 24, "EMFILE" },
+	{ EFBIG, 27, "EFBIG" },
 	{ ENOSPC, 28, "ENOSPC" },
+	{ EROFS, 30, "EROFS" },
 	{ EDEADLK, 35, "EDEADLK" },
 	{ ENAMETOOLONG, 36, "ENAMETOOLONG" },
 	{ ENOSYS, 38, "ENOSYS" },
@@ -32,6 +35,7 @@ static const struct {
 	{ EMSGSIZE, 90, "EMSGSIZE" },
 	{ ETIMEDOUT, 110, "ETIMEDOUT" },
 	{ ESTALE, 116, "ESTALE" },
+	{ EDQUOT, 122, "EDQUOT" },
 	{ ECANCELED, 125, "ECANCELED" },
 };
 enum { TABLE_COUNT = sizeof table / sizeof table[0] };

@@ -12,6 +12,7 @@
 
 static const struct backend_ops *const backends[] = {
 	&smdish_backend,
+	&smuf_backend,
 };
 
 static const struct dirty_ops *const trackers[] = {
@@ -148,14 +149,39 @@ set_point(struct mount *m, const char *path)
 	char point[MOUNT_PATH_SIZE];
 	int error;
 
-	if (strchr(path, ',') != NULL)
+	const char *comma = strchr(path, ',');
+	char first[MOUNT_PATH_SIZE];
+
+	if (comma != NULL && !m->ops->has_directory)
 		return words_fail(-EINVAL, "%s: a mount of type %s has one mount point", path,
 		    m->ops->type);
+	if (comma != NULL) {
+		/* Where a packager mounts the directory; the library has that from the URI. */
+		error = mount_normalize(point, comma + 1);
+		if (error != 0)
+			return error;
+		if ((size_t)(comma - path) >= sizeof first)
+			return words_fail(-ENAMETOOLONG, "the path is too long");
+		memcpy(first, path, (size_t)(comma - path));
+		first[comma - path] = '\0';
+		path = first;
+	}
 	error = mount_normalize(point, path);
 	if (error != 0)
 		return error;
 	m->point = strdup(point);
 	return m->point == NULL ? -ENOMEM : 0;
+}
+
+int
+mount_set_directory(struct mount *m, const char *uri)
+{
+	static const char scheme[] = "file:";
+
+	if (strncmp(uri, scheme, sizeof scheme - 1) != 0 || uri[sizeof scheme - 1] == '\0')
+		return words_fail(-EINVAL, "%s: file: and a directory are wanted here", uri);
+	m->directory = strdup(uri + sizeof scheme - 1);
+	return m->directory == NULL ? -ENOMEM : 0;
 }
 
 int
@@ -195,6 +221,7 @@ mount_destroy(struct mount *m)
 		m->ops->detach(m);
 	(void)pthread_mutex_destroy(&m->mutex);
 	free(m->point);
+	free(m->directory);
 	free(m->name);
 	free(m);
 }

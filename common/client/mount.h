@@ -32,6 +32,7 @@ struct mount {
 	bool is_full;                    /* sync=full */
 	const struct dirty_ops *tracker; /* track= */
 	char *name;                      /* name=; NULL: not given */
+	char *directory;                 /* of the host's files, for backends that have one */
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */
 	pthread_mutex_t mutex;
@@ -51,6 +52,9 @@ int mount_normalize(char out[MOUNT_PATH_SIZE], const char *path);
 /* The arguments of sm_mount(), and its errors but for EEXIST. */
 int mount_create(struct mount **out, const char *uri, const char *path, const char *type,
     const char *options);
+
+/* For a backend's configure: the part of the URI that says where the host's files are, "file:/dir". -EINVAL, -ENOMEM. */
+int mount_set_directory(struct mount *m, const char *uri);
 
 /* Takes NULL. Its files must be gone. */
 void mount_destroy(struct mount *m);

@@ -87,12 +87,21 @@ open_once(struct remotefile *f, struct mount *m, struct tls_context *tls)
 	return error;
 }
 
+static void
+destroy(struct remotefile *f)
+{
+	if (f->codec->fini != NULL)
+		f->codec->fini(f);
+	free(f->name);
+	free(f);
+}
+
 int
 remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
     struct replica *replica, const char *name)
 {
-	struct remotefile *f = calloc(1, sizeof *f);
+	struct remotefile *f = calloc(1, codec->size);
 	bool is_old = m->remote != NULL;
 	int error = -ENOMEM;
 
@@ -100,6 +109,8 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 		return -ENOMEM;
 	f->base = (struct backend_file){ .ops = ops, .replica = replica };
 	f->codec = codec;
+	if (codec->init != NULL)
+		codec->init(f);
 	f->name = strdup(name);
 	if (f->name != NULL)
 		error = open_once(f, m, tls);
@@ -110,8 +121,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	if (is_old && (error == -ECONNRESET || error == -ENOTCONN))
 		error = open_once(f, m, tls);
 	if (error != 0) {
-		free(f->name);
-		free(f);
+		destroy(f);
 		return error;
 	}
 	*out = &f->base;
@@ -223,8 +233,7 @@ remotefile_close(struct backend_file *base)
 	if (f->epoch == r->fork.epoch)
 		mux_dismiss(r->mux, &f->notice);
 	remote_put(r);
-	free(f->name);
-	free(f);
+	destroy(f);
 	return error;
 }
 

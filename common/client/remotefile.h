@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/client/backend.h"
@@ -27,6 +28,12 @@ struct remotefile;
 
 /* How deltas look (DESIGN 5). Each function is called with the file's lock held. */
 struct remotefile_codec {
+	size_t size; /* of the backend's own struct, whose first member is a struct remotefile */
+
+	/* What the backend added begins, zeros until then, and ends. NULL when it added nothing. */
+	void (*init)(struct remotefile *f);
+	void (*fini)(struct remotefile *f);
+
 	bool speaks_version_1; /* falls back to LOCK and UNLOCK of whole segments */
 
 	/*
@@ -42,7 +49,7 @@ struct remotefile_codec {
 	 */
 	int (*prepare)(struct remotefile *f, uint64_t *size, bool *has_blocks);
 
-	/* Puts the delta that was prepared. */
+	/* Puts the delta that was prepared; it is believed to be published from then on, until the replica is void. */
 	void (*put)(struct remotefile *f, struct mux *m);
 };
 

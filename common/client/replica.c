@@ -141,7 +141,8 @@ replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint3
 	skip_to(r, offset);
 	expect(r, offset, length);
 	memcpy(d->base + offset, bytes, length);
-	memcpy(d->shadow + offset, bytes, length);
+	if (bytes != d->shadow + offset)
+		memcpy(d->shadow + offset, bytes, length);
 	r->granted = offset + length;
 }
 

@@ -67,8 +67,18 @@ replica_since(const struct replica *r)
 void replica_grant_begin(struct replica *r, uint64_t version);
 
 /*
+ * Where a backend may put what it has not verified yet: the shadow at offset. If it then does not verify, the
+ * backend makes the replica void, and nothing relies on the shadow before the next grant.
+ */
+static inline uint8_t *
+replica_stage(struct replica *r, uint32_t offset)
+{
+	return r->dirty.shadow + offset;
+}
+
+/*
  * length bytes at offset, above all that was written for this grant; asserts that they are in
- * range.
+ * range. bytes may be replica_stage() there.
  */
 void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint32_t length);
 

@@ -89,7 +89,9 @@ bool ops_is_whole(const struct request *q); /* the body was read to its end, and
 struct desc *ops_desc_of_claim(struct claim *c);
 struct desc *ops_desc_of_timer(struct timer *t);
 int ops_find_desc(struct session *s, uint32_t fd, struct desc **out);
-void ops_drop_claim(struct desc *d);        /* whatever state it is in; grants the next */
+void ops_drop_claim(struct desc *d);   /* whatever state it is in; grants the next */
+void ops_unlock_claim(struct desc *d); /* the same for version 1's UNLOCK */
+void ops_lock_moved(struct memfile *f, enum store_move move); /* tells the store */
 void ops_cancel(struct desc *d, int error); /* answers the pending ACQUIRE, drops its claim */
 void ops_close_table(struct session *s, bool answer); /* answer: pending ACQUIREs get ECANCELED */
 void ops_arm_lease(struct desc *d);

@@ -55,6 +55,7 @@ forks_create(struct session *s, uint64_t *ident)
 	if (p == NULL)
 		return -ENOMEM;
 	p->server = s->server;
+	p->version = s->version;
 	p->parent = s;
 	r = fdtable_copy(&p->table, &s->table);
 	/* An ident that is taken is as likely as a guessed one; draw again all the same. */
@@ -73,12 +74,13 @@ forks_create(struct session *s, uint64_t *ident)
 }
 
 int
-forks_adopt(struct server *v, uint64_t ident, struct fdtable *out)
+forks_adopt(struct session *s, uint64_t ident, struct fdtable *out)
 {
+	struct server *v = s->server;
 	struct pending_fork key = { .ident = ident };
 	struct pending_fork *p = RB_FIND(fork_tree, &v->forks, &key);
 
-	if (p == NULL)
+	if (p == NULL || (v->store->separates_versions && p->version != s->version))
 		return -EINVAL;
 	detach(p);
 	*out = p->table;

@@ -23,7 +23,8 @@ struct pending_fork {
 	RB_ENTRY(pending_fork) link;
 	TAILQ_ENTRY(pending_fork) parent_link;
 	struct server *server;
-	struct session *parent; /* NULL when it has ended */
+	struct session *parent;   /* NULL when it has ended */
+	enum ops_version version; /* that the parent speaks */
 	uint64_t ident;
 	struct fdtable table;
 	struct timer expiry; /* armed when the parent has ended */
@@ -35,8 +36,11 @@ RB_HEAD(fork_tree, pending_fork);
 /* Copies the session's table. Returns 0, -EMFILE at OPS_FORK_LIMIT pending ones, -ENOMEM, -EIO. */
 int forks_create(struct session *s, uint64_t *ident);
 
-/* Takes the table of that ident, which is then used up. Returns 0 or -EINVAL (*out untouched). */
-int forks_adopt(struct server *v, uint64_t ident, struct fdtable *out);
+/*
+ * Takes the table of that ident for s; the ident is then used up. Returns 0, or -EINVAL (*out untouched), also when the
+ * store separates versions and the parent spoke another one.
+ */
+int forks_adopt(struct session *s, uint64_t ident, struct fdtable *out);
 
 /* The parent's session ends: what is pending of it expires FORKS_GRACE_MS from now. */
 void forks_orphan(struct session *s);

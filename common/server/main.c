@@ -24,6 +24,7 @@
 #include "common/server/notify.h"
 #include "common/server/options.h"
 #include "common/server/server.h"
+#include "common/server/store.h"
 
 enum {
 	EXPIRY_WARNING_DAYS = 30,
@@ -34,6 +35,8 @@ enum {
 
 struct daemon {
 	const struct options_program *program;
+	const struct store_ops *store;
+	void *store_context;
 	struct options options;
 	struct loop loop;
 	struct server *core;
@@ -258,9 +261,15 @@ let_parent_go(struct daemon *d)
 }
 
 static int
-start_serving(struct daemon *d, const struct store_ops *store)
+start_store(struct daemon *d)
 {
-	int r = server_create(&d->core, &d->options.config, store);
+	return d->store->start == NULL ? 0 : d->store->start(&d->store_context, d->options.memdir);
+}
+
+static int
+start_serving(struct daemon *d)
+{
+	int r = server_create(&d->core, &d->options.config, d->store, d->store_context);
 
 	if (r == 0)
 		r = loop_init(&d->loop, d->options.spin_us);
@@ -321,6 +330,8 @@ stop(struct daemon *d)
 	listener_close(d->listeners);
 	conn_table_fini(&d->conns);
 	server_destroy(d->core);
+	if (d->store->stop != NULL)
+		d->store->stop(d->store_context);
 	tls_context_destroy(d->conns.tls);
 	if (d->pid_file != NULL)
 		pidfile_remove(d->pid_file);
@@ -335,6 +346,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	int r;
 
 	d.program = program;
+	d.store = store;
 	parsed = options_parse(&d.options, program, argc, argv);
 	if (parsed != OPTIONS_RUN)
 		return parsed == OPTIONS_EXIT ? EXIT_SUCCESS : 2;
@@ -343,8 +355,8 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	conn_table_init(&d.conns);
 	if ((r = go_to_background(&d)) == 0 && (r = open_log(&d)) == 0 && (r = harden(&d)) == 0 &&
 	    (r = load_keys(&d)) == 0 && (r = lock_pid_file(&d)) == 0 &&
-	    (r = listener_open(&d.listeners, &d.options)) == 0 &&
-	    (r = start_serving(&d, store)) == 0 && (r = let_parent_go(&d)) == 0) {
+	    (r = start_store(&d)) == 0 && (r = listener_open(&d.listeners, &d.options)) == 0 &&
+	    (r = start_serving(&d)) == 0 && (r = let_parent_go(&d)) == 0) {
 		notify_send("READY=1");
 		serve(&d);
 	} else {

@@ -31,10 +31,14 @@ RB_PROTOTYPE(memfile_by_serial, memfile, by_serial, compare_serials)
 RB_GENERATE(memfile_by_serial, memfile, by_serial, compare_serials)
 
 void
-memfile_tree_init(struct memfile_tree *t, const struct store_ops *store,
-    void (*granted)(struct claim *))
+memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
+    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *))
 {
-	*t = (struct memfile_tree){ .store = store, .granted = granted };
+	*t = (struct memfile_tree){ .store = store,
+		.store_context = store_context,
+		.timers = timers,
+		.now = now,
+		.granted = granted };
 	RB_INIT(&t->by_name);
 	RB_INIT(&t->by_serial);
 }
@@ -70,6 +74,7 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	if (f == NULL)
 		return -ENOMEM;
 	f->tree = t;
+	f->version = key->version;
 	f->name_size = key->name_size;
 	memcpy(f->name, key->name, key->name_size);
 	lockqueue_init(&f->lock, t->granted);
@@ -84,9 +89,9 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	return 0;
 }
 
-/* A key to look up by: a struct memfile with only its name. */
+/* A key to look up by, or to create by: a struct memfile with only its name and version. */
 static struct memfile *
-make_key(const char *name, size_t size)
+make_key(const char *name, size_t size, enum ops_version version)
 {
 	struct memfile *key = malloc(sizeof *key + size + 1);
 
@@ -95,13 +100,15 @@ make_key(const char *name, size_t size)
 	memcpy(key->name, name, size);
 	key->name[size] = '\0';
 	key->name_size = (uint32_t)size;
+	key->version = version;
 	return key;
 }
 
 int
-memfile_get(struct memfile_tree *t, const char *name, size_t size, struct memfile **out)
+memfile_get(struct memfile_tree *t, const char *name, size_t size, enum ops_version version,
+    struct memfile **out)
 {
-	struct memfile *key = make_key(name, size), *f;
+	struct memfile *key = make_key(name, size, version), *f;
 	int r = 0;
 
 	if (key == NULL)
@@ -115,6 +122,8 @@ memfile_get(struct memfile_tree *t, const char *name, size_t size, struct memfil
 			RB_INSERT(memfile_by_serial, &t->by_serial, f);
 			t->count++;
 		}
+	} else if (t->store->separates_versions && f->version != version) {
+		r = -EBADE;
 	}
 	free(key);
 	if (r != 0)
@@ -134,11 +143,14 @@ static void
 log_segment(const struct memfile *f, const char *what)
 {
 	char name[LOG_ESCAPED_SIZE];
+	struct store_usage usage;
 
-	if (f->size > 0 && log_is_on(LOG_LEVEL_DEBUG))
-		log_debug("segment of %s %s: %lu bytes reserved, %lu committed",
-		    log_escape(name, f->name, f->name_size), what, (unsigned long)f->size,
-		    (unsigned long)f->tree->store->committed(f));
+	if (f->size == 0 || !log_is_on(LOG_LEVEL_DEBUG))
+		return;
+	f->tree->store->usage(f, &usage);
+	log_debug("segment of %s, %lu bytes, %s: %lu bytes reserved, %lu written",
+	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, what,
+	    (unsigned long)usage.reserved, (unsigned long)usage.written);
 }
 
 void
@@ -201,10 +213,13 @@ memfile_type(const struct memfile *f)
 void
 memfile_stat(const struct memfile *f, struct ops_stat *stat)
 {
+	struct store_usage usage;
+
+	f->tree->store->usage(f, &usage);
 	*stat = (struct ops_stat){
 		.life = f->life,
 		.size = f->size,
-		.committed = f->tree->store->committed(f),
+		.committed = usage.committed,
 		.type = memfile_type(f),
 		.version = f->blocks.newest,
 		.open_count = f->references,

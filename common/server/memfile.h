@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/timer.h"
 #include "common/memfile/blockmap.h"
 #include "common/server/lockqueue.h"
 #include "common/server/store.h"
@@ -27,10 +28,11 @@ struct memfile {
 	struct memfile_tree *tree;
 	uint32_t serial;
 	uint32_t references;
-	uint64_t life;          /* random, drawn at creation */
-	uint32_t size;          /* of the segment; 0: a pure lock */
-	bool published;         /* a release or an UNLOCK with the segment was accepted */
-	struct blockmap blocks; /* versions; empty for a pure lock */
+	uint64_t life;            /* random, drawn at creation */
+	enum ops_version version; /* of the protocol, spoken by who created it */
+	uint32_t size;            /* of the segment; 0: a pure lock */
+	bool published;           /* a release or an UNLOCK with the segment was accepted */
+	struct blockmap blocks;   /* versions; empty for a pure lock */
 	struct lockqueue lock;
 	void *store_data; /* the store's */
 	uint32_t name_size;
@@ -44,21 +46,26 @@ struct memfile_tree {
 	struct memfile_by_name by_name;
 	struct memfile_by_serial by_serial;
 	const struct store_ops *store;
+	void *store_context;             /* see struct store_ops */
+	struct timer_queue *timers;      /* the server's, for the store */
+	const uint64_t *now;             /* the server's clock, for the store */
 	void (*granted)(struct claim *); /* given to every file's lockqueue */
 	uint32_t count;
 	uint32_t last_serial;
 	uint64_t total_size; /* of all segments, bytes */
 };
 
-/* An empty tree of files of that store. */
-void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store,
-    void (*granted)(struct claim *));
+/* An empty tree of files of that store; timers and clock are given to it. */
+void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
+    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *));
 
 /*
- * A reference to the file of that name, which is created if it is not there. The name has been checked.
- * Returns 0, -ENOMEM, or what the store's create says.
+ * A reference to the file of that name, for a session of that version; it is created if it is not there. The
+ * name has been checked. Returns 0, -ENOMEM, what the store's create says, or -EBADE when the file is the other
+ * version's and the store separates them.
  */
-int memfile_get(struct memfile_tree *t, const char *name, size_t size, struct memfile **out);
+int memfile_get(struct memfile_tree *t, const char *name, size_t size, enum ops_version version,
+    struct memfile **out);
 
 /* One reference more. */
 void memfile_ref(struct memfile *f);

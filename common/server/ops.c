@@ -32,7 +32,16 @@ ops_find_desc(struct session *s, uint32_t fd, struct desc **out)
 }
 
 void
-ops_drop_claim(struct desc *d)
+ops_lock_moved(struct memfile *f, enum store_move move)
+{
+	const struct store_ops *store = f->tree->store;
+
+	if (store->lock_moved != NULL)
+		store->lock_moved(f, move);
+}
+
+static void
+drop_claim(struct desc *d, enum store_move move)
 {
 	struct session *s = d->session;
 
@@ -45,6 +54,19 @@ ops_drop_claim(struct desc *d)
 		TAILQ_REMOVE(&s->held, d, link);
 	d->is_undelivered = false;
 	lockqueue_drop(&d->file->lock, &d->claim);
+	ops_lock_moved(d->file, move);
+}
+
+void
+ops_drop_claim(struct desc *d)
+{
+	drop_claim(d, STORE_LOCK_DROPPED);
+}
+
+void
+ops_unlock_claim(struct desc *d)
+{
+	drop_claim(d, STORE_LOCK_UNLOCKED);
 }
 
 void
@@ -171,7 +193,7 @@ op_child_attach(struct session *s, struct request *q)
 
 	if (!ops_is_whole(q))
 		return -EPROTO;
-	r = forks_adopt(s->server, ident, &table);
+	r = forks_adopt(s, ident, &table);
 	if (r != 0)
 		return r;
 	ops_close_table(s, true);
@@ -203,7 +225,7 @@ op_open(struct session *s, struct request *q)
 	r = store->check_name(name, size);
 	if (r != 0)
 		return r;
-	r = memfile_get(&s->server->files, name, size, &file);
+	r = memfile_get(&s->server->files, name, size, s->version, &file);
 	if (r != 0)
 		return r;
 	r = fdtable_open(&s->table, file, s, &d);

@@ -12,6 +12,13 @@ held_by(struct session *s, struct memfile *f)
 	return c != NULL && ops_desc_of_claim(c)->session == s ? ops_desc_of_claim(c) : NULL;
 }
 
+/* True when turn is the one being served and was not granted yet. */
+static bool
+may_take_turn(const struct memfile *f, uint32_t turn)
+{
+	return TAILQ_EMPTY(&f->lock.holders) && f->tree->store->turn_is_served(f, turn);
+}
+
 /* LOCK's reply: the type, and what was published. */
 static int
 reply_locked(struct session *s, const struct request *q, const struct memfile *f)
@@ -31,16 +38,14 @@ reply_locked(struct session *s, const struct request *q, const struct memfile *f
 	return 0;
 }
 
-int
-ops_v1_lock(struct session *s, struct request *q)
+/* The lock for descriptor fd of s; turn counts where the store has turns. */
+static int
+lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uint8_t type)
 {
-	uint32_t fd = wire_get_u32(&q->body);
-	uint8_t type = wire_get_u8(&q->body);
+	const struct store_ops *store = s->server->store;
 	struct desc *d, *holder;
 	int r;
 
-	if (!ops_is_whole(q))
-		return -EPROTO;
 	if (type != OPS_TYPE_PURE && type != OPS_TYPE_SEGMENT)
 		return -EBADE;
 	r = ops_find_desc(s, fd, &d);
@@ -51,15 +56,45 @@ ops_v1_lock(struct session *s, struct request *q)
 	holder = held_by(s, d->file);
 	if (holder == NULL) {
 		holder = d;
+		if (store->has_turns && !may_take_turn(d->file, turn))
+			return -EINVAL;
 		if (lockqueue_claim(&d->file->lock, &d->claim, OPS_EXCLUSIVE, false) != CLAIM_HELD)
 			return -EAGAIN;
 		TAILQ_INSERT_TAIL(&s->held, d, link);
 		ops_arm_lease(d);
+		ops_lock_moved(d->file, STORE_LOCK_ASKED);
 	}
 	holder->type = type;
 	r = reply_locked(s, q, d->file);
 	if (r != 0 && holder == d)
 		ops_drop_claim(d);
+	return r;
+}
+
+/* Whoever is refused the turn being served will not come again with it: nobody would unlock. */
+static void
+pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
+{
+	struct desc *d = fdtable_find(&s->table, fd);
+
+	if (d != NULL && may_take_turn(d->file, turn))
+		ops_lock_moved(d->file, STORE_LOCK_DROPPED);
+}
+
+int
+ops_v1_lock(struct session *s, struct request *q)
+{
+	bool has_turns = s->server->store->has_turns;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint32_t turn = has_turns ? wire_get_u32(&q->body) : 0;
+	uint8_t type = wire_get_u8(&q->body);
+	int r;
+
+	if (!ops_is_whole(q))
+		return -EPROTO;
+	r = lock(s, q, fd, turn, type);
+	if (r != 0 && has_turns)
+		pass_turn_on(s, fd, turn);
 	return r;
 }
 
@@ -94,7 +129,7 @@ ops_v1_unlock(struct session *s, struct request *q)
 			return r;
 		d->file->published = true;
 	}
-	ops_drop_claim(holder);
+	ops_unlock_claim(holder);
 	session_reply_status(s, q->tag, 0);
 	return 0;
 }

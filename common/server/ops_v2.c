@@ -102,9 +102,11 @@ ops_v2_acquire(struct session *s, struct request *q)
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != OPS_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
 		ops_arm_lease(d);
+		ops_lock_moved(d->file, STORE_LOCK_ASKED);
 		ops_v2_deliver(d);
 		return 0;
 	case CLAIM_WAITING:
+		ops_lock_moved(d->file, STORE_LOCK_ASKED);
 		TAILQ_INSERT_TAIL(&s->pending, d, link);
 		if (timeout != OPS_TIMEOUT_NEVER)
 			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),

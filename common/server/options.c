@@ -21,8 +21,9 @@ print_usage(FILE *to, const struct options_program *program)
 {
 	fprintf(to,
 	    "usage: %s [-adhnv] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES] [-p PIDFILE]\n"
-	    "       [-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
-	    program->name, program->has_lease ? " [-t MS]" : "");
+	    "       %s[-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
+	    program->name, program->has_memdir ? "[-r MEMDIR] " : "",
+	    program->has_lease ? " [-t MS]" : "");
 }
 
 static void
@@ -45,8 +46,12 @@ print_help(const struct options_program *program)
 	    "-l LOGFILE  log there instead of standard error; SIGHUP opens it again\n"
 	    "-m BYTES  of all segments together (1G)\n"
 	    "-n        accept clients that show no certificate: whoever reaches the socket is a client\n"
-	    "-p PIDFILE  write the process id there, and refuse to start twice\n"
-	    "-s BYTES  of one segment (256M, at most 2G)\n");
+	    "-p PIDFILE  write the process id there, and refuse to start twice\n");
+	if (program->has_memdir)
+		printf(
+		    "-r MEMDIR the directory of the host's files (default: the current one); clients need\n"
+		    "          to read and write there too\n");
+	printf("-s BYTES  of one segment (256M, at most 2G)\n");
 	if (program->has_lease)
 		printf("-t MS     a holder that keeps a lock for longer loses it\n");
 	printf(
@@ -141,11 +146,12 @@ parse_addresses(struct options *o, const struct options_program *program, int fl
 enum options_result
 options_parse(struct options *o, const struct options_program *program, int argc, char **argv)
 {
-	const char *letters = program->has_lease ? "+ab:c:dhl:m:np:s:t:vZ:" :
-						   "+ab:c:dhl:m:np:s:vZ:";
+	char letters[32];
 	int option, flags = 0;
 
-	*o = (struct options){ .config = server_config_default() };
+	snprintf(letters, sizeof letters, "+ab:c:dhl:m:np:s:vZ:%s%s",
+	    program->has_lease ? "t:" : "", program->has_memdir ? "r:" : "");
+	*o = (struct options){ .config = server_config_default(), .memdir = "." };
 	optind = 1;
 	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		switch (option) {
@@ -166,6 +172,9 @@ options_parse(struct options *o, const struct options_program *program, int argc
 			break;
 		case 'p':
 			o->pid_file = optarg;
+			break;
+		case 'r':
+			o->memdir = optarg;
 			break;
 		case 'v':
 			o->verbose = true;

@@ -16,6 +16,7 @@ enum { OPTIONS_ADDRESS_MOST = 16 };
 struct options_program {
 	const char *name; /* "smdishserver" */
 	bool has_lease;   /* -t */
+	bool has_memdir;  /* -r */
 };
 
 struct options {
@@ -26,6 +27,7 @@ struct options {
 	uint32_t spin_us;     /* -b */
 	const char *log_file; /* -l */
 	const char *pid_file; /* -p */
+	const char *memdir;   /* -r; "." unless given */
 	const char *ca_file;  /* -Z; all three or none */
 	const char *cert_file;
 	const char *key_file;

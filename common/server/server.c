@@ -26,7 +26,7 @@ server_config_default(void)
 
 int
 server_create(struct server **out, const struct server_config *config,
-    const struct store_ops *store)
+    const struct store_ops *store, void *store_context)
 {
 	struct server *v = calloc(1, sizeof *v);
 	int r;
@@ -44,7 +44,7 @@ server_create(struct server **out, const struct server_config *config,
 	timer_queue_init(&v->timers);
 	TAILQ_INIT(&v->sessions);
 	TAILQ_INIT(&v->ready);
-	memfile_tree_init(&v->files, store, ops_claim_granted);
+	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, ops_claim_granted);
 	RB_INIT(&v->forks);
 	*out = v;
 	return 0;

@@ -24,9 +24,12 @@ struct server_config {
 /* The defaults of DESIGN 9: 1024 sessions, 256 MiB, 1 GiB, no lease. */
 struct server_config server_config_default(void);
 
-/* An empty server with a fresh random instance id. Returns 0, -ENOMEM or -EIO (no entropy). */
+/*
+ * An empty server with a fresh random instance id; store_context is what the store's start made, or NULL. Returns
+ * 0, -ENOMEM or -EIO (no entropy).
+ */
 int server_create(struct server **out, const struct server_config *config,
-    const struct store_ops *store);
+    const struct store_ops *store, void *store_context);
 
 /* Takes NULL. Every session must have been destroyed. */
 void server_destroy(struct server *v);

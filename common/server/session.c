@@ -253,7 +253,13 @@ static void
 stall_fired(struct timer *t)
 {
 	struct session *s = (struct session *)((char *)t - offsetof(struct session, stall));
+	struct server *v = s->server;
 
+	/* It may still be writing what another holder would then read. */
+	if (v->store->spares_holders && !TAILQ_EMPTY(&s->held)) {
+		timer_arm(&v->timers, t, clock_after_ms(v->now, SESSION_STALL_MS), stall_fired);
+		return;
+	}
 	session_end(s, "%lu bytes of a frame, then %d s of silence",
 	    (unsigned long)(s->header_have + s->body_have), SESSION_STALL_MS / 1000);
 }

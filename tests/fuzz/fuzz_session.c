@@ -473,7 +473,7 @@ begin(uint8_t byte)
 	random_count = 0;
 	budget = BUDGET;
 	now = 1000 * CLOCK_SEC;
-	r = server_create(&server, &config, &smdish_store);
+	r = server_create(&server, &config, &smdish_store, NULL);
 	assert(r == 0);
 	server_set_time(server, now);
 }

@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/server/server.h"
 #include "common/server/session.h"
+#include "common/server/store.h"
 #include "smdish/store.h"
+#include "smuf/store.h"
 #include "tests/protocol/peer.h"
 
 enum { START_S = 1000, PATIENCE_S = 5, SMALL = 4096, ODD = 1021 };
@@ -27,6 +31,9 @@ static struct server *server;
 static size_t allocated_before;
 static uint64_t now;
 static bool is_bytewise;
+static const struct store_ops *store;
+static void *store_context;
+static char memdir[64]; /* smuf's */
 
 /* How much of size bytes to hand over at once. */
 static size_t
@@ -150,8 +157,36 @@ core_memory(void)
 	return all > own ? all - own : 0;
 }
 
+/* smuf: in a directory that ends with the test. */
+static int
+start_store(void)
+{
+	const char *parent = getenv("TMPDIR");
+
+	store_context = NULL;
+	if (store->start == NULL)
+		return 0;
+	if (parent == NULL || strlen(parent) > 40)
+		parent = "/tmp";
+	snprintf(memdir, sizeof memdir, "%s/memdir.XXXXXX", parent);
+	if (mkdtemp(memdir) == NULL)
+		return -errno;
+	return store->start(&store_context, memdir);
+}
+
+/* True when the directory is empty then. */
 static bool
-begin(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+stop_store(void)
+{
+	if (store->stop == NULL)
+		return true;
+	store->stop(store_context);
+	return rmdir(memdir) == 0;
+}
+
+static bool
+begin_with(const struct store_ops *with, const struct peer_options *o,
+    char reason[PEER_REASON_SIZE])
 {
 	struct server_config config = server_config_default();
 	int r;
@@ -163,8 +198,14 @@ begin(const struct peer_options *o, char reason[PEER_REASON_SIZE])
 		config.segment_limit = o->segment_limit;
 	if (o->total_limit != 0)
 		config.total_limit = o->total_limit;
+	store = with;
+	r = start_store();
+	if (r != 0) {
+		snprintf(reason, PEER_REASON_SIZE, "the store does not start: %s", strerror(-r));
+		return false;
+	}
 	allocated_before = allocated();
-	r = server_create(&server, &config, &smdish_store);
+	r = server_create(&server, &config, store, store_context);
 	if (r != 0) {
 		snprintf(reason, PEER_REASON_SIZE, "server_create: %s", strerror(-r));
 		return false;
@@ -176,9 +217,30 @@ begin(const struct peer_options *o, char reason[PEER_REASON_SIZE])
 }
 
 static bool
+begin(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	return begin_with(&smdish_store, o, reason);
+}
+
+static bool
 begin_bytewise(const struct peer_options *o, char reason[PEER_REASON_SIZE])
 {
 	bool ok = begin(o, reason);
+
+	is_bytewise = true;
+	return ok;
+}
+
+static bool
+begin_smuf(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	return begin_with(&smuf_store, o, reason);
+}
+
+static bool
+begin_smuf_bytewise(const struct peer_options *o, char reason[PEER_REASON_SIZE])
+{
+	bool ok = begin_smuf(o, reason);
 
 	is_bytewise = true;
 	return ok;
@@ -206,18 +268,21 @@ end(bool has_forked, char reason[PEER_REASON_SIZE])
 {
 	uint32_t files, sessions = server_session_count(server);
 	uint64_t deadline, bytes;
+	bool is_clean;
 
 	(void)has_forked;
 	advance_to(now + 61 * CLOCK_SEC);
 	files = server_file_count(server);
 	bytes = server_reserved(server);
 	deadline = server_next_deadline(server);
-	snprintf(reason, PEER_REASON_SIZE,
-	    "left in the server: %u sessions, %u files, %llu bytes of segments%s", sessions, files,
-	    (unsigned long long)bytes, deadline != CLOCK_NEVER ? ", a timer" : "");
 	server_destroy(server);
 	server = NULL;
-	return sessions == 0 && files == 0 && bytes == 0 && deadline == CLOCK_NEVER;
+	is_clean = stop_store();
+	snprintf(reason, PEER_REASON_SIZE,
+	    "left in the server: %u sessions, %u files, %llu bytes of segments%s%s%s", sessions,
+	    files, (unsigned long long)bytes, deadline != CLOCK_NEVER ? ", a timer" : "",
+	    is_clean ? "" : "; left on the host: files in ", is_clean ? "" : memdir);
+	return sessions == 0 && files == 0 && bytes == 0 && deadline == CLOCK_NEVER && is_clean;
 }
 
 static bool
@@ -294,14 +359,22 @@ core_is_held_back(unsigned who)
 	return connections[who].session != NULL && !session_wants_input(connections[who].session);
 }
 
-#define CORE(title, begins) \
+static const char *
+core_memdir(void)
+{
+	return memdir;
+}
+
+#define CORE(title, smuf, begins) \
 	{ \
-		.name = title, .is_core = true, .begin = begins, .end = end, .finish = finish, \
-		.open = core_open, .close = core_close, .send = core_send, .wait = core_wait, \
-		.input = core_input, .deafen = core_deafen, .pause = core_pause, \
-		.resume = core_resume, .advance = core_advance, .is_held_back = core_is_held_back, \
-		.memory = core_memory \
+		.name = title, .is_core = true, .is_smuf = smuf, .begin = begins, .end = end, \
+		.finish = finish, .memdir = core_memdir, .open = core_open, .close = core_close, \
+		.send = core_send, .wait = core_wait, .input = core_input, .deafen = core_deafen, \
+		.pause = core_pause, .resume = core_resume, .advance = core_advance, \
+		.is_held_back = core_is_held_back, .memory = core_memory \
 	}
 
-const struct peer peer_core = CORE("core", begin);
-const struct peer peer_core_bytewise = CORE("bytewise", begin_bytewise);
+const struct peer peer_core = CORE("core", false, begin);
+const struct peer peer_core_bytewise = CORE("bytewise", false, begin_bytewise);
+const struct peer peer_smuf_core = CORE("smuf core", true, begin_smuf);
+const struct peer peer_smuf_core_bytewise = CORE("smuf bytewise", true, begin_smuf_bytewise);

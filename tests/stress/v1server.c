@@ -168,7 +168,7 @@ static void __attribute__((noreturn)) run(int listener)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < PEERS_MOST; i++)
 		peers[i].fd = -1;
-	if (server_create(&core, &config, &smdish_store) != 0)
+	if (server_create(&core, &config, &smdish_store, NULL) != 0)
 		_exit(EXIT_FAILURE);
 	server_set_time(core, clock_now());
 	serve(listener);

@@ -1,0 +1,437 @@
+#include "smuf/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/testpoint.h"
+#include "common/client/mount.h"
+#include "common/client/mux.h"
+#include "common/client/remotefile.h"
+#include "common/client/replica.h"
+#include "common/client/words.h"
+#include "common/crypto/sealbox.h"
+#include "common/memfile/hostfile.h"
+#include "common/wire/wire.h"
+#include "smuf/layout.h"
+
+enum {
+	GRANT_PIECE_SIZE = 4 + 8 + 1 + SEALBOX_TAG_SIZE,
+	RELEASE_PIECE_SIZE = 4 + 1 + SEALBOX_TAG_SIZE
+};
+
+/* A block that was sealed for the release at hand. */
+struct piece {
+	uint32_t block;
+	uint8_t slot;
+	uint8_t tag[SEALBOX_TAG_SIZE];
+};
+
+struct smuf_file {
+	struct remotefile base;
+	struct sealbox *box;
+	struct hostfile segment; /* closed unless the file is mapped */
+	bool is_doubtful;        /* something was wrong with it: open it anew, perhaps it is back */
+	uint8_t *slots;          /* the current one of each block, as of the replica's version */
+	struct piece *pieces;    /* room for one a block */
+	uint32_t piece_count;
+	uint64_t
+	    sealed_grant; /* the last one that a block was sealed for, under the key of the box */
+	uint8_t sealed[SIZE_BLOCK]; /* a block on its way */
+};
+
+/* A block as a grant names it. */
+struct granted {
+	uint32_t block;
+	uint64_t version;
+	uint8_t slot;
+	const uint8_t *tag;
+};
+
+static struct smuf_file *
+smuf_file(struct remotefile *f)
+{
+	return (struct smuf_file *)f;
+}
+
+static uint32_t
+block_size(const struct smuf_file *f, uint32_t block)
+{
+	return layout_block_size(f->base.base.replica->dirty.size, block);
+}
+
+/* The host's file of the segment. */
+
+/* -EIO with words: error is what opening or reading it said. */
+static int
+fail_file(const struct smuf_file *f, const char *what, int error)
+{
+	return words_fail(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s", f->base.remote->mount->directory,
+	    f->base.name, what, error == -EIO ? "it is not what it was" : strerror(-error));
+}
+
+/* Mapped shared is not always shared; only where nothing but a mapping works it has to be. */
+static int
+check_shared(const struct smuf_file *f, int directory)
+{
+	const struct mount *m = f->base.remote->mount;
+	int error;
+
+	if (!f->segment.is_by_mapping)
+		return 0;
+	error = hostfile_probe_shared(directory, f->base.name + 1, LAYOUT_PROBE_AT);
+	if (error == -ENOTSUP)
+		return words_fail(error,
+		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",
+		    m->directory);
+	return error == 0 ? 0 : fail_file(f, "cannot be shared", error);
+}
+
+static int
+open_segment(struct smuf_file *f, uint32_t size)
+{
+	const struct mount *m = f->base.remote->mount;
+	char name[NAME_MAX + 1];
+	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC), error;
+
+	if (directory < 0)
+		return words_fail(-EIO, "%s: %s (the directory that smufserver has as -r)",
+		    m->directory, strerror(errno));
+	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, f->base.name + 1);
+	error = hostfile_open(&f->segment, directory, name, layout_file_size(size));
+	if (error != 0)
+		error = fail_file(f, "cannot be opened (is it the directory of smufserver's -r?)",
+		    error);
+	else
+		error = check_shared(f, directory);
+	if (error != 0)
+		hostfile_close(&f->segment);
+	(void)close(directory);
+	return error;
+}
+
+/* Once something was wrong with the file, it may be another one by now. */
+static int
+open_again(struct smuf_file *f)
+{
+	int error;
+
+	if (!f->is_doubtful)
+		return 0;
+	hostfile_close(&f->segment);
+	error = open_segment(f, f->base.base.replica->dirty.size);
+	f->is_doubtful = error != 0;
+	return error;
+}
+
+/* Grants. */
+
+static struct granted
+next_granted(struct wire_reader *r)
+{
+	struct granted g;
+
+	g.block = wire_get_u32(r);
+	g.version = wire_get_u64(r);
+	g.slot = wire_get_u8(r);
+	g.tag = wire_get_bytes(r, SEALBOX_TAG_SIZE);
+	return g;
+}
+
+/* Checks the shape of a grant's blocks: ascending, in range, not older than what the replica has. */
+static int
+check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
+{
+	const struct replica *replica = f->base.base.replica;
+	uint32_t count = size_block_count(replica->dirty.size), left = wire_get_u32(&r), least = 0;
+	struct granted g;
+
+	if (r.failed || r.left != (uint64_t)left * GRANT_PIECE_SIZE)
+		return -EPROTO;
+	for (; left > 0; left--) {
+		g = next_granted(&r);
+		if (g.block < least || g.block >= count || g.slot >= LAYOUT_SLOTS ||
+		    g.version <= replica_since(replica) || g.version > version)
+			return -EPROTO;
+		least = g.block + 1;
+	}
+	return 0;
+}
+
+/* Copies a block in and opens it into the shadow. */
+static int
+open_block(struct smuf_file *f, const struct granted *g)
+{
+	struct replica *replica = f->base.base.replica;
+	uint32_t size = block_size(f, g->block);
+	int error;
+
+	error = hostfile_read(&f->segment, layout_slot_at(g->block, g->slot), f->sealed, size);
+	if (error != 0)
+		return fail_file(f, "cannot be read", error);
+	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
+	    replica_stage(replica, g->block * SIZE_BLOCK));
+	if (error != 0)
+		return words_fail(error,
+		    "%s%s" LAYOUT_SUFFIX
+		    ": block %u is not what was published: the host has changed it",
+		    f->base.remote->mount->directory, f->base.name, g->block);
+	return 0;
+}
+
+static int
+open_blocks(struct smuf_file *f, struct wire_reader r)
+{
+	uint32_t left = wire_get_u32(&r);
+	struct granted g;
+	int error = 0;
+
+	for (; left > 0 && error == 0; left--) {
+		g = next_granted(&r);
+		error = open_block(f, &g);
+	}
+	return error;
+}
+
+/* All have verified. */
+static void
+publish_blocks(struct smuf_file *f, uint64_t version, struct wire_reader r)
+{
+	struct replica *replica = f->base.base.replica;
+	uint32_t left = wire_get_u32(&r), offset;
+	struct granted g;
+
+	/* Everything that was ever published is named: of the others slot 1 counts. */
+	if (replica_since(replica) == 0)
+		memset(f->slots, 1, size_block_count(replica->dirty.size));
+	replica_grant_begin(replica, version);
+	for (; left > 0; left--) {
+		g = next_granted(&r);
+		offset = g.block * SIZE_BLOCK;
+		f->slots[g.block] = g.slot;
+		replica_grant_write(replica, offset, replica_stage(replica, offset),
+		    block_size(f, g.block));
+	}
+	replica_grant_end(replica, version);
+}
+
+static int
+apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
+{
+	struct smuf_file *f = smuf_file(base);
+	const uint8_t *key = wire_get_bytes(&delta, SEALBOX_KEY_SIZE);
+	int error = key == NULL ? -EPROTO : check(f, version, delta);
+
+	if (error == 0)
+		error = sealbox_set_key(f->box, key);
+	if (error == 0)
+		error = open_again(f);
+	if (error == 0)
+		error = open_blocks(f, delta);
+	if (error == 0)
+		publish_blocks(f, version, delta);
+	f->is_doubtful = f->is_doubtful || error == -EIO || error == -EBADMSG;
+	return error;
+}
+
+/* Releases. */
+
+/* Seals a block from the shadow, the one copy of it, into the slot that does not count. */
+static int
+seal_block(struct smuf_file *f, uint32_t block)
+{
+	struct piece *p = &f->pieces[f->piece_count];
+	const uint8_t *plain = replica_stage(f->base.base.replica, block * SIZE_BLOCK);
+	uint32_t size = block_size(f, block);
+	int error;
+
+	*p = (struct piece){ .block = block, .slot = !f->slots[block] };
+	error = sealbox_seal(f->box, f->base.grant, block, plain, size, f->sealed, p->tag);
+	if (error != 0)
+		return error;
+	testpoint_reach("smuf release: block sealed");
+	error = hostfile_write(&f->segment, layout_slot_at(block, p->slot), f->sealed, size);
+	if (error != 0)
+		return words_fail(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
+		    f->base.remote->mount->directory, f->base.name, strerror(-error));
+	testpoint_reach("smuf release: block written");
+	f->piece_count++;
+	return 0;
+}
+
+static int
+seal_blocks(struct smuf_file *f)
+{
+	const struct dirty *d = &f->base.base.replica->dirty;
+	uint32_t i, block, last;
+	int error = 0;
+
+	f->piece_count = 0;
+	for (i = 0; i < d->count; i++) {
+		last = (d->pieces[i].offset + d->pieces[i].length - 1) / SIZE_BLOCK;
+		for (block = d->pieces[i].offset / SIZE_BLOCK; block <= last && error == 0; block++)
+			error = seal_block(f, block);
+	}
+	return error;
+}
+
+/*
+ * The grant is spent from here on, whatever comes of it: remotefile sends its RELEASE next. Who knows that the connection
+ * is gone does not seal: another may hold the lock by now.
+ */
+static int
+prepare(struct remotefile *base, uint64_t *size, bool *has_blocks)
+{
+	struct smuf_file *f = smuf_file(base);
+	int error;
+
+	if (mux_has_ended(base->remote->mux))
+		return remotefile_fail(base, OP_RELEASE, -ENOTCONN);
+	error = replica_collect(base->base.replica);
+	testpoint_reach("smuf release: collected");
+	if (error == 0)
+		error = seal_blocks(f);
+	if (error != 0)
+		return error;
+	*size = 4 + (uint64_t)f->piece_count * RELEASE_PIECE_SIZE;
+	*has_blocks = f->piece_count > 0;
+	testpoint_reach("smuf release: prepared");
+	return 0;
+}
+
+static void
+put(struct remotefile *base, struct mux *m)
+{
+	struct smuf_file *f = smuf_file(base);
+	const struct piece *p;
+
+	mux_put_u32(m, f->piece_count);
+	for (p = f->pieces; p < f->pieces + f->piece_count; p++) {
+		mux_put_u32(m, p->block);
+		mux_put_u8(m, p->slot);
+		mux_put(m, p->tag, sizeof p->tag);
+		f->slots[p->block] = p->slot;
+	}
+}
+
+/* The file. */
+
+static void
+end_segment(struct smuf_file *f)
+{
+	hostfile_close(&f->segment);
+	sealbox_destroy(f->box);
+	free(f->slots);
+	free(f->pieces);
+	f->box = NULL;
+	f->slots = NULL;
+	f->pieces = NULL;
+}
+
+static void
+init(struct remotefile *base)
+{
+	smuf_file(base)->segment = HOSTFILE_CLOSED;
+}
+
+static void
+fini(struct remotefile *base)
+{
+	struct smuf_file *f = smuf_file(base);
+
+	end_segment(f);
+	explicit_bzero(f->sealed, sizeof f->sealed);
+}
+
+static const struct remotefile_codec codec = {
+	.size = sizeof(struct smuf_file),
+	.init = init,
+	.fini = fini,
+	.apply = apply,
+	.prepare = prepare,
+	.put = put,
+};
+
+/* All the memory that critical sections need. */
+static int
+begin_segment(struct smuf_file *f, uint32_t size)
+{
+	uint32_t count = size_block_count(size);
+
+	end_segment(f);
+	f->slots = malloc(count);
+	f->pieces = calloc(count, sizeof *f->pieces);
+	if (f->slots == NULL || f->pieces == NULL || sealbox_create(&f->box) != 0)
+		return -ENOMEM;
+	memset(f->slots, 1, count);
+	f->is_doubtful = false;
+	return open_segment(f, size);
+}
+
+static int
+map(struct backend_file *base, uint32_t size)
+{
+	struct smuf_file *f = (struct smuf_file *)base;
+	int error = remotefile_map(base, size);
+
+	if (error == 0)
+		error = begin_segment(f, size);
+	if (error != 0)
+		end_segment(f);
+	return error;
+}
+
+static int
+open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
+    struct replica *replica, const char *name)
+{
+	/* It becomes a file's name here, too. */
+	if (strlen(name) >= LAYOUT_NAME_LIMIT)
+		return words_fail(-ENAMETOOLONG, "%s: the name is too long", name);
+	if (strchr(name + 1, '/') != NULL)
+		return words_fail(-EINVAL, "%s: a smuf file's name has no /", name + 1);
+	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name);
+}
+
+/* SERVER,file:DIRECTORY */
+static int
+configure(struct mount *m, const char *uri)
+{
+	const char *second = strstr(uri, ",file:");
+	char *first;
+	int error;
+
+	if (second == NULL)
+		return words_fail(-EINVAL, "%s: a smuf mount's URI is SERVER,file:DIRECTORY", uri);
+	error = mount_set_directory(m, second + 1);
+	if (error != 0)
+		return error;
+	first = strndup(uri, (size_t)(second - uri));
+	if (first == NULL)
+		return -ENOMEM;
+	error = remote_configure(m, first);
+	free(first);
+	return error;
+}
+
+const struct backend_ops smuf_backend = {
+	.type = "smuf",
+	.has_directory = true,
+	.configure = configure,
+	.detach = remote_detach,
+	.fork_prepare = remotefork_prepare,
+	.fork_parent = remotefork_parent,
+	.fork_child = remotefork_child,
+	.open = open_file,
+	.close = remotefile_close,
+	.is_alive = remotefile_is_alive,
+	.map = map,
+	.stat = remotefile_stat,
+	.acquire = remotefile_acquire,
+	.release = remotefile_release,
+};

@@ -1,0 +1,56 @@
+/*
+ * layout: smuf's files on the host (DESIGN 6), as server and clients see them.
+ *
+ * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment. The lock file's
+ * integers are in host byte order; the first two are a lock for version 1 clients and a hint for everybody
+ * else. Magic and life tell a server its own files from others. Nothing in either file is trusted.
+ */
+#ifndef SMUF_LAYOUT_H
+#define SMUF_LAYOUT_H
+
+#include <stdint.h>
+
+#include "common/base/size.h"
+
+enum {
+	LAYOUT_NAME_LIMIT = 128, /* a name of so many bytes or more is too long */
+	LAYOUT_SLOTS = 2,        /* a block has */
+
+	/* The lock file: offsets, and its size. */
+	LAYOUT_TICKET_AT = 0,   /* u32, the next ticket */
+	LAYOUT_TURN_AT = 4,     /* u32, the ticket being served */
+	LAYOUT_MAGIC_AT = 64,   /* 16 bytes */
+	LAYOUT_LIFE_AT = 80,    /* u64, of the memory file */
+	LAYOUT_SEGMENT_AT = 88, /* u64, bytes of the segment file; 0 before there is one */
+	LAYOUT_PROBE_AT = 2048, /* 2 KiB for hostfile_probe_shared() */
+	LAYOUT_LOCK_SIZE = 4096
+};
+
+#define LAYOUT_MAGIC "smuf lock file 1" /* 16 bytes, without the NUL */
+#define LAYOUT_SUFFIX ".segment"
+#define LAYOUT_DIRECTORY_LOCK ".smufserver.lock"
+
+/* Where a slot of a block is in a version 2 segment file. */
+static inline uint64_t
+layout_slot_at(uint32_t block, unsigned slot)
+{
+	return (LAYOUT_SLOTS * (uint64_t)block + slot) * SIZE_BLOCK;
+}
+
+/* Bytes of a version 2 segment file. */
+static inline uint64_t
+layout_file_size(uint32_t segment_size)
+{
+	return layout_slot_at(size_block_count(segment_size), 0);
+}
+
+/* Bytes of a block: the segment's last one may be shorter. */
+static inline uint32_t
+layout_block_size(uint32_t segment_size, uint32_t block)
+{
+	uint32_t left = segment_size - block * SIZE_BLOCK;
+
+	return left < SIZE_BLOCK ? left : SIZE_BLOCK;
+}
+
+#endif

@@ -1,0 +1,353 @@
+#include "smuf/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/crypto/random.h"
+#include "common/wire/wire.h"
+#include "smuf/layout.h"
+#include "smuf/memdir.h"
+#include "smuf/mirror.h"
+#include "smuf/storefile.h"
+#include "smuf/turns.h"
+
+enum {
+	GRANT_HEAD_SIZE = SEALBOX_KEY_SIZE + 4,
+	GRANT_PIECE_SIZE = 4 + 8 + 1 + SEALBOX_TAG_SIZE,
+	RELEASE_PIECE_SIZE = 4 + 1 + SEALBOX_TAG_SIZE
+};
+
+static int
+start(void **context, const char *directory)
+{
+	return memdir_open((struct memdir **)context, directory);
+}
+
+static void
+stop(void *context)
+{
+	memdir_close(context);
+}
+
+/* A name becomes a file's: one component, and none that is something else. */
+static int
+check_name(const char *name, size_t size)
+{
+	static const char *const taken[] = { "/", "/.", "/..", "/" LAYOUT_DIRECTORY_LOCK };
+	const size_t suffix = sizeof LAYOUT_SUFFIX - 1;
+	size_t i;
+
+	if (name[0] != '/' || memchr(name + 1, '/', size - 1) != NULL)
+		return -EINVAL;
+	for (i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		if (size == strlen(taken[i]) && memcmp(name, taken[i], size) == 0)
+			return -EINVAL;
+	if (size > suffix && memcmp(name + size - suffix, LAYOUT_SUFFIX, suffix) == 0)
+		return -EINVAL;
+	return 0;
+}
+
+void
+storefile_tell_lost(struct storefile *s)
+{
+	char name[LOG_ESCAPED_SIZE];
+
+	if (s->is_lost_told)
+		return;
+	s->is_lost_told = true;
+	log_warning("the host's lock file of %s is gone or is another file: %s",
+	    log_escape(name, s->file->name, s->file->name_size),
+	    s->file->version == OPS_VERSION_1 ? "its clients wait in vain" :
+						"it is a mirror only, the lock works on");
+}
+
+static void
+log_refused(const struct memfile *f, const char *suffix, int error)
+{
+	char name[LOG_ESCAPED_SIZE];
+
+	log_warning("cannot make the host's file for %s%s: %s",
+	    log_escape(name, f->name, f->name_size), suffix, strerror(-error));
+}
+
+static int
+create(struct memfile *f)
+{
+	struct storefile *s = calloc(1, sizeof *s);
+	int error;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->file = f;
+	s->dir = f->tree->store_context;
+	error = random_bytes(s->key, sizeof s->key);
+	if (error == 0) {
+		error = memdir_create_lock(s->dir, storefile_name(s), f->life);
+		if (error != 0)
+			log_refused(f, "", error);
+	}
+	if (error != 0) {
+		free(s);
+		return error;
+	}
+	f->store_data = s;
+	if (f->version == OPS_VERSION_1)
+		turns_begin(s);
+	return 0;
+}
+
+static void
+destroy(struct memfile *f)
+{
+	struct storefile *s = storefile_of(f);
+
+	timer_disarm(f->tree->timers, &s->timer);
+	memdir_remove(s->dir, storefile_name(s), f->size > 0);
+	free(s->blocks);
+	explicit_bzero(s, sizeof *s);
+	free(s);
+}
+
+/* Version 1: as long as the segment. Version 2: two slots a block. */
+static int
+map(struct memfile *f, uint32_t size)
+{
+	struct storefile *s = storefile_of(f);
+	uint32_t count = size_block_count(size), i;
+	uint64_t file_size = f->version == OPS_VERSION_1 ? size : layout_file_size(size);
+	struct sealed *blocks = calloc(count, sizeof *blocks);
+	int error;
+
+	if (blocks == NULL)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
+		blocks[i].slot = 1;
+	error = memdir_create_segment(s->dir, storefile_name(s), f->life, file_size);
+	if (error != 0) {
+		log_refused(f, LAYOUT_SUFFIX, error);
+		free(blocks);
+		return error;
+	}
+	s->blocks = blocks;
+	return 0;
+}
+
+static void
+usage(const struct memfile *f, struct store_usage *usage)
+{
+	const struct storefile *s = storefile_of(f);
+	struct blockmap_run run = { 0 };
+
+	*usage = (struct store_usage){ .written = s->written };
+	if (f->version == OPS_VERSION_1) {
+		usage->reserved = f->size;
+		usage->committed = s->written;
+		return;
+	}
+	usage->reserved = layout_file_size(f->size);
+	while (blockmap_since(&f->blocks, 0, run.first + run.count, &run))
+		usage->committed += (uint64_t)run.count * SIZE_BLOCK;
+}
+
+static void
+lock_moved(struct memfile *f, enum store_move move)
+{
+	if (f->version == OPS_VERSION_1)
+		turns_moved(storefile_of(f), move);
+	else
+		mirror_moved(storefile_of(f));
+}
+
+static bool
+turn_is_served(const struct memfile *f, uint32_t turn)
+{
+	return turns_is_served(storefile_of(f), turn);
+}
+
+static size_t
+grant_size(const struct memfile *f, uint64_t since)
+{
+	struct blockmap_run run = { 0 };
+	size_t size = GRANT_HEAD_SIZE;
+
+	while (blockmap_since(&f->blocks, since, run.first + run.count, &run))
+		size += (size_t)run.count * GRANT_PIECE_SIZE;
+	return size;
+}
+
+static void
+put_block(const struct memfile *f, uint32_t block, struct wire_writer *w)
+{
+	const struct sealed *b = &storefile_of(f)->blocks[block];
+
+	wire_put_u32(w, block);
+	wire_put_u64(w, f->blocks.versions[block]);
+	wire_put_u8(w, b->slot);
+	wire_put_bytes(w, b->tag, sizeof b->tag);
+}
+
+static void
+grant_put(const struct memfile *f, uint64_t since, struct wire_writer *w)
+{
+	const struct storefile *s = storefile_of(f);
+	struct blockmap_run run = { 0 };
+	struct wire_writer count;
+	uint32_t pieces = 0, i;
+
+	wire_put_bytes(w, s->key, sizeof s->key);
+	count = wire_writer(wire_put_room(w, 4), 4);
+	for (; blockmap_since(&f->blocks, since, run.first + run.count, &run); pieces += run.count)
+		for (i = 0; i < run.count; i++)
+			put_block(f, run.first + i, w);
+	wire_put_u32(&count, pieces);
+}
+
+/* Names count blocks, each once, none in the slot that counts now. On failure those before are still named. */
+static int
+name_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
+{
+	struct sealed *blocks = storefile_of(f)->blocks;
+
+	for (; count > 0; count--) {
+		uint32_t block = wire_get_u32(&r);
+		uint8_t slot = wire_get_u8(&r);
+
+		wire_get_bytes(&r, SEALBOX_TAG_SIZE);
+		if (block >= f->blocks.count || slot >= LAYOUT_SLOTS ||
+		    slot == blocks[block].slot || blocks[block].is_named)
+			return -EINVAL;
+		blocks[block].is_named = true;
+	}
+	return 0;
+}
+
+static void
+forget_names(struct memfile *f, uint32_t count, struct wire_reader r)
+{
+	struct sealed *blocks = storefile_of(f)->blocks;
+
+	for (; count > 0; count--) {
+		uint32_t block = wire_get_u32(&r);
+
+		wire_get_bytes(&r, 1 + SEALBOX_TAG_SIZE);
+		if (block < f->blocks.count)
+			blocks[block].is_named = false;
+	}
+}
+
+static void
+publish_block(struct memfile *f, uint64_t grant, struct wire_reader *r)
+{
+	struct storefile *s = storefile_of(f);
+	uint32_t block = wire_get_u32(r);
+	struct sealed *b = &s->blocks[block];
+
+	b->slot = wire_get_u8(r);
+	memcpy(b->tag, wire_get_bytes(r, sizeof b->tag), sizeof b->tag);
+	if (!b->was_turned[b->slot])
+		s->written += SIZE_BLOCK;
+	b->was_turned[b->slot] = true;
+	blockmap_publish(&f->blocks, block, grant);
+}
+
+/* First everything that can fail, then everything that cannot. */
+static int
+release(struct memfile *f, uint64_t grant, struct wire_reader *r)
+{
+	uint32_t count = wire_get_u32(r), i;
+	struct wire_reader pieces = *r;
+	int error;
+
+	if (r->failed || r->left != (uint64_t)count * RELEASE_PIECE_SIZE)
+		return -EPROTO;
+	error = name_blocks(f, count, pieces);
+	forget_names(f, count, pieces);
+	if (error != 0)
+		return error;
+	for (i = 0; i < count; i++)
+		publish_block(f, grant, r);
+	return 0;
+}
+
+/* Version 1: the client's own seal of the whole segment is passed through, to whoever locks next. */
+
+enum { V1_SEAL_SIZE = 3 * 4 + STOREFILE_SEAL_SIZE };
+
+static const uint32_t v1_fields[] = { SEALBOX_NONCE_SIZE, SEALBOX_KEY_SIZE, SEALBOX_TAG_SIZE };
+enum { V1_FIELDS = sizeof v1_fields / sizeof v1_fields[0] };
+
+static size_t
+lock_size(const struct memfile *f)
+{
+	(void)f;
+	return V1_SEAL_SIZE;
+}
+
+static void
+lock_put(const struct memfile *f, struct wire_writer *w)
+{
+	const uint8_t *next = storefile_of(f)->seal;
+	int i;
+
+	for (i = 0; i < V1_FIELDS; next += v1_fields[i++]) {
+		wire_put_u32(w, v1_fields[i]);
+		wire_put_bytes(w, next, v1_fields[i]);
+	}
+}
+
+static bool
+unlock_is_shaped(struct wire_reader r, uint64_t missing)
+{
+	int i;
+
+	if (r.left + missing != V1_SEAL_SIZE)
+		return false;
+	for (i = 0; i < V1_FIELDS; i++) {
+		if (wire_get_u32(&r) != v1_fields[i])
+			return false;
+		wire_get_bytes(&r, v1_fields[i]);
+	}
+	return wire_is_done(&r);
+}
+
+static int
+unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
+{
+	struct storefile *s = storefile_of(f);
+	uint8_t *next = s->seal;
+	int i;
+
+	(void)grant;
+	for (i = 0; i < V1_FIELDS; next += v1_fields[i++]) {
+		wire_get_u32(r);
+		memcpy(next, wire_get_bytes(r, v1_fields[i]), v1_fields[i]);
+	}
+	s->written = f->size;
+	return 0;
+}
+
+const struct store_ops smuf_store = {
+	.name = "smuf",
+	.name_limit = LAYOUT_NAME_LIMIT,
+	.separates_versions = true,
+	.has_turns = true,
+	.spares_holders = true,
+	.start = start,
+	.stop = stop,
+	.check_name = check_name,
+	.create = create,
+	.destroy = destroy,
+	.map = map,
+	.usage = usage,
+	.lock_moved = lock_moved,
+	.turn_is_served = turn_is_served,
+	.grant_size = grant_size,
+	.grant_put = grant_put,
+	.release = release,
+	.lock_size = lock_size,
+	.lock_put = lock_put,
+	.unlock_is_shaped = unlock_is_shaped,
+	.unlock = unlock,
+};
