@@ -17,6 +17,7 @@
 #include "common/client/words.h"
 #include "common/crypto/sealbox.h"
 #include "common/memfile/hostfile.h"
+#include "common/memfile/hostwriter.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
 
@@ -36,12 +37,11 @@ struct smuf_file {
 	struct remotefile base;
 	struct sealbox *box;
 	struct hostfile segment; /* closed unless the file is mapped */
-	bool is_doubtful;        /* something was wrong with it: open it anew, perhaps it is back */
-	uint8_t *slots;          /* the current one of each block, as of the replica's version */
-	struct piece *pieces;    /* room for one a block */
+	struct hostwriter writer;
+	bool is_doubtful;     /* something was wrong with it: open it anew, perhaps it is back */
+	uint8_t *slots;       /* the current one of each block, as of the replica's version */
+	struct piece *pieces; /* room for one a block */
 	uint32_t piece_count;
-	uint64_t
-	    sealed_grant; /* the last one that a block was sealed for, under the key of the box */
 	uint8_t sealed[SIZE_BLOCK]; /* a block on its way */
 };
 
@@ -92,6 +92,13 @@ check_shared(const struct smuf_file *f, int directory)
 	return error == 0 ? 0 : fail_file(f, "cannot be shared", error);
 }
 
+static void
+close_segment(struct smuf_file *f)
+{
+	hostwriter_fini(&f->writer);
+	hostfile_close(&f->segment);
+}
+
 static int
 open_segment(struct smuf_file *f, uint32_t size)
 {
@@ -109,6 +116,8 @@ open_segment(struct smuf_file *f, uint32_t size)
 		    error);
 	else
 		error = check_shared(f, directory);
+	if (error == 0)
+		error = hostwriter_init(&f->writer, &f->segment, layout_file_size(size));
 	if (error != 0)
 		hostfile_close(&f->segment);
 	(void)close(directory);
@@ -123,7 +132,7 @@ open_again(struct smuf_file *f)
 
 	if (!f->is_doubtful)
 		return 0;
-	hostfile_close(&f->segment);
+	close_segment(f);
 	error = open_segment(f, f->base.base.replica->dirty.size);
 	f->is_doubtful = error != 0;
 	return error;
@@ -251,17 +260,15 @@ seal_block(struct smuf_file *f, uint32_t block)
 	int error;
 
 	*p = (struct piece){ .block = block, .slot = !f->slots[block] };
-	error = sealbox_seal(f->box, f->base.grant, block, plain, size, f->sealed, p->tag);
+	error = sealbox_seal(f->box, f->base.grant, block, plain, size, hostwriter_room(&f->writer),
+	    p->tag);
 	if (error != 0)
 		return error;
 	testpoint_reach("smuf release: block sealed");
-	error = hostfile_write(&f->segment, layout_slot_at(block, p->slot), f->sealed, size);
-	if (error != 0)
-		return words_fail(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
-		    f->base.remote->mount->directory, f->base.name, strerror(-error));
-	testpoint_reach("smuf release: block written");
+	error = hostwriter_put(&f->writer, layout_slot_at(block, p->slot), size);
+	testpoint_reach("smuf release: block put");
 	f->piece_count++;
-	return 0;
+	return error;
 }
 
 static int
@@ -271,13 +278,23 @@ seal_blocks(struct smuf_file *f)
 	uint32_t i, block, last;
 	int error = 0;
 
+	if (!hostfile_is_intact(&f->segment))
+		return words_fail(-EBADF,
+		    "%s%s" LAYOUT_SUFFIX ": the program has closed the library's descriptor",
+		    f->base.remote->mount->directory, f->base.name);
 	f->piece_count = 0;
+	hostwriter_begin(&f->writer);
 	for (i = 0; i < d->count; i++) {
 		last = (d->pieces[i].offset + d->pieces[i].length - 1) / SIZE_BLOCK;
 		for (block = d->pieces[i].offset / SIZE_BLOCK; block <= last && error == 0; block++)
 			error = seal_block(f, block);
 	}
-	return error;
+	if (error == 0)
+		error = hostwriter_flush(&f->writer);
+	if (error == 0 || error == -ESTALE)
+		return error;
+	return words_fail(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
+	    f->base.remote->mount->directory, f->base.name, strerror(-error));
 }
 
 /*
@@ -324,7 +341,7 @@ put(struct remotefile *base, struct mux *m)
 static void
 end_segment(struct smuf_file *f)
 {
-	hostfile_close(&f->segment);
+	close_segment(f);
 	sealbox_destroy(f->box);
 	free(f->slots);
 	free(f->pieces);

@@ -1,5 +1,10 @@
 /*
- * random: unpredictable bytes from OpenSSL's generator, which reseeds itself after a fork.
+ * random: unpredictable bytes from OpenSSL's generator, which is reseeded in every copy of the process.
+ *
+ * No pool survives a fork: fork(2), a bare clone(2), one into a new pid namespace, a copy that gets a process id which
+ * an ancestor had. OpenSSL notices a changed process id and nothing else; the kernel's MADV_WIPEONFORK (Linux 4.14)
+ * tells us the rest. Where there is none (a library OS), OpenSSL's notice is all there is: there a copy must have
+ * another process id than its ancestors.
  *
  * Inside an enclave the library OS seeds that generator from the processor, not from the host.
  */
@@ -14,5 +19,11 @@ int random_bytes(void *out, size_t size);
 
 /* One random number, 64 bits of it. Returns 0 or -EIO. */
 int random_u64(uint64_t *out);
+
+/*
+ * Reseeds OpenSSL's generators if this process is a copy that has not done so yet. The calls above begin with it; it
+ * is for those who let OpenSSL draw by itself, as TLS does. Returns 0, or -EIO when there is no entropy.
+ */
+int random_check_fork(void);
 
 #endif

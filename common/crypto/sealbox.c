@@ -3,8 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +86,17 @@ is_above(const struct sealbox *b, uint64_t grant, uint32_t block)
 	return !b->has_sealed || grant > b->grant || (grant == b->grant && block > b->block);
 }
 
+/* As EVP_CTRL_AEAD_GET_TAG does it, without looking for the parameter by its name a second time. */
+static bool
+get_tag(EVP_CIPHER_CTX *c, uint8_t tag[SEALBOX_TAG_SIZE])
+{
+	OSSL_PARAM wanted[] = { OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag,
+				    SEALBOX_TAG_SIZE),
+		OSSL_PARAM_END };
+
+	return EVP_CIPHER_CTX_get_params(c, wanted) == 1;
+}
+
 int
 sealbox_seal(struct sealbox *b, uint64_t grant, uint32_t block, const void *plain, size_t size,
     void *sealed, uint8_t tag[SEALBOX_TAG_SIZE])
@@ -102,7 +115,7 @@ sealbox_seal(struct sealbox *b, uint64_t grant, uint32_t block, const void *plai
 	if (EVP_EncryptInit_ex2(b->sealing, NULL, NULL, nonce, NULL) == 1 &&
 	    EVP_EncryptUpdate(b->sealing, sealed, &n, plain, (int)size) == 1 &&
 	    EVP_EncryptFinal_ex(b->sealing, (uint8_t *)sealed + n, &rest) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(b->sealing, EVP_CTRL_AEAD_GET_TAG, SEALBOX_TAG_SIZE, tag) == 1)
+	    get_tag(b->sealing, tag))
 		return 0;
 	OPENSSL_cleanse(sealed, size);
 	return -EIO;

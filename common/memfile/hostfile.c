@@ -46,11 +46,11 @@ is_unknown_call(int error)
 }
 
 /*
- * Does this file of size bytes know pread? Its last byte is asked for: that tells its length too, better than fstat(2)
- * does in a library OS, which remembers lengths. Returns 0 or -EIO.
+ * Finds out which file h is to be and whether it, of size bytes, knows pread. Its last byte is asked for: that tells
+ * its length too, better than fstat(2) does in a library OS, which remembers lengths. Returns 0 or -EIO.
  */
 static int
-find_way(int fd, uint64_t size, bool *is_by_mapping)
+find_way(int fd, uint64_t size, struct hostfile *h)
 {
 	struct stat st;
 	uint8_t byte;
@@ -58,12 +58,14 @@ find_way(int fd, uint64_t size, bool *is_by_mapping)
 
 	if (fstat(fd, &st) != 0)
 		return -EIO;
+	h->device = st.st_dev;
+	h->inode = st.st_ino;
 	if (S_ISREG(st.st_mode)) {
 		do
 			n = pread(fd, &byte, 1, size > 0 ? (off_t)(size - 1) : 0);
 		while (n < 0 && errno == EINTR);
 		if (n == 1 || (n == 0 && size == 0)) {
-			*is_by_mapping = false;
+			h->is_by_mapping = false;
 			return 0;
 		}
 		if (n == 0 || !is_unknown_call(errno))
@@ -77,7 +79,7 @@ find_way(int fd, uint64_t size, bool *is_by_mapping)
 	 */
 	if (st.st_size < 0 || (uint64_t)st.st_size < size)
 		return -EIO;
-	*is_by_mapping = true;
+	h->is_by_mapping = true;
 	return 0;
 }
 
@@ -112,7 +114,7 @@ static int
 adopt(struct hostfile *h, int fd, uint64_t size)
 {
 	struct hostfile f = { .fd = fd };
-	int rc = find_way(fd, size, &f.is_by_mapping);
+	int rc = find_way(fd, size, &f);
 
 	if (rc == 0 && f.is_by_mapping && size > 0) {
 		rc = map_shared(fd, 0, size, &f.untrusted_base);
@@ -186,7 +188,7 @@ hostfile_close(struct hostfile *h)
 {
 	if (h->untrusted_base != NULL)
 		munmap(h->untrusted_base, h->mapped);
-	if (h->fd >= 0)
+	if (hostfile_is_intact(h))
 		close(h->fd);
 	*h = HOSTFILE_CLOSED;
 }
@@ -260,6 +262,15 @@ hostfile_write(const struct hostfile *h, uint64_t offset, const void *bytes, siz
 }
 
 bool
+hostfile_is_intact(const struct hostfile *h)
+{
+	struct stat st;
+
+	return h->fd >= 0 && fstat(h->fd, &st) == 0 && st.st_dev == h->device &&
+	    st.st_ino == h->inode;
+}
+
+bool
 hostfile_is_at(const struct hostfile *h, int directory, const char *name)
 {
 	struct stat ours, theirs;
@@ -304,6 +315,7 @@ static int
 window_open(struct window *w, int directory, const char *name, uint64_t offset, bool *is_by_mapping)
 {
 	struct window v = { .fd = -1, .offset = offset };
+	struct hostfile h = HOSTFILE_CLOSED;
 	int rc;
 
 	if (offset > INT64_MAX - sizeof(uint64_t))
@@ -311,12 +323,14 @@ window_open(struct window *w, int directory, const char *name, uint64_t offset, 
 	rc = open_existing(directory, name, &v.fd);
 	if (rc != 0)
 		return rc;
-	rc = find_way(v.fd, offset + sizeof(uint64_t), is_by_mapping);
-	if (rc != 0)
+	rc = find_way(v.fd, offset + sizeof(uint64_t), &h);
+	if (rc != 0) {
 		close(v.fd);
-	else
-		*w = v;
-	return rc;
+		return rc;
+	}
+	*is_by_mapping = h.is_by_mapping;
+	*w = v;
+	return 0;
 }
 
 /* Maps no more than the pages that have the bytes. */

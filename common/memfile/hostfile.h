@@ -24,6 +24,7 @@
 
 struct hostfile {
 	int fd;                  /* -1: not open */
+	uint64_t device, inode;  /* of what was opened */
 	bool is_by_mapping;      /* reads and writes go through the mapping, not pread and pwrite */
 	uint8_t *untrusted_base; /* the shared mapping, or NULL */
 	size_t mapped;           /* bytes of it */
@@ -57,6 +58,12 @@ int hostfile_read(const struct hostfile *h, uint64_t offset, void *out, size_t s
  * them may then be written.
  */
 int hostfile_write(const struct hostfile *h, uint64_t offset, const void *bytes, size_t size);
+
+/*
+ * False when the descriptor is not what was opened: the program has closed it behind our back (closefrom(3)), and
+ * perhaps has a file of its own there by now, which is not ours to write to.
+ */
+bool hostfile_is_intact(const struct hostfile *h);
 
 /*
  * True when name leads to this very file still: same device, same inode number. Some library OSes number no inodes;
