@@ -33,8 +33,10 @@ struct backend_file {
 
 struct backend_ops {
 	const char *type; /* of the mount: "smdish" */
-	bool
-	    has_directory; /* of the host's files: its mounts may name two points, the second for packagers only */
+	bool has_key;     /* takes key= */
+
+	/* Of the host's files; its mounts may then name two points, the second for packagers only. */
+	bool has_directory;
 
 	/* Takes the URI of a new mount apart, into m. -EINVAL, -ENAMETOOLONG. */
 	int (*configure)(struct mount *m, const char *uri);
@@ -94,5 +96,6 @@ struct backend_ops {
 /* Each in its own folder above this one; the linker finds them. */
 extern const struct backend_ops smdish_backend;
 extern const struct backend_ops smuf_backend;
+extern const struct backend_ops smc_backend;
 
 #endif

@@ -1,8 +1,10 @@
 #include "common/client/mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/client/dirty_auto.h"
 #include "common/client/dirty_diff.h"
@@ -13,6 +15,7 @@
 static const struct backend_ops *const backends[] = {
 	&smdish_backend,
 	&smuf_backend,
+	&smc_backend,
 };
 
 static const struct dirty_ops *const trackers[] = {
@@ -69,11 +72,33 @@ set_track(struct mount *m, const char *value)
 	return words_fail(-EINVAL, "track=%s: there is no such tracker", value);
 }
 
+/* The file has the master key's 32 bytes and nothing else. */
 static int
 set_key(struct mount *m, const char *value)
 {
-	(void)value;
-	return words_fail(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
+	uint8_t bytes[KEYS_SIZE + 1];
+	ssize_t n = -1;
+	int fd;
+
+	if (!m->ops->has_key)
+		return words_fail(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
+	fd = open(value, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		n = read(fd, bytes, sizeof bytes);
+	if (n < 0) {
+		n = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return words_fail((int)n, "key=%s: %s", value, strerror((int)-n));
+	}
+	(void)close(fd);
+	m->has_master_key = n == KEYS_SIZE;
+	if (m->has_master_key)
+		memcpy(m->master_key, bytes, sizeof m->master_key);
+	explicit_bzero(bytes, sizeof bytes);
+	return m->has_master_key ?
+	    0 :
+	    words_fail(-EINVAL, "key=%s: %d bytes are wanted there", value, KEYS_SIZE);
 }
 
 static int
@@ -222,6 +247,7 @@ mount_destroy(struct mount *m)
 	(void)pthread_mutex_destroy(&m->mutex);
 	free(m->point);
 	free(m->directory);
+	explicit_bzero(m->master_key, sizeof m->master_key);
 	free(m->name);
 	free(m);
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "common/client/backend.h"
+#include "common/crypto/keys.h"
 #include "common/wire/addr.h"
 
 struct dirty_ops;
@@ -32,7 +33,9 @@ struct mount {
 	bool is_full;                    /* sync=full */
 	const struct dirty_ops *tracker; /* track= */
 	char *name;                      /* name=; NULL: not given */
-	char *directory;                 /* of the host's files, for backends that have one */
+	bool has_master_key;             /* key= */
+	uint8_t master_key[KEYS_SIZE];
+	char *directory; /* of the host's files, for backends that have one */
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */
 	pthread_mutex_t mutex;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/base/log.h"
+#include "common/crypto/random.h"
 
 enum { READ_AHEAD = 64 * 1024 }; /* bytes that one recv(2) may bring */
 
@@ -285,6 +286,9 @@ tls_create(struct tls **out, struct tls_context *ctx, int fd, const char *name)
 	int r = -ENOMEM;
 
 	if (t == NULL || method == NULL)
+		goto out;
+	/* TLS draws by itself. */
+	if (random_check_fork() != 0)
 		goto out;
 	t->fd = fd;
 	t->ssl = SSL_new(ctx->ssl);

@@ -183,6 +183,18 @@ hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t si
 	return rc;
 }
 
+int
+hostfile_extend(const struct hostfile *h, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(h->fd, &st) != 0)
+		return -errno;
+	if (st.st_size >= 0 && (uint64_t)st.st_size >= size)
+		return 0;
+	return furnish(h->fd, size);
+}
+
 void
 hostfile_close(struct hostfile *h)
 {

@@ -46,6 +46,9 @@ int hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t 
  */
 int hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t size);
 
+/* The file measures at least size bytes from now on; new ones are zeros. Returns 0 or a negative errno of ftruncate(2). */
+int hostfile_extend(const struct hostfile *h, uint64_t size);
+
 /* Closes and unmaps. Also for one that is closed. */
 void hostfile_close(struct hostfile *h);
 

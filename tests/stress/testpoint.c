@@ -1,35 +1,64 @@
 #include "tests/stress/testpoint.h"
 
+/* Here they are functions, however this file is compiled. */
+#ifndef TESTPOINTS
+#define TESTPOINTS
+#endif
+#include "common/base/testpoint.h"
+
+#include <assert.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <signal.h>
-#include <stdint.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* With these the header of the product declares what is defined here. */
-#define TESTPOINTS
-#include "common/base/testpoint.h"
+#include "tests/nonces/record.h"
 
-static const char *planned_step;
-static unsigned planned_count; /* still to be reached; 0: no plan */
-static int planned_signal;
+static struct {
+	const char *step; /* NULL: any */
+	unsigned nth;     /* 0: no plan */
+	int signal;       /* or 0: */
+	void (*fn)(const char *step, void *arg);
+	void *arg;
+	atomic_uint reached;
+} plan;
+
 static void (*watcher)(const char *);
+
+static void
+set_plan(const char *step, unsigned nth, int signal, void (*fn)(const char *, void *), void *arg)
+{
+	plan.step = step;
+	plan.nth = nth;
+	plan.signal = signal;
+	plan.fn = fn;
+	plan.arg = arg;
+	atomic_store(&plan.reached, 0);
+}
 
 void
 testpoint_plan(const char *step, unsigned nth, int signal)
 {
-	planned_step = step;
-	planned_count = nth;
-	planned_signal = signal;
+	assert(nth > 0 && signal != 0);
+	set_plan(step, nth, signal, NULL, NULL);
+}
+
+void
+testpoint_plan_call(const char *step, unsigned nth, void (*fn)(const char *step, void *arg),
+    void *arg)
+{
+	assert(nth > 0 && fn != NULL);
+	set_plan(step, nth, 0, fn, arg);
 }
 
 void
 testpoint_forget(void)
 {
-	planned_count = 0;
+	set_plan(NULL, 0, 0, NULL, NULL);
 }
 
 void
@@ -43,34 +72,37 @@ testpoint_reach(const char *step)
 {
 	if (watcher != NULL)
 		watcher(step);
-	if (planned_count == 0 || (planned_step != NULL && strcmp(planned_step, step) != 0))
+	if (plan.nth == 0 || (plan.step != NULL && strcmp(plan.step, step) != 0))
 		return;
-	if (--planned_count == 0)
-		raise(planned_signal);
+	if (atomic_fetch_add(&plan.reached, 1) + 1 != plan.nth)
+		return;
+	if (plan.signal != 0)
+		(void)kill(getpid(), plan.signal);
+	else
+		plan.fn(step, plan.arg);
 }
 
-/* A use of key stream, as tests/nonces/check.c reads it. The key itself is not written anywhere. */
-struct record {
-	uint8_t key_hash[16];
-	uint8_t nonce[12];
-	uint32_t first;
-	uint32_t count;
-};
-
+/* The log, opened at the first use; a fork's child goes on with its parent's, which O_APPEND allows. */
 static int
 log_fd(void)
 {
-	static int fd = -2;
+	static atomic_int shared = -1;
 	const char *path;
+	int fd = atomic_load(&shared), none = -1;
 
-	if (fd == -2) {
-		path = getenv("NONCE_LOG");
-		fd = path == NULL ? -1 :
-				    open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		if (path != NULL && fd < 0) {
-			perror(path);
-			abort();
-		}
+	if (fd >= 0)
+		return fd;
+	path = getenv("NONCE_LOG");
+	if (path == NULL || path[0] == '\0')
+		return -1;
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		perror(path);
+		abort();
+	}
+	if (!atomic_compare_exchange_strong(&shared, &none, fd)) {
+		(void)close(fd);
+		fd = none;
 	}
 	return fd;
 }
@@ -78,17 +110,18 @@ log_fd(void)
 void
 testpoint_nonce(const uint8_t key[32], const uint8_t nonce[12], uint32_t first, uint32_t count)
 {
-	struct record r = { .first = first, .count = count };
+	struct nonce_record record = { .first = first, .count = count };
 	uint8_t hash[SHA256_DIGEST_LENGTH];
 	int fd = log_fd();
 
 	if (fd < 0)
 		return;
-	SHA256(key, 32, hash);
-	memcpy(r.key_hash, hash, sizeof r.key_hash);
-	memcpy(r.nonce, nonce, sizeof r.nonce);
-	/* One write, to the end of the file: records of several processes do not mix. */
-	if (write(fd, &r, sizeof r) != sizeof r) {
+	if (SHA256(key, 32, hash) == NULL)
+		abort();
+	memcpy(record.key, hash, sizeof record.key);
+	memcpy(record.nonce, nonce, sizeof record.nonce);
+	/* One write, so that records of several processes do not mix. */
+	if (write(fd, &record, sizeof record) != (ssize_t)sizeof record) {
 		perror("NONCE_LOG");
 		abort();
 	}

@@ -1,0 +1,346 @@
+#include "smc/backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/file.h"
+#include "common/client/mount.h"
+#include "common/client/replica.h"
+#include "common/client/smclient.h"
+#include "common/client/words.h"
+#include "common/crypto/keys.h"
+#include "smc/commit.h"
+#include "smc/lockfile.h"
+#include "smc/segment.h"
+
+struct smc_file {
+	struct backend_file base;
+	const struct mount *mount;
+	struct lockfile lockfile;
+	struct segment segment; /* all zeros until the file is mapped */
+	uint8_t key[KEYS_SIZE]; /* of the segment in this life; is_keyed */
+	bool is_keyed;
+};
+
+static struct smc_file *
+smc_file(struct backend_file *f)
+{
+	return (struct smc_file *)f;
+}
+
+static int
+fail(const struct smc_file *f, int error, const char *what)
+{
+	return words_fail(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
+}
+
+static int
+configure(struct mount *m, const char *uri)
+{
+	return mount_set_directory(m, uri);
+}
+
+static void
+detach(struct mount *m)
+{
+	(void)m;
+}
+
+static bool
+has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+/* A name becomes a file's. */
+static int
+check_name(const char *name)
+{
+	if (strlen(name) >= LOCKFILE_NAME_LIMIT)
+		return words_fail(-ENAMETOOLONG, "%s: the name is too long", name);
+	if (strchr(name + 1, '/') != NULL || has_suffix(name, LOCKFILE_SEGMENT_SUFFIX))
+		return words_fail(-EINVAL,
+		    "%s: an smc file's name has no second / and does not end in %s", name,
+		    LOCKFILE_SEGMENT_SUFFIX);
+	return 0;
+}
+
+static int
+open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
+    struct replica *replica, const char *name)
+{
+	struct smc_file *f;
+	int error = check_name(name);
+
+	(void)tls;
+	if (error != 0)
+		return error;
+	f = calloc(1, sizeof *f);
+	if (f == NULL)
+		return -ENOMEM;
+	f->base = (struct backend_file){ .ops = &smc_backend, .replica = replica };
+	f->mount = m;
+	error = lockfile_open(&f->lockfile, m->directory, name + 1);
+	if (error != 0) {
+		free(f);
+		return error;
+	}
+	*out = &f->base;
+	return 0;
+}
+
+static int
+close_file(struct backend_file *base)
+{
+	struct smc_file *f = smc_file(base);
+
+	segment_close(&f->segment);
+	lockfile_close(&f->lockfile);
+	explicit_bzero(f, sizeof *f);
+	free(f);
+	return 0;
+}
+
+static bool
+is_alive(struct backend_file *base)
+{
+	return lockfile_enter(&smc_file(base)->lockfile) == 0;
+}
+
+/* Keys. */
+
+/* Makes the key of a new segment, and what tells it from others. With the recovery byte. */
+static int
+make_key(struct smc_file *f)
+{
+	struct lockfile_head *h = f->lockfile.untrusted_head;
+	const struct mount *m = f->mount;
+	uint8_t check[KEYS_CHECK_SIZE];
+	int error;
+
+	if (m->has_master_key)
+		error = keys_derive(f->key, m->master_key, f->lockfile.salt, f->lockfile.name);
+	else
+		error = keys_random(f->key);
+	if (error == 0)
+		error = keys_check_value(check, f->key);
+	if (error != 0)
+		return fail(f, error, strerror(-error));
+	memcpy(h->check, check, sizeof h->check);
+	atomic_store(&h->key_kind, m->has_master_key ? LOCKFILE_KEY_DERIVED : LOCKFILE_KEY_DRAWN);
+	f->is_keyed = true;
+	return 0;
+}
+
+/* Finds the key of a segment that others have made. */
+static int
+find_key(struct smc_file *f)
+{
+	struct lockfile_head *h = f->lockfile.untrusted_head;
+	const struct mount *m = f->mount;
+	uint8_t check[KEYS_CHECK_SIZE];
+	int error = 0;
+
+	/* Who has drawn it, and those who descend from them, have it already. */
+	if (!f->is_keyed && !m->has_master_key)
+		return fail(f, -EACCES,
+		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DERIVED ?
+			"its key comes from a master key, which this mount has not: key=PATH" :
+			"its key was drawn by another process, and only those forked from it have it");
+	if (!f->is_keyed)
+		error = keys_derive(f->key, m->master_key, f->lockfile.salt, f->lockfile.name);
+	if (error == 0)
+		error = keys_check_value(check, f->key);
+	if (error != 0)
+		return fail(f, error, strerror(-error));
+	if (memcmp(check, h->check, sizeof check) != 0)
+		return fail(f, -EKEYREJECTED, "it has another key than this mount's key= gives");
+	f->is_keyed = true;
+	return 0;
+}
+
+/* The segment. */
+
+/* With the recovery byte: finds it of that size, or makes it. */
+static int
+find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
+{
+	struct lockfile_head *h = f->lockfile.untrusted_head;
+	uint64_t there = atomic_load(&h->segment_size);
+	int error;
+
+	if (there == size)
+		return find_key(f);
+	if (there != 0)
+		return fail(f, -EINVAL, "the segment has another size");
+	error = segment_create(directory, name, size);
+	if (error != 0)
+		return words_fail(error, "%s/%s: cannot be made: %s", f->lockfile.directory, name,
+		    strerror(-error));
+	error = make_key(f);
+	if (error != 0) {
+		(void)unlinkat(directory, name, 0);
+		return error;
+	}
+	h->type = OPS_TYPE_UNPUBLISHED;
+	atomic_store(&h->block_count, size_block_count(size));
+	atomic_store(&h->segment_size, size);
+	return 0;
+}
+
+static int
+map(struct backend_file *base, uint32_t size)
+{
+	struct smc_file *f = smc_file(base);
+	char name[LOCKFILE_SEGMENT_NAME_SIZE];
+	int directory, error = lockfile_enter(&f->lockfile);
+
+	if (error != 0)
+		return error;
+	directory = lockfile_directory(&f->lockfile);
+	if (directory < 0)
+		return directory;
+	lockfile_segment_name(&f->lockfile, name);
+	error = lockfile_exclude(&f->lockfile);
+	if (error == 0) {
+		error = find_or_create(f, directory, name, size);
+		lockfile_admit(&f->lockfile);
+	}
+	segment_close(&f->segment);
+	if (error == 0) {
+		error = segment_open(&f->segment, directory, name, size, f->key);
+		if (error != 0)
+			words_fail(error, "%s/%s: %s", f->lockfile.directory, name,
+			    strerror(-error));
+	}
+	(void)close(directory);
+	return error;
+}
+
+/* Critical sections. */
+
+static int
+acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
+{
+	struct smc_file *f = smc_file(base);
+	struct replica *replica = base->replica;
+	uint64_t committed;
+	int error = lockfile_enter(&f->lockfile);
+
+	(void)mode;
+	if (error == 0)
+		error = ticketlock_take(&f->lockfile.lock, deadline);
+	if (error != 0 || !replica_is_mapped(replica))
+		return error;
+	committed = atomic_load(&f->lockfile.untrusted_head->committed);
+	if (committed == replica_since(replica) && committed != 0)
+		return 0;
+	error = segment_read(&f->segment, replica, committed);
+	if (error == 0)
+		return 0;
+	replica_void(replica);
+	(void)ticketlock_release(&f->lockfile.lock);
+	return fail(f, error, "its segment cannot be read");
+}
+
+static int
+release(struct backend_file *base, bool is_publishing)
+{
+	struct smc_file *f = smc_file(base);
+	struct replica *replica = base->replica;
+	uint64_t version = 0;
+	int error = 0, moved;
+
+	if (replica_is_mapped(replica) && is_publishing) {
+		error = commit_run(&f->lockfile, &f->segment, replica, &version);
+		if (error == 0)
+			replica_published(replica, version);
+	}
+	if (error != 0 || !is_publishing)
+		replica_void(replica);
+	moved = ticketlock_release(&f->lockfile.lock);
+	if (moved != 0 && error == 0) {
+		replica_void(replica);
+		error = fail(f, moved, "another process had taken the lock over");
+	}
+	return error;
+}
+
+static int
+stat_file(struct backend_file *base, struct sm_stat *out)
+{
+	struct smc_file *f = smc_file(base);
+	struct lockfile_head *h;
+	uint32_t tickets;
+	int error = lockfile_enter(&f->lockfile);
+
+	if (error != 0)
+		return error;
+	h = f->lockfile.untrusted_head;
+	tickets = ticketlock_count(&f->lockfile.lock);
+	*out = (struct sm_stat){
+		.size = atomic_load(&h->segment_size),
+		.committed = segment_committed_bytes(&f->segment),
+		.open_count = presence_count(&f->lockfile.presence),
+		.waiters = tickets > 1 ? tickets - 1 : 0,
+		.version = atomic_load(&h->committed),
+		.grants = atomic_load(&h->words.turn),
+	};
+	out->type = out->size == 0 ? OPS_TYPE_PURE :
+	    out->version == 0      ? OPS_TYPE_UNPUBLISHED :
+				     OPS_TYPE_SEGMENT;
+	memcpy(&out->life, f->lockfile.salt, sizeof out->life);
+	return 0;
+}
+
+/* fork(2) */
+
+static void
+fork_prepare(struct mount *m)
+{
+	struct file *f;
+
+	TAILQ_FOREACH(f, &m->files, link)
+		lockfile_fork_prepare(&smc_file(f->backend)->lockfile);
+}
+
+static void
+fork_parent(struct mount *m)
+{
+	struct file *f;
+
+	TAILQ_FOREACH(f, &m->files, link)
+		lockfile_fork_parent(&smc_file(f->backend)->lockfile);
+}
+
+static void
+fork_child(struct mount *m, bool is_prepared)
+{
+	struct file *f;
+
+	TAILQ_FOREACH(f, &m->files, link)
+		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
+}
+
+const struct backend_ops smc_backend = {
+	.type = "smc",
+	.has_directory = true,
+	.has_key = true,
+	.configure = configure,
+	.detach = detach,
+	.fork_prepare = fork_prepare,
+	.fork_parent = fork_parent,
+	.fork_child = fork_child,
+	.open = open_file,
+	.close = close_file,
+	.is_alive = is_alive,
+	.map = map,
+	.stat = stat_file,
+	.acquire = acquire,
+	.release = release,
+};

@@ -1,0 +1,430 @@
+#include "smc/lockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/testpoint.h"
+#include "common/client/words.h"
+#include "common/crypto/random.h"
+
+enum { EXCLUDE_MS = 10 * 1000 };
+
+_Static_assert(offsetof(struct lockfile_head, refcnt) == 8, "as in the original");
+_Static_assert(offsetof(struct lockfile_head, type) == 12, "as in the original");
+_Static_assert(offsetof(struct lockfile_head, iv) == 13, "as in the original");
+_Static_assert(offsetof(struct lockfile_head, magic) == 64, "DESIGN 7");
+_Static_assert(offsetof(struct lockfile_head, slots) == 256, "DESIGN 7");
+_Static_assert(sizeof(struct lockfile_head) == LOCKFILE_MAPPED, "DESIGN 7");
+
+static int
+fail(const struct lockfile *l, int error, const char *what)
+{
+	return words_fail(error, "%s/%s: %s", l->directory, l->name, what);
+}
+
+int
+lockfile_directory(const struct lockfile *l)
+{
+	int fd = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : words_fail(-errno, "%s: %s", l->directory, strerror(errno));
+}
+
+void
+lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_SIZE])
+{
+	snprintf(out, LOCKFILE_SEGMENT_NAME_SIZE, "%s" LOCKFILE_SEGMENT_SUFFIX, l->name);
+}
+
+int
+lockfile_exclude(struct lockfile *l)
+{
+	int error = presence_exclude(&l->presence, clock_after_ms(clock_now(), EXCLUDE_MS));
+
+	if (error == -ETIMEDOUT)
+		return fail(l, error, "another process opens or closes it, and does not go on");
+	if (error != 0)
+		return fail(l, error, "cannot be locked: has the program closed our descriptor?");
+	testpoint_reach("lockfile: excluded the others");
+	return 0;
+}
+
+void
+lockfile_admit(struct lockfile *l)
+{
+	presence_admit(&l->presence);
+}
+
+static void
+remove_segment(const struct lockfile *l, int directory)
+{
+	char name[LOCKFILE_SEGMENT_NAME_SIZE];
+
+	lockfile_segment_name(l, name);
+	(void)unlinkat(directory, name, 0);
+	testpoint_reach("lockfile: segment removed");
+}
+
+/* The segment file first: who finds it without a lock file could not tell whose it is. */
+static void
+remove_both(const struct lockfile *l, int directory)
+{
+	remove_segment(l, directory);
+	(void)unlinkat(directory, l->name, 0);
+	testpoint_reach("lockfile: removed");
+}
+
+/* Opens the file by name, or creates it. Nothing is known of it yet. */
+static int
+open_or_create(const struct lockfile *l, int directory, struct hostfile *file)
+{
+	int error;
+
+	do {
+		error = hostfile_open(file, directory, l->name, 0);
+		if (error == -ENOENT)
+			error = hostfile_create(file, directory, l->name, LOCKFILE_SIZE);
+		else
+			return error;
+	} while (error == -EEXIST);
+	return error;
+}
+
+static bool
+is_zero(const void *bytes, size_t size)
+{
+	static const uint8_t zeros[LOCKFILE_MAPPED];
+
+	return memcmp(bytes, zeros, size) == 0;
+}
+
+/* Empty, as a process leaves it that dies before the file has its size. */
+static int
+give_size(const struct lockfile *l)
+{
+	uint8_t byte;
+	int error;
+
+	if (hostfile_read(&l->file, 0, &byte, sizeof byte) == 0)
+		return fail(l, -EEXIST, "there is a file that is not ours");
+	error = hostfile_extend(&l->file, LOCKFILE_SIZE);
+	return error == 0 ? 0 : fail(l, error, strerror(-error));
+}
+
+/* Ours; or what a process of ours left that died before it was: zeros, or a file that was being started afresh. */
+static int
+check_kind(const struct lockfile *l)
+{
+	struct lockfile_head head;
+
+	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
+		return give_size(l);
+	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
+		return 0;
+	return is_zero(&head, sizeof head) ? 0 :
+					     fail(l, -EEXIST, "there is a file that is not ours");
+}
+
+static int
+map(struct lockfile *l)
+{
+	int error = hostfile_map(&l->file, LOCKFILE_MAPPED);
+
+	if (error != 0)
+		return fail(l, error, "cannot be mapped");
+	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
+	/* A child gets a description of its own: this one must end with us. */
+	(void)madvise(l->untrusted_head, LOCKFILE_MAPPED, MADV_DONTFORK);
+	presence_init(&l->presence, l->untrusted_head->slots, offsetof(struct lockfile_head, slots),
+	    l->file.fd);
+	return 0;
+}
+
+/* O6: all who had it are dead, or nobody had it yet. The tickets go on, in case somebody is not as dead as that. */
+static int
+start_afresh(struct lockfile *l, int directory)
+{
+	struct lockfile_head *h = l->untrusted_head;
+	uint8_t salt[KEYS_SALT_SIZE];
+	int error = random_bytes(salt, sizeof salt);
+
+	if (error != 0)
+		return error;
+	atomic_store(&h->magic, 0);
+	testpoint_reach("lockfile: magic taken away");
+	remove_segment(l, directory);
+	atomic_store(&h->segment_size, 0);
+	atomic_store(&h->key_kind, LOCKFILE_KEY_NONE);
+	atomic_store(&h->block_count, 0);
+	atomic_store(&h->refcnt, 0);
+	atomic_store(&h->grants, 0);
+	atomic_store(&h->committed, 0);
+	atomic_store(&h->words.turn, atomic_load(&h->words.ticket_number));
+	h->type = 0;
+	memset(h->iv, 0, sizeof h->iv);
+	memset(h->check, 0, sizeof h->check);
+	memcpy(h->salt, salt, sizeof h->salt);
+	atomic_store(&h->format, LOCKFILE_FORMAT);
+	testpoint_reach("lockfile: furnished");
+	atomic_store(&h->magic, LOCKFILE_MAGIC);
+	testpoint_reach("lockfile: magic stored");
+	return 0;
+}
+
+/* O5 to O7, with the byte: joins those who have it, or starts it afresh. */
+static int
+join(struct lockfile *l, int directory)
+{
+	struct lockfile_head *h = l->untrusted_head;
+	bool has_magic = atomic_load(&h->magic) == LOCKFILE_MAGIC;
+	int error = 0;
+
+	/* Without kernel locks nobody is known to be dead: what has a magic is gone on with. */
+	if (!has_magic || (l->presence.has_locks && !presence_has_others(&l->presence)))
+		error = start_afresh(l, directory);
+	if (error == 0)
+		error = presence_claim(&l->presence);
+	if (error == -EUSERS)
+		return fail(l, error, "too many processes have it open");
+	if (error != 0)
+		return fail(l, error, strerror(-error));
+	testpoint_reach("lockfile: presence claimed");
+	(void)atomic_fetch_add(&h->refcnt, 1);
+	memcpy(l->salt, h->salt, sizeof l->salt);
+	return 0;
+}
+
+static void
+let_go(struct lockfile *l)
+{
+	hostfile_close(&l->file);
+	l->untrusted_head = NULL;
+}
+
+/* One try. *again: it was the last moment of a file that is gone now. */
+static int
+open_once(struct lockfile *l, int directory, bool *again)
+{
+	int error = open_or_create(l, directory, &l->file);
+
+	*again = false;
+	if (error != 0)
+		return fail(l, error, strerror(-error));
+	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots), l->file.fd);
+	error = lockfile_exclude(l); /* O2 */
+	if (error == 0)
+		error = check_kind(l);
+	if (error == 0)
+		error = map(l);
+	/* O3, O4: whoever marked it as dead may have died before it was removed. */
+	if (error == 0 &&
+	    (atomic_load(&l->untrusted_head->dead) != 0 ||
+		!hostfile_is_at(&l->file, directory, l->name))) {
+		if (hostfile_is_at(&l->file, directory, l->name))
+			remove_both(l, directory);
+		*again = true;
+	}
+	if (error == 0 && !*again)
+		error = join(l, directory);
+	if (error == 0 && !*again)
+		ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
+	lockfile_admit(l); /* O8 */
+	if (error != 0 || *again)
+		let_go(l);
+	return error;
+}
+
+/* What is written in the mapping has to reach the others. */
+static int
+check_shared(const struct lockfile *l, int directory)
+{
+	int error = hostfile_probe_shared(directory, l->name, LOCKFILE_PROBE_AT);
+
+	if (error == -ENOTSUP)
+		return fail(l, error,
+		    "what is written there does not reach the host: the library OS has to mount the directory as untrusted_shm");
+	return error == 0 ? 0 : fail(l, error, strerror(-error));
+}
+
+int
+lockfile_open(struct lockfile *l, const char *directory, const char *name)
+{
+	int fd, error;
+	bool again;
+
+	*l = (struct lockfile){ .directory = strdup(directory),
+		.name = strdup(name),
+		.file = HOSTFILE_CLOSED,
+		.child_file = HOSTFILE_CLOSED };
+	if (l->directory == NULL || l->name == NULL)
+		error = -ENOMEM;
+	else if ((fd = lockfile_directory(l)) < 0)
+		error = fd;
+	else {
+		do
+			error = open_once(l, fd, &again);
+		while (error == 0 && again);
+		if (error == 0)
+			error = check_shared(l, fd);
+		(void)close(fd);
+	}
+	if (error != 0)
+		lockfile_close(l);
+	return error;
+}
+
+/* C1 to C6. */
+static void
+leave(struct lockfile *l)
+{
+	int directory = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct lockfile_head *h = l->untrusted_head;
+	bool is_alone;
+
+	if (presence_exclude(&l->presence, clock_after_ms(clock_now(), EXCLUDE_MS)) != 0) {
+		/* Our slot goes with our mapping; the next who opens it sees that nobody is left. */
+		if (directory >= 0)
+			(void)close(directory);
+		return;
+	}
+	testpoint_reach("lockfile: closing");
+	presence_leave(&l->presence);
+	is_alone = atomic_fetch_sub(&h->refcnt, 1) == 1;
+	testpoint_reach("lockfile: left");
+	if (l->presence.has_locks)
+		is_alone = !presence_has_others(&l->presence);
+	if (is_alone && directory >= 0 && hostfile_is_at(&l->file, directory, l->name)) {
+		atomic_store(&h->dead, 1);
+		testpoint_reach("lockfile: marked as dead");
+		remove_both(l, directory);
+	}
+	presence_admit(&l->presence);
+	if (directory >= 0)
+		(void)close(directory);
+}
+
+void
+lockfile_close(struct lockfile *l)
+{
+	if (l->untrusted_head != NULL && !l->is_inherited)
+		leave(l);
+	let_go(l);
+	free(l->directory);
+	free(l->name);
+	*l = (struct lockfile){ .file = HOSTFILE_CLOSED, .child_file = HOSTFILE_CLOSED };
+}
+
+/* Opens the same file once more, with a description of its own, and maps it. */
+static int
+open_same(const struct lockfile *l, struct hostfile *file)
+{
+	int directory = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC), error;
+
+	if (directory < 0)
+		return -errno;
+	error = hostfile_open(file, directory, l->name, LOCKFILE_SIZE);
+	(void)close(directory);
+	if (error != 0)
+		return error;
+	error = hostfile_map(file, LOCKFILE_MAPPED);
+	if (error == 0 && (file->device != l->file.device || file->inode != l->file.inode))
+		error = -ESTALE;
+	if (error != 0)
+		hostfile_close(file);
+	return error;
+}
+
+/*
+ * The parent claims the child's slot, so that the file does not end with the parent while the child has not called yet.
+ * If that fails the child tries for itself.
+ */
+void
+lockfile_fork_prepare(struct lockfile *l)
+{
+	struct lockfile_head *h;
+
+	if (l->untrusted_head == NULL || l->is_inherited || open_same(l, &l->child_file) != 0)
+		return;
+	h = (struct lockfile_head *)l->child_file.untrusted_base;
+	presence_init(&l->child_presence, h->slots, offsetof(struct lockfile_head, slots),
+	    l->child_file.fd);
+	if (presence_claim(&l->child_presence) != 0)
+		hostfile_close(&l->child_file);
+}
+
+/* Our copies of what is the child's now. The slot lives as long as the child's mapping. */
+void
+lockfile_fork_parent(struct lockfile *l)
+{
+	hostfile_close(&l->child_file);
+}
+
+static void
+adopt(struct lockfile *l, struct hostfile *file, const struct presence *presence)
+{
+	l->file = *file;
+	*file = HOSTFILE_CLOSED;
+	l->presence = *presence;
+	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
+	(void)madvise(l->untrusted_head, LOCKFILE_MAPPED, MADV_DONTFORK);
+	ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
+	(void)atomic_fetch_add(&l->untrusted_head->refcnt, 1);
+	l->is_inherited = false;
+}
+
+/* The parent's description is closed, never unlocked; its mapping did not come along. */
+void
+lockfile_fork_child(struct lockfile *l, bool is_prepared)
+{
+	if (l->untrusted_head == NULL && !l->is_inherited)
+		return;
+	l->file.untrusted_base = NULL;
+	l->file.mapped = 0;
+	l->untrusted_head = NULL;
+	if (hostfile_is_intact(&l->file))
+		(void)close(l->file.fd);
+	l->file.fd = -1;
+	l->is_inherited = true;
+	if (is_prepared && l->child_file.fd >= 0)
+		adopt(l, &l->child_file, &l->child_presence);
+}
+
+int
+lockfile_enter(struct lockfile *l)
+{
+	struct presence presence;
+	struct hostfile file;
+	int error;
+
+	if (!l->is_inherited)
+		return 0;
+	error = open_same(l, &file);
+	if (error != 0)
+		return fail(l, -ESTALE, "it is gone, and with it what this child inherited");
+	presence_init(&presence, ((struct lockfile_head *)file.untrusted_base)->slots,
+	    offsetof(struct lockfile_head, slots), file.fd);
+	error = presence_exclude(&presence, clock_after_ms(clock_now(), EXCLUDE_MS));
+	/* Started afresh, it would be another life. */
+	if (error == 0 &&
+	    memcmp(((struct lockfile_head *)file.untrusted_base)->salt, l->salt, sizeof l->salt) !=
+		0)
+		error = -ESTALE;
+	if (error == 0 && atomic_load(&((struct lockfile_head *)file.untrusted_base)->dead) != 0)
+		error = -ESTALE;
+	if (error == 0)
+		error = presence_claim(&presence);
+	presence_admit(&presence);
+	if (error != 0) {
+		hostfile_close(&file);
+		return fail(l, error, "this child cannot go on with it");
+	}
+	adopt(l, &file, &presence);
+	return 0;
+}

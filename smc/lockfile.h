@@ -1,0 +1,112 @@
+/*
+ * lockfile: the lock file of an smc memory file: what its processes know of each other (DESIGN 7).
+ *
+ * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile.c. Both run under the recovery byte.
+ * Who opens creates the file if there is none; goes on with it while anybody who has it open lives; and starts it afresh
+ * when all of them are dead: the segment file goes, a new life begins. Who closes as the last marks the file as dead and
+ * removes it; who finds it so opens again by name. So there are never two locks in use under one name.
+ *
+ * A file that is there, is not empty and is not ours stays as it is (-EEXIST). An empty one counts as ours: that is what
+ * a process leaves that dies in between.
+ *
+ * The file is mapped, since its words are atomics; that mapping, not the descriptor, is what keeps our presence alive, so
+ * that a program that closes all its descriptors does not lose its lock behind its own back. Whoever cuts the file short
+ * kills its processes (SIGBUS). Fields are read where they are needed, once, and trusted as far as DESIGN 3 says smc does:
+ * none of them is an index or a length without having been compared with what we know.
+ */
+#ifndef SMC_LOCKFILE_H
+#define SMC_LOCKFILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/crypto/ctrbox.h"
+#include "common/crypto/keys.h"
+#include "common/memfile/hostfile.h"
+#include "common/memfile/presence.h"
+#include "common/memfile/ticketlock.h"
+
+enum {
+	LOCKFILE_FORMAT = 1,
+	LOCKFILE_MAPPED = 4096,   /* bytes with something in them */
+	LOCKFILE_PROBE_AT = 4096, /* a page for hostfile_probe_shared() */
+	LOCKFILE_SIZE = 8192,
+	LOCKFILE_NAME_LIMIT = 128 /* a name, its / included, of so many bytes is too long */
+};
+
+#define LOCKFILE_MAGIC UINT64_C(0x31656c6966636d73) /* "smcfile1" */
+#define LOCKFILE_SEGMENT_SUFFIX ".segment"
+
+/* Where the segment's key comes from. */
+enum lockfile_key { LOCKFILE_KEY_NONE, LOCKFILE_KEY_DRAWN, LOCKFILE_KEY_DERIVED };
+
+/* The file, in host byte order. Up to 64 as in the original. */
+struct lockfile_head {
+	struct ticketlock_words words;
+	_Atomic uint32_t refcnt;    /* a hint: processes that have it open */
+	uint8_t type;               /* enum ops_type */
+	uint8_t iv[CTRBOX_IV_SIZE]; /* of the last release */
+	uint8_t zeros[39];
+	_Atomic uint64_t magic; /* stored last */
+	_Atomic uint32_t format;
+	_Atomic uint32_t dead;         /* it was closed for the last time */
+	_Atomic uint64_t segment_size; /* 0: none yet. Stored after key_kind and check. */
+	_Atomic uint32_t block_count;
+	_Atomic uint32_t key_kind;
+	uint8_t salt[KEYS_SALT_SIZE]; /* of this life */
+	uint8_t check[KEYS_CHECK_SIZE];
+	_Atomic uint64_t grants;    /* drawn so far, under the lock */
+	_Atomic uint64_t committed; /* the version of the segment */
+	uint8_t more_zeros[96];
+	presence_slot slots[PRESENCE_SLOTS];
+};
+
+struct lockfile {
+	char *directory;
+	char *name; /* of the lock file, one component */
+	struct hostfile file;
+	struct lockfile_head *untrusted_head;
+	struct presence presence;
+	struct ticketlock lock;
+	uint8_t salt[KEYS_SALT_SIZE]; /* of the life that was opened */
+
+	/* For fork(2): a description and a slot for the child, made by the parent. */
+	struct hostfile child_file;
+	struct presence child_presence;
+	bool is_inherited; /* this is a child, and has no slot yet */
+};
+
+/*
+ * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes), -ENOTSUP (mappings here
+ * are private copies), -ETIMEDOUT (somebody stopped in the middle of opening it), or what hostfile_open() and
+ * hostfile_create() say; with words.
+ */
+int lockfile_open(struct lockfile *l, const char *directory, const char *name);
+
+/* Closes it; as the last one, removes it. Also for one that is all zeros. */
+void lockfile_close(struct lockfile *l);
+
+/* fork(2): before it; after it in the parent; in the child. See backend.h. */
+void lockfile_fork_prepare(struct lockfile *l);
+void lockfile_fork_parent(struct lockfile *l);
+void lockfile_fork_child(struct lockfile *l, bool is_prepared);
+
+/*
+ * To be called before anything is done with l: 0, or -ESTALE in a child whose parent's memory file is gone, or another
+ * error of lockfile_open(); with words.
+ */
+int lockfile_enter(struct lockfile *l);
+
+/* The recovery byte, for who makes the segment. Returns 0 or a negative errno, with words. */
+int lockfile_exclude(struct lockfile *l);
+void lockfile_admit(struct lockfile *l);
+
+/* A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words. */
+int lockfile_directory(const struct lockfile *l);
+
+/* The name of the segment file. */
+enum { LOCKFILE_SEGMENT_NAME_SIZE = LOCKFILE_NAME_LIMIT + sizeof LOCKFILE_SEGMENT_SUFFIX };
+void lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_SIZE]);
+
+#endif

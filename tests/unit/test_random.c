@@ -1,0 +1,254 @@
+/* No random pool survives a fork, however the copy of the process was made. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <openssl/rand.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/crypto/random.h"
+
+enum { DRAW = 16, DRAWS_MOST = 256, CHILDREN = 64 };
+
+/* What all processes of a test drew, in memory that they share. */
+static struct {
+	atomic_int count;
+	uint8_t draws[DRAWS_MOST][DRAW];
+} * drawn;
+
+/* In a child there is nobody to catch a failed assertion: what it did not draw is missed by its parent. */
+static void
+draw(void)
+{
+	int i = atomic_fetch_add(&drawn->count, 1);
+
+	if (i >= DRAWS_MOST || random_bytes(drawn->draws[i], DRAW) != 0)
+		_exit(1);
+}
+
+static int
+new_page(void **state)
+{
+	(void)state;
+	drawn = mmap(NULL, sizeof *drawn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	    0);
+	return drawn == MAP_FAILED;
+}
+
+static int
+drop_page(void **state)
+{
+	(void)state;
+	return munmap(drawn, sizeof *drawn);
+}
+
+static void
+assert_all_differ(int count)
+{
+	int i, j;
+
+	assert_int_equal(atomic_load(&drawn->count), count);
+	for (i = 0; i < count; i++)
+		for (j = 0; j < i; j++)
+			assert_memory_not_equal(drawn->draws[i], drawn->draws[j], DRAW);
+}
+
+static bool
+has_ended_well(pid_t pid)
+{
+	int status;
+	pid_t ended;
+
+	do
+		ended = waitpid(pid, &status, 0);
+	while (ended < 0 && errno == EINTR);
+	return ended == pid && status == 0;
+}
+
+/* A copy of this process made without the C library's knowledge: no handlers run in it. */
+static pid_t
+clone_bare(unsigned long flags)
+{
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static void
+children_of_one_parent_draw_differently(void **state)
+{
+	pid_t pids[CHILDREN];
+	int i;
+
+	(void)state;
+	draw();
+	for (i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			draw();
+			_exit(0);
+		}
+	}
+	draw();
+	for (i = 0; i < CHILDREN; i++)
+		assert_true(has_ended_well(pids[i]));
+	draw();
+	assert_all_differ(CHILDREN + 3);
+}
+
+/* Draws, and so do depth generations below, before and after each has a child of its own. */
+static void
+draw_and_fork(int depth, unsigned long flags, bool bare)
+{
+	pid_t pid;
+
+	draw();
+	if (depth == 0)
+		return;
+	pid = bare ? clone_bare(flags) : fork();
+	if (pid == 0) {
+		draw_and_fork(depth - 1, flags, bare);
+		_exit(0);
+	}
+	draw();
+	if (pid < 0 || !has_ended_well(pid))
+		_exit(2);
+}
+
+/* In a child, so that _exit() there is seen here. */
+static void
+run_generations(int depth, unsigned long flags, bool bare)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		draw_and_fork(depth, flags, bare);
+		_exit(0);
+	}
+	assert_true(has_ended_well(pid));
+	assert_all_differ(2 * depth + 1);
+}
+
+static void
+nested_forks_draw_differently(void **state)
+{
+	(void)state;
+	run_generations(8, 0, false);
+}
+
+static void
+a_bare_clone_draws_differently(void **state)
+{
+	(void)state;
+	run_generations(8, 0, true);
+}
+
+static void
+a_bare_vfork_draws_differently(void **state)
+{
+	(void)state;
+	run_generations(8, CLONE_VFORK, true);
+}
+
+/* The same in namespaces where every one of them is process 1: the process id tells nothing. */
+static void
+a_copy_with_the_same_process_id_draws_differently(void **state)
+{
+	pid_t pid = clone_bare(CLONE_NEWPID);
+
+	(void)state;
+	if (pid == 0)
+		_exit(getpid() != 1);
+	if (pid < 0) {
+		print_message("new pid namespaces are not allowed here: %s\n", strerror(errno));
+		skip();
+	}
+	assert_true(has_ended_well(pid));
+	run_generations(8, CLONE_NEWPID, true);
+}
+
+/* What TLS does: it draws from OpenSSL's other generator, which copies of equal process ids would share. */
+static void
+draw_as_tls_does(void)
+{
+	int i = atomic_fetch_add(&drawn->count, 1);
+
+	if (random_check_fork() != 0 || RAND_priv_bytes(drawn->draws[i], DRAW) != 1)
+		_exit(1);
+}
+
+static void
+a_check_is_enough_for_who_draws_from_openssl(void **state)
+{
+	pid_t pid = clone_bare(CLONE_NEWPID);
+
+	(void)state;
+	if (pid == 0) {
+		draw_as_tls_does();
+		pid = clone_bare(CLONE_NEWPID);
+		draw_as_tls_does();
+		_exit(pid != 0 && !has_ended_well(pid));
+	}
+	if (pid < 0) {
+		print_message("new pid namespaces are not allowed here: %s\n", strerror(errno));
+		skip();
+	}
+	assert_true(has_ended_well(pid));
+	assert_all_differ(3);
+}
+
+/* Not a proof of randomness: it finds bytes that are never written. */
+static void
+all_bytes_are_drawn(void **state)
+{
+	uint8_t seen[33] = { 0 }, bytes[33];
+	uint64_t number, zeros = UINT64_MAX, ones = 0;
+	int i;
+	size_t j;
+
+	(void)state;
+	for (i = 0; i < 64; i++) {
+		memset(bytes, 0, sizeof bytes);
+		assert_int_equal(random_bytes(bytes, sizeof bytes - 1), 0);
+		for (j = 0; j < sizeof bytes; j++)
+			seen[j] |= bytes[j];
+		assert_int_equal(random_u64(&number), 0);
+		zeros &= number;
+		ones |= number;
+	}
+	for (j = 0; j < sizeof seen - 1; j++)
+		assert_int_equal(seen[j], 0xff);
+	assert_int_equal(seen[sizeof seen - 1], 0);
+	assert_true(zeros == 0 && ones == UINT64_MAX);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(children_of_one_parent_draw_differently, new_page,
+		    drop_page),
+		cmocka_unit_test_setup_teardown(nested_forks_draw_differently, new_page, drop_page),
+		cmocka_unit_test_setup_teardown(a_bare_clone_draws_differently, new_page,
+		    drop_page),
+		cmocka_unit_test_setup_teardown(a_bare_vfork_draws_differently, new_page,
+		    drop_page),
+		cmocka_unit_test_setup_teardown(a_copy_with_the_same_process_id_draws_differently,
+		    new_page, drop_page),
+		cmocka_unit_test_setup_teardown(a_check_is_enough_for_who_draws_from_openssl,
+		    new_page, drop_page),
+		cmocka_unit_test(all_bytes_are_drawn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
