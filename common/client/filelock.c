@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -80,6 +81,8 @@ enter(struct filelock *l, enum ops_mode mode, struct filelock_holder holder)
 
 	assert(l->count < l->room);
 	l->holders[l->count++] = holder;
+	if (mode == OPS_EXCLUSIVE)
+		atomic_store_explicit(&l->owner, holder.thread, memory_order_relaxed);
 	if (is_first)
 		l->state = mode == OPS_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
 	return is_first;
@@ -210,6 +213,9 @@ filelock_leave(struct filelock *l)
 	int result = -ENOLCK;
 	size_t i;
 
+	/* Nobody else makes us the owner, or changes anything of that. */
+	if (atomic_load_explicit(&l->owner, memory_order_relaxed) == pthread_self())
+		return 1;
 	(void)pthread_mutex_lock(&l->mutex);
 	i = find_self(l);
 	if (i < l->count)
@@ -241,6 +247,7 @@ filelock_done(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
+	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 	admit(l);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
@@ -249,6 +256,7 @@ void
 filelock_forget(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
+	l->owner = 0;
 	l->count = l->waiters = 0;
 	TAILQ_INIT(&l->queue);
 	if (is_locked)

@@ -45,6 +45,8 @@ enum filelock_state {
 struct filelock {
 	pthread_mutex_t mutex;
 	enum filelock_state state;
+	_Atomic(pthread_t)
+	    owner; /* who holds it exclusively; 0: nobody. Read without the mutex by who asks for itself */
 	struct filelock_holder *holders;
 	size_t count; /* of holders */
 	size_t room;  /* for holders; enough for who waits, too */

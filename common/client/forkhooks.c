@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <unistd.h>
+
+#include "common/base/forkmark.h"
 
 TAILQ_HEAD(forkhook_list, forkhook);
 
@@ -38,7 +39,7 @@ child(void)
 
 	TAILQ_FOREACH(h, &hooks, link) {
 		h->child(h, true);
-		h->pid = getpid();
+		h->owner = forkmark_get();
 	}
 	(void)pthread_mutex_unlock(&mutex);
 }
@@ -55,7 +56,7 @@ forkhooks_add(struct forkhook *h)
 	(void)pthread_once(&once, install);
 	if (installed != 0)
 		return installed;
-	h->pid = getpid();
+	h->owner = forkmark_get();
 	(void)pthread_mutex_lock(&mutex);
 	TAILQ_INSERT_TAIL(&hooks, h, link);
 	(void)pthread_mutex_unlock(&mutex);
@@ -73,12 +74,12 @@ forkhooks_remove(struct forkhook *h)
 void
 forkhooks_check(struct forkhook *h)
 {
-	pid_t pid = getpid();
+	uint64_t self = forkmark_get();
 
-	if (h->pid == pid)
+	if (h->owner == self)
 		return;
 	/* The list's own lock may be held by a thread of the parent, for good. */
 	(void)pthread_mutex_init(&mutex, NULL);
 	h->child(h, false);
-	h->pid = pid;
+	h->owner = self;
 }

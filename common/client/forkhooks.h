@@ -3,19 +3,18 @@
  *
  * The hooks of all that is registered run in fork(2) itself: prepare in the parent before it, which gets ready what
  * the child will need and takes every lock of the library, so that the child finds everything in order; then
- * parent or child. A fork that skips them (clone(2), vfork(2), _Fork(3)) is noticed by its process id at the first
- * call: forkhooks_check().
+ * parent or child. A fork that skips them (clone(2), _Fork(3)) is noticed at the first call: forkhooks_check().
  */
 #ifndef COMMON_CLIENT_FORKHOOKS_H
 #define COMMON_CLIENT_FORKHOOKS_H
 
 #include <bsd/sys/queue.h>
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 struct forkhook {
 	TAILQ_ENTRY(forkhook) link;
-	pid_t pid; /* whose it is */
+	uint64_t owner; /* whose it is: see forkmark.h */
 	void (*prepare)(struct forkhook *);
 	void (*parent)(struct forkhook *);
 

@@ -2,9 +2,7 @@
  * random: unpredictable bytes from OpenSSL's generator, which is reseeded in every copy of the process.
  *
  * No pool survives a fork: fork(2), a bare clone(2), one into a new pid namespace, a copy that gets a process id which
- * an ancestor had. OpenSSL notices a changed process id and nothing else; the kernel's MADV_WIPEONFORK (Linux 4.14)
- * tells us the rest. Where there is none (a library OS), OpenSSL's notice is all there is: there a copy must have
- * another process id than its ancestors.
+ * an ancestor had. OpenSSL notices a changed process id and nothing else; forkmark.h tells us the rest.
  *
  * Inside an enclave the library OS seeds that generator from the processor, not from the host.
  */

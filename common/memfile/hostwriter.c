@@ -8,12 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/forkmark.h"
 #include "common/memfile/hostfile.h"
 
 enum {
 	BUFFER_SIZE = HOSTWRITER_BLOCKS * SIZE_BLOCK,
 	FEW = 4, /* blocks that cost less one by one */
-	NO_OWNER = -1
+	NO_OWNER = 0
 };
 
 /* One end; the program may have closed it behind our back, and have a descriptor of its own there by now. */
@@ -93,7 +94,7 @@ has_pipe(struct hostwriter *w)
 {
 	struct stat st;
 
-	if (w->pipe_owner == getpid() && is_ours(w, w->pipe[0]) && is_ours(w, w->pipe[1]))
+	if (w->pipe_owner == forkmark_get() && is_ours(w, w->pipe[0]) && is_ours(w, w->pipe[1]))
 		return true;
 	/* The parent's is the parent's. */
 	close_pipe(w);
@@ -107,7 +108,7 @@ has_pipe(struct hostwriter *w)
 		close_pipe(w);
 		return false;
 	}
-	w->pipe_owner = getpid();
+	w->pipe_owner = forkmark_get();
 	return true;
 }
 

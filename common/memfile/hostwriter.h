@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "common/base/size.h"
@@ -35,8 +34,8 @@ struct hostwriter {
 	uint64_t mapped;
 	struct iovec places[HOSTWRITER_BLOCKS];
 	bool is_proven; /* what is written through the mapping has been seen in the file */
-	int pipe[2];    /* of process pipe_owner; -1 */
-	pid_t pipe_owner;
+	int pipe[2];    /* of that copy of the process, see forkmark.h; -1 */
+	uint64_t pipe_owner;
 	uint64_t pipe_inode; /* what the program may have put there instead is not lent anything */
 };
 

@@ -1,0 +1,50 @@
+#include "common/base/forkmark.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* In such a page; 0 in a copy that has not asked yet. NULL: there are no such pages. */
+static _Atomic uint64_t *mark;
+
+/* The last number given in this process or in those that it is a copy of. */
+static _Atomic uint64_t last;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void
+make_mark(void)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, size, MADV_WIPEONFORK) == 0)
+		mark = page;
+	else
+		(void)munmap(page, size);
+}
+
+/* The first to ask in this copy gives it a number; threads that ask at the same time agree. */
+static uint64_t
+give(void)
+{
+	uint64_t mine = atomic_fetch_add(&last, 1) + 1, seen = 0;
+
+	return atomic_compare_exchange_strong(mark, &seen, mine) ? mine : seen;
+}
+
+uint64_t
+forkmark_get(void)
+{
+	uint64_t seen;
+
+	(void)pthread_once(&once, make_mark);
+	if (mark == NULL)
+		return (uint64_t)getpid();
+	seen = atomic_load_explicit(mark, memory_order_relaxed);
+	return seen != 0 ? seen : give();
+}
