@@ -62,7 +62,7 @@ PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
 TEST_BIN := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC))) $(BUILD)/tests/test_protocol
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-asan check-tsan check-valgrind fuzz-smoke bench plots lint install uninstall clean help
+.PHONY: all demo check check-asan check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -75,6 +75,7 @@ help:
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make check-tsan      the same under ThreadSanitizer'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
+	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (3 minutes)'
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make bench           every figure of the design with its target and verdict'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
@@ -165,6 +166,9 @@ check-tsan:
 
 check-valgrind: all $(TEST_BIN)
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
+
+check-model:
+	@CC='$(CC)' tests/model/run
 
 # Fuzz targets want clang; everything they reach is built with coverage and the sanitizers.
 FUZZ_SECONDS ?= 30

@@ -1,0 +1,549 @@
+/*
+ * smc's lock and commit, before they are code: the ticket lock of the lock file, who takes over from
+ * the dead, and how a release is published. Three processes; the host kills one between any two steps,
+ * or takes its lock file's descriptor away inside a critical section. tests/model/run checks it.
+ *
+ * Proved, for every interleaving of OPS calls and FAULTS faults: there is one holder; a holder finds
+ * exactly what was published last, whole releases only, and keeps it while it holds (COMMIT); every call
+ * returns while the living go on (PROGRESS, weakly fair). There is no time here: a process that is not
+ * scheduled is a process that is stopped, so every stall is covered for safety. Progress does not wait
+ * for a process that stopped for good outside a call, its abandoned ticket included; it does for one that
+ * stopped as the holder, as a waiter whose turn came, while claiming, or with the recovery byte.
+ *
+ * Assumed: memory is sequentially consistent, so ticket_number, turn and the slot words are seq_cst
+ * atomics; a slot's generation, state and ticket are one 64-bit word; nobody sleeps between two of his
+ * steps for exactly a whole lap of the tickets (2^32; here 8, which the runs cross and never complete);
+ * a descriptor is not taken away between P1 and P6.
+ *
+ * The steps. Each is one access to what is shared; "cas x: a -> b" is compare-and-swap.
+ *
+ * The functions are in common/memfile/presence.c and ticketlock.c, and smc/commit.c.
+ *
+ * presence_claim()       C1  take the lock on a free slot's byte
+ *                        C2  slot = {generation + 1, idle}
+ * ticketlock_take()      L1  cas slot: abandoned{t} -> waiting{t}; done: L4 with t. Else slot = claiming
+ *                        L2  t = fetch_add ticket_number
+ *                        L3  slot = waiting{t}
+ *                        L4  turn == t: holder. Else look (D0), or pause, or time out (O1); then L4
+ *   time out             O1  slot = abandoned{t}; ETIMEDOUT
+ *   try                  Y1  seen = turn. Slot abandoned{t}: seen == t: Y2, else Y8. Not abandoned: Y3
+ *                        Y2  cas slot: abandoned{t} -> waiting{t}; done: holder, else Y1
+ *                        Y3  ticket_number == seen, else Y8: who cannot have it never claims
+ *                        Y4  slot = claiming
+ *                        Y5  cas ticket_number: seen -> seen + 1; not done: Y7
+ *                        Y6  slot = waiting{seen}; holder
+ *                        Y7  slot = idle; EAGAIN
+ *                        Y8  look (D0); EAGAIN, or once more from Y1 if that moved turn
+ * presence_is_dead()     D0  seen = turn, before any slot is read; by a waiter (seen != t) or a try
+ *                            (ticket_number != seen): the ticket `seen` is drawn already
+ *                        D1  read each other slot's word: claiming, or waiting{seen}: D2;
+ *                            abandoned{seen}: S1; else the next slot. No slot left: dead
+ *                        D2  is the slot's byte locked, asked after the word was read? Yes: not dead
+ * look()                 S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done: its owner is back, leave
+ *                        S2  cas turn: seen -> seen + 1
+ * take_over()            R1  try the lock on the recovery byte; not got: leave
+ *                        R2  turn == seen? Else R5. Look again (D1), all slots
+ *                        R4  cas turn: seen -> seen + 1. The segment's table is not touched
+ *                        R5  drop the recovery byte
+ * commit_run()           P1  is the descriptor still the lock file, and the turn ours? Else EBADF, ESTALE
+ *                        P2  grants != committed: clear each table entry above committed
+ *                            (segment_clear(); the holder does it, so it can hit no one else)
+ *                        P3  g = ++grants
+ *                        P4  for each dirty block: write its data into the slot that is not current,
+ *                        P5  then that slot's entry = {g, iv}
+ *                        P6  committed = g: published. A failure before P6 publishes nothing
+ * ticketlock_release()   U1  cas turn: t -> t + 1; not done: we had been taken for dead
+ *                        U2  cas slot: {our generation, waiting{t}} -> idle
+ *
+ * Why S2 and R4 move a turn nobody can hold: a slot names every drawn ticket from before it is drawn
+ * (claiming, L1) until it is done with (U2), or its process is dead; `seen` was drawn before the look
+ * began, so a slot that is idle, or claims only after it was looked at, has a later one.
+ */
+#ifndef OPS
+#define OPS 4
+#endif
+#ifndef FAULTS
+#define FAULTS 2
+#endif
+#define PROCESSES 3
+#define LAP 8
+#define START 6
+#define NEXT(x) (((x) + 1) % LAP)
+
+/* Mutants: each takes one rule out. */
+#ifdef MUTANT_RELEASE_INCREMENT
+#define RELEASE_MAY_MOVE true
+#else
+#define RELEASE_MAY_MOVE turn == ticket
+#endif
+#ifdef MUTANT_SKIP_INCREMENT
+#define SKIP_MAY_MOVE true
+#else
+#define SKIP_MAY_MOVE turn == seen
+#endif
+#ifdef MUTANT_TAKEOVER_INCREMENT
+#define TAKEOVER_MAY_MOVE true
+#else
+#define TAKEOVER_MAY_MOVE turn == seen
+#endif
+#ifdef MUTANT_NO_CLAIMING
+#define ANNOUNCED IDLE
+#else
+#define ANNOUNCED CLAIMING
+#endif
+#ifdef MUTANT_REUSE_BY_STORE
+#define STILL_MINE left
+#define SET_LEFT(value) left = value
+#else
+#define SET_LEFT(value) skip
+#define STILL_MINE state[me] == ABANDONED
+#endif
+#ifdef MUTANT_NO_PRESENCE_CHECK
+#define MAY_COMMIT true
+#else
+#define MAY_COMMIT alive[me]
+#endif
+
+#ifdef MUTANT_CLEAR_BY_TAKEOVER
+#define WRITE_FAILS false
+#else
+#define WRITE_FAILS faults < FAULTS
+#endif
+
+#define IDLE 0
+#define CLAIMING 1
+#define WAITING 2
+#define ABANDONED 3
+
+/* The lock file. A slot's state and ticket are one word; alive is the lock on the slot's byte. */
+byte ticket_number = START;
+byte turn = START;
+byte state[PROCESSES];
+byte named[PROCESSES];
+bool alive[PROCESSES] = true;
+byte recovery = 0;
+
+/* What only the model knows. */
+byte operations = 0;
+byte faults = 0;
+byte holders = 0;
+bool inside[PROCESSES];
+chan kill[PROCESSES] = [0] of { bit };
+
+#ifdef COMMIT
+/* Two blocks of two slots. A slot's table entry is its version; its data is the grant that wrote it. */
+byte grants = 0;
+byte committed = 0;
+byte version[4];
+byte content[4];
+byte published[2];
+bool committing[PROCESSES];
+
+#define VISIBLE(e) (version[e] <= committed)
+#define CURRENT(b) ((b) * 2 + ((VISIBLE((b) * 2 + 1) && (!VISIBLE((b) * 2) || version[(b) * 2 + 1] > version[(b) * 2])) -> 1 : 0))
+#define OTHER(b) ((b) * 4 + 1 - CURRENT(b))
+#ifdef MUTANT_WRITES_CURRENT
+#define TARGET(b) CURRENT(b)
+#else
+#define TARGET(b) OTHER(b)
+#endif
+
+inline check_segment()
+{
+	assert(version[CURRENT(0)] == published[0] && content[CURRENT(0)] == published[0]);
+	assert(version[CURRENT(1)] == published[1] && content[CURRENT(1)] == published[1])
+}
+
+inline clear_entry(e)
+{
+	atomic {
+		if
+		:: version[e] > committed -> version[e] = 0
+		:: else
+		fi
+	}
+}
+
+inline clear_entries()
+{
+	clear_entry(0);
+	clear_entry(1);
+	clear_entry(2);
+	clear_entry(3)
+}
+
+inline publish()
+{
+	committed = g;
+	if
+	:: dirty & 1 -> published[0] = g
+	:: else
+	fi;
+	if
+	:: dirty & 2 -> published[1] = g
+	:: else
+	fi
+}
+#else
+#define check_segment() skip
+#endif
+
+#ifdef COMMIT
+#define MAY_LOSE(v) !committing[v]
+#else
+#define MAY_LOSE(v) true
+#endif
+
+inline leave_inside(who)
+{
+	if
+	:: inside[who] -> inside[who] = false; holders--
+	:: else
+	fi
+}
+
+inline forget()
+{
+	op = 0;
+	ticket = 0;
+	seen = 0;
+	j = 0;
+	under = false;
+	SET_LEFT(false)
+}
+
+#define LOCK 0
+#define TRY 1
+#define TIMED 2
+
+active [PROCESSES] proctype process()
+{
+	byte me = _pid;
+	byte op;
+	byte ticket;
+	byte seen;
+	byte j;
+	bool under;
+#ifdef MUTANT_REUSE_BY_STORE
+	bool left;
+#endif
+#ifdef COMMIT
+	byte g;
+	byte dirty;
+#endif
+
+	goto next;
+restart:
+	{
+		/* C1 */
+		alive[me] = true;
+		/* C2 */
+		atomic { state[me] = IDLE; named[me] = 0 };
+next:
+		atomic {
+			if
+			:: operations < OPS ->
+			   operations++;
+			   if
+			   :: op = LOCK
+#if !defined(COMMIT) || defined(WITH_TRIES)
+			   :: op = TRY; goto try
+			   :: op = TIMED
+#endif
+			   fi
+			:: true -> goto finished
+			fi
+		};
+
+		/* L1 */
+		atomic {
+			if
+			:: STILL_MINE ->
+			   ticket = named[me]; state[me] = WAITING; SET_LEFT(false); goto wait
+			:: else -> state[me] = ANNOUNCED; named[me] = 0; SET_LEFT(false)
+			fi
+		};
+		/* L2 */
+		atomic { ticket = ticket_number; ticket_number = NEXT(ticket_number) };
+		/* L3 */
+		atomic { state[me] = WAITING; named[me] = ticket };
+wait:		/* L4 */
+		atomic {
+			if
+			:: turn == ticket -> goto hold
+			:: turn != ticket -> seen = turn; goto look
+			:: turn != ticket && op == TIMED
+			fi
+		};
+		/* O1 */
+		atomic { state[me] = ABANDONED; SET_LEFT(true); goto over };
+
+try:		/* Y1 */
+		atomic {
+			seen = turn;
+			if
+			:: state[me] == ABANDONED ->
+			   if
+			   :: turn == named[me]
+			   :: else -> goto look
+			   fi
+			:: else -> goto try_new
+			fi
+		};
+		/* Y2 */
+		atomic {
+			if
+			:: STILL_MINE -> ticket = seen; state[me] = WAITING; SET_LEFT(false); goto hold
+			:: else -> SET_LEFT(false); goto try
+			fi
+		};
+try_new:
+#ifndef MUTANT_TRY_CLAIMS_FIRST
+		/* Y3 */
+		atomic {
+			if
+			:: ticket_number == seen
+			:: else -> goto look
+			fi
+		};
+#endif
+		/* Y4 */
+		atomic { state[me] = ANNOUNCED; named[me] = 0 };
+		/* Y5 */
+		atomic {
+			if
+			:: ticket_number == seen -> ticket = seen; ticket_number = NEXT(ticket_number)
+			:: else -> goto try_lost
+			fi
+		};
+		/* Y6 */
+		atomic { state[me] = WAITING; named[me] = ticket; goto hold };
+try_lost:	/* Y7 */
+		atomic { state[me] = IDLE; goto looked };
+
+look:		/* D1; D0 was the read of turn */
+		atomic {
+#ifdef MUTANT_TRY_NEVER_LOOKS
+			if
+			:: op == TRY -> goto looked
+			:: else
+			fi;
+#endif
+			if
+			:: j == me -> j++
+			:: else
+			fi;
+			if
+			:: j >= PROCESSES -> j = 0; goto dead
+			:: else
+			fi;
+			if
+			:: state[j] == CLAIMING || (state[j] == WAITING && named[j] == seen)
+			:: state[j] == ABANDONED && named[j] == seen -> goto pass
+			:: else -> j++; goto look
+			fi
+		};
+		/* D2 */
+		atomic {
+			if
+			:: alive[j] -> goto looked
+			:: else -> j++; goto look
+			fi
+		};
+dead:		/* R1, or the second look is done */
+		atomic {
+			if
+			:: under -> goto take_over
+			:: !under && recovery == 0 -> recovery = me + 1; under = true
+			:: !under && recovery != 0 -> goto looked
+			fi
+		};
+		/* R2 */
+		atomic {
+			if
+			:: turn == seen -> goto look
+			:: else -> goto looked
+			fi
+		};
+take_over:
+#if defined(COMMIT) && defined(MUTANT_CLEAR_BY_TAKEOVER)
+		clear_entries();
+#endif
+		/* R4 */
+		atomic {
+			if
+			:: TAKEOVER_MAY_MOVE -> turn = NEXT(turn)
+			:: else
+			fi;
+			goto looked
+		};
+pass:		/* S1 */
+		atomic {
+#ifdef MUTANT_NO_SKIP
+			goto looked;
+#endif
+			if
+			:: state[j] == ABANDONED && named[j] == seen
+#ifndef MUTANT_SKIP_LEAVES_SLOT
+			   -> state[j] = IDLE; named[j] = 0
+#endif
+			:: else -> goto looked
+			fi
+		};
+		/* S2 */
+		atomic {
+			if
+			:: SKIP_MAY_MOVE -> turn = NEXT(turn)
+			:: else
+			fi
+		};
+looked:		/* R5 */
+		atomic {
+			if
+			:: under -> recovery = 0; under = false
+			:: else
+			fi;
+			seen = 0; j = 0;
+			if
+			:: op != TRY -> goto wait
+#ifdef PROGRESS
+			:: op == TRY -> goto try
+#else
+			:: op == TRY -> goto over
+#endif
+			fi
+		};
+
+hold:		/* reads the segment, and decides which blocks to change */
+		atomic {
+			seen = 0;
+			holders++;
+			inside[me] = true;
+			assert(holders == 1);
+			check_segment()
+#ifdef COMMIT
+			;
+			if
+			:: dirty = 1
+			:: dirty = 3
+			:: goto release
+			fi
+#endif
+		};
+#ifdef COMMIT
+		/* P1 */
+		atomic {
+			if
+			:: MAY_COMMIT -> committing[me] = true
+			:: else -> dirty = 0; goto release
+			fi;
+			if
+			:: grants == committed -> goto draw
+			:: else
+			fi
+		};
+#if !defined(MUTANT_NO_CLEARING) && !defined(MUTANT_CLEAR_BY_TAKEOVER)
+		/* P2 */
+		clear_entries();
+#endif
+draw:		/* P3 */
+		atomic { grants++; g = grants };
+#ifdef MUTANT_COMMITTED_FIRST
+		atomic { publish() };
+#endif
+		/* P4, P5 */
+		atomic { content[TARGET(0)] = g };
+		atomic { version[TARGET(0)] = g };
+		if
+		:: dirty & 2 ->
+		   atomic { content[TARGET(1)] = g };
+		   atomic { version[TARGET(1)] = g }
+		:: else
+		fi;
+		/* P6, or the write failed */
+		atomic {
+			if
+#ifndef MUTANT_COMMITTED_FIRST
+			:: publish()
+			:: WRITE_FAILS -> faults++
+#else
+			:: skip
+#endif
+			fi;
+			g = 0; dirty = 0; committing[me] = false
+		};
+#endif
+release:	/* U1 */
+		atomic {
+			if
+			:: inside[me] -> check_segment()
+			:: else
+			fi;
+			leave_inside(me);
+			if
+			:: RELEASE_MAY_MOVE -> turn = NEXT(turn)
+			:: else
+			fi
+		};
+		/* U2 */
+		atomic {
+			if
+			:: alive[me] -> state[me] = IDLE; named[me] = 0
+			:: else -> goto finished
+			fi
+		};
+over:
+		atomic { op = 0; ticket = 0; goto next };
+finished:
+		atomic { forget() };
+end_finished:
+		false
+	} unless {
+		atomic {
+			kill[me]?0;
+			forget()
+#ifdef COMMIT
+			;
+			g = 0; dirty = 0
+#endif
+		}
+	};
+	if
+	:: operations < OPS -> goto restart
+	:: true
+	fi
+}
+
+/* The host kills a process between any two steps, or takes its lock file's descriptor away. */
+active proctype host()
+{
+	byte v;
+
+	do
+	:: atomic {
+		faults < FAULTS && (alive[0] || alive[1] || alive[2]) ->
+		if
+		:: alive[0] -> v = 0
+		:: alive[1] -> v = 1
+		:: alive[2] -> v = 2
+		fi;
+		faults++;
+		alive[v] = false;
+		if
+		:: true ->
+		   leave_inside(v);
+		   if
+		   :: recovery == v + 1 -> recovery = 0
+		   :: else
+		   fi;
+#ifdef COMMIT
+		   committing[v] = false;
+#endif
+		   kill[v]!0
+		:: inside[v] && MAY_LOSE(v) -> leave_inside(v)
+		fi;
+		v = 0
+	   }
+	:: break
+	od
+}

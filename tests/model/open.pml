@@ -1,0 +1,265 @@
+/*
+ * Opening and the last close of smc's lock file. Three processes open, use and close one name; the host
+ * kills one between any two steps. tests/model/run checks it.
+ *
+ * Proved, for every interleaving of OPS opens and FAULTS kills: the locks in use at one time under one
+ * name are one inode and one life of it (never two, never one started afresh under its users); a lock in
+ * use has the name, is not marked dead, and the segment file is the one of its life; every open and close
+ * returns while the living go on (weakly fair). A stop is a process that is not scheduled, as in lock.pml;
+ * who stops with the recovery byte stops openers and closers, nobody who waits for the lock.
+ *
+ * Assumed: nobody else unlinks or renames the two files; threads and handles of a process that share an
+ * open file description also share a mutex around these steps (the kernel does not part them).
+ *
+ * The steps. The recovery byte, like a presence byte, is locked by open file description and is that
+ * inode's own.
+ *
+ * lockfile_open()   O1  open by name, O_CREAT without O_EXCL
+ *                   O2  wait for the recovery byte of what was opened
+ *                   O3  not `dead`: O5
+ *                   O4  dead: if the name still leads to this inode, whoever marked it died: unlink the
+ *                       segment file, then the name. Close (which drops the byte), and O1
+ *                   O5  magic is there and any presence byte is locked: O7
+ *                   O6  new, or the leftovers of the dead: magic = 0, unlink the segment file, new life
+ *                       (new salt, no segment yet; the tickets go on), magic stored last. In the code the
+ *                       segment file is made later, by the first lockfile user that maps it, under the byte
+ *                   O7  presence_claim(), still under the recovery byte
+ *                   O8  drop the recovery byte
+ * lockfile_close()  C1  wait for the recovery byte
+ *                   C2  drop the own presence byte
+ *                   C3  any other presence byte locked: C7
+ *                   C4  dead = 1
+ *                   C5  unlink the segment file
+ *                   C6  unlink the name
+ *                   C7  close, which drops the recovery byte
+ *
+ * Who unlinks the name holds the byte of the inode that it leads to; so between the comparison in O4 and
+ * the unlink, the name cannot come to lead elsewhere. In C6 it leads here: it did at O8, and none of ours
+ * is dead. Such a crash between C4 and C6 is why O4 is not just "open again", which would never end.
+ */
+#ifndef FAULTS
+#define FAULTS 2
+#endif
+#ifndef OPS
+#define OPS 4
+#endif
+#define PROCESSES 3
+/* Each process has one inode open at most, and the name one more. */
+#define INODES 5
+#define NONE 0
+#define BIT(p) (1 << (p))
+
+/* What the directory says. */
+byte name = NONE;
+byte segment = 0;
+
+/* The lock file's inodes: 1 to 4. */
+byte users[INODES];
+byte byte_owner[INODES];
+byte present[INODES];
+bool magic[INODES];
+bool dead[INODES];
+byte life[INODES];
+
+/* What only the model knows: which inode a process uses, and which life of it. */
+byte lives = 0;
+byte using[PROCESSES];
+byte since[PROCESSES];
+byte operations = 0;
+byte faults = 0;
+chan kill[PROCESSES] = [0] of { bit };
+bool alive[PROCESSES];
+
+inline let_go(who, f)
+{
+	users[f] = users[f] & (7 - BIT(who));
+	present[f] = present[f] & (7 - BIT(who));
+	if
+	:: byte_owner[f] == who + 1 -> byte_owner[f] = 0
+	:: else
+	fi;
+	if
+	:: users[f] == 0 && name != f -> magic[f] = false; dead[f] = false; life[f] = 0
+	:: else
+	fi
+}
+
+inline check_names()
+{
+	assert(!(using[0] && using[1] && (using[0] != using[1] || since[0] != since[1])));
+	assert(!(using[0] && using[2] && (using[0] != using[2] || since[0] != since[2])));
+	assert(!(using[1] && using[2] && (using[1] != using[2] || since[1] != since[2])))
+}
+
+/* A lock in use is the one that has the name, the life it was opened in, and that life's segment. */
+inline check_use()
+{
+	assert(name == f && life[f] == since[me] && segment == since[me] && !dead[f])
+}
+
+active [PROCESSES] proctype process()
+{
+	byte me = _pid;
+	byte f;
+
+restart:
+	{
+		alive[me] = true;
+next:
+		atomic {
+			if
+			:: operations < OPS -> operations++
+			:: true -> goto finished
+			fi
+		};
+again:		/* O1: open by name, created if it is not there */
+		atomic {
+			if
+			:: name != NONE -> f = name
+			:: name == NONE ->
+			   if
+			   :: users[1] == 0 -> f = 1
+			   :: users[1] != 0 && users[2] == 0 -> f = 2
+			   :: users[1] != 0 && users[2] != 0 && users[3] == 0 -> f = 3
+			   :: else -> assert(users[4] == 0); f = 4
+			   fi;
+			   name = f
+			fi;
+			users[f] = users[f] | BIT(me)
+		};
+#ifndef MUTANT_OPEN_WITHOUT_BYTE
+		/* O2 */
+		atomic { byte_owner[f] == 0 -> byte_owner[f] = me + 1 };
+#endif
+#ifndef MUTANT_DEAD_IGNORED
+		/* O3 */
+		atomic {
+			if
+			:: dead[f]
+			:: else -> goto living
+			fi
+		};
+#ifndef MUTANT_DEAD_LEFT
+		/* O4: whoever marked it may have died before it unlinked */
+		atomic {
+			if
+#ifdef MUTANT_NAME_NOT_COMPARED
+			:: true
+#else
+			:: name == f
+			:: else -> goto reopen
+#endif
+			fi
+		};
+		segment = 0;
+		name = NONE;
+reopen:
+#endif
+		atomic { let_go(me, f); f = 0; goto again };
+living:
+#endif
+		/* O5 */
+		atomic {
+			if
+#ifdef MUTANT_ALWAYS_AFRESH
+			:: true
+#else
+			:: magic[f] && present[f] != 0 -> goto claim
+			:: else
+#endif
+			fi
+		};
+		/* O6 */
+		magic[f] = false;
+		segment = 0;
+		atomic { lives++; life[f] = lives };
+		segment = life[f];
+		magic[f] = true;
+claim:		/* O7 */
+		atomic { present[f] = present[f] | BIT(me); since[me] = life[f] };
+		/* O8: from here on it is in use */
+		atomic {
+			if
+			:: byte_owner[f] == me + 1 -> byte_owner[f] = 0
+			:: else
+			fi;
+			using[me] = f;
+			check_names();
+			check_use()
+		};
+		/* C1 */
+		atomic {
+			check_use();
+#ifndef MUTANT_CLOSE_WITHOUT_BYTE
+			byte_owner[f] == 0 ->
+			byte_owner[f] = me + 1;
+#endif
+			check_use();
+			using[me] = 0;
+			since[me] = 0
+		};
+		/* C2 */
+		present[f] = present[f] & (7 - BIT(me));
+		/* C3 */
+		atomic {
+			if
+			:: present[f] == 0
+			:: else -> goto closed
+			fi
+		};
+#ifndef MUTANT_NO_DEAD_FLAG
+		/* C4 */
+		dead[f] = true;
+#endif
+		/* C5, C6 */
+#ifdef MUTANT_NAME_FIRST
+		name = NONE;
+		segment = 0;
+#else
+		segment = 0;
+		name = NONE;
+#endif
+closed:		/* C7 */
+		atomic { let_go(me, f); f = 0; goto next };
+finished:
+		atomic { f = 0 };
+end_finished:
+		false
+	} unless {
+		atomic {
+			kill[me]?0;
+			if
+			:: f -> let_go(me, f)
+			:: else
+			fi;
+			f = 0;
+			using[me] = 0;
+			since[me] = 0
+		}
+	};
+	if
+	:: operations < OPS -> goto restart
+	:: true
+	fi
+}
+
+active proctype host()
+{
+	byte v;
+
+	do
+	:: atomic {
+		faults < FAULTS && (alive[0] || alive[1] || alive[2]) ->
+		if
+		:: alive[0] -> v = 0
+		:: alive[1] -> v = 1
+		:: alive[2] -> v = 2
+		fi;
+		faults++;
+		alive[v] = false;
+		kill[v]!0;
+		v = 0
+	   }
+	:: break
+	od
+}
