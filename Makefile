@@ -56,8 +56,9 @@ DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench
 
-TEST_SRC := $(wildcard tests/unit/test_*.c tests/stress/test_*.c)
-TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c tests/stress/*.c))
+TEST_DIRS := tests/unit tests/stress tests/tamper
+TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
+TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
 PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
 TEST_BIN := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC))) $(BUILD)/tests/test_protocol
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -146,13 +147,23 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/stress/%.o $(BUILD)/libtest.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
+$(BUILD)/tests/%: $(BUILD)/obj/tests/tamper/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+# Reads what all tests together noted of nonces and key stream.
+$(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
+
 $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 # tests/run prints one line a test and a last line that counts them.
-check: all $(TEST_BIN)
+check: all $(TEST_BIN) $(BUILD)/noncecheck
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
 check-asan:

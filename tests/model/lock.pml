@@ -39,7 +39,8 @@
  *                        D1  read each other slot's word: claiming, or waiting{seen}: D2;
  *                            abandoned{seen}: S1; else the next slot. No slot left: dead
  *                        D2  is the slot's byte locked, asked after the word was read? Yes: not dead
- * look()                 S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done: its owner is back, leave
+ * look()                 S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done: its
+ *                            owner is back, leave
  *                        S2  cas turn: seen -> seen + 1
  * take_over()            R1  try the lock on the recovery byte; not got: leave
  *                        R2  turn == seen? Else R5. Look again (D1), all slots
