@@ -82,6 +82,15 @@ announce(const struct memdir *d, const char *name)
 		(void)!pwrite(d->lock_fd, name, strlen(name), 0);
 }
 
+/* Something has that name: what is announced must never be a foreign file's. */
+static bool
+is_taken(const struct memdir *d, const char *name)
+{
+	struct stat st;
+
+	return fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int
 memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 {
@@ -90,6 +99,8 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 	int error;
 
 	memcpy(head.magic, LAYOUT_MAGIC, sizeof head.magic);
+	if (is_taken(d, name))
+		return -EEXIST;
 	announce(d, name);
 	error = hostfile_create(&h, d->fd, name, LAYOUT_LOCK_SIZE);
 	if (error == 0) {
@@ -105,24 +116,29 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 int
 memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size)
 {
+	const uint64_t none = 0;
 	char segment[NAME_ROOM];
-	struct hostfile h;
+	struct hostfile h, made;
 	struct head head;
 	int error = open_lock(d, name, life, &h, &head);
 
 	if (error != 0)
 		return error;
+	segment_name(segment, name);
+	if (is_taken(d, segment)) {
+		hostfile_close(&h);
+		return -EEXIST;
+	}
 	/* Announced first: a server that is killed in between leaves nothing that the next one does not know. */
 	error = hostfile_write(&h, LAYOUT_SEGMENT_AT, &size, sizeof size);
+	if (error == 0)
+		error = hostfile_create(&made, d->fd, segment, size);
+	if (error == 0)
+		hostfile_close(&made);
+	else
+		(void)hostfile_write(&h, LAYOUT_SEGMENT_AT, &none, sizeof none);
 	hostfile_close(&h);
-	if (error != 0)
-		return error;
-	segment_name(segment, name);
-	error = hostfile_create(&h, d->fd, segment, size);
-	if (error != 0)
-		return error;
-	hostfile_close(&h);
-	return 0;
+	return error;
 }
 
 void
@@ -283,12 +299,21 @@ name_foreign_files(const struct memdir *d)
 	return 0;
 }
 
+/* True when the file that was locked is the one that has the name now. */
+static bool
+has_name_still(const struct memdir *d)
+{
+	struct stat mine, there;
+
+	return fstat(d->lock_fd, &mine) == 0 &&
+	    fstatat(d->fd, LAYOUT_DIRECTORY_LOCK, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
 /* Locks the directory; the file that was locked must be the one that has the name now. */
 static int
 lock(struct memdir *d)
 {
-	struct stat mine, there;
-
 	for (;;) {
 		d->lock_fd = openat(d->fd, LAYOUT_DIRECTORY_LOCK,
 		    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
@@ -296,10 +321,7 @@ lock(struct memdir *d)
 			return -errno;
 		if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
 			return errno == EWOULDBLOCK ? -EEXIST : -errno;
-		if (fstat(d->lock_fd, &mine) != 0)
-			return -errno;
-		if (fstatat(d->fd, LAYOUT_DIRECTORY_LOCK, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino)
+		if (has_name_still(d))
 			return 0;
 		(void)close(d->lock_fd);
 	}
@@ -353,7 +375,9 @@ memdir_close(struct memdir *d)
 	if (d == NULL)
 		return;
 	if (d->lock_fd >= 0) {
-		(void)unlinkat(d->fd, LAYOUT_DIRECTORY_LOCK, 0);
+		/* Another one in its place keeps others out for another server. */
+		if (has_name_still(d))
+			(void)unlinkat(d->fd, LAYOUT_DIRECTORY_LOCK, 0);
 		(void)close(d->lock_fd);
 	}
 	if (d->fd >= 0)

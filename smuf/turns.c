@@ -8,9 +8,9 @@
 #include "smuf/storefile.h"
 
 enum {
-	LOOK_SOON_MS = 20,   /* between two looks at a lock that is in use */
-	LOOK_LATE_MS = 1000, /* at one that was not for long */
-	OTHERS_WAIT = 2      /* tickets out: the turn's own and another one */
+	LOOK_SOON_MS = 20,  /* between two looks at a lock that is in use */
+	LOOK_LATE_MS = 100, /* at one that was not for long */
+	OTHERS_WAIT = 2     /* tickets out: the turn's own and another one */
 };
 
 static void look(struct timer *t);

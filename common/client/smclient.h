@@ -2,9 +2,16 @@
  * smclient: shared memory and locks for processes that have private memory only.
  *
  * A *memory file* is a lock, or a lock with a shared segment. It exists from the first open
- * anywhere until nobody has it open or mapped, and is kept by a memory server that mounts name: a
- * mount point in a path name space of the library's own, the server behind it, and its type
- * ("smdish"). Every process works on a private replica of the segment. Taking the lock brings the
+ * anywhere until nobody has it open or mapped, and is kept by what a mount names: a mount point in
+ * a path name space of the library's own, what is behind it, and its type:
+ *
+ *	smdish	a server that keeps segments in its memory; nothing but the server is trusted
+ *	smuf	a server that keeps locks and keys; segments are sealed blocks in files of the host, and
+ *		whatever the host does to them is noticed: EBADMSG, EIO
+ *	smc	no server: lock and encrypted blocks are in files of the host, which may read them all
+ *		and is trusted not to change them
+ *
+ * Every process works on a private replica of the segment. Taking the lock brings the
  * replica up to date, giving it back publishes what changed; a process that dies in between has
  * published nothing.
  *
@@ -50,10 +57,12 @@
  *	EINVAL		an argument is wrong; or the server refused it (see sm_error())
  *	ENOENT		sm_open: no mount covers the path; sm_load: there is no such file
  *	EISDIR		sm_open: the path is a mount point itself
- *	EEXIST		sm_mount: the mount point is taken; sm_load: there is a CAFILE already
+ *	EEXIST		sm_mount: the mount point is taken; sm_load: there is a CAFILE already; smuf, smc:
+ *			a file that is not ours has the name that is needed (sm_open, sm_map)
  *	ENAMETOOLONG	a path or address is too long
  *	EPERM		the mount wants plaintext over TCP, or a server's name checked without TLS
- *	EACCES		the server's certificate or ours was refused; a file may not be read
+ *	EACCES		the server's certificate or ours was refused; a file may not be read; smc, sm_map:
+ *			the segment's key is not known here (no key=, or it was drawn by another process)
  *	ENOTCONN	nobody listens there; the server went away before
  *	ECONNRESET	the server went away during this call
  *	EPROTO		the server said what the protocol does not allow
@@ -65,9 +74,20 @@
  *	EBUSY		sm_map, sm_unmap: the file is locked
  *	ESTALE		the server had taken the lock away: nothing was published; in a forked child: it
  *			came too late, or the fork skipped the handlers: open again
- *	EBADE		version 1 server: the file has a segment and is not mapped here
+ *	EBADE		version 1 server: the file has a segment and is not mapped here; smuf: the file is
+ *			in use by clients of version 1
+ *	EBADMSG		smuf, locking: a block is not what was published, the host has changed it
+ *	EIO		smuf, smc: a file of the host cannot be read or written, or is gone
+ *	EBADF		smuf, smc, sm_unlock: the program has closed the library's descriptors
  *	ENOTSUP		the server cannot do this (sm_stat and size 0 with a version 1 server), or
- *			the system not what track=uffd needs (sm_map)
+ *			the system not what track=uffd needs (sm_map), or a library OS gives private
+ *			copies of the host's files (smc: sm_open; smuf: sm_map): see sm_error()
+ *	EKEYREJECTED	smc, sm_map: the segment has another key than key= gives
+ *	EUSERS		smc, sm_open: more than 480 processes have it open
+ *	EOVERFLOW	smc, sm_unlock: 2^32 releases under one key; close it everywhere once
+ *	ELOOP		smc, sm_open: a symbolic link is in the place of the file
+ *	ENOSPC, EDQUOT, EROFS, EFBIG
+ *			smuf, smc: no room for the host's files (sm_open, sm_map, sm_unlock)
  *	EMSGSIZE	the segment is larger than the server allows
  *	EMFILE, ENFILE	too many files, here or in the server
  *	ENOMEM		no memory, here or in the server
@@ -142,8 +162,10 @@ SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
  * Adds a mount; the server is connected to by the first sm_open() that needs it.
  *
  * uri: unix:PATH, abstract:NAME (exactly that abstract name), pipe:NUMBER (the abstract name that
- * Phoenix derives from it), tcp:HOST:PORT (an IPv6 HOST in brackets). path: the mount point,
- * absolute. type: "smdish". options: NULL, or a comma list of
+ * Phoenix derives from it), tcp:HOST:PORT (an IPv6 HOST in brackets). For smuf ",file:DIRECTORY"
+ * follows, the directory of the server's -r as this process sees it; for smc the URI is
+ * file:DIRECTORY. path: the mount point, absolute; for smuf and smc another one may follow after a
+ * comma, which is for packagers. type: "smdish", "smuf" or "smc". options: NULL, or a comma list of
  *
  *	sync=delta|full		transfer the blocks that changed (default), or always all of them:
  *				the host then does not see which ones changed
@@ -157,6 +179,9 @@ SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
  *				much of it changes, and is diff where there is no uffd
  *	name=NAME		the name that the server's certificate must carry (default: the HOST
  *				of tcp:, else none is asked for)
+ *	key=PATH		smc: a file of 32 bytes, the master key that all processes must have
+ *				(default: each segment's key is drawn by who maps it first, and known to
+ *				processes forked from that one only)
  *
  * EINVAL: an address, mount point, type or option that does not exist, or not in this release;
  * EEXIST; ENAMETOOLONG; ENOMEM.
@@ -222,14 +247,14 @@ SMCLIENT_PUBLIC int sm_timedlock(struct sm_file *file, const struct timespec *de
 
 /*
  * Takes the lock for reading, as sm_lock(): any number of readers at a time, in this process and
- * others, and no writer. EDEADLK also when this thread reads already. A version 1 server knows
- * exclusive locks only: other processes then wait.
+ * others, and no writer. EDEADLK also when this thread reads already. A version 1 server and smc
+ * know exclusive locks only: other processes then wait.
  */
 SMCLIENT_PUBLIC int sm_rdlock(struct sm_file *file);
 
 /*
  * Gives the lock back. What changed since it was taken exclusively is published, all of it or
- * nothing. Returns when the kernel has all the bytes; a refusal that comes later is told by the
+ * nothing. smdish and smuf: returns when the kernel has all the bytes; a refusal that comes later is told by the
  * next call on that file (with a server that limits how long locks are held, by this one). The
  * lock is given back whatever the result, but for ENOLCK. ESTALE, EINVAL: refused, nothing was
  * published; ENOTCONN, ECONNRESET: perhaps nothing was; EPROTO.

@@ -107,7 +107,10 @@ static struct reply
 reply_at(const struct conversation *c, const struct buf *in, size_t at)
 {
 	struct frame f = frame_get(buf_data(in) + at);
-	struct reply reply = { .status = f.code, .op = UINT8_MAX, .size = f.body_size };
+	struct reply reply = { .status = f.code,
+		.op = UINT8_MAX,
+		.is_smuf = c->peer->is_smuf,
+		.size = f.body_size };
 
 	if (c->is_tagged) {
 		reply.tag = frame_tag(f.code);

@@ -1,5 +1,5 @@
 /*
- * daemon: smdishserver as a child process, on a unix socket in a directory of its own.
+ * daemon: a server as a child process, on a unix socket in a directory of its own.
  */
 #ifndef TESTS_PROTOCOL_DAEMON_H
 #define TESTS_PROTOCOL_DAEMON_H
@@ -8,14 +8,14 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-enum { DAEMON_REASON_SIZE = 512, DAEMON_PATIENCE_MS = 20 * 1000 };
+enum { DAEMON_REASON_SIZE = 512, DAEMON_PATIENCE_MS = 20 * 1000, DAEMON_DIR_SIZE = 64 };
 
 struct daemon {
-	pid_t pid;     /* 0: it does not run */
-	char dir[64];  /* private, below $TMPDIR or /tmp */
-	char path[96]; /* of the socket */
-	char log[96];  /* its standard error */
-	char pki[96];  /* directory of the keys, once daemon_make_keys() was called */
+	pid_t pid;                 /* 0: it does not run */
+	char dir[DAEMON_DIR_SIZE]; /* private, below $TMPDIR or /tmp */
+	char path[96];             /* of the socket */
+	char log[96];              /* its standard error */
+	char pki[96];              /* directory of the keys, once daemon_make_keys() was called */
 };
 
 /*

@@ -59,12 +59,27 @@ add_hello(struct fields *f)
 	add_bytes(f, "instance", FIELD_BYTES, OPS_INSTANCE_ID_SIZE);
 }
 
+/* u32 size and the bytes, as one field. */
 static void
-add_lock(struct fields *f)
+add_counted_bytes(struct fields *f, const char *name)
+{
+	uint32_t size = wire_get_u32(&f->rest);
+
+	add_bytes(f, name, FIELD_BYTES, size);
+}
+
+static void
+add_lock(struct fields *f, bool is_smuf)
 {
 	add_number(f, "type", wire_get_u8(&f->rest));
 	if (f->list[0].number != OPS_TYPE_SEGMENT)
 		return;
+	if (is_smuf) {
+		add_counted_bytes(f, "iv");
+		add_counted_bytes(f, "key");
+		add_counted_bytes(f, "tag");
+		return;
+	}
 	add_u32(f, "size");
 	add_bytes(f, "bytes", FIELD_BYTES, f->list[1].number);
 }
@@ -83,7 +98,7 @@ fields_get(const struct reply *r, struct fields *f)
 		add_u32(f, "fd");
 		break;
 	case OP_LOCK:
-		add_lock(f);
+		add_lock(f, r->is_smuf);
 		break;
 	case OP_HELLO:
 		add_hello(f);
@@ -92,7 +107,8 @@ fields_get(const struct reply *r, struct fields *f)
 		add_u64(f, "grant");
 		add_u64(f, "version");
 		if (f->rest.left > 0)
-			add_bytes(f, "delta", FIELD_DELTA, f->rest.left);
+			add_bytes(f, "delta", r->is_smuf ? FIELD_SEALED_DELTA : FIELD_DELTA,
+			    f->rest.left);
 		break;
 	case OP_RELEASE:
 		add_u64(f, "version");
@@ -105,6 +121,28 @@ fields_get(const struct reply *r, struct fields *f)
 		add_u32(f, "count");
 		break;
 	}
+}
+
+const uint8_t *
+fields_sealed_begin(struct wire_reader *delta, uint32_t *left)
+{
+	const uint8_t *key = wire_get_bytes(delta, FIELDS_KEY_SIZE);
+
+	*left = wire_get_u32(delta);
+	return delta->failed ? NULL : key;
+}
+
+bool
+fields_sealed_next(struct wire_reader *delta, uint32_t *left, struct fields_sealed *out)
+{
+	if (*left == 0 || delta->failed)
+		return false;
+	--*left;
+	out->block = wire_get_u32(delta);
+	out->version = wire_get_u64(delta);
+	out->slot = wire_get_u8(delta);
+	out->tag = wire_get_bytes(delta, FIELDS_TAG_SIZE);
+	return !delta->failed;
 }
 
 bool

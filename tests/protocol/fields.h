@@ -15,7 +15,7 @@ struct reply;
 
 enum { FIELDS_MOST = 10 };
 
-enum field_kind { FIELD_NUMBER, FIELD_BYTES, FIELD_DELTA };
+enum field_kind { FIELD_NUMBER, FIELD_BYTES, FIELD_DELTA, FIELD_SEALED_DELTA };
 
 struct field {
 	const char *name;
@@ -32,6 +32,22 @@ struct fields {
 	struct wire_reader
 	    rest; /* what no field explains; a LIST's files; failed: a body too short */
 };
+
+/* A block of smuf's delta. */
+struct fields_sealed {
+	uint32_t block;
+	uint64_t version;
+	uint8_t slot;
+	const uint8_t *tag;
+};
+
+enum { FIELDS_KEY_SIZE = 32, FIELDS_TAG_SIZE = 16 };
+
+/* Begins with smuf's delta: its key, NULL when it is too short; *left is how many blocks follow. */
+const uint8_t *fields_sealed_begin(struct wire_reader *delta, uint32_t *left);
+
+/* The next block; false after the last one, and when they are malformed: delta->failed. */
+bool fields_sealed_next(struct wire_reader *delta, uint32_t *left, struct fields_sealed *out);
 
 /* Takes the body apart by the operation it answers. An error has no fields. */
 void fields_get(const struct reply *r, struct fields *f);

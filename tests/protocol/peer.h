@@ -3,9 +3,9 @@
  * from 0.
  *
  * Two kinds: the session core inside this process, whose time is set by the script
- * (peer_core.c), and smdishserver behind a socket, in plaintext or over TLS (peer_socket.c). A
- * test begins with a server that has the options asked for and no memory file, and must leave
- * none.
+ * (peer_core.c), and a daemon behind a socket, in plaintext or over TLS (peer_socket.c); and both with
+ * either store. A test begins with a server that has the options asked for and no memory file, and must
+ * leave none, in the server or, with smuf, in its directory on the host.
  */
 #ifndef TESTS_PROTOCOL_PEER_H
 #define TESTS_PROTOCOL_PEER_H
@@ -35,6 +35,7 @@ enum peer_patience { PEER_INSTANTLY, PEER_BRIEFLY, PEER_NOW, PEER_SOON };
 struct peer {
 	const char *name;
 	bool is_core; /* its time can be set, its sessions can be looked into */
+	bool is_smuf; /* the store; false: smdish */
 
 	/* A test begins. Returns false with a reason when there is no server. */
 	bool (*begin)(const struct peer_options *o, char reason[PEER_REASON_SIZE]);
@@ -83,6 +84,9 @@ struct peer {
 
 	/* Core only: bytes from malloc(3) since begin(), but for what peers keep themselves. */
 	size_t (*memory)(void);
+
+	/* With smuf, from begin() to end(): the directory of its files. */
+	const char *(*memdir)(void);
 };
 
 extern const struct peer peer_core;          /* frames whole */
@@ -91,7 +95,14 @@ extern const struct peer peer_plain;
 extern const struct peer peer_tls12;
 extern const struct peer peer_tls13;
 
-/* The program to test over sockets, and the script that makes keys for it. Kept by reference. */
-void peer_socket_configure(const char *server, const char *mkpki);
+/* The same with smuf. */
+extern const struct peer peer_smuf_core;
+extern const struct peer peer_smuf_core_bytewise;
+extern const struct peer peer_smuf_plain;
+extern const struct peer peer_smuf_tls12;
+extern const struct peer peer_smuf_tls13;
+
+/* The programs to test over sockets, and the script that makes keys for them. Kept by reference. */
+void peer_socket_configure(const char *smdishserver, const char *smufserver, const char *mkpki);
 
 #endif

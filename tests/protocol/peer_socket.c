@@ -1,6 +1,7 @@
 /*
- * smdishserver behind a unix socket: in plaintext, over TLS 1.2, over TLS 1.3.
+ * smdishserver or smufserver behind a unix socket: in plaintext, over TLS 1.2, over TLS 1.3.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/wire/frame.h"
@@ -19,9 +22,11 @@
 
 enum { BRIEF_MS = 20 };
 
-/* One of the three: a server of its own, kept from test to test while its options stay the same. */
+/* One of the six: a server of its own, kept from test to test while its options stay the same. */
 struct transport {
 	int tls_version; /* 0: plaintext */
+	bool is_smuf;
+	char memdir[DAEMON_DIR_SIZE + 16]; /* smuf's */
 	struct daemon daemon;
 	bool has_directory;
 	struct peer_options options;
@@ -31,14 +36,18 @@ struct transport {
 static struct transport plain;
 static struct transport tls12 = { .tls_version = TLS1_2_VERSION };
 static struct transport tls13 = { .tls_version = TLS1_3_VERSION };
+static struct transport smuf_plain = { .is_smuf = true };
+static struct transport smuf_tls12 = { .is_smuf = true, .tls_version = TLS1_2_VERSION };
+static struct transport smuf_tls13 = { .is_smuf = true, .tls_version = TLS1_3_VERSION };
 static struct transport *current;
 static struct link links[PEER_MOST];
-static const char *server_program, *mkpki_script;
+static const char *smdish_program, *smuf_program, *mkpki_script;
 
 void
-peer_socket_configure(const char *server, const char *mkpki)
+peer_socket_configure(const char *smdishserver, const char *smufserver, const char *mkpki)
 {
-	server_program = server;
+	smdish_program = smdishserver;
+	smuf_program = smufserver;
 	mkpki_script = mkpki;
 }
 
@@ -195,6 +204,11 @@ prepare(struct transport *t, char reason[PEER_REASON_SIZE])
 		return false;
 	}
 	t->has_directory = true;
+	snprintf(t->memdir, sizeof t->memdir, "%s/memdir", t->daemon.dir);
+	if (t->is_smuf && mkdir(t->memdir, 0700) != 0) {
+		snprintf(reason, PEER_REASON_SIZE, "%s: %s", t->memdir, strerror(errno));
+		return false;
+	}
 	if (t->tls_version == 0)
 		return true;
 	return daemon_make_keys(&t->daemon, mkpki_script, reason) && make_context(t, reason);
@@ -221,6 +235,10 @@ start(struct transport *t, const struct peer_options *o, char reason[PEER_REASON
 		args[count++] = options[i].option;
 		args[count++] = numbers[i];
 	}
+	if (t->is_smuf) {
+		args[count++] = "-r";
+		args[count++] = t->memdir;
+	}
 	if (t->tls_version != 0) {
 		snprintf(ca, sizeof ca, "%s/root.crt", t->daemon.pki);
 		snprintf(cert, sizeof cert, "%s/server.crt", t->daemon.pki);
@@ -232,7 +250,34 @@ start(struct transport *t, const struct peer_options *o, char reason[PEER_REASON
 	}
 	args[count] = NULL;
 	t->options = *o;
-	return daemon_start(&t->daemon, server_program, args, reason);
+	return daemon_start(&t->daemon, t->is_smuf ? smuf_program : smdish_program, args, reason);
+}
+
+/* Of smuf: no file is left on the host; the daemon's own is there as long as it runs. */
+static bool
+is_memdir_clean(const struct transport *t, char reason[PEER_REASON_SIZE])
+{
+	const char *own = t->daemon.pid != 0 ? ".smufserver.lock" : "";
+	struct dirent *e;
+	bool ok = true;
+	DIR *list;
+
+	if (!t->is_smuf)
+		return true;
+	list = opendir(t->memdir);
+	if (list == NULL) {
+		snprintf(reason, PEER_REASON_SIZE, "%s: %s", t->memdir, strerror(errno));
+		return false;
+	}
+	while (ok && (e = readdir(list)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    strcmp(e->d_name, own) == 0)
+			continue;
+		snprintf(reason, PEER_REASON_SIZE, "left on the host: %s", e->d_name);
+		ok = false;
+	}
+	closedir(list);
+	return ok;
 }
 
 static bool
@@ -279,7 +324,7 @@ end(bool has_forked, char reason[PEER_REASON_SIZE])
 
 	/* What is pending lives for a minute: the next test gets a new server. */
 	if (has_forked)
-		return daemon_stop(&current->daemon, reason);
+		return daemon_stop(&current->daemon, reason) && is_memdir_clean(current, reason);
 	while ((count = count_files()) != 0) {
 		if (clock_now() > deadline) {
 			snprintf(reason, PEER_REASON_SIZE, "files left in the server: %ld", count);
@@ -287,7 +332,13 @@ end(bool has_forked, char reason[PEER_REASON_SIZE])
 		}
 		poll(NULL, 0, 1);
 	}
-	return true;
+	return is_memdir_clean(current, reason);
+}
+
+static const char *
+socket_memdir(void)
+{
+	return current->memdir;
 }
 
 static bool
@@ -295,6 +346,7 @@ finish(struct transport *t, char reason[PEER_REASON_SIZE])
 {
 	bool ok = daemon_stop(&t->daemon, reason);
 
+	ok = ok && (!t->has_directory || is_memdir_clean(t, reason));
 	if (t->has_directory)
 		daemon_fini(&t->daemon);
 	t->has_directory = false;
@@ -303,7 +355,7 @@ finish(struct transport *t, char reason[PEER_REASON_SIZE])
 	return ok;
 }
 
-#define TRANSPORT(transport, title) \
+#define TRANSPORT(transport, title, smuf) \
 	static bool transport##_begin(const struct peer_options *o, char reason[PEER_REASON_SIZE]) \
 	{ \
 		return begin(&transport, o, reason); \
@@ -313,6 +365,8 @@ finish(struct transport *t, char reason[PEER_REASON_SIZE])
 		return finish(&transport, reason); \
 	} \
 	const struct peer peer_##transport = { .name = title, \
+		.is_smuf = smuf, \
+		.memdir = socket_memdir, \
 		.begin = transport##_begin, \
 		.end = end, \
 		.finish = transport##_finish, \
@@ -326,6 +380,9 @@ finish(struct transport *t, char reason[PEER_REASON_SIZE])
 		.resume = socket_resume, \
 		.advance = socket_advance }
 
-TRANSPORT(plain, "plain");
-TRANSPORT(tls12, "TLS 1.2");
-TRANSPORT(tls13, "TLS 1.3");
+TRANSPORT(plain, "plain", false);
+TRANSPORT(tls12, "TLS 1.2", false);
+TRANSPORT(tls13, "TLS 1.3", false);
+TRANSPORT(smuf_plain, "smuf plain", true);
+TRANSPORT(smuf_tls12, "smuf TLS 1.2", true);
+TRANSPORT(smuf_tls13, "smuf TLS 1.3", true);

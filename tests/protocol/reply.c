@@ -29,6 +29,10 @@ append_bytes(char *out, const uint8_t *bytes, size_t size)
 {
 	size_t i, run, shown = 0;
 
+	if (bytes == NULL) {
+		append(out, "(cut off)");
+		return;
+	}
 	if (size == 0)
 		append(out, "\"\"");
 	for (i = 0; i < size; i += run) {
@@ -66,6 +70,22 @@ append_delta(char *out, const struct field *field)
 }
 
 static void
+append_sealed_delta(char *out, const struct field *field)
+{
+	struct wire_reader r = wire_reader(field->bytes, field->size);
+	struct fields_sealed b;
+	uint32_t left;
+
+	append(out, " delta{key=");
+	append_bytes(out, fields_sealed_begin(&r, &left), FIELDS_KEY_SIZE);
+	while (fields_sealed_next(&r, &left, &b)) {
+		append(out, " %u/%u@%llu:", b.block, b.slot, (unsigned long long)b.version);
+		append_bytes(out, b.tag, FIELDS_TAG_SIZE);
+	}
+	append(out, wire_is_done(&r) ? "}" : " malformed}");
+}
+
+static void
 append_fields(char *out, const struct fields *f)
 {
 	size_t i;
@@ -75,6 +95,8 @@ append_fields(char *out, const struct fields *f)
 
 		if (field->kind == FIELD_DELTA) {
 			append_delta(out, field);
+		} else if (field->kind == FIELD_SEALED_DELTA) {
+			append_sealed_delta(out, field);
 		} else if (field->kind == FIELD_BYTES) {
 			append(out, " %s=", field->name);
 			append_bytes(out, field->bytes, field->size);
@@ -215,6 +237,51 @@ capture(struct text *t, const struct field *field, bool *done)
 	return text_set(t, name, value);
 }
 
+/* One block of smuf's delta against 0/1@7:"tag". */
+static bool
+check_sealed(struct text *t, struct wire_reader *r, uint32_t *left)
+{
+	uint64_t block, slot, version;
+	struct fields_sealed b;
+	char what[40];
+
+	if (!text_get_number(t, &block) || !text_expect(t, "/") || !text_get_number(t, &slot) ||
+	    !text_expect(t, "@") || !text_get_number(t, &version) || !text_expect(t, ":"))
+		return false;
+	if (!fields_sealed_next(r, left, &b))
+		return text_fail(t, "the delta has no block %llu", (unsigned long long)block);
+	if (b.block != block || b.slot != slot || b.version != version)
+		return text_fail(t, "the delta's next block is %u/%u@%llu, not %llu/%llu@%llu",
+		    b.block, b.slot, (unsigned long long)b.version, (unsigned long long)block,
+		    (unsigned long long)slot, (unsigned long long)version);
+	snprintf(what, sizeof what, "the tag of block %u", b.block);
+	return check_bytes(t, what, b.tag, FIELDS_TAG_SIZE);
+}
+
+static bool check_field(struct text *t, struct field *field);
+
+/* From behind delta{ to behind }. */
+static bool
+check_sealed_delta(struct text *t, const struct field *field)
+{
+	struct wire_reader r = wire_reader(field->bytes, field->size);
+	struct field key = { .name = "key", .kind = FIELD_BYTES, .size = FIELDS_KEY_SIZE };
+	struct fields_sealed b;
+	uint32_t left;
+
+	key.bytes = fields_sealed_begin(&r, &left);
+	if (key.bytes == NULL)
+		return text_fail(t, "the delta is too short");
+	if (text_accept(t, "key=") && !check_field(t, &key))
+		return false;
+	while (!text_accept(t, "}"))
+		if (!check_sealed(t, &r, &left))
+			return false;
+	if (fields_sealed_next(&r, &left, &b))
+		return text_fail(t, "the delta has one more block, %u", b.block);
+	return wire_is_done(&r) || text_fail(t, "the delta does not end where it should");
+}
+
 static bool
 check_field(struct text *t, struct field *field)
 {
@@ -224,6 +291,8 @@ check_field(struct text *t, struct field *field)
 	field->seen = true;
 	if (field->kind == FIELD_DELTA)
 		return check_delta(t, field);
+	if (field->kind == FIELD_SEALED_DELTA)
+		return check_sealed_delta(t, field);
 	if (!capture(t, field, &done))
 		return false;
 	if (done)

@@ -6,10 +6,13 @@
  * First the tag (0 when it is not said), then the status by its name, then the fields of the
  * body, each by its name in the tables of DESIGN 4.1 and 4.2:
  *
- *	FORK ident   OPEN fd   LOCK type size "bytes"   HELLO version features block largest instance
+ *	FORK ident   OPEN fd   LOCK type size "bytes" (smuf: type iv key tag)   HELLO version features block largest instance
  *	ACQUIRE grant version delta{}   RELEASE version
  *	STAT life size committed type version open waiters grants
  *	LIST next count, and for each file, in any order, file{"name" and the fields of STAT}
+ *
+ * The delta of smuf is delta{key="..." 0/1@7:"tag"}: the key, which may be left out, and block 0 in slot
+ * 1, published by grant 7, with its tag.
  *
  * Every field of the body has to be named, unless `...` stands at the end. A variable that has
  * no value yet takes the field's; one that has a value must be equal to it; $_ is equal to
@@ -27,7 +30,8 @@
 struct reply {
 	uint16_t tag;
 	uint32_t status;
-	uint32_t op; /* that it answers; none when it is not known */
+	uint32_t op;  /* that it answers; none when it is not known */
+	bool is_smuf; /* the store that answers; false: smdish */
 	const uint8_t *body;
 	size_t size;
 };

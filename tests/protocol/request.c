@@ -54,6 +54,20 @@ get_counted_bytes(struct text *t, struct buf *body)
 	return ok;
 }
 
+/* What follows the offset of a piece, or, when a slash does, the block of smuf's. */
+static bool
+get_piece(struct text *t, struct buf *pieces)
+{
+	uint64_t slot;
+
+	if (!text_accept(t, "/"))
+		return text_expect(t, ":") && get_counted_bytes(t, pieces);
+	if (!text_get_number(t, &slot) || !text_expect(t, ":"))
+		return false;
+	put_number(pieces, slot, 1);
+	return text_get_bytes(t, pieces);
+}
+
 /* delta{offset:"bytes" ...}, from behind the brace. */
 static bool
 get_delta(struct text *t, struct buf *body)
@@ -64,11 +78,11 @@ get_delta(struct text *t, struct buf *body)
 	bool ok = true;
 
 	while (ok && !text_accept(t, "}")) {
-		ok = text_get_number(t, &offset) && text_expect(t, ":");
+		ok = text_get_number(t, &offset);
 		if (!ok)
 			break;
 		put_number(&pieces, offset, 4);
-		ok = get_counted_bytes(t, &pieces);
+		ok = get_piece(t, &pieces);
 		count++;
 	}
 	if (ok) {
@@ -166,6 +180,21 @@ get_hello(struct text *t, struct buf *body)
 }
 
 static bool
+get_lock(struct text *t, struct buf *body)
+{
+	uint64_t turn;
+
+	if (!get_optional(t, body, 4))
+		return false;
+	if (text_accept(t, "turn=")) {
+		if (!text_get_number(t, &turn))
+			return false;
+		put_number(body, turn, 4);
+	}
+	return get_optional(t, body, 1);
+}
+
+static bool
 get_body(struct text *t, uint32_t op, struct buf *body)
 {
 	switch (op) {
@@ -179,9 +208,10 @@ get_body(struct text *t, uint32_t op, struct buf *body)
 	case OP_LIST:
 		return get_optional(t, body, 4);
 	case OP_LOCK:
-		return get_optional(t, body, 4) && get_optional(t, body, 1);
+		return get_lock(t, body);
 	case OP_UNLOCK:
 		return get_optional(t, body, 4) && get_optional(t, body, 1) &&
+		    get_counted_bytes(t, body) && get_counted_bytes(t, body) &&
 		    get_counted_bytes(t, body);
 	case OP_MMAP:
 		return get_optional(t, body, 4) && get_optional(t, body, 4);

@@ -3,9 +3,11 @@
  *
  *	NEW_FDTABLE   FORK   CHILD_ATTACH ident   OPEN "name"   CLOSE fd   MMAP fd size
  *	LOCK fd type   UNLOCK fd type ["bytes of the segment"]
+ *	LOCK fd turn=N type   UNLOCK fd type ["iv" "key" "tag"]		(smuf's)
  *	HELLO version [features=0]
  *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(never when it is not said)
  *	RELEASE fd grant [flags=one-way+unverified|N] [delta{offset:"bytes" ...}]
+ *	RELEASE fd grant ... [delta{block/slot:"tag" ...}]		(smuf's)
  *	CANCEL tag   STAT fd   LIST cursor
  *	99, or any other number, for an operation that has no name
  *

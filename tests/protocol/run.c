@@ -9,11 +9,14 @@
 
 #include "common/base/clock.h"
 #include "tests/protocol/conversation.h"
+#include "tests/protocol/host.h"
 #include "tests/protocol/macro.h"
 #include "tests/protocol/text.h"
 
 /* The last number is the peer's own. */
 enum { DEPTH_MOST = 4, STATEMENT_SIZE = 4096, CONVERSATION_MOST = PEER_MOST - 1 };
+
+enum { SOON_MS = 5000, SOON_STEP_MS = 10 };
 
 struct run {
 	const struct peer *peer;
@@ -160,43 +163,46 @@ do_server(struct run *r, struct text *t)
 	return true;
 }
 
-/* -1 for an unknown sign. */
-static int
-compare(uint64_t a, const char *sign, uint64_t b)
+/* $a == $b or $a != $b of two that hold bytes. *is_so is then set; else nothing is consumed. */
+static bool
+compare_bytes(struct text *t, bool *is_so)
 {
-	if (strcmp(sign, "==") == 0)
-		return a == b;
-	if (strcmp(sign, "!=") == 0)
-		return a != b;
-	if (strcmp(sign, "<") == 0)
-		return a < b;
-	if (strcmp(sign, "<=") == 0)
-		return a <= b;
-	if (strcmp(sign, ">") == 0)
-		return a > b;
-	if (strcmp(sign, ">=") == 0)
-		return a >= b;
-	return -1;
+	const struct text_value *a, *b;
+	char name[TEXT_WORD_SIZE], sign[TEXT_SIGN_SIZE];
+	struct text ahead = *t;
+
+	if (!text_accept(&ahead, "$") || !text_get_name(&ahead, name))
+		return false;
+	a = text_find(t->variables, name);
+	text_get_sign(&ahead, sign);
+	if (!text_accept(&ahead, "$") || !text_get_name(&ahead, name))
+		return false;
+	b = text_find(t->variables, name);
+	if (a == NULL || b == NULL || a->size == 0 || !text_is_at_end(&ahead) ||
+	    (strcmp(sign, "==") != 0 && strcmp(sign, "!=") != 0))
+		return false;
+	*is_so = (memcmp(a, b, sizeof *a) == 0) == (sign[0] == '=');
+	t->next = ahead.next;
+	return true;
 }
 
 static bool
 do_check(struct run *r, struct text *t)
 {
 	const char *statement = t->next;
-	char sign[3];
+	char sign[TEXT_SIGN_SIZE];
 	uint64_t a, b;
-	size_t size;
+	bool is_so;
 	int holds;
 
+	if (compare_bytes(t, &is_so))
+		return is_so || fail(r, "expected: %s\n\tgot:      the contrary", statement);
 	if (!text_get_number(t, &a))
 		return fail(r, "%s", t->error);
-	text_is_at_end(t);
-	size = strspn(t->next, "=!<>");
-	strlcpy(sign, t->next, size < 2 ? size + 1 : sizeof sign);
-	t->next += size;
+	text_get_sign(t, sign);
 	if (!text_get_number(t, &b))
 		return fail(r, "%s", t->error);
-	holds = compare(a, sign, b);
+	holds = text_compare(a, sign, b);
 	if (holds < 0 || !text_is_at_end(t))
 		return fail(r, "not a comparison: %s", statement);
 	return holds ||
@@ -242,6 +248,39 @@ do_memory(struct run *r, struct text *t)
 	return r->peer->memory() < most ||
 	    fail(r, "expected: memory < %llu\n\tgot:      %zu", (unsigned long long)most,
 		r->peer->memory());
+}
+
+/* So long as it may take, the core's time and the daemon's. */
+static bool
+await_host(struct run *r, const struct host_statement *h)
+{
+	char reason[HOST_REASON_SIZE];
+	unsigned i;
+
+	for (i = 0; i < SOON_MS / SOON_STEP_MS; i++) {
+		if (host_do(h, r->peer->memdir(), reason))
+			return true;
+		r->peer->advance(SOON_STEP_MS * CLOCK_MS);
+	}
+	return host_do(h, r->peer->memdir(), reason) || fail(r, "%s", reason);
+}
+
+static bool
+do_host(struct run *r, struct text *t)
+{
+	char reason[HOST_REASON_SIZE];
+	struct host_statement h;
+
+	if (!r->peer->is_smuf)
+		return fail(r, "this store has nothing on the host");
+	if (!host_parse(&h, t))
+		return fail(r, "%s", t->error);
+	settle_others(r, NULL);
+	if (!begin_server(r))
+		return false;
+	if (h.is_soon)
+		return await_host(r, &h);
+	return host_do(&h, r->peer->memdir(), reason) || fail(r, "%s", reason);
 }
 
 static bool do_statements(struct run *r, const char *line, int depth);
@@ -311,8 +350,10 @@ do_statement(struct run *r, const char *statement, int depth)
 		return do_server(r, &t);
 	if (text_accept(&t, "check "))
 		return do_check(r, &t);
-	if (text_accept(&t, "only "))
+	if (text_accept(&t, "only ") || text_accept(&t, "store "))
 		return true;
+	if (text_accept(&t, "host "))
+		return do_host(r, &t);
 	if (text_accept(&t, "forget "))
 		return do_forget(r, &t);
 	if (text_accept(&t, "time +") || text_accept(&t, "idle "))

@@ -9,11 +9,14 @@
 
 #include "tests/protocol/run.h"
 
+enum { STORE_SMDISH = 1, STORE_SMUF = 2 };
+
 struct test {
 	const char *name;  /* in the text */
 	size_t first, end; /* lines; end is not one of them */
 	bool core_only;
 	bool daemon_only;
+	unsigned stores;
 };
 
 struct script {
@@ -111,9 +114,21 @@ mentions(const char *line, const char *words)
 	return at != NULL && (at == line || at[-1] == ';' || at[-1] == ':' || words[0] == ' ');
 }
 
+/* What a line says of stores; 0: nothing. */
+static unsigned
+stores_of(const char *line)
+{
+	if (mentions(line, "store any"))
+		return STORE_SMDISH | STORE_SMUF;
+	if (mentions(line, "store smuf"))
+		return STORE_SMUF;
+	return mentions(line, "store smdish") ? STORE_SMDISH : 0;
+}
+
 static int
 find_tests(struct script *s)
 {
+	unsigned stores = STORE_SMDISH, said;
 	struct test *t = NULL;
 	const char *name;
 	size_t i;
@@ -126,8 +141,11 @@ find_tests(struct script *s)
 				return -ENOMEM;
 			s->tests = t;
 			t += s->test_count++;
-			*t = (struct test){ .name = name, .first = i };
+			*t = (struct test){ .name = name, .first = i, .stores = stores };
 		}
+		said = stores_of(s->lines[i]);
+		if (said != 0)
+			*(t == NULL ? &stores : &t->stores) = said;
 		if (t == NULL)
 			continue;
 		t->end = i + 1;
@@ -189,6 +207,8 @@ script_test_name(const struct script *s, size_t test)
 bool
 script_suits(const struct script *s, size_t test, const struct peer *peer)
 {
+	if ((s->tests[test].stores & (peer->is_smuf ? STORE_SMUF : STORE_SMDISH)) == 0)
+		return false;
 	return peer->is_core ? !s->tests[test].daemon_only : !s->tests[test].core_only;
 }
 

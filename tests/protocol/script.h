@@ -8,14 +8,24 @@
  *	server lease=50ms segment=64K total=1M clients=2
  *				options of the server, before the first connection
  *	only core | only daemon	this test runs against one kind of peer only
+ *	store smuf | store any	runs against smuf, or against both, and not against smdish only; before the
+ *				first test: all tests do that do not say otherwise (store smdish)
  *	let NAME(X, Y) ...	NAME(a, b) stands for the rest of the line, with a for X and b for Y;
  *				a line of its own, and known to all tests that follow
  *	for $i 0..9 : ...	does the rest of the line for each number
- *	check EXPR == EXPR	also != < <= > >=; numbers, see text.h
+ *	check EXPR == EXPR	also != < <= > >=; numbers, see text.h; == and != of two variables with bytes
  *	forget $g		the variable has no value any more, and takes the next one
  *	time +50ms		so much time passes (core only)
  *	idle 500ms		the same, and against a daemon it really passes, with nothing to do
  *	memory < 1M		the server has less than that allocated, segments apart (core only)
+ *
+ *	host "m" size 4096	smuf's directory on the host has a file of that name and size
+ *	host "m" is gone	it has none
+ *	host "m" 4 == 7		the u32 at offset 4 of it, in host byte order; also != < <= > >=
+ *	host "m" soon 4 == 7	the same, and it may take a while, up to 5 s; so does a size, and to be gone
+ *	host "m" 4 := 7		writes it
+ *	host "m" appears	makes an empty file of that name, which was not there
+ *	host "m" goes		removes it
  *
  *	a connects		not needed: the first request does it
  *	a> REQUEST		see request.h

@@ -1,10 +1,10 @@
 /*
- * test_protocol: runs the scripts of this folder against the server's core and against the daemon.
+ * test_protocol: runs the scripts of this folder against the server's core and against the daemons.
  *
- *	test_protocol [-s SERVER] [-p PEER] [-t TEXT] [SCRIPT ...]
+ *	test_protocol [-s SMDISHSERVER -u SMUFSERVER] [-p PEER] [-t TEXT] [SCRIPT ...]
  *
- * SERVER is smdishserver; without it, and without $BUILD, only the core is tested. -p names one
- * peer (core, bytewise, plain, "TLS 1.2", "TLS 1.3"), -t runs the tests whose names hold TEXT.
+ * Without the programs, and without $BUILD, only the core is tested. -p names one peer (core, bytewise,
+ * plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "), -t runs the tests whose names hold TEXT.
  * The scripts are those below $SRC/tests/protocol (SRC: here), unless some are named. One line
  * a test tells against which peers it went well, or how it failed; the exit status is 1 if any
  * did.
@@ -22,8 +22,9 @@
 #include "tests/protocol/script.h"
 
 static const struct peer *const peers[] = { &peer_core, &peer_core_bytewise, &peer_plain,
-	&peer_tls12, &peer_tls13 };
-enum { PEER_COUNT = sizeof peers / sizeof peers[0] };
+	&peer_tls12, &peer_tls13, &peer_smuf_core, &peer_smuf_core_bytewise, &peer_smuf_plain,
+	&peer_smuf_tls12, &peer_smuf_tls13 };
+enum { PEER_COUNT = sizeof peers / sizeof peers[0], PATH_SIZE = 4096 };
 
 static const char *only_peer, *only_text;
 static bool has_daemon;
@@ -40,7 +41,7 @@ is_wanted(const struct peer *peer)
 static void
 run_test(const struct script *s, size_t test, const char *title)
 {
-	char failure[SCRIPT_FAILURE_SIZE], went_well[128] = "";
+	char failure[SCRIPT_FAILURE_SIZE], went_well[256] = "";
 	bool ok = true, any = false;
 	size_t i, used = 0;
 
@@ -122,17 +123,30 @@ finish(void)
 		}
 }
 
+/* The one that was named, or that of the build. */
+static void
+find_program(char out[PATH_SIZE], const char *named, const char *build, const char *name)
+{
+	if (named != NULL)
+		snprintf(out, PATH_SIZE, "%s", named);
+	else
+		snprintf(out, PATH_SIZE, "%s/%s", build, name);
+}
+
 int
 main(int argc, char **argv)
 {
-	const char *build = getenv("BUILD"), *source = getenv("SRC"), *server = NULL;
-	static char server_path[4096], mkpki_path[4096];
+	const char *build = getenv("BUILD"), *source = getenv("SRC"), *smdish = NULL, *smuf = NULL;
+	static char smdish_path[PATH_SIZE], smuf_path[PATH_SIZE], mkpki_path[PATH_SIZE];
 	int option;
 
-	while ((option = getopt(argc, argv, "s:p:t:")) != -1) {
+	while ((option = getopt(argc, argv, "s:u:p:t:")) != -1) {
 		switch (option) {
 		case 's':
-			server = optarg;
+			smdish = optarg;
+			break;
+		case 'u':
+			smuf = optarg;
 			break;
 		case 'p':
 			only_peer = optarg;
@@ -141,18 +155,20 @@ main(int argc, char **argv)
 			only_text = optarg;
 			break;
 		default:
-			fprintf(stderr, "usage: %s [-s SERVER] [-p PEER] [-t TEXT] [SCRIPT ...]\n",
+			fprintf(stderr,
+			    "usage: %s [-s SMDISHSERVER -u SMUFSERVER] [-p PEER] [-t TEXT] "
+			    "[SCRIPT ...]\n",
 			    argv[0]);
 			return 2;
 		}
 	}
 	if (source == NULL)
 		source = ".";
-	if (server != NULL || build != NULL) {
-		snprintf(server_path, sizeof server_path, "%s%s", server != NULL ? server : build,
-		    server != NULL ? "" : "/smdishserver");
+	if ((smdish != NULL && smuf != NULL) || build != NULL) {
+		find_program(smdish_path, smdish, build, "smdishserver");
+		find_program(smuf_path, smuf, build, "smufserver");
 		snprintf(mkpki_path, sizeof mkpki_path, "%s/deploy/mkpki", source);
-		peer_socket_configure(server_path, mkpki_path);
+		peer_socket_configure(smdish_path, smuf_path, mkpki_path);
 		has_daemon = true;
 	}
 	log_open("test_protocol", NULL, LOG_LEVEL_NONE);

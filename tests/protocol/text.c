@@ -366,6 +366,35 @@ text_get_bytes(struct text *t, struct buf *out)
 	return ok;
 }
 
+void
+text_get_sign(struct text *t, char out[TEXT_SIGN_SIZE])
+{
+	size_t size;
+
+	text_is_at_end(t);
+	size = strspn(t->next, "=!<>:");
+	strlcpy(out, t->next, size < 2 ? size + 1 : TEXT_SIGN_SIZE);
+	t->next += size;
+}
+
+int
+text_compare(uint64_t a, const char *sign, uint64_t b)
+{
+	if (strcmp(sign, "==") == 0)
+		return a == b;
+	if (strcmp(sign, "!=") == 0)
+		return a != b;
+	if (strcmp(sign, "<") == 0)
+		return a < b;
+	if (strcmp(sign, "<=") == 0)
+		return a <= b;
+	if (strcmp(sign, ">") == 0)
+		return a > b;
+	if (strcmp(sign, ">=") == 0)
+		return a >= b;
+	return -1;
+}
+
 bool
 text_get_duration(struct text *t, uint64_t *out)
 {

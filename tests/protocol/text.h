@@ -17,7 +17,13 @@
 
 #include "common/base/buf.h"
 
-enum { TEXT_WORD_SIZE = 40, TEXT_ERROR_SIZE = 1024, TEXT_VARIABLE_MOST = 64, TEXT_VALUE_SIZE = 16 };
+enum {
+	TEXT_WORD_SIZE = 40,
+	TEXT_SIGN_SIZE = 3,
+	TEXT_ERROR_SIZE = 1024,
+	TEXT_VARIABLE_MOST = 64,
+	TEXT_VALUE_SIZE = 32
+};
 
 /* What a variable holds: a number, or, when size is not 0, so many bytes. */
 struct text_value {
@@ -66,6 +72,12 @@ bool text_get_bytes(struct text *t, struct buf *out);
 
 /* Appends what hexadecimal digits say, to the end of the line. */
 bool text_get_hex(struct text *t, struct buf *out);
+
+/* What stands there of = ! < > :, after blanks; "" when nothing does. */
+void text_get_sign(struct text *t, char out[TEXT_SIGN_SIZE]);
+
+/* Whether a == b, a < b, ... holds; -1 for an unknown sign. */
+int text_compare(uint64_t a, const char *sign, uint64_t b);
 
 /* In nanoseconds. */
 bool text_get_duration(struct text *t, uint64_t *out);

@@ -24,8 +24,12 @@ write_conf(char conf[CONF_SIZE], const struct daemon *d, const char *address,
 	f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (f == NULL)
 		return -1;
-	fprintf(f, "MOUNT %s %s smdish %s\n", address, CLIENT_MOUNT,
-	    options != NULL ? options : "");
+	if (d->config.is_smuf)
+		fprintf(f, "MOUNT %s,file:%s %s smuf %s\n", address, d->memdir, CLIENT_MOUNT,
+		    options != NULL ? options : "");
+	else
+		fprintf(f, "MOUNT %s %s smdish %s\n", address, CLIENT_MOUNT,
+		    options != NULL ? options : "");
 	if (d->config.pki != NULL)
 		fprintf(f, "CAFILE %s\n", pki_file(d->config.pki, "root", "crt", path));
 	if (d->config.pki != NULL && certificate != NULL) {

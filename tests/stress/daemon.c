@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@
 #include "tests/stress/patience.h"
 #include "tests/stress/pki.h"
 
-enum { PROGRAM_SIZE = 512, ARGV_MOST = DAEMON_ARGS_MOST + 8, LINE_SIZE = 2048 };
+enum { PROGRAM_SIZE = 512, ARGV_MOST = DAEMON_ARGS_MOST + 10, LINE_SIZE = 2048 };
 
 /* A port that was free a moment ago. */
 static int
@@ -47,6 +48,9 @@ daemon_init(struct daemon *d, const struct daemon_config *config)
 	scratch_create(d->dir);
 	snprintf(d->socket, sizeof d->socket, "%s/socket", d->dir);
 	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
+	snprintf(d->memdir, sizeof d->memdir, "%s/mem", d->dir);
+	if (config->is_smuf)
+		assert_int_equal(mkdir(d->memdir, 0700), 0);
 	if (config->tcp_host != NULL)
 		snprintf(d->tcp, sizeof d->tcp, "tcp:%s:%d", config->tcp_host,
 		    free_port(config->tcp_host));
@@ -67,6 +71,10 @@ exec_server(const struct daemon *d, const char *program)
 		argv[n++] = pki_file(d->config.pki, "root", "crt", ca);
 		argv[n++] = pki_file(d->config.pki, "server", "crt", cert);
 		argv[n++] = pki_file(d->config.pki, "server", "key", key);
+	}
+	if (d->config.is_smuf) {
+		argv[n++] = "-r";
+		argv[n++] = d->memdir;
 	}
 	argv[n++] = d->socket;
 	if (d->tcp[0] != '\0')
@@ -126,7 +134,8 @@ daemon_start(struct daemon *d)
 	char program[PROGRAM_SIZE];
 	int status;
 
-	scratch_find(program, sizeof program, "BUILD", "smdishserver");
+	scratch_find(program, sizeof program, "BUILD",
+	    d->config.is_smuf ? "smufserver" : "smdishserver");
 	d->pid = fork();
 	if (d->pid == 0)
 		exec_server(d, program);

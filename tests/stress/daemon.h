@@ -1,5 +1,5 @@
 /*
- * daemon: a smdishserver of a test's own, in a private directory, with its log in a file.
+ * daemon: a smdishserver, or a smufserver, of a test's own, in a private directory, with its log in a file.
  *
  * It listens on a unix socket, with TLS when it is given keys, and then on TCP too when asked. Whatever
  * goes wrong here fails the test. A server never outlives the test program.
@@ -10,6 +10,7 @@
 #ifndef TESTS_STRESS_DAEMON_H
 #define TESTS_STRESS_DAEMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -20,6 +21,7 @@ struct pki;
 enum { DAEMON_ARGS_MOST = 8, DAEMON_PATH_SIZE = SCRATCH_PATH_SIZE + 8, DAEMON_ADDRESS_SIZE = 64 };
 
 struct daemon_config {
+	bool is_smuf;          /* smufserver, its files in memdir */
 	const struct pki *pki; /* NULL: plaintext */
 	const char *tcp_host;  /* NULL: no TCP, else the address to listen on, at a free port */
 	const char *args[DAEMON_ARGS_MOST]; /* more options, up to a NULL */
@@ -31,6 +33,7 @@ struct daemon {
 	char dir[SCRATCH_PATH_SIZE];
 	char socket[DAEMON_PATH_SIZE];
 	char log[DAEMON_PATH_SIZE];
+	char memdir[DAEMON_PATH_SIZE]; /* of a smufserver */
 	char tcp[DAEMON_ADDRESS_SIZE]; /* "tcp:HOST:PORT", or "" */
 };
 

@@ -1,0 +1,408 @@
+/*
+ * The lock of version 1 in smuf's lock file where a script cannot reach: the end of 32 bits, times to the
+ * millisecond, and a file that comes and goes. tests/protocol/smuf_turns.script has the rest.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/timer.h"
+#include "common/server/memfile.h"
+#include "smuf/memdir.h"
+#include "smuf/storefile.h"
+#include "smuf/store.h"
+#include "smuf/turns.h"
+
+enum {
+	START_S = 1000,
+	LOOK_MS = 20,        /* between two looks of a lock that is in use */
+	LOOK_LATE_MS = 1000, /* and at most */
+	RANDOM_STEPS = 3000
+};
+
+static char dir[64], path[PATH_MAX];
+static struct timer_queue timers;
+static uint64_t now;
+static struct memfile_tree tree;
+static struct memfile *file;
+static struct claim claim; /* of the only one who ever holds it */
+
+static void
+granted(struct claim *c)
+{
+	(void)c;
+	fail_msg("nobody waits in the server");
+}
+
+static int
+begin(void **state)
+{
+	const char *parent = getenv("TMPDIR");
+	void *context;
+
+	(void)state;
+	if (parent == NULL || strlen(parent) > 40)
+		parent = "/tmp";
+	snprintf(dir, sizeof dir, "%s/turns.XXXXXX", parent);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/m", dir);
+	assert_int_equal(smuf_store.start(&context, dir), 0);
+	now = START_S * CLOCK_SEC;
+	timer_queue_init(&timers);
+	memfile_tree_init(&tree, &smuf_store, context, &timers, &now, granted);
+	assert_int_equal(memfile_get(&tree, "/m", 2, OPS_VERSION_1, &file), 0);
+	claim = (struct claim){ 0 };
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	if (claim.state != CLAIM_IDLE)
+		lockqueue_drop(&file->lock, &claim);
+	memfile_put(file);
+	assert_true(timer_next(&timers) == CLOCK_NEVER);
+	smuf_store.stop(tree.store_context);
+	assert_int_equal(rmdir(dir), 0);
+	return 0;
+}
+
+static void
+pass_ms(uint64_t ms)
+{
+	uint64_t then = clock_after_ms(now, ms);
+
+	while (timer_next(&timers) <= then) {
+		now = timer_next(&timers) > now ? timer_next(&timers) : now;
+		timer_run(&timers, now);
+	}
+	now = then;
+}
+
+/* The lock file, past memdir. */
+
+static void
+put_words(uint32_t ticket, uint32_t turn)
+{
+	uint32_t words[2] = { ticket, turn };
+	int fd = open(path, O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, words, sizeof words, 0), sizeof words);
+	close(fd);
+}
+
+static uint32_t
+word_at(off_t offset)
+{
+	int fd = open(path, O_RDWR);
+	uint32_t word;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &word, sizeof word, offset), sizeof word);
+	close(fd);
+	return word;
+}
+
+static uint32_t
+turn_there(void)
+{
+	return word_at(4);
+}
+
+/* The server's part. */
+
+static void
+serve(uint32_t turn)
+{
+	storefile_of(file)->turn = turn;
+}
+
+static void
+expect_served(uint32_t turn)
+{
+	uint32_t is = storefile_of(file)->turn;
+
+	if (is != turn)
+		fail_msg("expected turn %lu to be served, got %lu", (unsigned long)turn,
+		    (unsigned long)is);
+	assert_true(smuf_store.turn_is_served(file, turn));
+	assert_false(smuf_store.turn_is_served(file, turn + 1));
+	assert_false(smuf_store.turn_is_served(file, turn - 1));
+	assert_false(smuf_store.turn_is_served(file, turn ^ 0x80000000));
+}
+
+static void
+take_lock(void)
+{
+	assert_int_equal(lockqueue_claim(&file->lock, &claim, OPS_EXCLUSIVE, false), CLAIM_HELD);
+	smuf_store.lock_moved(file, STORE_LOCK_ASKED);
+}
+
+static void
+give_lock(enum store_move move)
+{
+	lockqueue_drop(&file->lock, &claim);
+	smuf_store.lock_moved(file, move);
+}
+
+static void
+turns_wrap_around_when_unlocked(void **state)
+{
+	(void)state;
+	serve(UINT32_MAX - 1);
+	put_words(2, UINT32_MAX - 1);
+	take_lock();
+	give_lock(STORE_LOCK_UNLOCKED);
+	expect_served(UINT32_MAX);
+	put_words(2, UINT32_MAX);
+	take_lock();
+	give_lock(STORE_LOCK_UNLOCKED);
+	expect_served(0);
+	put_words(2, 0);
+	pass_ms(10 * 1000);
+	/* Turn 0 was skipped: ticket 1 is out too. */
+	expect_served(1);
+}
+
+static void
+turns_wrap_around_when_dropped_and_are_stored_at_once(void **state)
+{
+	(void)state;
+	serve(UINT32_MAX);
+	put_words(1, UINT32_MAX);
+	take_lock();
+	give_lock(STORE_LOCK_DROPPED);
+	expect_served(0);
+	assert_int_equal(turn_there(), 0);
+	assert_int_equal(word_at(0), 1);
+}
+
+static void
+turns_wrap_around_when_skipped(void **state)
+{
+	(void)state;
+	serve(UINT32_MAX);
+	/* Tickets UINT32_MAX and 0 are out. */
+	put_words(1, UINT32_MAX);
+	pass_ms(TURNS_UNCLAIMED_MS + 2 * LOOK_LATE_MS);
+	expect_served(0);
+	assert_int_equal(turn_there(), 0);
+	pass_ms(3600 * 1000);
+	expect_served(0);
+}
+
+static void
+a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
+{
+	(void)state;
+	/* Wound back: nobody waits. */
+	serve(5);
+	put_words(5 + 0x80000000, 5);
+	pass_ms(3600 * 1000);
+	expect_served(5);
+	put_words(4, 5);
+	pass_ms(3600 * 1000);
+	expect_served(5);
+	put_words(5, 5);
+	pass_ms(3600 * 1000);
+	expect_served(5);
+	/* Wound forward: two thousand million wait. */
+	put_words(5u + 0x7fffffff, 5);
+	pass_ms(TURNS_UNCLAIMED_MS + 2 * LOOK_LATE_MS);
+	expect_served(6);
+}
+
+static void
+a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
+{
+	(void)state;
+	put_words(2, 0);
+	/* The first look comes after LOOK_MS, and from it the 5 s count. */
+	pass_ms(LOOK_MS + TURNS_UNCLAIMED_MS - 1);
+	expect_served(0);
+	pass_ms(LOOK_MS + 1);
+	expect_served(1);
+	assert_int_equal(turn_there(), 1);
+}
+
+static void
+drift_is_mended_after_100_ms_and_not_before(void **state)
+{
+	(void)state;
+	put_words(0, 3);
+	pass_ms(LOOK_MS + TURNS_DRIFT_MS - 1);
+	assert_int_equal(turn_there(), 3);
+	pass_ms(LOOK_MS + 1);
+	assert_int_equal(turn_there(), 0);
+	expect_served(0);
+}
+
+static void
+after_an_unlock_the_next_look_is_soon_however_long_the_peace_was(void **state)
+{
+	(void)state;
+	pass_ms(24 * 3600 * 1000);
+	put_words(1, 0);
+	take_lock();
+	give_lock(STORE_LOCK_UNLOCKED);
+	pass_ms(LOOK_MS + TURNS_DRIFT_MS + LOOK_MS);
+	assert_int_equal(turn_there(), 1);
+}
+
+static void
+a_lock_in_peace_is_looked_at_once_a_second(void **state)
+{
+	unsigned looks = 0;
+	uint64_t then;
+
+	(void)state;
+	pass_ms(60 * 1000);
+	then = now + 10 * CLOCK_SEC;
+	while (timer_next(&timers) <= then) {
+		now = timer_next(&timers);
+		timer_run(&timers, now);
+		looks++;
+	}
+	assert_in_range(looks, 9, 11);
+}
+
+static void
+drift_and_an_unclaimed_turn_at_once_are_both_mended(void **state)
+{
+	(void)state;
+	serve(10);
+	put_words(14, 999);
+	pass_ms(2 * LOOK_MS + TURNS_DRIFT_MS);
+	assert_int_equal(turn_there(), 10);
+	pass_ms(TURNS_UNCLAIMED_MS - TURNS_DRIFT_MS);
+	expect_served(11);
+	assert_int_equal(turn_there(), 11);
+}
+
+static void
+a_file_that_is_gone_and_comes_back_is_mended(void **state)
+{
+	char aside[PATH_MAX];
+
+	(void)state;
+	snprintf(aside, sizeof aside, "%s/aside", dir);
+	assert_int_equal(rename(path, aside), 0);
+	pass_ms(60 * 1000);
+	take_lock();
+	give_lock(STORE_LOCK_DROPPED);
+	expect_served(1);
+	assert_int_equal(rename(aside, path), 0);
+	assert_int_equal(turn_there(), 0);
+	pass_ms(LOOK_LATE_MS + TURNS_DRIFT_MS + LOOK_MS);
+	assert_int_equal(turn_there(), 1);
+}
+
+/* What is known of the truth, and since when. */
+static uint32_t known;
+static uint64_t known_since;
+static unsigned skipped;
+
+/* The turn is as known, or was skipped just now: by one, with nobody holding, not within 5 s of the last move. */
+static void
+watch(void)
+{
+	if (storefile_of(file)->turn == known)
+		return;
+	known++;
+	assert_int_equal(storefile_of(file)->turn, known);
+	assert_true(claim.state == CLAIM_IDLE);
+	assert_true(now - known_since >= TURNS_UNCLAIMED_MS * CLOCK_MS);
+	known_since = now;
+	skipped++;
+}
+
+static void
+pass_and_watch(uint64_t ms)
+{
+	for (; ms > 0; ms--) {
+		pass_ms(1);
+		watch();
+	}
+}
+
+/* Somebody takes the lock, or who has it gives it back. */
+static void
+move_lock(void)
+{
+	if (claim.state == CLAIM_IDLE) {
+		take_lock();
+		return;
+	}
+	give_lock(random() % 2 == 0 ? STORE_LOCK_UNLOCKED : STORE_LOCK_DROPPED);
+	known++;
+	known_since = now;
+}
+
+/* Whatever the host writes and whenever: the truth moves only as it may. */
+static void
+whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	srandom(1);
+	known = UINT32_MAX - 50;
+	known_since = now;
+	serve(known);
+	for (i = 0; i < RANDOM_STEPS; i++) {
+		switch (random() % 4) {
+		case 0:
+			put_words((uint32_t)random() * 2, (uint32_t)random() * 2);
+			break;
+		case 1:
+			put_words(known + (uint32_t)(random() % 8),
+			    known + (uint32_t)(random() % 8) - 4);
+			break;
+		case 2:
+			pass_and_watch((uint64_t)(random() % (random() % 8 == 0 ? 12000 : 500)));
+			break;
+		default:
+			move_lock();
+		}
+		watch();
+	}
+	/* It has come round, and was skipped now and then. */
+	assert_true(known < UINT32_MAX / 2);
+	if (skipped < RANDOM_STEPS / 500)
+		fail_msg("expected %d turns skipped or more, got %u", RANDOM_STEPS / 500, skipped);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(turns_wrap_around_when_unlocked),
+		TEST(turns_wrap_around_when_dropped_and_are_stored_at_once),
+		TEST(turns_wrap_around_when_skipped),
+		TEST(a_ticket_number_far_away_is_behind_beyond_two_to_the_31),
+		TEST(a_turn_is_skipped_after_5_seconds_and_not_before),
+		TEST(drift_is_mended_after_100_ms_and_not_before),
+		TEST(after_an_unlock_the_next_look_is_soon_however_long_the_peace_was),
+		TEST(a_lock_in_peace_is_looked_at_once_a_second),
+		TEST(drift_and_an_unclaimed_turn_at_once_are_both_mended),
+		TEST(a_file_that_is_gone_and_comes_back_is_mended),
+		TEST(whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next),
+	};
+
+	log_open("test_smuf_turns", NULL, LOG_LEVEL_NONE);
+	return cmocka_run_group_tests_name("smuf turns", tests, NULL, NULL);
+}
