@@ -13,14 +13,14 @@
 #include "common/base/clock.h"
 
 #define WARM_UP_TIME (CLOCK_SEC / 5)
-#define WINDOW_TIME (CONTEST_SECONDS * CLOCK_SEC)
 
-/* Critical sections of one worker in one window: more than any machine does. */
-enum { ENDS_MOST = 500 * 1000 };
+/* Critical sections of one worker in one window whose ends are kept: more than any server grants. */
+enum { ENDS_MOST = 1000 * 1000 };
 
 /* What a worker did in a window. */
 struct turn {
-	size_t count;
+	uint64_t begin;
+	size_t count; /* of all; the ends are those of the first ENDS_MOST */
 	uint64_t ends[ENDS_MOST];
 };
 
@@ -75,18 +75,21 @@ leave(void *sm)
 static int
 compete(const struct section *section, uint64_t duration, struct turn *turn)
 {
-	const uint64_t deadline = clock_now() + duration;
-	uint64_t now = 0;
+	uint64_t now = clock_now();
+	const uint64_t deadline = now + duration;
 	int error;
 
-	for (turn->count = 0; now < deadline && turn->count < ENDS_MOST; turn->count++) {
+	turn->begin = now;
+	for (turn->count = 0; now < deadline; turn->count++) {
 		if ((error = section->ops->lock(section->place)) != 0)
 			return error;
 		if (section->memory != NULL)
 			++*(uint64_t *)(void *)section->memory;
 		if ((error = section->ops->unlock(section->place)) != 0)
 			return error;
-		turn->ends[turn->count] = now = clock_now();
+		now = clock_now();
+		if (turn->count < ENDS_MOST)
+			turn->ends[turn->count] = now;
 	}
 	return 0;
 }
@@ -184,67 +187,117 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int
-note_costs(struct contest *contest, size_t sections)
+/*
+ * Who runs first has the lock to himself until the others are there, which is a long time for a lock that needs no
+ * server.  What counts is the time in which all of them want it, and all ends were kept.
+ */
+struct span {
+	uint64_t begin;
+	uint64_t end;
+};
+
+static struct span
+find_span(const struct contest *contest, uint64_t duration)
 {
-	const size_t workers = worker_count(contest), count = sections / workers;
-	uint64_t *ends = NULL, *costs;
-	size_t done = 0;
+	struct span span = { 0, CLOCK_NEVER };
 
-	costs = reallocarray(contest->costs, contest->cost_count + count, sizeof *costs);
-	if (costs != NULL)
-		contest->costs = costs;
-	if (costs == NULL || (ends = calloc(sections, sizeof *ends)) == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < workers; i++) {
+	for (size_t i = 0; i < worker_count(contest); i++) {
 		const struct turn *turn = &contest->board->turns[i];
+		uint64_t end = turn->begin + duration;
 
-		memcpy(ends + done, turn->ends, turn->count * sizeof *ends);
-		done += turn->count;
+		if (turn->count > ENDS_MOST && turn->ends[ENDS_MOST - 1] < end)
+			end = turn->ends[ENDS_MOST - 1];
+		if (turn->begin > span.begin)
+			span.begin = turn->begin;
+		if (end < span.end)
+			span.end = end;
 	}
-	qsort(ends, sections, sizeof *ends, compare);
-	for (size_t i = workers; i < sections; i += workers)
-		costs[contest->cost_count++] = (ends[i] - ends[i - workers]) / workers;
-	free(ends);
-	return 0;
+	return span;
 }
 
-static int
-note_window(struct contest *contest)
+/* Copy a worker's ends in it to out; returns how many. */
+static size_t
+copy_ends(const struct turn *turn, struct span span, uint64_t *out)
+{
+	const size_t kept = turn->count < ENDS_MOST ? turn->count : ENDS_MOST;
+	size_t first = 0, end;
+
+	while (first < kept && turn->ends[first] <= span.begin)
+		first++;
+	for (end = first; end < kept && turn->ends[end] <= span.end;)
+		end++;
+	memcpy(out, turn->ends + first, (end - first) * sizeof *out);
+	return end - first;
+}
+
+static void
+note_shares(struct contest *contest, const uint64_t *counts)
 {
 	const size_t workers = worker_count(contest);
-	uint64_t *counts = calloc(workers, sizeof *counts);
-	uint64_t sum = 0, least = UINT64_MAX, most = 0;
-	double spread;
+	const double spread = stats_spread(counts, workers);
+	uint64_t least = UINT64_MAX, most = 0;
 
-	if (counts == NULL)
-		return -ENOMEM;
 	for (size_t i = 0; i < workers; i++) {
-		counts[i] = contest->board->turns[i].count;
-		sum += counts[i];
 		least = counts[i] < least ? counts[i] : least;
 		most = counts[i] > most ? counts[i] : most;
 	}
-	spread = stats_spread(counts, workers);
-	free(counts);
 	if (contest->windows++ == 0 || spread > contest->result.spread) {
 		contest->result.spread = spread;
 		contest->result.least = least;
 		contest->result.most = most;
 	}
-	return note_costs(contest, (size_t)sum);
+}
+
+static int
+note_costs(struct contest *contest, uint64_t *ends, size_t count)
+{
+	const size_t workers = worker_count(contest);
+	uint64_t *costs = reallocarray(contest->costs, contest->cost_count + count / workers + 1,
+	    sizeof *costs);
+
+	if (costs == NULL)
+		return -ENOMEM;
+	contest->costs = costs;
+	qsort(ends, count, sizeof *ends, compare);
+	for (size_t i = workers; i < count; i += workers)
+		costs[contest->cost_count++] = (ends[i] - ends[i - workers]) / workers;
+	return 0;
+}
+
+static int
+note_window(struct contest *contest, uint64_t duration)
+{
+	const size_t workers = worker_count(contest);
+	const struct span span = find_span(contest, duration);
+	uint64_t *counts = calloc(workers, sizeof *counts);
+	uint64_t *ends = calloc(workers, ENDS_MOST * sizeof *ends);
+	size_t count = 0;
+	int error = -ENOMEM;
+
+	if (counts != NULL && ends != NULL) {
+		for (size_t i = 0; i < workers; i++) {
+			counts[i] = copy_ends(&contest->board->turns[i], span, ends + count);
+			count += counts[i];
+		}
+		note_shares(contest, counts);
+		error = note_costs(contest, ends, count);
+	}
+	free(counts);
+	free(ends);
+	return error;
 }
 
 int
 contest_measure(struct contest *contest)
 {
+	const uint64_t duration = contest->plan->seconds * CLOCK_SEC;
 	int error;
 
 	assert(contest->windows < CONTEST_WINDOWS);
 	if ((error = run_window(contest, WARM_UP_TIME)) != 0 ||
-	    (error = run_window(contest, WINDOW_TIME)) != 0)
+	    (error = run_window(contest, duration)) != 0)
 		return error;
-	return note_window(contest);
+	return note_window(contest, duration);
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * contest: processes, of one thread or several, that take one lock of the
- * world's server from each other for a fixed time.
+ * world from each other for a fixed time.
  *
  * What it costs to hand the lock over: everybody always wants it, so each critical section ends
  * with handing it over, and nothing else happens meanwhile.  The ends of all critical
@@ -9,7 +9,8 @@
  * of the samples is the time of the windows divided by the critical sections in them.  The
  * median leaves out what else the machine did, as it does for the round trips.
  *
- * The shares are the counts of each worker in a window.
+ * The shares are the counts of each worker in a window, from when the last of them has begun to when the first
+ * stops: in that time all want the lock.
  *
  * With a segment, every critical section adds 1 to a number in it, and after each window that
  * number must be exactly as many as there were.
@@ -22,13 +23,14 @@
 
 #include "bench/stats.h"
 
-enum { CONTEST_WINDOWS = 3, CONTEST_SECONDS = 2 };
+enum { CONTEST_WINDOWS = 3 };
 
 struct contest_plan {
 	const char *work; /* in words */
 	size_t processes;
 	size_t threads; /* of each process */
 	size_t size;    /* of the segment: 0, or at least 8 bytes */
+	size_t seconds; /* that a window lasts */
 };
 
 struct contest_result {

@@ -42,22 +42,25 @@ measure_section(struct section *section, size_t changed, struct stats *out)
 }
 
 int
-cost_smdish(const struct world *world, size_t size, size_t changed, struct stats *out)
+cost_mounted(const struct world *world, const struct kind *kind, size_t size, size_t changed,
+    struct stats *out)
 {
+	char path[64];
 	int error = 0;
 	struct section section = { .ops = NULL };
 	struct sm *sm = sm_new();
 
+	snprintf(path, sizeof path, "%s/cost", kind->path);
 	if (sm == NULL)
 		error = -ENOMEM;
 	else if (sm_load(sm, world->conf) == -1)
 		error = -errno;
 	if (error == 0)
-		error = mounted_open(&section, sm, WORLD_MOUNT "/cost", WORLD_MOUNT "/cost", size);
+		error = mounted_open(&section, sm, path, path, size);
 	if (error == 0)
 		error = measure_section(&section, changed, out);
 	if (error != 0)
-		warnx("smdish: %s: %s", strerror(-error), sm_error(sm));
+		warnx("%s: %s: %s", kind->type, strerror(-error), sm_error(sm));
 	section_close(&section);
 	sm_free(sm);
 	return error;

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 #include "bench/team.h"
-#include "bench/world.h"
 #include "common/client/smclient.h"
 
 struct crowd {
 	const struct crowd_plan *plan;
 	const char *conf;
+	const char *mount;
 	struct team *team;
 };
 
@@ -38,8 +38,8 @@ open_client(const struct crowd *crowd, struct sm *sm, size_t number)
 	if (sm_load(sm, crowd->conf) == -1)
 		return -1;
 	for (size_t i = 0; i < crowd->plan->files; i++) {
-		snprintf(path, sizeof path, WORLD_MOUNT "/%s.%zu.%zu", crowd->plan->name, number,
-		    i);
+		snprintf(path, sizeof path, "%s/%s.%zu.%zu", crowd->mount, crowd->plan->name,
+		    number, i);
 		if (sm_open(sm, path) == NULL)
 			return -1;
 	}
@@ -85,7 +85,7 @@ leave(void *clients)
 /* --- in the parent ------------------------------------------------------ */
 
 int
-crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf)
+crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf, const char *mount)
 {
 	struct crowd *crowd = malloc(sizeof *crowd);
 	const struct team_plan team = { .processes = CROWD_PROCESSES,
@@ -99,7 +99,7 @@ crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf
 	assert(plan->clients % CROWD_PROCESSES == 0);
 	if (crowd == NULL)
 		return -ENOMEM;
-	*crowd = (struct crowd){ .plan = plan, .conf = conf };
+	*crowd = (struct crowd){ .plan = plan, .conf = conf, .mount = mount };
 	if ((error = team_create(&crowd->team, &team)) != 0) {
 		crowd_destroy(crowd);
 		return error;

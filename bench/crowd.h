@@ -1,5 +1,5 @@
 /*
- * crowd: clients that do nothing: so many connections to the world's server, in
+ * crowd: clients that do nothing: so many clients of one mount of the world, in
  * a few processes, each with so many memory files of its own open.
  *
  * They come and go as told, so that what is measured beside them can be measured
@@ -21,10 +21,11 @@ enum { CROWD_PROCESSES = 10 };
 struct crowd;
 
 /*
- * Start the processes, which wait.  conf is a mount file with WORLD_MOUNT in
- * it; it, and *plan, must stay.  -errno.
+ * Start the processes, which wait.  conf is a mount file with the mount point
+ * in it; all three must stay.  -errno.
  */
-int crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf);
+int crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf,
+    const char *mount);
 
 /* Returns when all clients are there with all their files open.  -EPIPE: one failed, and said why. */
 int crowd_gather(struct crowd *crowd);

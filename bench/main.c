@@ -43,9 +43,9 @@ static const char help[] =
     "\n"
     "Sizes and counts may end in K, M or G (powers of 1024).\n"
     "\n"
-    "Without arguments: starts a server of its own on throwaway keys and prints a table.\n"
+    "Without arguments: starts servers of its own on throwaway keys and prints a table.\n"
     "With --targets: the same, and compares with bare OpenSSL messages and the design's targets.\n"
-    "With --plot-data: the same server, and writes what bench/plot.gp draws into DIRECTORY.\n";
+    "With --plot-data: the same servers, and writes what bench/plot.gp draws into DIRECTORY.\n";
 
 struct options {
 	bool is_json;

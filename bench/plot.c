@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/cost.h"
+#include "bench/kind.h"
 #include "bench/pin.h"
 #include "bench/progress.h"
 #include "bench/ruler.h"
@@ -36,7 +37,7 @@ enum {
 struct point {
 	size_t size;
 	size_t changed;
-	uint64_t smdish[PASSES];
+	uint64_t mounted[KIND_COUNT][PASSES];
 	uint64_t plain[PASSES];
 };
 
@@ -78,20 +79,31 @@ measure_round_trip(struct ruler *ruler, uint64_t *out)
 }
 
 static int
+measure_point(struct point *point, const struct world *world, size_t pass)
+{
+	struct stats stats;
+	int error;
+
+	for (size_t i = 0; i < KIND_COUNT; i++) {
+		error = cost_mounted(world, &kinds[i], point->size, point->changed, &stats);
+		if (error != 0)
+			return error;
+		point->mounted[i][pass] = stats.median;
+	}
+	error = cost_plain(world, point->size, point->changed, &stats);
+	if (error == 0)
+		point->plain[pass] = stats.median;
+	return error;
+}
+
+static int
 measure_pass(struct plot *plot, const struct world *world, struct ruler *ruler, size_t pass)
 {
 	int error = measure_round_trip(ruler, &plot->round_trip[pass]);
 
 	for (size_t i = 0; i < POINT_COUNT && error == 0; i++) {
-		struct point *point = &plot->points[i];
-		struct stats smdish, plain;
-
 		progress_show(pass * POINT_COUNT + i, PASSES * POINT_COUNT);
-		if ((error = cost_smdish(world, point->size, point->changed, &smdish)) != 0 ||
-		    (error = cost_plain(world, point->size, point->changed, &plain)) != 0)
-			break;
-		point->smdish[pass] = smdish.median;
-		point->plain[pass] = plain.median;
+		error = measure_point(&plot->points[i], world, pass);
 	}
 	return error;
 }
@@ -115,14 +127,19 @@ write_sizes(FILE *file, const struct plot *plot)
 {
 	char words[WORDS_MOST];
 
-	fprintf(file,
-	    "# segment, bytes, us: smdish 1 byte, smdish all, fcntl + mmap 1 byte, all\n");
+	fprintf(file, "# segment, bytes, us, one byte and all: fcntl + mmap");
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		fprintf(file, ", %s", kinds[i].type);
+	fputc('\n', file);
 	for (size_t i = 0; i < SIZE_COUNT; i++) {
 		const struct point *one = &plot->points[2 * i], *all = one + 1;
 
-		fprintf(file, "\"%s\" %zu %.3f %.3f %.3f %.3f\n", words_size(words, one->size),
-		    one->size, micros(one->smdish), micros(all->smdish), micros(one->plain),
-		    micros(all->plain));
+		fprintf(file, "\"%s\" %zu %.3f %.3f", words_size(words, one->size), one->size,
+		    micros(one->plain), micros(all->plain));
+		for (size_t j = 0; j < KIND_COUNT; j++)
+			fprintf(file, " %.3f %.3f", micros(one->mounted[j]),
+			    micros(all->mounted[j]));
+		fputc('\n', file);
 	}
 }
 
@@ -131,12 +148,18 @@ write_changes(FILE *file, const struct plot *plot)
 {
 	char words[WORDS_MOST];
 
-	fprintf(file, "# changed, bytes, us: smdish, fcntl + mmap\n");
+	fprintf(file, "# changed, bytes, us: fcntl + mmap");
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		fprintf(file, ", %s", kinds[i].type);
+	fputc('\n', file);
 	for (size_t i = 0; i < CHANGE_COUNT; i++) {
 		const struct point *point = &plot->points[2 * SIZE_COUNT + i];
 
-		fprintf(file, "\"%s\" %zu %.3f %.3f\n", words_size(words, point->changed),
-		    point->changed, micros(point->smdish), micros(point->plain));
+		fprintf(file, "\"%s\" %zu %.3f", words_size(words, point->changed), point->changed,
+		    micros(point->plain));
+		for (size_t j = 0; j < KIND_COUNT; j++)
+			fprintf(file, " %.3f", micros(point->mounted[j]));
+		fputc('\n', file);
 	}
 }
 

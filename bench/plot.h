@@ -3,10 +3,10 @@
  * draws: the cost of a critical section against the size of the segment (with
  * one byte and with all bytes changed), and against how many bytes of 1 MiB change.
  *
- *	size.dat	segment in words and in bytes; microseconds: smdish one
- *			byte, smdish all, fcntl + mmap one byte, fcntl + mmap all
- *	changed.dat	changed in words and in bytes; microseconds: smdish,
- *			fcntl + mmap
+ *	size.dat	segment in words and in bytes; microseconds, one byte and
+ *			all: fcntl + mmap, and each kind of memory files
+ *	changed.dat	changed in words and in bytes; microseconds: fcntl +
+ *			mmap, and each kind of memory files
  *	run.gp		round_trip: of the same run, in microseconds
  *
  * All are medians, of several passes over everything.

@@ -20,6 +20,7 @@
 #include <openssl/x509.h>
 
 #include "bench/child.h"
+#include "bench/mutex.h"
 #include "common/base/clock.h"
 
 #define SMALL 40 /* about what an ACQUIRE, its reply and a RELEASE measure */
@@ -27,8 +28,15 @@
 #define BULK (1024 * 1024)
 #define RECORD 16384 /* the most that TLS puts into one record */
 
+struct ruler;
+
 struct shape {
 	const char *name;
+	const char *unit;
+	int (*once)(struct ruler *);
+	/* Of a ruler with a cipher; NULL: without. */
+	const EVP_CIPHER *(*cipher)(void);
+	/* Of a ruler with a connection; request 0: without. */
 	size_t request;
 	size_t reply;
 	size_t oneway;     /* 0: none */
@@ -36,15 +44,30 @@ struct shape {
 	bool is_epoll;
 };
 
+static int messages_once(struct ruler *ruler);
+static int bulk_once(struct ruler *ruler);
+static int cipher_once(struct ruler *ruler);
+static int mutex_once(struct ruler *ruler);
+
 static const struct shape shapes[RULER_KINDS] = {
-	[RULER_ROUND_TRIP] = { "TLS round trip, 40 bytes", SMALL, SMALL, 0, 0, false },
-	[RULER_SECTION] = { "empty epoll server, 40-byte one-way", SMALL, SMALL, SMALL, 0, true },
-	[RULER_SECTION_RELEASE] = { "the same, a block in the one-way", SMALL, SMALL, SMALL + BLOCK,
-	    0, true },
-	[RULER_SECTION_HANDOVER] = { "the same, a block in the reply too", SMALL, SMALL + BLOCK,
-	    SMALL + BLOCK, 0, true },
-	[RULER_BULK_4K] = { "bare work on 1 MiB, 4 KiB writes", BULK, 1, 0, BLOCK, false },
-	[RULER_BULK_16K] = { "bare work on 1 MiB, 16 KiB writes", BULK, 1, 0, RECORD, false },
+	[RULER_ROUND_TRIP] = { "TLS round trip, 40 bytes", "round trips", messages_once, NULL,
+	    SMALL, SMALL, 0, 0, false },
+	[RULER_SECTION] = { "empty epoll server, 40-byte one-way", "x the messages", messages_once,
+	    NULL, SMALL, SMALL, SMALL, 0, true },
+	[RULER_SECTION_RELEASE] = { "the same, a block in the one-way", "x the messages",
+	    messages_once, NULL, SMALL, SMALL, SMALL + BLOCK, 0, true },
+	[RULER_SECTION_HANDOVER] = { "the same, a block in the reply too", "x the messages",
+	    messages_once, NULL, SMALL, SMALL + BLOCK, SMALL + BLOCK, 0, true },
+	[RULER_BULK_4K] = { "bare work on 1 MiB, 4 KiB writes", "x bare work", bulk_once, NULL,
+	    BULK, 1, 0, BLOCK, false },
+	[RULER_BULK_16K] = { "bare work on 1 MiB, 16 KiB writes", "x bare work", bulk_once, NULL,
+	    BULK, 1, 0, RECORD, false },
+	[RULER_GCM_4K] = { "bare work on 1 MiB, AES-256-GCM, 4 KiB blocks", "x bare work",
+	    cipher_once, EVP_aes_256_gcm, 0, 0, 0, 0, false },
+	[RULER_CTR_4K] = { "bare work on 1 MiB, AES-256-CTR, 4 KiB blocks", "x bare work",
+	    cipher_once, EVP_aes_256_ctr, 0, 0, 0, 0, false },
+	[RULER_MUTEX] = { "uncontended mutex in shared memory", "x a mutex", mutex_once, NULL, 0, 0,
+	    0, 0, false },
 };
 
 struct ruler {
@@ -54,12 +77,27 @@ struct ruler {
 	pid_t child;
 	unsigned char *segment; /* BULK bytes each, enough for any message */
 	unsigned char *copy;
+	EVP_CIPHER_CTX *cipher;
+	uint64_t seals; /* of the segment, so far */
+	struct mutex *mutex;
 };
 
 const char *
 ruler_name(enum ruler_kind kind)
 {
 	return shapes[kind].name;
+}
+
+const char *
+ruler_unit(enum ruler_kind kind)
+{
+	return shapes[kind].unit;
+}
+
+bool
+ruler_is_bulk(enum ruler_kind kind)
+{
+	return shapes[kind].once == bulk_once || shapes[kind].once == cipher_once;
 }
 
 /* --- TLS, as bare as it gets ------------------------------------------- */
@@ -243,11 +281,45 @@ serve(int fd, const struct shape *shape, unsigned char *buffer)
 
 /* --- the parent --------------------------------------------------------- */
 
+static int
+open_connection(struct ruler *ruler)
+{
+	int fds[2];
+	int error;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
+		return -errno;
+	if ((error = child_fork(&ruler->child)) != 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return error;
+	}
+	if (ruler->child == 0) {
+		close(fds[0]);
+		serve(fds[1], ruler->shape, ruler->segment);
+		_exit(0);
+	}
+	ruler->fd = fds[0];
+	close(fds[1]); /* now, or a dead child would leave us waiting */
+	return handshake(&ruler->ssl, ruler->fd, false, ruler->shape->is_epoll);
+}
+
+static int
+open_cipher(struct ruler *ruler)
+{
+	static const unsigned char key[32] = "any key";
+
+	if ((ruler->cipher = EVP_CIPHER_CTX_new()) == NULL)
+		return -ENOMEM;
+	return EVP_EncryptInit_ex(ruler->cipher, ruler->shape->cipher(), NULL, key, NULL) == 1 ?
+	    0 :
+	    -EPROTO;
+}
+
 int
 ruler_create(struct ruler **out, enum ruler_kind kind)
 {
 	int error = 0;
-	int fds[2] = { -1, -1 };
 	struct ruler *ruler = NULL;
 
 	assert(kind >= 0 && kind < RULER_KINDS);
@@ -257,30 +329,14 @@ ruler_create(struct ruler **out, enum ruler_kind kind)
 	ruler->fd = ruler->child = -1;
 	ruler->segment = calloc(1, BULK);
 	ruler->copy = calloc(1, BULK);
-	if (ruler->segment == NULL || ruler->copy == NULL) {
+	if (ruler->segment == NULL || ruler->copy == NULL)
 		error = -ENOMEM;
-		goto out;
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1) {
-		error = -errno;
-		goto out;
-	}
-	if ((error = child_fork(&ruler->child)) != 0)
-		goto out;
-	if (ruler->child == 0) {
-		close(fds[0]);
-		serve(fds[1], ruler->shape, ruler->segment);
-		_exit(0);
-	}
-	ruler->fd = fds[0];
-	fds[0] = -1;
-	close(fds[1]); /* now, or a dead child would leave us waiting */
-	fds[1] = -1;
-	error = handshake(&ruler->ssl, ruler->fd, false, ruler->shape->is_epoll);
-out:
-	for (int i = 0; i < 2; i++)
-		if (fds[i] != -1)
-			close(fds[i]);
+	else if (ruler->shape->request > 0)
+		error = open_connection(ruler);
+	else if (ruler->shape->cipher != NULL)
+		error = open_cipher(ruler);
+	else
+		error = mutex_create(&ruler->mutex);
 	if (error != 0) {
 		ruler_destroy(ruler);
 		return error;
@@ -298,6 +354,8 @@ ruler_destroy(struct ruler *ruler)
 	SSL_free(ruler->ssl);
 	if (ruler->fd != -1)
 		close(ruler->fd);
+	EVP_CIPHER_CTX_free(ruler->cipher);
+	mutex_destroy(ruler->mutex);
 	free(ruler->segment);
 	free(ruler->copy);
 	free(ruler);
@@ -328,19 +386,60 @@ bulk_once(struct ruler *ruler)
 	return error != 0 ? error : receive_all(ruler->ssl, ruler->copy, 1);
 }
 
+/* An IV and a tag of its own for each block, as they have to be where blocks are read one by one. */
+static int
+encrypt_block(struct ruler *ruler, uint32_t block)
+{
+	EVP_CIPHER_CTX *cipher = ruler->cipher;
+	unsigned char iv[16] = { 0 }, tag[16], sealed[BLOCK + 16];
+	int size, rest;
+
+	memcpy(iv, &ruler->seals, sizeof ruler->seals);
+	memcpy(iv + sizeof ruler->seals, &block, sizeof block);
+	if (EVP_EncryptInit_ex(cipher, NULL, NULL, NULL, iv) != 1 ||
+	    EVP_EncryptUpdate(cipher, sealed, &size, ruler->copy + (size_t)block * BLOCK, BLOCK) !=
+		1 ||
+	    EVP_EncryptFinal_ex(cipher, sealed + size, &rest) != 1)
+		return -EPROTO;
+	if (ruler->shape->cipher == EVP_aes_256_gcm &&
+	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, sizeof tag, tag) != 1)
+		return -EPROTO;
+	return 0;
+}
+
+static int
+cipher_once(struct ruler *ruler)
+{
+	int error = 0;
+
+	memset(ruler->segment, ruler->segment[0] + 1, BULK);
+	memcpy(ruler->copy, ruler->segment, BULK);
+	ruler->seals++;
+	for (uint32_t block = 0; block < BULK / BLOCK && error == 0; block++)
+		error = encrypt_block(ruler, block);
+	return error;
+}
+
+static int
+mutex_once(struct ruler *ruler)
+{
+	return mutex_pass(ruler->mutex, RULER_GROUP);
+}
+
 int
 ruler_measure(struct ruler *ruler, uint64_t *samples, size_t count)
 {
+	const uint64_t group = ruler->mutex != NULL ? RULER_GROUP : 1;
 	uint64_t last = clock_now();
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t end;
-		int error = ruler->shape->request == BULK ? bulk_once(ruler) : messages_once(ruler);
+		int error = ruler->shape->once(ruler);
 
 		if (error != 0)
 			return error;
 		end = clock_now();
-		samples[i] = end - last;
+		samples[i] = (end - last + group / 2) / group;
 		last = end;
 	}
 	return 0;

@@ -2,11 +2,12 @@
  * ruler: what the machine, the kernel and OpenSSL cost with nothing of ours
  * in between.  All targets of the benchmark are multiples of these figures.
  *
- * A ruler is a TLS 1.3 connection over a unix stream socket between the
+ * Most rulers are a TLS 1.3 connection over a unix stream socket between the
  * calling process and a child of its own, both on whatever core the caller is
  * pinned to (the child inherits that).  The certificate is made in memory and
  * thrown away.  The child ends with the ruler, and with its parent whatever
  * kills that.  The caller must ignore SIGPIPE: OpenSSL writes with write(2).
+ * The others, a cipher and a mutex, are work of the calling process alone.
  *
  * Several rulers may be open at the same time, so that batches of them can be
  * taken in turn with what they are compared to: then all of it sees the same
@@ -15,6 +16,7 @@
 #ifndef BENCH_RULER_H
 #define BENCH_RULER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,9 +54,24 @@ enum ruler_kind {
 	RULER_BULK_4K,
 	/* The same in writes of 16 KiB, the largest TLS record: stricter. */
 	RULER_BULK_16K,
+	/*
+	 * The bare work on 1 MiB that is sealed as a whole: one memset, one memcpy, the copy encrypted with
+	 * AES-256-GCM in blocks of 4 KiB, each with an IV and a tag of its own, by one keyed context into private
+	 * memory.  Where the sealed bytes go from there is not part of it.
+	 */
+	RULER_GCM_4K,
+	/* The same with AES-256-CTR, which has no tag. */
+	RULER_CTR_4K,
+	/*
+	 * An uncontended pthread mutex in shared memory.  It is so short that a sample is the mean of RULER_GROUP
+	 * of them, or the clock would be most of it.
+	 */
+	RULER_MUTEX,
 
 	RULER_KINDS
 };
+
+enum { RULER_GROUP = 100 };
 
 struct ruler;
 
@@ -76,5 +93,11 @@ int ruler_measure(struct ruler *ruler, uint64_t *samples, size_t count);
 
 /* A few words for a line of output. */
 const char *ruler_name(enum ruler_kind kind);
+
+/* What is counted in it, in words: "round trips". */
+const char *ruler_unit(enum ruler_kind kind);
+
+/* Is it the bare work on 1 MiB? */
+bool ruler_is_bulk(enum ruler_kind kind);
 
 #endif

@@ -37,6 +37,13 @@ struct section {
  */
 int section_measure(struct section *section, size_t changed, uint64_t *samples, size_t count);
 
+/*
+ * The same where each sample is the mean of `group` (at least 1) critical sections: for those that are so short that
+ * looking at the clock would be much of it.
+ */
+int section_measure_means(struct section *section, size_t changed, size_t group, uint64_t *samples,
+    size_t count);
+
 /* Close what mounted_open() or plain_open() opened; one that is not open is fine. */
 void section_close(struct section *section);
 

@@ -4,6 +4,7 @@
 
 #include "bench/cost.h"
 #include "bench/json.h"
+#include "bench/kind.h"
 #include "bench/pin.h"
 #include "bench/progress.h"
 #include "bench/stats.h"
@@ -14,13 +15,14 @@
 struct row {
 	size_t size;
 	size_t changed;
-	struct stats smdish;
+	struct stats mounted[KIND_COUNT];
 	struct stats plain;
 };
 
 struct table {
 	bool is_json;
 	int core; /* negative: not pinned */
+	const struct world *world;
 	struct row rows[9];
 };
 
@@ -41,43 +43,75 @@ fill_in(struct table *table)
 }
 
 static void
+print_head(const struct table *table)
+{
+	char name[32];
+
+	printf(
+	    "One critical section (lock, change, unlock) in microseconds.\n"
+	    "Servers: TLS with client certificates over unix sockets. All of it: %s.\n",
+	    pin_words(table->core));
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		printf("%s: %s.\n", kinds[i].type, kinds[i].about);
+	printf(
+	    "fcntl + mmap: the kernel's own record lock and shared mapping.\n"
+	    "Files of the host: in %s (%s).\n\n",
+	    table->world->directory, scratch_file_system(name, table->world->directory));
+	printf("%8s  %8s", "", "");
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		printf("  %18s", kinds[i].type);
+	printf("  %18s\n%8s  %8s", "fcntl + mmap", "segment", "changed");
+	for (size_t i = 0; i < KIND_COUNT + 1; i++)
+		printf("  %9s%9s", "median", "99th %");
+	putchar('\n');
+}
+
+static void
+print_stats(const struct stats *stats)
+{
+	printf("  %9.1f%9.1f", (double)stats->median / 1e3, (double)stats->p99 / 1e3);
+}
+
+static void
 print_text(const struct table *table)
 {
 	char words[WORDS_MOST];
 
-	printf(
-	    "One critical section (lock, change, unlock) in microseconds.\n"
-	    "smdish: TLS with client certificates over a unix socket. fcntl + mmap: the kernel's\n"
-	    "own record lock and shared mapping. Client and server: %s.\n\n",
-	    pin_words(table->core));
-	printf("%8s  %8s  %20s  %20s\n", "", "", "smdish", "fcntl + mmap");
-	printf("%8s  %8s  %10s%10s  %10s%10s\n", "segment", "changed", "median", "99th %", "median",
-	    "99th %");
+	print_head(table);
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		const struct row *row = &table->rows[i];
 
 		printf("%8s  ", words_size(words, row->size));
-		printf("%8s  ",
+		printf("%8s",
 		    row->size == 0                ? "-" :
 			row->changed == row->size ? "all" :
 						    words_size(words, row->changed));
-		printf("%10.1f%10.1f  %10.1f%10.1f\n", (double)row->smdish.median / 1e3,
-		    (double)row->smdish.p99 / 1e3, (double)row->plain.median / 1e3,
-		    (double)row->plain.p99 / 1e3);
+		for (size_t j = 0; j < KIND_COUNT; j++)
+			print_stats(&row->mounted[j]);
+		print_stats(&row->plain);
+		putchar('\n');
 	}
 }
 
 static void
 print_json(const struct table *table)
 {
-	printf("{\"core\": %d, \"rows\": [", table->core < 0 ? -1 : table->core);
+	char name[32];
+
+	printf("{\"core\": %d, \"file_system\": ", table->core < 0 ? -1 : table->core);
+	json_string(stdout, scratch_file_system(name, table->world->directory));
+	printf(", \"rows\": [");
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		const struct row *row = &table->rows[i];
 
-		printf("%s\n  {\"segment\": %zu, \"changed\": %zu, \"smdish\": {", i > 0 ? "," : "",
-		    row->size, row->changed);
-		json_stats(stdout, &row->smdish);
-		printf("}, \"fcntl_mmap\": {");
+		printf("%s\n  {\"segment\": %zu, \"changed\": %zu, ", i > 0 ? "," : "", row->size,
+		    row->changed);
+		for (size_t j = 0; j < KIND_COUNT; j++) {
+			printf("\"%s\": {", kinds[j].type);
+			json_stats(stdout, &row->mounted[j]);
+			printf("}, ");
+		}
+		printf("\"fcntl_mmap\": {");
 		json_stats(stdout, &row->plain);
 		printf("}}");
 	}
@@ -85,16 +119,24 @@ print_json(const struct table *table)
 }
 
 static int
+measure_row(struct row *row, const struct world *world)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < KIND_COUNT && error == 0; i++)
+		error = cost_mounted(world, &kinds[i], row->size, row->changed, &row->mounted[i]);
+	return error != 0 ? error : cost_plain(world, row->size, row->changed, &row->plain);
+}
+
+static int
 measure(const struct world *world, void *arg)
 {
 	struct table *table = arg;
 
+	table->world = world;
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		struct row *row = &table->rows[i];
-
 		progress_show(i, ROW_COUNT);
-		if (cost_smdish(world, row->size, row->changed, &row->smdish) != 0 ||
-		    cost_plain(world, row->size, row->changed, &row->plain) != 0)
+		if (measure_row(&table->rows[i], world) != 0)
 			return 1;
 	}
 	progress_show(ROW_COUNT, ROW_COUNT);

@@ -1,7 +1,8 @@
 /*
  * table: what smbench prints without arguments: critical sections over
- * segments of growing size, with one byte and with all bytes changed, and
- * beside each the same with the kernel's own record lock and shared mapping.
+ * segments of growing size, with one byte and with all bytes changed, a
+ * column for each kind of memory files, and beside them the same with the
+ * kernel's own record lock and shared mapping.
  *
  * The right column is no competitor: it trusts the kernel with everything.
  * It is there to see what not trusting it costs.

@@ -1,7 +1,7 @@
 /*
  * targets: what `smbench --targets` and so `make bench` prints: the ruler, and
- * each row of section 10 of the design with its target, what was measured, and
- * the verdict.
+ * for each kind of memory files the rows of section 10 of the design with their targets, what
+ * was measured, and the verdicts.
  *
  * Everything is in one run: the ruler's connections and all sections are open
  * at the same time, and are measured in turn, a batch of each in every round, so

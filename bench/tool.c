@@ -15,6 +15,7 @@ struct where {
 
 static const struct where wheres[] = {
 	[TOOL_SMDISHSERVER] = { "smdishserver", { ".", NULL } },
+	[TOOL_SMUFSERVER] = { "smufserver", { ".", NULL } },
 	/* in a tree, also from build/asan; installed; copied side by side */
 	[TOOL_MKPKI] = { "mkpki",
 	    { "../deploy", "../../deploy", "../libexec/memserver", "../libexec", ".", NULL } },

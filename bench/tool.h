@@ -8,7 +8,7 @@
 
 #include <limits.h>
 
-enum tool { TOOL_SMDISHSERVER, TOOL_MKPKI };
+enum tool { TOOL_NONE, TOOL_SMDISHSERVER, TOOL_SMUFSERVER, TOOL_MKPKI };
 
 /* The path of an executable file, for execv(2).  -ENOENT; other -errno. */
 int tool_find(char out[PATH_MAX], enum tool tool);

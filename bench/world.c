@@ -3,7 +3,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,14 +15,14 @@
 #include <unistd.h>
 
 #include "bench/child.h"
+#include "bench/kind.h"
 #include "bench/tool.h"
 #include "common/base/clock.h"
 
 #define START_TIME (20 * CLOCK_SEC) /* a sanitizer's build on a busy machine is slow */
 #define STOP_TIME (5 * CLOCK_SEC)
 
-/* The name in the server's certificate, which the mount asks for. */
-#define SERVER_NAME "smdishserver"
+/* The name in our certificate. A server has its program's name in its own, which its mount asks for. */
 #define CLIENT_NAME "smbench"
 
 /* A thousand idle clients, and those that measure. */
@@ -33,9 +32,8 @@ struct watcher {
 	struct world world;
 	sigset_t old_mask;
 	int signal_fd;
-	int notify_fd; /* where the server says READY=1 */
-	int signal;    /* which one told us to end; 0: none */
-	pid_t server;
+	int signal;                /* which one told us to end; 0: none */
+	pid_t servers[KIND_COUNT]; /* -1: none */
 	pid_t measurer;
 };
 
@@ -79,60 +77,21 @@ exit_status(int status)
 
 /* --- the directory ------------------------------------------------------ */
 
-/*
- * A socket's address has 108 bytes, and a mount file's lexer its own ideas
- * about blanks, # and $: a TMPDIR that is long or strange is not used.
- */
+/* The mount file. */
 static int
-make_directory(struct world *world)
-{
-	static const char plain[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789/._-";
-	const char *tmp = getenv("TMPDIR");
-
-	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > 40 || tmp[strspn(tmp, plain)] != '\0')
-		tmp = "/tmp";
-	snprintf(world->directory, sizeof world->directory, "%s/smbench.XXXXXX", tmp);
-	if (mkdtemp(world->directory) == NULL) {
-		warn("%s", world->directory);
-		world->directory[0] = '\0';
-		return -1;
-	}
-	snprintf(world->conf, sizeof world->conf, "%s/mounts", world->directory);
-	return 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	if (remove(path) == -1)
-		warn("cannot remove %s", path);
-	return 0;
-}
-
-static void
-remove_directory(struct world *world)
-{
-	if (world->directory[0] != '\0')
-		nftw(world->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	world->directory[0] = '\0';
-}
-
-static int
-write_conf(const struct world *world)
+write_conf(struct world *world)
 {
 	const char *dir = world->directory;
-	FILE *file = fopen(world->conf, "w");
+	FILE *file;
 
+	snprintf(world->conf, sizeof world->conf, "%s/mounts", dir);
+	file = fopen(world->conf, "w");
 	if (file == NULL) {
 		warn("%s", world->conf);
 		return -1;
 	}
-	fprintf(file, "MOUNT unix:%s/socket %s smdish name=%s\n", dir, WORLD_MOUNT, SERVER_NAME);
+	for (const struct kind *kind = kinds; kind < kinds + KIND_COUNT; kind++)
+		kind_write_mount(file, kind, dir);
 	fprintf(file, "CAFILE %s/pki/root.crt\n", dir);
 	fprintf(file, "CERTFILE %s/pki/%s.crt\n", dir, CLIENT_NAME);
 	fprintf(file, "KEYFILE %s/pki/%s.key\n", dir, CLIENT_NAME);
@@ -145,21 +104,21 @@ write_conf(const struct world *world)
 
 /* --- the programs ------------------------------------------------------- */
 
-/* A path in the world's directory. */
+/* A path in the world's directory, of a name in two parts. */
 static const char *
-in_directory(const struct watcher *w, char out[PATH_MAX], const char *name)
+in_directory(const struct watcher *w, char out[PATH_MAX], const char *name, const char *end)
 {
-	snprintf(out, PATH_MAX, "%s/%s", w->world.directory, name);
+	snprintf(out, PATH_MAX, "%s/%s%s", w->world.directory, name, end);
 	return out;
 }
 
-/* Copy what the programs had to say to our standard error. */
+/* Copy what a program had to say to our standard error. */
 static void
-show_log(const struct watcher *w)
+show_log(const struct watcher *w, enum tool tool)
 {
 	char path[PATH_MAX], bytes[4096];
 	size_t size;
-	FILE *file = fopen(in_directory(w, path, "log"), "r");
+	FILE *file = fopen(in_directory(w, path, tool_name(tool), ".log"), "r");
 
 	if (file == NULL)
 		return;
@@ -168,17 +127,18 @@ show_log(const struct watcher *w)
 	fclose(file);
 }
 
-/* In the child: become the program, which writes to the log. */
+/* In the child: become the program, which writes to its log. */
 static _Noreturn void
-become(const struct watcher *w, const char *const argv[])
+become(const struct watcher *w, enum tool tool, const char *const argv[])
 {
 	char path[PATH_MAX];
 	int null = open("/dev/null", O_RDONLY);
-	int log = open(in_directory(w, path, "log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int log = open(in_directory(w, path, tool_name(tool), ".log"), O_WRONLY | O_CREAT | O_TRUNC,
+	    0600);
 
 	if (null == -1 || log == -1 || dup2(null, STDIN_FILENO) == -1 ||
 	    dup2(log, STDOUT_FILENO) == -1 || dup2(log, STDERR_FILENO) == -1 ||
-	    setenv("NOTIFY_SOCKET", in_directory(w, path, "notify"), 1) == -1)
+	    setenv("NOTIFY_SOCKET", in_directory(w, path, "notify", ""), 1) == -1)
 		_exit(127);
 	sigprocmask(SIG_SETMASK, &w->old_mask, NULL);
 	execv(argv[0], (char *const *)(uintptr_t)argv);
@@ -187,14 +147,14 @@ become(const struct watcher *w, const char *const argv[])
 }
 
 static int
-start_program(const struct watcher *w, const char *const argv[], pid_t *out)
+start_program(const struct watcher *w, enum tool tool, const char *const argv[], pid_t *out)
 {
 	int error = child_fork(out);
 
 	if (error != 0)
 		warnx("cannot start %s: %s", argv[0], strerror(-error));
 	else if (*out == 0)
-		become(w, argv);
+		become(w, tool, argv);
 	return error;
 }
 
@@ -231,15 +191,16 @@ find_program(char out[PATH_MAX], enum tool tool)
 
 /* Run mkpki COMMAND DIR [NAME] to its end. */
 static int
-make_keys(struct watcher *w, const char *mkpki, const char *command, const char *name)
+make_keys(struct watcher *w, const char *command, const char *name)
 {
-	char directory[PATH_MAX];
-	const char *const argv[] = { mkpki, command, in_directory(w, directory, "pki"), name,
+	char mkpki[PATH_MAX], directory[PATH_MAX];
+	const char *const argv[] = { mkpki, command, in_directory(w, directory, "pki", ""), name,
 		NULL };
 	int error, status = 0;
 	pid_t pid = -1;
 
-	if ((error = start_program(w, argv, &pid)) != 0)
+	if ((error = find_program(mkpki, TOOL_MKPKI)) != 0 ||
+	    (error = start_program(w, TOOL_MKPKI, argv, &pid)) != 0)
 		return error;
 	error = await(w, pid, -1, clock_now() + START_TIME, &status);
 	if (error < 0)
@@ -248,51 +209,77 @@ make_keys(struct watcher *w, const char *mkpki, const char *command, const char 
 		return 0;
 	if (w->signal == 0) {
 		warnx("%s %s failed (status %d); it said:", mkpki, command, exit_status(status));
-		show_log(w);
+		show_log(w, TOOL_MKPKI);
 	}
 	return -1;
 }
 
+/* A socket for READY=1 of one server: another's last words would be taken for this one's first. */
 static int
-open_notify(struct watcher *w)
+open_notify(const struct watcher *w)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", w->world.directory);
-	w->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (w->notify_fd == -1 ||
-	    bind(w->notify_fd, (struct sockaddr *)&address, sizeof address) == -1) {
+	(void)unlink(address.sun_path);
+	if (fd == -1 || bind(fd, (struct sockaddr *)&address, sizeof address) == -1) {
 		warn("%s", address.sun_path);
+		if (fd != -1)
+			close(fd);
 		return -1;
 	}
-	return 0;
+	return fd;
 }
 
-/* Start the server and wait until it says that it is ready. */
+/* Wait until a server says that it is ready. */
 static int
-start_server(struct watcher *w, const char *smdishserver)
+await_server(struct watcher *w, const struct kind *kind, pid_t *server, int notify_fd)
 {
-	char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX], address[PATH_MAX];
-	const char *const argv[] = { smdishserver, "-c", SESSIONS, "-Z",
-		in_directory(w, ca, "pki/root.crt"),
-		in_directory(w, cert, "pki/" SERVER_NAME ".crt"),
-		in_directory(w, key, "pki/" SERVER_NAME ".key"), in_directory(w, address, "socket"),
-		NULL };
-	int seen, status = 0;
+	int status = 0;
+	int seen = await(w, *server, notify_fd, clock_now() + START_TIME, &status);
 
-	if (open_notify(w) != 0 || start_program(w, argv, &w->server) != 0)
-		return -1;
-	seen = await(w, w->server, w->notify_fd, clock_now() + START_TIME, &status);
 	if (seen == AWAIT_READABLE)
 		return 0;
 	if (seen == AWAIT_ENDED)
-		w->server = -1;
+		*server = -1;
 	if (w->signal == 0) {
-		warnx("%s %s; it said:", smdishserver,
+		warnx("%s %s; it said:", tool_name(kind->server),
 		    seen == AWAIT_ENDED ? "ended" : "does not get ready");
-		show_log(w);
+		show_log(w, kind->server);
 	}
 	return -1;
+}
+
+/* Start the server of a kind and wait until it is ready. */
+static int
+start_server(struct watcher *w, const struct kind *kind, pid_t *server)
+{
+	char program[PATH_MAX], ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX], address[PATH_MAX],
+	    files[PATH_MAX], pki[64];
+	const char *argv[11] = { program, "-c", SESSIONS, "-Z" };
+	size_t count = 4;
+	int notify_fd, error;
+
+	if (find_program(program, kind->server) != 0 ||
+	    make_keys(w, "server", tool_name(kind->server)) != 0)
+		return -1;
+	snprintf(pki, sizeof pki, "pki/%s", tool_name(kind->server));
+	argv[count++] = in_directory(w, ca, "pki/root", ".crt");
+	argv[count++] = in_directory(w, cert, pki, ".crt");
+	argv[count++] = in_directory(w, key, pki, ".key");
+	if (kind->files != NULL) {
+		argv[count++] = "-r";
+		argv[count++] = in_directory(w, files, kind->files, "");
+	}
+	argv[count] = in_directory(w, address, tool_name(kind->server), ".sock");
+	if ((notify_fd = open_notify(w)) == -1)
+		return -1;
+	error = start_program(w, kind->server, argv, server);
+	if (error == 0)
+		error = await_server(w, kind, server, notify_fd);
+	close(notify_fd);
+	return error;
 }
 
 /* --- the watcher -------------------------------------------------------- */
@@ -303,8 +290,10 @@ open_watcher(struct watcher *w)
 	sigset_t mask;
 
 	memset(w, 0, sizeof *w);
-	w->signal_fd = w->notify_fd = -1;
-	w->server = w->measurer = -1;
+	w->signal_fd = -1;
+	w->measurer = -1;
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		w->servers[i] = -1;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGINT);
@@ -322,16 +311,15 @@ open_watcher(struct watcher *w)
 static int
 populate(struct watcher *w)
 {
-	char mkpki[PATH_MAX], smdishserver[PATH_MAX];
-
-	if (find_program(mkpki, TOOL_MKPKI) != 0 ||
-	    find_program(smdishserver, TOOL_SMDISHSERVER) != 0)
+	if (scratch_create(w->world.directory) != 0 || make_keys(w, "init", NULL) != 0 ||
+	    make_keys(w, "client", CLIENT_NAME) != 0 || write_conf(&w->world) != 0)
 		return -1;
-	if (make_directory(&w->world) != 0 || make_keys(w, mkpki, "init", NULL) != 0 ||
-	    make_keys(w, mkpki, "server", SERVER_NAME) != 0 ||
-	    make_keys(w, mkpki, "client", CLIENT_NAME) != 0)
-		return -1;
-	return write_conf(&w->world) != 0 ? -1 : start_server(w, smdishserver);
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (kind_furnish(&kinds[i], w->world.directory) != 0 ||
+		    (kinds[i].server != TOOL_NONE &&
+			start_server(w, &kinds[i], &w->servers[i]) != 0))
+			return -1;
+	return 0;
 }
 
 static int
@@ -366,11 +354,10 @@ world_run(int (*measure)(const struct world *, void *), void *arg)
 	if (populate(&w) == 0)
 		status = watch(&w, measure, arg);
 	child_kill(w.measurer);
-	stop_program(&w, w.server);
-	remove_directory(&w.world);
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		stop_program(&w, w.servers[i]);
+	scratch_destroy(w.world.directory);
 	close(w.signal_fd);
-	if (w.notify_fd != -1)
-		close(w.notify_fd);
 	sigprocmask(SIG_SETMASK, &w.old_mask, NULL);
 	if (w.signal != 0) {
 		signal(w.signal, SIG_DFL);

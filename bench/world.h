@@ -1,7 +1,7 @@
 /*
- * world: a server of our own for as long as something is measured: keys that
- * are made for it and thrown away, a private temporary directory, and
- * smdishserver on a unix socket in it, with TLS and client certificates.
+ * world: a mount of each kind of memory files, of our own, for as long as something is measured: keys that are made for
+ * it and thrown away, a private temporary directory, and in it the servers' unix sockets (TLS, client
+ * certificates) and the host files of memory files.
  *
  * The calling process watches.  The measuring is done by a child, so that the
  * watcher can stop everybody and remove the directory in plain code whatever
@@ -11,12 +11,11 @@
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
-/* The mount point of the server. */
-#define WORLD_MOUNT "/memserver0"
+#include "bench/scratch.h"
 
 struct world {
-	char directory[64]; /* for files of the measuring's own, too */
-	char conf[96];      /* a mount file for sm_load() */
+	char directory[SCRATCH_PATH_SIZE]; /* for files of the measuring's own, too */
+	char conf[96];                     /* a mount file for sm_load(): all of kinds */
 };
 
 /*

@@ -8,8 +8,8 @@
 #include "smuf/storefile.h"
 
 enum {
-	LOOK_SOON_MS = 20,  /* between two looks at a lock that is in use */
-	LOOK_LATE_MS = 100, /* at one that was not for long */
+	LOOK_SOON_MS = 20,  /* between two looks at a lock that is in use, and */
+	LOOK_LATE_MS = 100, /* at one that was not for a while */
 	OTHERS_WAIT = 2     /* tickets out: the turn's own and another one */
 };
 

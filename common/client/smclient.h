@@ -48,21 +48,23 @@
  *
  * fork. Parent and child both go on with all they had open, each with its own replica and its own
  * connection, which the child makes at its first call. Locks stay with the parent: sm_unlock() in the child
- * is ENOLCK. A child may come late, but not later than a minute after its parent is gone: ESTALE; so is a
+ * is ENOLCK. A child may come late, but not later to a server than a minute after its parent is gone: ESTALE; so is a
  * child of a fork that did not run the handlers of pthread_atfork(3). Opening anew goes on from there.
  *
  * The library never prints, creates no thread, installs no signal handler and raises no SIGPIPE.
  *
  * errno
  *	EINVAL		an argument is wrong; or the server refused it (see sm_error())
- *	ENOENT		sm_open: no mount covers the path; sm_load: there is no such file
+ *	ENOENT		sm_open: no mount covers the path, or smc: its directory is not there; sm_load:
+ *			there is no such file
  *	EISDIR		sm_open: the path is a mount point itself
  *	EEXIST		sm_mount: the mount point is taken; sm_load: there is a CAFILE already; smuf, smc:
  *			a file that is not ours has the name that is needed (sm_open, sm_map)
  *	ENAMETOOLONG	a path or address is too long
  *	EPERM		the mount wants plaintext over TCP, or a server's name checked without TLS
- *	EACCES		the server's certificate or ours was refused; a file may not be read; smc, sm_map:
- *			the segment's key is not known here (no key=, or it was drawn by another process)
+ *	EACCES		the server's certificate or ours was refused; a file may not be read (smc, sm_open:
+ *			or written); smc, sm_map: the segment's key is not known here (no key=, or it was
+ *			drawn by another process)
  *	ENOTCONN	nobody listens there; the server went away before
  *	ECONNRESET	the server went away during this call
  *	EPROTO		the server said what the protocol does not allow
@@ -88,7 +90,7 @@
  *	ELOOP		smc, sm_open: a symbolic link is in the place of the file
  *	ENOSPC, EDQUOT, EROFS, EFBIG
  *			smuf, smc: no room for the host's files (sm_open, sm_map, sm_unlock)
- *	EMSGSIZE	the segment is larger than the server allows
+ *	EMSGSIZE	the segment is larger than the server allows, or than 2 GiB
  *	EMFILE, ENFILE	too many files, here or in the server
  *	ENOMEM		no memory, here or in the server
  */
@@ -120,17 +122,17 @@ enum sm_type {
 	SM_TYPE_UNPUBLISHED = 2 /* a segment that nobody has published to yet */
 };
 
-/* What the server knows of a memory file. */
+/* What the server, or the lock file (smc), knows of a memory file. */
 struct sm_stat {
 	uint64_t life; /* random, drawn when the file was created: another one is another file */
 	uint64_t size; /* of the segment, bytes; 0 for a pure lock */
-	uint64_t committed;  /* of these, bytes that have memory behind them in the server */
+	uint64_t committed;  /* of these, bytes that have memory or storage behind them */
 	uint32_t type;       /* enum sm_type */
 	uint32_t open_count; /* descriptors in all processes; one a process, however many handles */
-	uint32_t waiters;    /* requests for the lock that wait in the server */
+	uint32_t waiters;    /* requests for the lock that wait */
 	uint64_t version;    /* of the segment: the grant that published last; 0: nobody did */
 	uint64_t grants;     /* of the lock since the file was created */
-	uint8_t instance[16]; /* random id of the server's run: another one is another server */
+	uint8_t instance[16]; /* random id of the server's run: another one, another server; smc: 0 */
 };
 
 /* A set without mounts. Returns NULL with ENOMEM. */
@@ -272,8 +274,8 @@ SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
 SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length);
 
 /*
- * Asks the server about the file. ENOTSUP, ENOTCONN, ECONNRESET, EPROTO; a failed earlier
- * sm_unlock().
+ * Asks the server about the file, or looks at its lock file (smc). ENOTSUP, ENOTCONN, ECONNRESET, EPROTO; a
+ * failed earlier sm_unlock().
  */
 SMCLIENT_PUBLIC int sm_stat(struct sm_file *file, struct sm_stat *out);
 

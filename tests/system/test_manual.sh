@@ -1,7 +1,7 @@
 #!/bin/sh
 # smclient(3) is well-formed, says of the functions, errors and options what smclient.h says, and its programs
-# compile and run with its mount file and its server; the one that does its work again when the server had
-# taken the lock away is made to.
+# compile and run with its mount files of all three types and its servers; the one that does its work again when the
+# server had taken the lock away is made to.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}"
 LC_ALL=C
@@ -60,7 +60,7 @@ grep -o '\<sm_[a-z_]*' "$page" | sort -u | comm -13 known - >unknown
 [ ! -s unknown ] || fail "smclient(3) mentions what smclient.h does not know: $(tr '\n' ' ' <unknown)"
 
 awk '/^ \* errno/ { is_table = 1 } / \*\/$/ { is_table = 0 } is_table' "$header" |
-	sed -n 's/^ \*	\(E[A-Z, E]*\)	.*/\1/p' | tr -s ', ' '\n' >wanted
+	sed -n 's/^ \*	\(E[A-Z, E]*\)\(	.*\)*$/\1/p' | tr -s ', ' '\n' >wanted
 sed -n 's/^\.It Bq Er //p' "$page" | tr -s ', ' '\n' >came
 same "errors"
 
@@ -97,30 +97,40 @@ is_open {
 	gsub(/\\e/, "\\")
 	print >name
 }' "$page" >examples || fail "smclient.3, line $(tail -n 1 examples)"
-[ "$(sort examples | tr '\n' ' ')" = "accounts.c app.conf counter.c " ] ||
+[ "$(sort examples | tr '\n' ' ')" = "accounts.c app.conf counter.c meet.c smc.conf smuf.conf " ] ||
 	fail "these are not the examples that are known here: $(cat examples)"
 
-# Compiled, and run with the page's mount file against servers that are started as the page says: one, and one that
-# takes locks away after half a second.
+# Compiled, and run with the page's mount files against servers that are started as the page says: smdishserver,
+# another one that takes locks away after half a second, and smufserver.
 "$SRC/deploy/mkpki" init pki
 "$SRC/deploy/mkpki" server pki smdish
+"$SRC/deploy/mkpki" server pki smuf
 "$SRC/deploy/mkpki" client pki app
-command=$(sed -n 's/^\.Ql smdishserver \(-Z .* \/run\/smdish\.sock\) :$/\1/p' "$page")
-[ -n "$command" ] || fail "the page does not say how the server is started"
-grep -q '^MOUNT unix:/run/smdish\.sock ' app.conf || fail "the mount file has no /run/smdish.sock: $(cat app.conf)"
+mkdir memdir smcdir
 servers=
 trap 'kill $servers 2>/dev/null || true' EXIT
 
-# start NAME [OPTIONS]: a server at the socket NAME, with the log NAME.log and the mount file NAME.conf
+# The page's places become ours: localise SOCKET <PAGE
+localise() {
+	sed "s|/run/[a-z]*\.sock|$TMPDIR/$1|; s|/srv/smuf|$TMPDIR/memdir|; s|/srv/smc|$TMPDIR/smcdir|"
+}
+
+# start PROGRAM NAME EXAMPLE [OPTIONS]: a server as the page says, at the socket NAME, with the log NAME.log; and the
+# mount file NAME.conf, from the page's EXAMPLE
 start() {
-	sed "s|/run/smdish\.sock|$TMPDIR/$1|" app.conf >"$1.conf"
-	# shellcheck disable=SC2046,SC2086 # words
-	"$BUILD/smdishserver" -l "$1.log" ${2:-} $(echo "$command" | sed "s|/run/smdish\.sock|$TMPDIR/$1|") &
+	program=$1
+	name=$2
+	grep -q "^MOUNT unix:/run/[a-z]*\.sock" "$3" || fail "the mount file has no socket in /run: $(cat "$3")"
+	localise "$name" <"$3" >"$name.conf"
+	arguments=$(sed -n "s/^\.Ql $program \(-Z .* \/run\/[a-z]*\.sock\) :\$/\1/p" "$page" | localise "$name")
+	[ -n "$arguments" ] || fail "the page does not say how $program is started"
+	# shellcheck disable=SC2086 # words
+	"$BUILD/$program" -l "$name.log" ${4:-} $arguments &
 	servers="$servers $!"
 	tries=0
-	until [ -S "$1" ]; do
+	until [ -S "$name" ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 400 ] || fail "the server $1 does not listen: $(cat "$1.log")"
+		[ $tries -lt 400 ] || fail "the server $name does not listen: $(cat "$name.log")"
 		sleep 0.05
 	done
 }
@@ -134,12 +144,12 @@ compile() {
 	    -lssl -lcrypto -lbsd -pthread -o "$program" || fail "compiling $program"
 }
 
-# run PROGRAM SERVER EXPECTED
+# run PROGRAM MOUNTS EXPECTED: with the mount file MOUNTS.conf
 run() {
 	status=0
 	timeout 120 "./$1" "$2.conf" >out 2>err || status=$?
-	[ $status -eq 0 ] || fail "$1: exit status $status: $(cat err); the server's log: $(cat "$2.log")"
-	[ "$(cat out)" = "$3" ] || fail "$1: expected '$3', got '$(cat out)'"
+	[ $status -eq 0 ] || fail "$1: exit status $status: $(cat err); the server's log: $(cat "$2.log" 2>&1)"
+	[ "$(cat out)" = "$3" ] || fail "$1 with $2.conf: expected '$3', got '$(cat out)'"
 	[ ! -s err ] || fail "$1: $(cat err)"
 }
 
@@ -149,12 +159,46 @@ asan) flags=-fsanitize=address,undefined ;;
 tsan) flags=-fsanitize=thread ;;
 *) fail "no such variant: $VARIANT" ;;
 esac
-start plain
-start strict '-t 500'
+mv smuf.conf smuf.example
+mv smc.conf smc.example
+start smdishserver plain app.conf
+start smdishserver strict app.conf '-t 500'
+start smufserver sealed smuf.example
+grep -q ' /srv/smc\|file:/srv/smc ' smc.example || fail "the mount file has no /srv/smc: $(cat smc.example)"
+localise none <smc.example >smc.conf
+command=$(sed -n 's/^\.Ql \(head -c 32 .*\) :$/\1/p' "$page")
+[ -n "$command" ] || fail "the page does not say how the key is made"
+eval "$command"
 compile counter counter.c
-run counter plain 4000
 compile accounts accounts.c
-run accounts plain '-499500 and 499500'
+for mounts in plain sealed smc; do
+	run counter $mounts 4000
+	run accounts $mounts '-499500 and 499500'
+done
+
+# Two that are not each other's child. Who has another key is told so, and who comes alone does not wait for ever.
+compile meet meet.c
+./meet smcdir master.key >first 2>err &
+guest=$!
+timeout 120 ./meet smcdir master.key >second 2>>err || fail "meet: $(cat err)"
+wait $guest || fail "meet: $(cat err)"
+[ "$(sort first second | tr '\n' ' ')" = 'guest 1 guest 2 ' ] || fail "meet: got $(cat first second)"
+[ -z "$(find smcdir -mindepth 1)" ] || fail "files are left: $(find smcdir)"
+sed 's/PATIENCE_S = [0-9]*/PATIENCE_S = 4/' meet.c >alone.c
+compile alone alone.c
+tr '\000-\377' '\001-\377\000' <master.key >other.key
+./alone smcdir master.key >first 2>alone.err &
+guest=$!
+tries=0
+until [ -e smcdir/meeting.segment ] || [ $tries -eq 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.01
+done
+! timeout 120 ./meet smcdir other.key >second 2>err || fail "meet: with another key: $(cat second)"
+grep -q '^map: .*another key' err || fail "meet: with another key: $(cat err)"
+! wait $guest || fail "meet: met nobody, and did not say so"
+[ "$(cat alone.err)" = 'nobody came' ] || fail "meet: met nobody, and said: $(cat alone.err)"
+
 
 # Here each process comes too late with its first sm_unlock(): not before somebody else got the lock.
 cat >late.c <<'END'
@@ -198,7 +242,8 @@ lost=$(grep -c 'held the lock of .* and lost it' strict.log || true)
 
 for server in $servers; do
 	kill "$server"
-	wait "$server" || fail "a server's exit status; the logs: $(cat plain.log strict.log)"
+	wait "$server" || fail "a server's exit status; the logs: $(cat plain.log strict.log sealed.log)"
 done
 servers=
+[ -z "$(find memdir -mindepth 1)" ] || fail "the server has left: $(find memdir)"
 echo ok

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The README's program, compiled as the README says against what `make install` installs, counts.
+# The README's program, compiled as the README says against what `make install` installs, counts: over smdish, smuf and
+# smc, with the README's commands and mount files.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}" "${SANITIZE:=}"
 cd "$TMPDIR"
@@ -29,37 +30,75 @@ case ${VARIANT:-} in
 	;;
 esac
 
-"$SRC/deploy/mkpki" init pki
-"$SRC/deploy/mkpki" server pki smdish
-"$SRC/deploy/mkpki" client pki app
-"$BUILD/smdishserver" -l log -Z pki/root.crt pki/smdish.crt pki/smdish.key "$TMPDIR/s" &
-server=$!
+# What the README says, with places of our own for those it names. Certificates and keys are ours to make as it says.
+ours() {
+	sed "s|/run/|$TMPDIR/|g; s|/srv/|$TMPDIR/|g"
+}
+grep '^    \(deploy/mkpki\|mkdir\|head\) ' "$SRC/README.md" | sed "s|^    deploy/|$SRC/deploy/|" | ours >prepare
+[ "$(wc -l <prepare)" -eq 7 ] || fail "the README has seven lines that prepare, found: $(cat prepare)"
+sh -eu prepare >prepare.log 2>&1 || fail "what the README says to prepare: $(cat prepare.log)"
+[ "$(stat -c %s,%a key)" = 32,600 ] || fail "the README's key: $(stat -c '%s bytes, mode %a' key)"
+sed -n 's/^    \(CAFILE .*\|CERTFILE .*\|KEYFILE .*\)$/\1/p' "$SRC/README.md" >files
+[ "$(wc -l <files)" -eq 3 ] || fail "the README's mount file names three files, found: $(cat files)"
+server=
 trap 'kill $server 2>/dev/null || true' EXIT
-sed -n 's/^    \(MOUNT .*\|CAFILE .*\|CERTFILE .*\|KEYFILE .*\)$/\1/p' "$SRC/README.md" |
-	sed "s|/run/smdish.sock|$TMPDIR/s|" >app.conf
-[ "$(wc -l <app.conf)" -eq 4 ] || fail "the README's mount file has four lines, found: $(cat app.conf)"
-tries=0
-until [ -S s ] || [ $tries -eq 100 ]; do
-	tries=$((tries + 1))
-	sleep 0.05
-done
 
-# The first instance stays while the others run.
-mkfifo hold
-./counter <hold >first &
-exec 9>hold
-tries=0
-until [ -s first ] || [ $tries -eq 200 ]; do
-	tries=$((tries + 1))
-	sleep 0.05
+# start PROGRAM SOCKET: as the README says, but for TCP
+start() {
+	command=$(sed -n "s/^    $1 \(-Z .*\)$/\1/p" "$SRC/README.md" | sed 's/ tcp:[^ ]*//' | ours)
+	[ -n "$command" ] || fail "the README does not say how to start $1"
+	# shellcheck disable=SC2086 # words
+	"$BUILD/$1" -l log $command &
+	server=$!
+	tries=0
+	until [ -S "$2" ] || [ $tries -eq 100 ]; do
+		tries=$((tries + 1))
+		sleep 0.05
+	done
+}
+
+stop() {
+	kill $server
+	wait $server || fail "the server's exit status; its log: $(cat log)"
+	server=
+}
+
+# mount_file TYPE: makes app.conf
+mount_file() {
+	grep "^    MOUNT .* $1\( \|$\)" "$SRC/README.md" | sed 's/^    //' | ours >app.conf
+	[ "$(wc -l <app.conf)" -eq 1 ] || fail "the README has one MOUNT line for $1, found: $(cat app.conf)"
+	[ "$1" = smc ] || cat files >>app.conf
+}
+
+# count TYPE: the first instance stays while the others run.
+count() {
+	mount_file "$1"
+	rm -f hold first
+	mkfifo hold
+	./counter <hold >first &
+	exec 9>hold
+	tries=0
+	until [ -s first ] || [ $tries -eq 200 ]; do
+		tries=$((tries + 1))
+		sleep 0.05
+	done
+	second=$(./counter </dev/null) || fail "$1: the second instance"
+	third=$(./counter </dev/null) || fail "$1: the third instance"
+	exec 9>&-
+	wait $! || fail "$1: the first instance"
+	[ "$(cat first)" = 1 ] || fail "$1: the first instance: expected 1, got $(cat first)"
+	[ "$second" = 2 ] || fail "$1: the second instance: expected 2, got $second"
+	[ "$third" = 3 ] || fail "$1: the third instance: expected 3, got $third"
+}
+
+start smdishserver smdish.sock
+count smdish
+stop
+start smufserver smuf.sock
+count smuf
+stop
+count smc
+for directory in smuf smc; do
+	[ -z "$(find $directory -mindepth 1)" ] || fail "files are left: $(find $directory)"
 done
-second=$(./counter </dev/null)
-third=$(./counter </dev/null)
-exec 9>&-
-wait $! || fail "the first instance"
-[ "$(cat first)" = 1 ] || fail "the first instance: expected 1, got $(cat first)"
-[ "$second" = 2 ] || fail "the second instance: expected 2, got $second"
-[ "$third" = 3 ] || fail "the third instance: expected 3, got $third"
-kill $server
-wait $server || fail "the server's exit status; its log: $(cat log)"
 echo "ok"
