@@ -21,7 +21,7 @@
 
 struct hostfile;
 
-enum { HOSTWRITER_BLOCKS = 64 };
+enum { HOSTWRITER_BLOCKS = 128 };
 
 struct hostwriter {
 	const struct hostfile *file;
