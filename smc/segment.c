@@ -6,26 +6,21 @@
 
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
+#include "common/memfile/slots.h"
 
 _Static_assert(sizeof(struct segment_entry) == 32, "DESIGN 7");
 
 static uint64_t
-slot_at(uint32_t block, unsigned slot)
-{
-	return (SEGMENT_SLOTS * (uint64_t)block + slot) * SIZE_BLOCK;
-}
-
-static uint64_t
 entry_at(const struct segment *s, uint32_t block, unsigned slot)
 {
-	return slot_at(s->count, 0) +
-	    (SEGMENT_SLOTS * (uint64_t)block + slot) * sizeof(struct segment_entry);
+	return slots_size(s->size) +
+	    (SLOTS_PER_BLOCK * (uint64_t)block + slot) * sizeof(struct segment_entry);
 }
 
 static size_t
 table_size(uint32_t count)
 {
-	return SEGMENT_SLOTS * (size_t)count * sizeof(struct segment_entry);
+	return SLOTS_PER_BLOCK * (size_t)count * sizeof(struct segment_entry);
 }
 
 static uint64_t
@@ -33,22 +28,13 @@ file_size(uint32_t size)
 {
 	uint32_t count = size_block_count(size);
 
-	return slot_at(count, 0) + table_size(count);
-}
-
-/* The segment's last block may be shorter. */
-static uint32_t
-block_size(const struct segment *s, uint32_t block)
-{
-	uint32_t left = s->size - block * SIZE_BLOCK;
-
-	return left < SIZE_BLOCK ? left : SIZE_BLOCK;
+	return slots_size(size) + table_size(count);
 }
 
 static struct segment_entry *
 entry(const struct segment *s, uint32_t block, unsigned slot)
 {
-	return &s->entries[SEGMENT_SLOTS * (size_t)block + slot];
+	return &s->entries[SLOTS_PER_BLOCK * (size_t)block + slot];
 }
 
 /* The slot that counts at that committed version. */
@@ -128,10 +114,10 @@ static int
 read_block(struct segment *s, struct replica *replica, uint32_t block, uint64_t committed)
 {
 	unsigned slot = current(s, block, committed);
-	uint32_t size = block_size(s, block);
+	uint32_t size = slots_block_size(s->size, block);
 	int error;
 
-	error = hostfile_read(&s->file, slot_at(block, slot), s->encrypted, size);
+	error = hostfile_read(&s->file, slots_at(block, slot), s->encrypted, size);
 	if (error != 0)
 		return error;
 	return ctrbox_decrypt(s->box, entry(s, block, slot)->iv, block, s->encrypted, size,
@@ -156,7 +142,7 @@ segment_read(struct segment *s, struct replica *replica, uint64_t committed)
 			continue;
 		offset = block * SIZE_BLOCK;
 		replica_grant_write(replica, offset, replica_stage(replica, offset),
-		    block_size(s, block));
+		    slots_block_size(s->size, block));
 	}
 	replica_grant_end(replica, committed);
 	return 0;
@@ -171,7 +157,7 @@ segment_clear(struct segment *s, uint64_t committed)
 	int error = read_table(s);
 
 	for (block = 0; block < s->count; block++)
-		for (slot = 0; slot < SEGMENT_SLOTS && error == 0; slot++) {
+		for (slot = 0; slot < SLOTS_PER_BLOCK && error == 0; slot++) {
 			if (entry(s, block, slot)->version <= committed)
 				continue;
 			*entry(s, block, slot) = none;
@@ -188,13 +174,13 @@ write_block(struct segment *s, const uint8_t *shadow, uint32_t block, uint64_t c
     const struct segment_entry *e)
 {
 	unsigned slot = !current(s, block, committed);
-	uint32_t size = block_size(s, block);
+	uint32_t size = slots_block_size(s->size, block);
 	int error;
 
 	error = ctrbox_encrypt(s->box, e->iv, block, shadow + (size_t)block * SIZE_BLOCK, size,
 	    hostwriter_room(&s->writer));
 	if (error == 0)
-		error = hostwriter_put(&s->writer, slot_at(block, slot), size);
+		error = hostwriter_put(&s->writer, slots_at(block, slot), size);
 	testpoint_reach("commit: block put");
 	return error;
 }
@@ -259,6 +245,6 @@ segment_committed_bytes(const struct segment *s)
 
 	for (block = 0; block < s->count; block++)
 		if (entry(s, block, 0)->version != 0)
-			sum += block_size(s, block);
+			sum += slots_block_size(s->size, block);
 	return sum;
 }

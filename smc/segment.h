@@ -25,8 +25,6 @@
 
 struct replica;
 
-enum { SEGMENT_SLOTS = 2 };
-
 /* As it is on the host, in host byte order. */
 struct segment_entry {
 	uint64_t version; /* the grant that wrote it; 0: none */
@@ -38,7 +36,7 @@ struct segment {
 	struct hostfile file;
 	struct hostwriter writer;
 	struct ctrbox *box;
-	struct segment_entry *entries; /* SEGMENT_SLOTS a block: what we know of the table */
+	struct segment_entry *entries; /* two a block: what we know of the table */
 	uint32_t size;                 /* bytes of the segment */
 	uint32_t count;                /* blocks */
 	uint8_t encrypted[SIZE_BLOCK]; /* a block on its way in */

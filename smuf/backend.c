@@ -18,13 +18,10 @@
 #include "common/crypto/sealbox.h"
 #include "common/memfile/hostfile.h"
 #include "common/memfile/hostwriter.h"
+#include "common/memfile/slots.h"
 #include "common/wire/wire.h"
+#include "smuf/delta.h"
 #include "smuf/layout.h"
-
-enum {
-	GRANT_PIECE_SIZE = 4 + 8 + 1 + SEALBOX_TAG_SIZE,
-	RELEASE_PIECE_SIZE = 4 + 1 + SEALBOX_TAG_SIZE
-};
 
 /* A block that was sealed for the release at hand. */
 struct piece {
@@ -62,7 +59,7 @@ smuf_file(struct remotefile *f)
 static uint32_t
 block_size(const struct smuf_file *f, uint32_t block)
 {
-	return layout_block_size(f->base.base.replica->dirty.size, block);
+	return slots_block_size(f->base.base.replica->dirty.size, block);
 }
 
 /* The host's file of the segment. */
@@ -110,14 +107,14 @@ open_segment(struct smuf_file *f, uint32_t size)
 		return words_fail(-EIO, "%s: %s (the directory that smufserver has as -r)",
 		    m->directory, strerror(errno));
 	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, f->base.name + 1);
-	error = hostfile_open(&f->segment, directory, name, layout_file_size(size));
+	error = hostfile_open(&f->segment, directory, name, slots_size(size));
 	if (error != 0)
 		error = fail_file(f, "cannot be opened (is it the directory of smufserver's -r?)",
 		    error);
 	else
 		error = check_shared(f, directory);
 	if (error == 0)
-		error = hostwriter_init(&f->writer, &f->segment, layout_file_size(size));
+		error = hostwriter_init(&f->writer, &f->segment, slots_size(size));
 	if (error != 0)
 		hostfile_close(&f->segment);
 	(void)close(directory);
@@ -160,11 +157,11 @@ check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 	uint32_t count = size_block_count(replica->dirty.size), left = wire_get_u32(&r), least = 0;
 	struct granted g;
 
-	if (r.failed || r.left != (uint64_t)left * GRANT_PIECE_SIZE)
+	if (r.failed || r.left != (uint64_t)left * DELTA_GRANT_PIECE_SIZE)
 		return -EPROTO;
 	for (; left > 0; left--) {
 		g = next_granted(&r);
-		if (g.block < least || g.block >= count || g.slot >= LAYOUT_SLOTS ||
+		if (g.block < least || g.block >= count || g.slot >= SLOTS_PER_BLOCK ||
 		    g.version <= replica_since(replica) || g.version > version)
 			return -EPROTO;
 		least = g.block + 1;
@@ -180,7 +177,7 @@ open_block(struct smuf_file *f, const struct granted *g)
 	uint32_t size = block_size(f, g->block);
 	int error;
 
-	error = hostfile_read(&f->segment, layout_slot_at(g->block, g->slot), f->sealed, size);
+	error = hostfile_read(&f->segment, slots_at(g->block, g->slot), f->sealed, size);
 	if (error != 0)
 		return fail_file(f, "cannot be read", error);
 	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
@@ -265,7 +262,7 @@ seal_block(struct smuf_file *f, uint32_t block)
 	if (error != 0)
 		return error;
 	testpoint_reach("smuf release: block sealed");
-	error = hostwriter_put(&f->writer, layout_slot_at(block, p->slot), size);
+	error = hostwriter_put(&f->writer, slots_at(block, p->slot), size);
 	testpoint_reach("smuf release: block put");
 	f->piece_count++;
 	return error;
@@ -315,7 +312,7 @@ prepare(struct remotefile *base, uint64_t *size, bool *has_blocks)
 		error = seal_blocks(f);
 	if (error != 0)
 		return error;
-	*size = 4 + (uint64_t)f->piece_count * RELEASE_PIECE_SIZE;
+	*size = DELTA_RELEASE_HEAD_SIZE + (uint64_t)f->piece_count * DELTA_RELEASE_PIECE_SIZE;
 	*has_blocks = f->piece_count > 0;
 	testpoint_reach("smuf release: prepared");
 	return 0;

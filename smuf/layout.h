@@ -3,18 +3,14 @@
  *
  * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment. The lock file's
  * integers are in host byte order; the first two are a lock for version 1 clients and a hint for everybody
- * else. Magic and life tell a server its own files from others. Nothing in either file is trusted.
+ * else. Magic and life tell a server its own files from others. A segment file of version 1 is as long as the segment, one
+ * of version 2 has two slots for each block (slots.h). Nothing in either file is trusted.
  */
 #ifndef SMUF_LAYOUT_H
 #define SMUF_LAYOUT_H
 
-#include <stdint.h>
-
-#include "common/base/size.h"
-
 enum {
 	LAYOUT_NAME_LIMIT = 128, /* a name of so many bytes or more is too long */
-	LAYOUT_SLOTS = 2,        /* a block has */
 
 	/* The lock file: offsets, and its size. */
 	LAYOUT_TICKET_AT = 0,   /* u32, the next ticket */
@@ -29,28 +25,5 @@ enum {
 #define LAYOUT_MAGIC "smuf lock file 1" /* 16 bytes, without the NUL */
 #define LAYOUT_SUFFIX ".segment"
 #define LAYOUT_DIRECTORY_LOCK ".smufserver.lock"
-
-/* Where a slot of a block is in a version 2 segment file. */
-static inline uint64_t
-layout_slot_at(uint32_t block, unsigned slot)
-{
-	return (LAYOUT_SLOTS * (uint64_t)block + slot) * SIZE_BLOCK;
-}
-
-/* Bytes of a version 2 segment file. */
-static inline uint64_t
-layout_file_size(uint32_t segment_size)
-{
-	return layout_slot_at(size_block_count(segment_size), 0);
-}
-
-/* Bytes of a block: the segment's last one may be shorter. */
-static inline uint32_t
-layout_block_size(uint32_t segment_size, uint32_t block)
-{
-	uint32_t left = segment_size - block * SIZE_BLOCK;
-
-	return left < SIZE_BLOCK ? left : SIZE_BLOCK;
-}
 
 #endif

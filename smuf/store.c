@@ -6,18 +6,14 @@
 
 #include "common/base/log.h"
 #include "common/crypto/random.h"
+#include "common/memfile/slots.h"
 #include "common/wire/wire.h"
+#include "smuf/delta.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "smuf/mirror.h"
 #include "smuf/storefile.h"
 #include "smuf/turns.h"
-
-enum {
-	GRANT_HEAD_SIZE = SEALBOX_KEY_SIZE + 4,
-	GRANT_PIECE_SIZE = 4 + 8 + 1 + SEALBOX_TAG_SIZE,
-	RELEASE_PIECE_SIZE = 4 + 1 + SEALBOX_TAG_SIZE
-};
 
 static int
 start(void **context, const char *directory)
@@ -116,7 +112,7 @@ map(struct memfile *f, uint32_t size)
 {
 	struct storefile *s = storefile_of(f);
 	uint32_t count = size_block_count(size), i;
-	uint64_t file_size = f->version == OPS_VERSION_1 ? size : layout_file_size(size);
+	uint64_t file_size = f->version == OPS_VERSION_1 ? size : slots_size(size);
 	struct sealed *blocks = calloc(count, sizeof *blocks);
 	int error;
 
@@ -146,7 +142,7 @@ usage(const struct memfile *f, struct store_usage *usage)
 		usage->committed = s->written;
 		return;
 	}
-	usage->reserved = layout_file_size(f->size);
+	usage->reserved = slots_size(f->size);
 	while (blockmap_since(&f->blocks, 0, run.first + run.count, &run))
 		usage->committed += (uint64_t)run.count * SIZE_BLOCK;
 }
@@ -170,10 +166,10 @@ static size_t
 grant_size(const struct memfile *f, uint64_t since)
 {
 	struct blockmap_run run = { 0 };
-	size_t size = GRANT_HEAD_SIZE;
+	size_t size = DELTA_GRANT_HEAD_SIZE;
 
 	while (blockmap_since(&f->blocks, since, run.first + run.count, &run))
-		size += (size_t)run.count * GRANT_PIECE_SIZE;
+		size += (size_t)run.count * DELTA_GRANT_PIECE_SIZE;
 	return size;
 }
 
@@ -215,7 +211,7 @@ name_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
 		uint8_t slot = wire_get_u8(&r);
 
 		wire_get_bytes(&r, SEALBOX_TAG_SIZE);
-		if (block >= f->blocks.count || slot >= LAYOUT_SLOTS ||
+		if (block >= f->blocks.count || slot >= SLOTS_PER_BLOCK ||
 		    slot == blocks[block].slot || blocks[block].is_named)
 			return -EINVAL;
 		blocks[block].is_named = true;
@@ -260,7 +256,7 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	struct wire_reader pieces = *r;
 	int error;
 
-	if (r->failed || r->left != (uint64_t)count * RELEASE_PIECE_SIZE)
+	if (r->failed || r->left != (uint64_t)count * DELTA_RELEASE_PIECE_SIZE)
 		return -EPROTO;
 	error = name_blocks(f, count, pieces);
 	forget_names(f, count, pieces);
