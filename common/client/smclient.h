@@ -69,7 +69,8 @@
  *	ECONNRESET	the server went away during this call
  *	EPROTO		the server said what the protocol does not allow
  *	EPROTONOSUPPORT	the server's version of the protocol is not spoken by this type of mount
- *	ETIMEDOUT	sm_timedlock: the time is over; sm_open: the server does not answer
+ *	ETIMEDOUT	sm_timedlock: the time is over; sm_open: the server does not answer; smc, sm_open and
+ *			sm_map: another process was stopped while it opened or closed the file
  *	EAGAIN		sm_trylock: somebody else has the lock
  *	EDEADLK		this thread holds the lock already
  *	ENOLCK		sm_unlock: this thread does not hold the lock
@@ -132,7 +133,7 @@ struct sm_stat {
 	uint32_t waiters;    /* requests for the lock that wait */
 	uint64_t version;    /* of the segment: the grant that published last; 0: nobody did */
 	uint64_t grants;     /* of the lock since the file was created */
-	uint8_t instance[16]; /* random id of the server's run: another one, another server; smc: 0 */
+	uint8_t instance[16]; /* random id of the server's run: tells servers apart; smc: zeros */
 };
 
 /* A set without mounts. Returns NULL with ENOMEM. */
