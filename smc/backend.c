@@ -1,11 +1,12 @@
 #include "smc/backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
+#include "common/base/testpoint.h"
 #include "common/client/file.h"
 #include "common/client/mount.h"
 #include "common/client/replica.h"
@@ -159,7 +160,10 @@ find_key(struct smc_file *f)
 	if (error != 0)
 		return fail(f, error, strerror(-error));
 	if (memcmp(check, h->check, sizeof check) != 0)
-		return fail(f, -EKEYREJECTED, "it has another key than this mount's key= gives");
+		return fail(f, -EKEYREJECTED,
+		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DRAWN ?
+			"another process drew its key, without key=" :
+			"it has another key than this mount's key= gives");
 	f->is_keyed = true;
 	return 0;
 }
@@ -178,17 +182,31 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 		return find_key(f);
 	if (there != 0)
 		return fail(f, -EINVAL, "the segment has another size");
+	/* Half made, by one of us who died. */
+	if (atomic_load(&h->block_count) != 0)
+		(void)unlinkat(directory, name, 0);
+	atomic_store(&h->block_count, 0);
+	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return words_fail(-EEXIST, "%s/%s: there is a file that is not ours: move it away",
+		    f->lockfile.directory, name);
+	/* Announced first: then whoever finds it knows that it is ours. */
+	atomic_store(&h->block_count, size_block_count(size));
+	testpoint_reach("map: segment announced");
 	error = segment_create(directory, name, size);
-	if (error != 0)
+	testpoint_reach("map: segment made");
+	if (error != 0) {
+		atomic_store(&h->block_count, 0);
 		return words_fail(error, "%s/%s: cannot be made: %s", f->lockfile.directory, name,
 		    strerror(-error));
+	}
 	error = make_key(f);
 	if (error != 0) {
 		(void)unlinkat(directory, name, 0);
+		atomic_store(&h->block_count, 0);
 		return error;
 	}
 	h->type = OPS_TYPE_UNPUBLISHED;
-	atomic_store(&h->block_count, size_block_count(size));
+	testpoint_reach("map: key made");
 	atomic_store(&h->segment_size, size);
 	return 0;
 }
@@ -233,10 +251,13 @@ acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
 	int error = lockfile_enter(&f->lockfile);
 
 	(void)mode;
-	if (error == 0)
-		error = ticketlock_take(&f->lockfile.lock, deadline);
-	if (error != 0 || !replica_is_mapped(replica))
+	if (error != 0)
 		return error;
+	error = ticketlock_take(&f->lockfile.lock, deadline);
+	if (error != 0)
+		return fail(f, error, "another process has the lock");
+	if (!replica_is_mapped(replica))
+		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
 	if (committed == replica_since(replica) && committed != 0)
 		return 0;

@@ -34,7 +34,9 @@ lockfile_directory(const struct lockfile *l)
 {
 	int fd = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 ? fd : words_fail(-errno, "%s: %s", l->directory, strerror(errno));
+	return fd >= 0 ? fd :
+			 words_fail(-errno, "%s (the directory of the mount): %s", l->directory,
+			     strerror(errno));
 }
 
 void
@@ -76,7 +78,8 @@ remove_segment(const struct lockfile *l, int directory)
 static void
 remove_both(const struct lockfile *l, int directory)
 {
-	remove_segment(l, directory);
+	if (atomic_load(&l->untrusted_head->block_count) != 0)
+		remove_segment(l, directory);
 	(void)unlinkat(directory, l->name, 0);
 	testpoint_reach("lockfile: removed");
 }
@@ -105,16 +108,22 @@ is_zero(const void *bytes, size_t size)
 	return memcmp(bytes, zeros, size) == 0;
 }
 
-/* Empty, as a process leaves it that dies before the file has its size. */
 static int
-give_size(const struct lockfile *l)
+fail_foreign(const struct lockfile *l)
 {
-	uint8_t byte;
-	int error;
+	return fail(l, -EEXIST,
+	    "there is a file that is not ours: move it away, or use another name");
+}
 
-	if (hostfile_read(&l->file, 0, &byte, sizeof byte) == 0)
-		return fail(l, -EEXIST, "there is a file that is not ours");
-	error = hostfile_extend(&l->file, LOCKFILE_SIZE);
+/* Gives an empty file its size, with storage behind it: on a full disk a mapping without would kill us. */
+static int
+furnish(const struct lockfile *l)
+{
+	static const uint8_t zeros[LOCKFILE_SIZE];
+	int error = hostfile_extend(&l->file, LOCKFILE_SIZE);
+
+	if (error == 0)
+		error = hostfile_write(&l->file, 0, zeros, sizeof zeros);
 	return error == 0 ? 0 : fail(l, error, strerror(-error));
 }
 
@@ -123,13 +132,16 @@ static int
 check_kind(const struct lockfile *l)
 {
 	struct lockfile_head head;
+	uint8_t byte;
 
-	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
-		return give_size(l);
+	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0) {
+		if (hostfile_read(&l->file, 0, &byte, sizeof byte) == 0)
+			return fail_foreign(l);
+		return furnish(l);
+	}
 	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
 		return 0;
-	return is_zero(&head, sizeof head) ? 0 :
-					     fail(l, -EEXIST, "there is a file that is not ours");
+	return is_zero(&head, sizeof head) ? furnish(l) : fail_foreign(l);
 }
 
 static int
@@ -159,7 +171,9 @@ start_afresh(struct lockfile *l, int directory)
 		return error;
 	atomic_store(&h->magic, 0);
 	testpoint_reach("lockfile: magic taken away");
-	remove_segment(l, directory);
+	/* Nobody announced one: it is not ours. */
+	if (atomic_load(&h->block_count) != 0)
+		remove_segment(l, directory);
 	atomic_store(&h->segment_size, 0);
 	atomic_store(&h->key_kind, LOCKFILE_KEY_NONE);
 	atomic_store(&h->block_count, 0);
@@ -215,6 +229,11 @@ open_once(struct lockfile *l, int directory, bool *again)
 	int error = open_or_create(l, directory, &l->file);
 
 	*again = false;
+	if (error == -ELOOP)
+		return fail(l, error, "a symbolic link is in the place of the file");
+	if (error == -EACCES)
+		return fail(l, error,
+		    "no permission (all who share it need a group in common, and a directory of mode 2770)");
 	if (error != 0)
 		return fail(l, error, strerror(-error));
 	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots), l->file.fd);
@@ -235,6 +254,10 @@ open_once(struct lockfile *l, int directory, bool *again)
 		error = join(l, directory);
 	if (error == 0 && !*again)
 		ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
+	/* What we could not furnish is no use to anybody. */
+	if (error == -ENOSPC && l->untrusted_head == NULL &&
+	    hostfile_is_at(&l->file, directory, l->name))
+		(void)unlinkat(directory, l->name, 0);
 	lockfile_admit(l); /* O8 */
 	if (error != 0 || *again)
 		let_go(l);

@@ -51,8 +51,8 @@ struct lockfile_head {
 	_Atomic uint64_t magic; /* stored last */
 	_Atomic uint32_t format;
 	_Atomic uint32_t dead;         /* it was closed for the last time */
-	_Atomic uint64_t segment_size; /* 0: none yet. Stored after key_kind and check. */
-	_Atomic uint32_t block_count;
+	_Atomic uint64_t segment_size; /* 0: none yet; stored when everything else is there */
+	_Atomic uint32_t block_count;  /* stored before the segment file is made; 0: none is ours */
 	_Atomic uint32_t key_kind;
 	uint8_t salt[KEYS_SALT_SIZE]; /* of this life */
 	uint8_t check[KEYS_CHECK_SIZE];

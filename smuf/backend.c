@@ -14,6 +14,7 @@
 #include "common/client/mux.h"
 #include "common/client/remotefile.h"
 #include "common/client/replica.h"
+#include "common/client/smclient.h"
 #include "common/client/words.h"
 #include "common/crypto/sealbox.h"
 #include "common/memfile/hostfile.h"
@@ -69,7 +70,8 @@ static int
 fail_file(const struct smuf_file *f, const char *what, int error)
 {
 	return words_fail(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s", f->base.remote->mount->directory,
-	    f->base.name, what, error == -EIO ? "it is not what it was" : strerror(-error));
+	    f->base.name, what,
+	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
 }
 
 /* Mapped shared is not always shared; only where nothing but a mapping works it has to be. */
@@ -109,7 +111,8 @@ open_segment(struct smuf_file *f, uint32_t size)
 	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, f->base.name + 1);
 	error = hostfile_open(&f->segment, directory, name, slots_size(size));
 	if (error != 0)
-		error = fail_file(f, "cannot be opened (is it the directory of smufserver's -r?)",
+		error = fail_file(f,
+		    "cannot be opened (is the server a smufserver, and that the directory of its -r?)",
 		    error);
 	else
 		error = check_shared(f, directory);
@@ -185,7 +188,7 @@ open_block(struct smuf_file *f, const struct granted *g)
 	if (error != 0)
 		return words_fail(error,
 		    "%s%s" LAYOUT_SUFFIX
-		    ": block %u is not what was published: the host has changed it",
+		    ": block %u is not what was published: the host has changed it, or the mount names another server's directory",
 		    f->base.remote->mount->directory, f->base.name, g->block);
 	return 0;
 }
@@ -387,17 +390,58 @@ begin_segment(struct smuf_file *f, uint32_t size)
 	return open_segment(f, size);
 }
 
+/*
+ * A file of that name in another server's directory would be written over. The lock file tells whose it is; one that
+ * is gone, or forged, tells nothing, and harms nobody but us.
+ */
+static int
+check_life(const struct smuf_file *f, uint64_t life)
+{
+	const struct mount *m = f->base.remote->mount;
+	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct hostfile lock = HOSTFILE_CLOSED;
+	char magic[sizeof LAYOUT_MAGIC - 1];
+	uint64_t seen = life;
+
+	if (directory < 0)
+		return 0;
+	if (hostfile_open(&lock, directory, f->base.name + 1, LAYOUT_LOCK_SIZE) == 0 &&
+	    hostfile_read(&lock, LAYOUT_MAGIC_AT, magic, sizeof magic) == 0 &&
+	    memcmp(magic, LAYOUT_MAGIC, sizeof magic) == 0)
+		(void)hostfile_read(&lock, LAYOUT_LIFE_AT, &seen, sizeof seen);
+	hostfile_close(&lock);
+	(void)close(directory);
+	return seen == life ?
+	    0 :
+	    words_fail(-EIO,
+		"%s: another server's directory: name the one that this server has as -r",
+		m->directory);
+}
+
 static int
 map(struct backend_file *base, uint32_t size)
 {
 	struct smuf_file *f = (struct smuf_file *)base;
 	int error = remotefile_map(base, size);
+	struct sm_stat stat;
 
+	if (error == 0)
+		error = remotefile_stat(base, &stat);
+	if (error == 0)
+		error = check_life(f, stat.life);
 	if (error == 0)
 		error = begin_segment(f, size);
 	if (error != 0)
 		end_segment(f);
 	return error;
+}
+
+static bool
+has_suffix(const char *name)
+{
+	size_t n = strlen(name), m = sizeof LAYOUT_SUFFIX - 1;
+
+	return n > m && strcmp(name + n - m, LAYOUT_SUFFIX) == 0;
 }
 
 static int
@@ -407,8 +451,10 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	/* It becomes a file's name here, too. */
 	if (strlen(name) >= LAYOUT_NAME_LIMIT)
 		return words_fail(-ENAMETOOLONG, "%s: the name is too long", name);
-	if (strchr(name + 1, '/') != NULL)
-		return words_fail(-EINVAL, "%s: a smuf file's name has no /", name + 1);
+	if (strchr(name + 1, '/') != NULL || has_suffix(name))
+		return words_fail(-EINVAL,
+		    "%s: a smuf file's name has no second / and does not end in " LAYOUT_SUFFIX,
+		    name);
 	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name);
 }
 

@@ -271,8 +271,8 @@ remove_leftovers(struct memdir *d)
 		removed += !is_skipped(e->d_name) && remove_leftover(d, e->d_name);
 	(void)closedir(list);
 	if (removed > 0)
-		log_info("%s: removed %u memory files of a server that was killed", d->path,
-		    removed);
+		log_info("%s: removed what a server that was killed has left: memory files: %u",
+		    d->path, removed);
 	return 0;
 }
 
@@ -290,8 +290,9 @@ name_foreign_files(const struct memdir *d)
 		if (is_skipped(e->d_name))
 			continue;
 		if (count++ < NAMED_MOST)
-			log_warning("%s/%s is not ours: left alone, the name is refused", d->path,
-			    log_escape(name, e->d_name, strlen(e->d_name)));
+			log_warning(
+			    "%s/%s is not ours: left alone; no memory file of that name until it is moved away",
+			    d->path, log_escape(name, e->d_name, strlen(e->d_name)));
 	}
 	(void)closedir(list);
 	if (count > NAMED_MOST)
@@ -354,9 +355,10 @@ memdir_open(struct memdir **out, const char *path)
 		error = d->fd < 0 ? -errno : take_over(d);
 	}
 	if (error == -EEXIST)
-		log_error("%s: another smufserver has this directory", path);
+		log_error("-r %s: another smufserver has this directory: each needs its own", path);
 	else if (error != 0)
-		log_error("%s: %s", path, strerror(-error));
+		log_error("-r %s: %s: a directory that this user may read and write is wanted",
+		    path, strerror(-error));
 	if (error != 0) {
 		/* Its lock file is somebody else's, or will be found again. */
 		if (d->lock_fd >= 0)
@@ -367,6 +369,12 @@ memdir_open(struct memdir **out, const char *path)
 	}
 	*out = d;
 	return 0;
+}
+
+const char *
+memdir_path(const struct memdir *d)
+{
+	return d->path;
 }
 
 void

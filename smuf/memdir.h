@@ -24,6 +24,9 @@ struct memdir;
  */
 int memdir_open(struct memdir **out, const char *path);
 
+/* Its path, for messages. */
+const char *memdir_path(const struct memdir *d);
+
 /* Gives the directory up. Takes NULL. */
 void memdir_close(struct memdir *d);
 

@@ -64,8 +64,9 @@ log_refused(const struct memfile *f, const char *suffix, int error)
 {
 	char name[LOG_ESCAPED_SIZE];
 
-	log_warning("cannot make the host's file for %s%s: %s",
-	    log_escape(name, f->name, f->name_size), suffix, strerror(-error));
+	log_warning("cannot make %s%s%s: %s", memdir_path(f->tree->store_context),
+	    log_escape(name, f->name, f->name_size), suffix,
+	    error == -EEXIST ? "there is a file that is not ours: move it away" : strerror(-error));
 }
 
 static int

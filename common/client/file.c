@@ -218,6 +218,8 @@ file_lock(struct file *f, const void *via, enum ops_mode mode, uint64_t deadline
 	error = filelock_take(&f->lock, mode, via, deadline, &is_first);
 	if (error == -EDEADLK)
 		return words_fail(error, "%s: this thread has the lock already", f->name);
+	if (error == -EAGAIN || error == -ETIMEDOUT)
+		return words_fail(error, "%s: another thread has the lock", f->name);
 	if (error != 0 || !is_first)
 		return error;
 	error = replica_ready(&f->replica);

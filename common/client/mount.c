@@ -98,7 +98,9 @@ set_key(struct mount *m, const char *value)
 	explicit_bzero(bytes, sizeof bytes);
 	return m->has_master_key ?
 	    0 :
-	    words_fail(-EINVAL, "key=%s: %d bytes are wanted there", value, KEYS_SIZE);
+	    words_fail(-EINVAL,
+		"key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
+		KEYS_SIZE);
 }
 
 static int
@@ -164,7 +166,7 @@ set_type(struct mount *m, const char *type)
 		if (strcmp(backends[i]->type, type) == 0)
 			m->ops = backends[i];
 	if (m->ops == NULL)
-		return words_fail(-EINVAL, "%s: this release has no mounts of that type", type);
+		return words_fail(-EINVAL, "%s: no type of mount (smdish, smuf, smc)", type);
 	return 0;
 }
 

@@ -31,7 +31,19 @@ describe(struct mux *mux, int error, char *text, size_t size)
 	if (error == -ECONNRESET)
 		return "the server closed the connection";
 	if (error == -EPROTO)
-		return "the server does not keep to the protocol";
+		return "the server does not keep to the protocol (is it of the mount's type?)";
+	if (error == -EEXIST)
+		return "a file of that name that is not the server's is in its directory, see its log";
+	if (error == -EBADE)
+		return "it is in use by clients of another version, or has a segment that is not mapped here";
+	if (error == -ENOSPC || error == -EDQUOT)
+		return "the server has no room left in its directory";
+	if (error == -EIO)
+		return "the server cannot use its directory, see its log";
+	if (error == -EAGAIN)
+		return "somebody else has the lock";
+	if (error == -ETIMEDOUT)
+		return "not in time";
 	if (error == -ESTALE)
 		return "the server had taken the lock away, nothing was published";
 	return strerror_r(-error, text, size);

@@ -260,7 +260,7 @@ an_error_in_a_mount_file_has_file_and_line(void **state)
 	    "conf:1: mount: there is no such directive");
 	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1: MOUNT needs a URI, a path and a type");
 	expect_parse("MOUNT unix:x /a smuf2", -EINVAL,
-	    "conf:1: smuf2: this release has no mounts of that type");
+	    "conf:1: smuf2: no type of mount (smdish, smuf, smc)");
 	expect_parse("MOUNT unix:x /a smdish sync=full name=x", -EINVAL,
 	    "conf:1: MOUNT has a word too many: options have commas");
 	expect_parse("MOUNT unix:x /a smdish foo=1", -EINVAL,

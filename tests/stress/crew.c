@@ -1,0 +1,386 @@
+#include "tests/stress/crew.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+#include "tests/stress/worker.h"
+
+enum {
+	INCREMENTS = 10 * 1000, /* of each worker */
+	INCREMENTS_TCP = 1000,
+	KILL_EVERY_MS = 50,
+	TAKEOVER_MS = 50,
+	RUN_MS = 5 * 60 * 1000
+};
+
+/* The workers of a test, seen from the process that keeps the file open, kills and replaces them. */
+struct crew {
+	const char *address;
+	struct sm *sm;
+	struct sm_file *file;
+	uint8_t *segment;
+	pid_t pids[WORKER_COUNT]; /* -1: has finished */
+	size_t next;              /* victim */
+	unsigned killed_inside, killed_after, killed_anywhere, measured;
+	uint64_t longest; /* takeover */
+};
+
+static bool is_smuf;
+static struct pki pki;
+static struct daemon server;
+static struct worker_page *page;
+static struct crew crew; /* of the running test */
+
+static void
+hire(struct crew *c, size_t i)
+{
+	atomic_store(&page->accounts[i].order, WORKER_LIVE);
+	c->pids[i] = fork();
+	if (c->pids[i] == 0) {
+		sm_free(c->sm);
+		worker_run(page, i, &server, c->address);
+	}
+	assert_int_not_equal(c->pids[i], -1);
+}
+
+/* A worker has ended by itself: that is right when it has finished. */
+static void
+judge_end(struct crew *c, size_t i, int status)
+{
+	c->pids[i] = -1;
+	if (status == 0)
+		return;
+	if (atomic_load(&page->has_complaint))
+		fail_msg("%s", page->complaint);
+	fail_msg("worker %zu ended with status 0x%x", i, status);
+}
+
+/* Sees who has finished; how many go on. */
+static unsigned
+count_working(struct crew *c)
+{
+	unsigned count = 0;
+	int status;
+	size_t i;
+
+	for (i = 0; i < WORKER_COUNT; i++) {
+		if (c->pids[i] != -1 && waitpid(c->pids[i], &status, WNOHANG) == c->pids[i])
+			judge_end(c, i, status);
+		count += c->pids[i] != -1;
+	}
+	return count;
+}
+
+static void
+expect_time_left(uint64_t deadline, const char *what)
+{
+	if (clock_now() > deadline)
+		fail_msg("%s did not happen in time", what);
+}
+
+/* Somebody who still works; call it only when there is one. */
+static size_t
+choose(struct crew *c)
+{
+	do
+		c->next = (c->next + 3) % WORKER_COUNT;
+	while (c->pids[c->next] == -1);
+	return c->next;
+}
+
+static bool
+somebody_waits(void)
+{
+	size_t i;
+
+	for (i = 0; i < WORKER_COUNT; i++)
+		if (atomic_load(&page->accounts[i].phase) == WORKER_WAITING)
+			return true;
+	return false;
+}
+
+/* Waits until the worker has done as ordered, or has finished before. */
+static bool
+await_obedience(struct crew *c, size_t i, int phase)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	int status;
+
+	for (;;) {
+		if (waitpid(c->pids[i], &status, WNOHANG) == c->pids[i]) {
+			if (phase < 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+				return true;
+			judge_end(c, i, status);
+			return false;
+		}
+		if (phase >= 0 && atomic_load(&page->accounts[i].phase) == phase)
+			return true;
+		expect_time_left(deadline, "an order's execution");
+		patience_breathe();
+	}
+}
+
+/* Kills a worker that has the lock and has written; measures when the next one has it. */
+static void
+kill_inside(struct crew *c)
+{
+	uint64_t deadline, begin, took;
+	size_t i = choose(c);
+	bool is_measured;
+
+	atomic_store(&page->accounts[i].order, WORKER_DIE_INSIDE);
+	if (!await_obedience(c, i, WORKER_POISONED))
+		return;
+	is_measured = somebody_waits();
+	atomic_store(&page->taken, 0);
+	begin = clock_now();
+	kill(c->pids[i], SIGKILL);
+	waitpid(c->pids[i], NULL, 0);
+	c->killed_inside++;
+	deadline = patience_until(PATIENCE_MS);
+	while (is_measured && atomic_load(&page->taken) == 0) {
+		count_working(c);
+		expect_time_left(deadline, "the next waiter's grant");
+		patience_breathe();
+	}
+	if (is_measured) {
+		took = atomic_load(&page->taken) - begin;
+		c->longest = took > c->longest ? took : c->longest;
+		c->measured++;
+	}
+	hire(c, i);
+}
+
+/* A worker kills itself as soon as sm_unlock() has returned: its release may not even have been read. */
+static void
+kill_after_unlock(struct crew *c)
+{
+	size_t i = choose(c);
+
+	atomic_store(&page->accounts[i].order, WORKER_DIE_AFTER_UNLOCK);
+	if (!await_obedience(c, i, -1))
+		return;
+	c->killed_after++;
+	hire(c, i);
+}
+
+/* Kills a worker wherever it is: connecting, waiting, inside, releasing. */
+static void
+kill_anywhere(struct crew *c)
+{
+	size_t i = choose(c);
+	int status;
+
+	kill(c->pids[i], SIGKILL);
+	waitpid(c->pids[i], &status, 0);
+	if (!WIFSIGNALED(status)) {
+		judge_end(c, i, status);
+		return;
+	}
+	c->killed_anywhere++;
+	hire(c, i);
+}
+
+/* Looks after the crew until the moment has come, or all have finished. */
+static bool
+supervise(struct crew *c, uint64_t until, uint64_t deadline)
+{
+	while (clock_now() < until) {
+		if (count_working(c) == 0)
+			return false;
+		expect_time_left(deadline, "the last increment");
+		patience_breathe();
+	}
+	return count_working(c) > 0;
+}
+
+static void
+kill_until_done(struct crew *c, uint64_t deadline)
+{
+	uint64_t tick = clock_now(), half = patience_ms(KILL_EVERY_MS) / 2 * CLOCK_MS;
+	unsigned round;
+
+	for (round = 0;; round++) {
+		tick += half;
+		if (!supervise(c, tick, deadline))
+			return;
+		kill_inside(c);
+		tick += half;
+		if (!supervise(c, tick, deadline))
+			return;
+		if (round % 2 == 0)
+			kill_after_unlock(c);
+		else
+			kill_anywhere(c);
+	}
+}
+
+static void
+gather(struct crew *c, const char *address, uint64_t target)
+{
+	size_t i;
+
+	*c = (struct crew){ .address = address };
+	memset(page, 0, sizeof *page);
+	page->target = target;
+	c->sm = client_create(&server);
+	assert_non_null(c->sm);
+	c->file = sm_open(c->sm, WORKER_FILE);
+	assert_non_null(c->file);
+	c->segment = sm_map(c->file, NULL, WORKER_SEGMENT);
+	assert_non_null(c->segment);
+	for (i = 0; i < WORKER_COUNT; i++)
+		hire(c, i);
+}
+
+static void
+dismiss(struct crew *c)
+{
+	if (sm_lock(c->file) != 0)
+		fail_msg("sm_lock: %s", sm_error(c->sm));
+	worker_expect_done(page, c->segment);
+	assert_int_equal(sm_unlock(c->file), 0);
+	assert_int_equal(sm_close(c->file), 0);
+	sm_free(c->sm);
+	c->sm = NULL;
+}
+
+/* After a test that has failed: nobody goes on. */
+static int
+disband(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < WORKER_COUNT; i++)
+		if (crew.pids[i] > 0) {
+			kill(crew.pids[i], SIGKILL);
+			waitpid(crew.pids[i], NULL, 0);
+			crew.pids[i] = -1;
+		}
+	sm_free(crew.sm);
+	crew.sm = NULL;
+	return 0;
+}
+
+static void
+count_together(const char *address, uint64_t target, bool with_kills)
+{
+	uint64_t deadline = patience_until(RUN_MS), begin = clock_now();
+	struct crew *c = &crew;
+
+	gather(c, address, target);
+	if (with_kills)
+		kill_until_done(c, deadline);
+	else
+		supervise(c, deadline, deadline);
+	print_message("# %lu increments in %lu ms\n", (unsigned long)(WORKER_COUNT * target),
+	    (unsigned long)((clock_now() - begin) / CLOCK_MS));
+	dismiss(c);
+	if (!with_kills)
+		return;
+	print_message(
+	    "# killed: %u inside, %u after sm_unlock, %u anywhere; "
+	    "the next waiter had the lock after at most %lu us (%u measured)\n",
+	    c->killed_inside, c->killed_after, c->killed_anywhere,
+	    (unsigned long)(c->longest / 1000), c->measured);
+	assert_true(c->killed_inside > 0 && c->killed_after > 0 && c->measured > 0);
+	if (c->longest > patience_ms(TAKEOVER_MS) * CLOCK_MS)
+		fail_msg(
+		    "the next waiter had the lock %lu us after the death, at most %d ms were expected",
+		    (unsigned long)(c->longest / 1000), TAKEOVER_MS);
+}
+
+static const char *
+unix_address(void)
+{
+	static char address[DAEMON_PATH_SIZE + 8];
+
+	snprintf(address, sizeof address, "unix:%s", server.socket);
+	return address;
+}
+
+static void
+eight_processes_count_to_exactly_80000(void **state)
+{
+	(void)state;
+	count_together(unix_address(), INCREMENTS, false);
+}
+
+static void
+eight_processes_count_to_exactly_80000_while_some_are_killed(void **state)
+{
+	(void)state;
+	count_together(unix_address(), INCREMENTS, true);
+}
+
+static void
+the_same_over_tcp(void **state)
+{
+	(void)state;
+	count_together(server.tcp, INCREMENTS_TCP, true);
+}
+
+static void
+the_server_has_nothing_to_complain_about_and_exits_with_0(void **state)
+{
+	(void)state;
+	daemon_stop(&server);
+	/* Those who were killed while they connected are told as just that. */
+	assert_int_equal(daemon_log_complaints(&server, 0),
+	    daemon_log_count(&server, 0, "refused in the TLS handshake", ""));
+}
+
+static int
+begin_all(void **state)
+{
+	(void)state;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	pki_create(&pki);
+	daemon_init(&server,
+	    &(struct daemon_config){ .is_smuf = is_smuf, .pki = &pki, .tcp_host = "127.0.0.1" });
+	daemon_start(&server);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	munmap(page, sizeof *page);
+	return 0;
+}
+
+int
+crew_main(const char *name, bool serves_smuf)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(eight_processes_count_to_exactly_80000, disband),
+		cmocka_unit_test_teardown(
+		    eight_processes_count_to_exactly_80000_while_some_are_killed, disband),
+		cmocka_unit_test_teardown(the_same_over_tcp, disband),
+		cmocka_unit_test(the_server_has_nothing_to_complain_about_and_exits_with_0),
+	};
+
+	is_smuf = serves_smuf;
+	return cmocka_run_group_tests_name(name, tests, begin_all, end_all);
+}

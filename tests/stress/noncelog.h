@@ -1,0 +1,20 @@
+/*
+ * noncelog: whether any key stream was used twice in a log of testpoint_nonce() (tests/nonces/record.h).
+ */
+#ifndef TESTS_STRESS_NONCELOG_H
+#define TESTS_STRESS_NONCELOG_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/*
+ * Writes a line for each use of units that an earlier one under the same key and nonce has used, or one that counts
+ * uses and keys. Returns 0 when nothing was used twice, 1 when something was, or a negative errno when there is no
+ * whole log: -ENOENT, ..., -ENODATA for an empty one, -EBADMSG for one with a partial record or one that cannot be.
+ */
+int noncelog_check(const char *path, FILE *out);
+
+/* How many records the log has; 0 when there is none. */
+size_t noncelog_count(const char *path);
+
+#endif

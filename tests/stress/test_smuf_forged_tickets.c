@@ -1,0 +1,157 @@
+/*
+ * The host forges ticket and turn in the lock file while processes count: the server alone decides who holds the lock,
+ * so there are never two, and no increment is lost.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/hostile.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+
+enum { PROCESSES = 4, INCREMENTS = 3000, SEGMENT = 3 * 4096 };
+
+#define NAME "forged"
+
+/* What the processes share without the server's help. */
+struct page {
+	atomic_int holder; /* 0: nobody */
+	atomic_uint together;
+	atomic_int ready;
+	atomic_int has_begun;
+};
+
+static struct pki pki;
+static struct daemon server;
+static struct page *page;
+
+static int
+fail_child(const char *what, const struct sm *sm)
+{
+	fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), what, sm_error(sm));
+	return EXIT_FAILURE;
+}
+
+static int
+count(int self)
+{
+	struct sm *sm = client_create(&server);
+	struct sm_file *file = sm == NULL ? NULL : sm_open(sm, CLIENT_MOUNT "/" NAME);
+	volatile uint64_t *counter = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	int i;
+
+	if (counter == NULL)
+		return fail_child("sm_map", sm);
+	atomic_fetch_add(&page->ready, 1);
+	while (!atomic_load(&page->has_begun))
+		patience_breathe();
+	for (i = 0; i < INCREMENTS; i++) {
+		if (sm_lock(file) != 0)
+			return fail_child("sm_lock", sm);
+		if (atomic_exchange(&page->holder, self) != 0)
+			atomic_fetch_add(&page->together, 1);
+		++*counter;
+		/* Time for another one to come in. */
+		if (i % 16 == 0)
+			sched_yield();
+		counter[SEGMENT / sizeof *counter - 1] = *counter;
+		if (atomic_exchange(&page->holder, 0) != self)
+			atomic_fetch_add(&page->together, 1);
+		if (sm_unlock(file) != 0)
+			return fail_child("sm_unlock", sm);
+	}
+	sm_free(sm);
+	return EXIT_SUCCESS;
+}
+
+static void
+forged_tickets_let_nobody_in(void **state)
+{
+	struct sm *sm = client_create(&server);
+	pid_t pids[PROCESSES];
+	struct sm_file *file;
+	static struct hostile host; /* its thread may outlive a test that fails */
+	unsigned long deeds;
+	uint64_t *counter;
+	int i, status, failures = 0;
+
+	(void)state;
+	assert_non_null(sm);
+	file = sm_open(sm, CLIENT_MOUNT "/" NAME);
+	counter = sm_map(file, NULL, SEGMENT);
+	assert_non_null(counter);
+	for (i = 0; i < PROCESSES; i++) {
+		pids[i] = fork();
+		assert_int_not_equal(pids[i], -1);
+		if (pids[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			sm_free(sm);
+			_exit(count(i + 1));
+		}
+	}
+	hostile_begin(&host, HOSTILE_FORGES_TICKETS, &server, NAME);
+	while (atomic_load(&page->ready) < PROCESSES)
+		patience_breathe();
+	atomic_store(&page->has_begun, 1);
+	for (i = 0; i < PROCESSES; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		failures += status != 0;
+	}
+	deeds = hostile_end(&host);
+	assert_int_equal(failures, 0);
+	assert_int_equal(atomic_load(&page->together), 0);
+	assert_int_equal(sm_lock(file), 0);
+	assert_int_equal(*counter, PROCESSES * INCREMENTS);
+	assert_int_equal(counter[SEGMENT / sizeof *counter - 1], PROCESSES * INCREMENTS);
+	assert_int_equal(sm_unlock(file), 0);
+	sm_free(sm);
+	print_message("# %d increments, tickets forged %lu times\n", PROCESSES * INCREMENTS, deeds);
+	assert_true(deeds > 100);
+}
+
+static int
+begin_all(void **state)
+{
+	(void)state;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	pki_create(&pki);
+	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
+	daemon_start(&server);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	daemon_stop(&server);
+	daemon_log_expect(&server, 0, 0);
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	return 0;
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forged_tickets_let_nobody_in),
+	};
+
+	return cmocka_run_group_tests_name("smuf forged tickets", tests, begin_all, end_all);
+}

@@ -1,0 +1,279 @@
+/*
+ * fork(2) over smuf: parent and children go on, publish and see what the others published, and no nonce of AES-GCM is
+ * ever used a second time, whoever seals and whoever dies while it seals.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/size.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/noncelog.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+#include "tests/stress/testpoint.h"
+
+enum { BLOCKS = 4, SEGMENT = BLOCKS * SIZE_BLOCK - 500, LOG_SIZE = SCRATCH_PATH_SIZE + 16 };
+
+static struct pki pki;
+static struct daemon server;
+static char nonce_log[LOG_SIZE], *whole_log; /* of this test, and of all tests or NULL */
+static struct sm *sm;
+static struct sm_file *file;
+static uint8_t *segment;
+
+static uint64_t *
+counter(int block)
+{
+	return (uint64_t *)(segment + block * SIZE_BLOCK);
+}
+
+/* In parent and child: adds one to a counter in each block, which have to agree. Returns the failures. */
+static int
+increment(int times)
+{
+	int b;
+
+	for (; times > 0; times--) {
+		if (sm_lock(file) != 0) {
+			fprintf(stderr, "process %ld: sm_lock: %s\n", (long)getpid(), sm_error(sm));
+			return 1;
+		}
+		for (b = 1; b < BLOCKS; b++)
+			if (*counter(b) != *counter(0)) {
+				fprintf(stderr, "process %ld: block %d says %lu, block 0 %lu\n",
+				    (long)getpid(), b, (unsigned long)*counter(b),
+				    (unsigned long)*counter(0));
+				return 1;
+			}
+		for (b = 0; b < BLOCKS; b++)
+			++*counter(b);
+		if (sm_unlock(file) != 0) {
+			fprintf(stderr, "process %ld: sm_unlock: %s\n", (long)getpid(),
+			    sm_error(sm));
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static void
+expect_exit(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status != 0)
+		fail_msg("child %ld: expected exit status 0, got wait status 0x%x", (long)pid,
+		    (unsigned)status);
+}
+
+static void
+expect_count(uint64_t expected)
+{
+	assert_int_equal(sm_rdlock(file), 0);
+	assert_int_equal(*counter(0), expected);
+	assert_int_equal(*counter(BLOCKS - 1), expected);
+	assert_int_equal(sm_unlock(file), 0);
+}
+
+static void
+parent_and_children_seal_in_turn(void **state)
+{
+	enum { CHILDREN = 5, TIMES = 200 };
+	pid_t pids[CHILDREN];
+	int i;
+
+	(void)state;
+	assert_int_equal(increment(TIMES), 0);
+	for (i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(increment(TIMES));
+		assert_int_equal(increment(10), 0);
+	}
+	assert_int_equal(increment(TIMES), 0);
+	for (i = 0; i < CHILDREN; i++)
+		expect_exit(pids[i]);
+	expect_count(2 * TIMES + CHILDREN * (10 + TIMES));
+}
+
+static void
+generations_seal_in_turn(void **state)
+{
+	enum { GENERATIONS = 6 };
+	pid_t pid, first = getpid();
+	int i, status = 0;
+
+	(void)state;
+	for (i = 0; i < GENERATIONS; i++) {
+		pid = fork();
+		if (pid == 0) {
+			status = increment(5);
+			continue;
+		}
+		if (getpid() == first) {
+			expect_exit(pid);
+			break;
+		}
+		/* Those in between seal while their children do. */
+		status += increment(5);
+		_exit(waitpid(pid, &i, 0) != pid || i != 0 || status != 0);
+	}
+	if (getpid() != first)
+		_exit(status);
+	expect_count(GENERATIONS * 5 + (GENERATIONS - 1) * 5);
+}
+
+static void
+a_child_of_a_holder_seals_nothing_for_its_parents_grant(void **state)
+{
+	size_t sealed;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(increment(1), 0);
+	sealed = noncelog_count(nonce_log);
+	assert_int_equal(sm_lock(file), 0);
+	memset(segment, 0xff, SEGMENT);
+	pid = fork();
+	if (pid == 0)
+		_exit(sm_unlock(file) == 0 || errno != ENOLCK || sm_close(file) != 0);
+	expect_exit(pid);
+	pid = (pid_t)syscall(SYS_fork);
+	if (pid == 0)
+		_exit(sm_unlock(file) == 0 || errno != ENOLCK);
+	expect_exit(pid);
+	assert_int_equal(noncelog_count(nonce_log), sealed);
+	for (int b = 0; b < BLOCKS; b++)
+		*counter(b) = 2;
+	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(noncelog_count(nonce_log), sealed + BLOCKS);
+	assert_int_equal(increment(1), 0);
+	expect_count(3);
+}
+
+/* A child dies while it seals under a grant; those after it have grants of their own. */
+static void
+a_child_that_dies_while_it_seals_leaves_no_nonce_to_others(void **state)
+{
+	static const char *const steps[] = { "smuf release: collected",
+		"smuf release: block sealed", "smuf release: prepared" };
+	size_t sealed = noncelog_count(nonce_log);
+	unsigned i, n = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	for (i = 0; i < 4 * sizeof steps / sizeof steps[0]; i++) {
+		pid = fork();
+		if (pid == 0) {
+			testpoint_plan(steps[i % 3], 1 + (i % 3 == 1) * (i / 3), SIGKILL);
+			_exit(increment(1));
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		assert_int_equal(increment(1), 0);
+		expect_count(++n);
+	}
+	/* It was in the midst of that. */
+	assert_true(noncelog_count(nonce_log) > sealed + (size_t)n * BLOCKS);
+}
+
+static void
+no_nonce_was_used_twice(void **state)
+{
+	(void)state;
+	assert_true(noncelog_count(nonce_log) > 1000);
+	assert_int_equal(noncelog_check(nonce_log, stdout), 0);
+}
+
+static int
+begin(void **state)
+{
+	static int count;
+	char path[32];
+
+	(void)state;
+	snprintf(path, sizeof path, CLIENT_MOUNT "/f%d", count++);
+	sm = client_create(&server);
+	file = sm == NULL ? NULL : sm_open(sm, path);
+	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	return segment == NULL ? -1 : 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	sm_free(sm);
+	return 0;
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	pki_create(&pki);
+	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
+	daemon_start(&server);
+	whole_log = getenv("NONCE_LOG");
+	snprintf(nonce_log, sizeof nonce_log, "%s/nonces", server.dir);
+	return setenv("NONCE_LOG", nonce_log, 1);
+}
+
+/* What was used here counts for the log of the whole run too. */
+static void
+append_to_whole_log(void)
+{
+	FILE *in = fopen(nonce_log, "re"), *out = fopen(whole_log, "ae");
+	char bytes[36 * 1024];
+	size_t n;
+
+	assert_true(in != NULL && out != NULL);
+	while ((n = fread(bytes, 1, sizeof bytes, in)) > 0)
+		assert_int_equal(fwrite(bytes, 1, n, out), n);
+	fclose(in);
+	assert_int_equal(fclose(out), 0);
+}
+
+static int
+finish(void **state)
+{
+	(void)state;
+	if (whole_log != NULL && *whole_log != '\0')
+		append_to_whole_log();
+	daemon_stop(&server);
+	daemon_log_expect(&server, 0, 0);
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(parent_and_children_seal_in_turn),
+		TEST(generations_seal_in_turn),
+		TEST(a_child_of_a_holder_seals_nothing_for_its_parents_grant),
+		TEST(a_child_that_dies_while_it_seals_leaves_no_nonce_to_others),
+		cmocka_unit_test(no_nonce_was_used_twice),
+	};
+
+	return cmocka_run_group_tests_name("smuf fork", tests, start, finish);
+}

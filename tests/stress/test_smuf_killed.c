@@ -1,0 +1,409 @@
+/*
+ * A client is killed at every step of a release, and before every system call of a critical section: the next holder
+ * sees what was published last, all of it or nothing, and can publish.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/size.h"
+#include "common/memfile/hostwriter.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+#include "tests/stress/testpoint.h"
+
+enum {
+	FEW = 5,
+	MANY = HOSTWRITER_BLOCKS + 6, /* more than the client writes at a time */
+	BLOCKS = MANY + 11,
+	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 100, /* the last one is short */
+	STEPS_MOST = 4 * MANY,
+	STEP_SIZE = 48
+};
+
+#define PATH CLIENT_MOUNT "/killed"
+
+/* What a critical section changes: some blocks next to each other, some not, and the short one. */
+static int changed[MANY];
+static unsigned changed_count;
+
+/* The steps that a release has, as a child found them. */
+struct page {
+	atomic_uint steps;
+	char names[STEPS_MOST][STEP_SIZE];
+};
+
+static struct pki pki;
+static struct daemon server;
+static struct page *page;
+static struct sm *sm, *fresh_sm;
+static struct sm_file *file;
+static uint8_t *segment, before[SEGMENT], after[SEGMENT];
+static uint32_t generation;
+
+/* What a critical section makes of a segment. */
+static void
+change(uint8_t *bytes, uint32_t number)
+{
+	uint32_t *words;
+	size_t i, size;
+	unsigned b;
+
+	for (b = 0; b < changed_count; b++) {
+		words = (uint32_t *)(bytes + changed[b] * SIZE_BLOCK);
+		size = changed[b] == BLOCKS - 1 ? SEGMENT % SIZE_BLOCK : SIZE_BLOCK;
+		for (i = 0; i < size / sizeof *words; i++)
+			words[i] = number * 4096 + (uint32_t)i;
+	}
+}
+
+/* The victim. */
+
+static void
+record(const char *step)
+{
+	unsigned n = atomic_fetch_add(&page->steps, 1);
+
+	if (n < STEPS_MOST)
+		snprintf(page->names[n], STEP_SIZE, "%s", step);
+}
+
+static void
+expect(bool is_right, const char *what)
+{
+	if (is_right)
+		return;
+	fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), what, sm_error(NULL));
+	_exit(EXIT_FAILURE);
+}
+
+/* One critical section, changed as number says; prepare is called before it, finish after it. */
+static void __attribute__((noreturn))
+be_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
+{
+	struct sm_file *f;
+	struct sm *own;
+	uint8_t *map;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sm_free(sm);
+	sm_free(fresh_sm);
+	own = client_create(&server);
+	f = own == NULL ? NULL : sm_open(own, PATH);
+	map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
+	expect(map != NULL, "sm_map");
+	expect(sm_lock(f) == 0, "sm_lock");
+	expect(sm_unlock(f) == 0, "sm_unlock");
+	prepare(n);
+	expect(sm_lock(f) == 0, "sm_lock");
+	change(map, number);
+	expect(sm_unlock(f) == 0, "sm_unlock");
+	finish();
+	sm_free(own);
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+plan_nothing(unsigned n)
+{
+	(void)n;
+	testpoint_watch(record);
+}
+
+static void
+plan_step(unsigned n)
+{
+	testpoint_plan(NULL, n, SIGKILL);
+}
+
+static void
+stop_for_tracer(unsigned n)
+{
+	(void)n;
+	expect(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0, "ptrace");
+	raise(SIGSTOP);
+}
+
+static void
+stop_again(void)
+{
+	raise(SIGSTOP);
+}
+
+static void
+go_on(void)
+{
+}
+
+static pid_t
+fork_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
+{
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0)
+		be_victim(number, prepare, n, finish);
+	return pid;
+}
+
+static bool
+was_killed(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return true;
+	if (status != 0)
+		fail_msg("the victim ended with status 0x%x", status);
+	return false;
+}
+
+/* Everybody else. */
+
+/* With the lock: the segment is one of the two states. Returns whether it is the later one. */
+static bool
+judge(const uint8_t *seen, const char *who, const char *when)
+{
+	if (memcmp(seen, before, SEGMENT) == 0)
+		return false;
+	if (memcmp(seen, after, SEGMENT) != 0)
+		fail_msg(
+		    "%s, %s: %s sees neither what was published before nor what the victim did",
+		    when, server.log, who);
+	return true;
+}
+
+/* The next holder, and one whose replica is void; both publish. Returns whether the victim's release counts. */
+static bool
+take_over(const char *when)
+{
+	struct sm_file *f;
+	uint8_t *map;
+	bool has_published;
+
+	if (sm_lock(file) != 0)
+		fail_msg("%s: the next holder: sm_lock: %s", when, sm_error(sm));
+	has_published = judge(segment, "the next holder", when);
+	if (sm_unlock(file) != 0)
+		fail_msg("%s: the next holder: sm_unlock: %s", when, sm_error(sm));
+	f = sm_open(fresh_sm, PATH);
+	map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
+	assert_non_null(map);
+	if (sm_lock(f) != 0)
+		fail_msg("%s: a new client: sm_lock: %s", when, sm_error(fresh_sm));
+	assert_int_equal(judge(map, "a new client", when), has_published);
+	change(map, ++generation);
+	memcpy(before, map, SEGMENT);
+	assert_int_equal(sm_unlock(f), 0);
+	assert_int_equal(sm_unmap(fresh_sm, map), 0);
+	assert_int_equal(sm_close(f), 0);
+	if (sm_lock(file) != 0)
+		fail_msg("%s: after the next release: %s", when, sm_error(sm));
+	assert_memory_equal(segment, before, SEGMENT);
+	change(segment, ++generation);
+	memcpy(before, segment, SEGMENT);
+	assert_int_equal(sm_unlock(file), 0);
+	return has_published;
+}
+
+static uint32_t
+next_victim(void)
+{
+	memcpy(after, before, SEGMENT);
+	change(after, ++generation);
+	return generation;
+}
+
+static void
+choose_blocks(unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		changed[i] = (int)(i + (i > count / 2) * 2);
+	changed[count - 1] = BLOCKS - 1;
+	changed_count = count;
+}
+
+static void
+kill_at_every_step(unsigned count)
+{
+	unsigned n, steps;
+
+	choose_blocks(count);
+	atomic_store(&page->steps, 0);
+	assert_false(was_killed(fork_victim(next_victim(), plan_nothing, 0, go_on)));
+	assert_true(take_over("nobody was killed"));
+	steps = atomic_load(&page->steps);
+	/* Each block twice, and the begin and the end. */
+	assert_in_range(steps, 2 * count + 2, STEPS_MOST);
+	for (n = 1; n <= steps; n++) {
+		if (!was_killed(fork_victim(next_victim(), plan_step, n, go_on)))
+			fail_msg("step %u (%s) was not reached", n, page->names[n - 1]);
+		if (take_over(page->names[n - 1]))
+			fail_msg("killed at step %u (%s), and has published", n,
+			    page->names[n - 1]);
+	}
+	print_message("# %u blocks: killed at each of %u steps\n", count, steps);
+}
+
+static void
+killed_at_every_step_of_a_release(void **state)
+{
+	(void)state;
+	kill_at_every_step(FEW);
+	kill_at_every_step(MANY);
+}
+
+/*
+ * Lets the victim run to the nth system call of its section, and kills it before the kernel does anything of that.
+ * Returns false when there are not so many; it then ends by itself.
+ */
+static bool
+kill_at_call(pid_t pid, unsigned n, long *call)
+{
+	struct __ptrace_syscall_info info;
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, 0,
+			     PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
+	    0);
+	for (;;) {
+		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSTOPPED(status));
+		if (WSTOPSIG(status) == SIGSTOP) {
+			/* The end of the section. */
+			assert_int_equal(ptrace(PTRACE_DETACH, pid, 0, 0), 0);
+			return false;
+		}
+		assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+		if (info.op != PTRACE_SYSCALL_INFO_ENTRY || --n > 0)
+			continue;
+		*call = (long)info.entry.nr;
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		return true;
+	}
+}
+
+/* Some places do not let anybody trace. */
+static bool
+can_trace(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(ptrace(PTRACE_TRACEME, 0, 0, 0) != 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status == 0;
+}
+
+static void
+kill_at_every_call(unsigned count)
+{
+	unsigned n = 1, first = 0;
+	bool was_reached, has_published;
+	char when[64];
+	long call = -1;
+	pid_t pid;
+
+	choose_blocks(count);
+	do {
+		pid = fork_victim(next_victim(), stop_for_tracer, 0, stop_again);
+		was_reached = kill_at_call(pid, n, &call);
+		assert_int_equal(was_killed(pid), was_reached);
+		snprintf(when, sizeof when, "killed before call %u (number %ld)", n, call);
+		has_published = take_over(when);
+		if (has_published && first == 0)
+			first = n;
+		if (!has_published && first != 0)
+			fail_msg(
+			    "%s it has not published, and before call %u it had: that is no moment",
+			    when, first);
+		n++;
+	} while (was_reached);
+	print_message(
+	    "# %u blocks: killed before each of %u system calls; published from number %u on\n",
+	    count, n - 2, first);
+	/* The section as a whole has published, and not before it has sent anything. */
+	assert_in_range(first, 2, n - 1);
+}
+
+static void
+killed_before_every_system_call_of_a_section(void **state)
+{
+	(void)state;
+	if (!can_trace()) {
+		print_message("# nobody may be traced here\n");
+		skip();
+	}
+	kill_at_every_call(FEW);
+	kill_at_every_call(MANY);
+}
+
+static int
+begin_all(void **state)
+{
+	(void)state;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	pki_create(&pki);
+	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
+	daemon_start(&server);
+	sm = client_create(&server);
+	fresh_sm = client_create(&server);
+	assert_true(sm != NULL && fresh_sm != NULL);
+	file = sm_open(sm, PATH);
+	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	assert_non_null(segment);
+	choose_blocks(MANY);
+	assert_int_equal(sm_lock(file), 0);
+	change(segment, ++generation);
+	memcpy(before, segment, SEGMENT);
+	assert_int_equal(sm_unlock(file), 0);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	sm_free(sm);
+	sm_free(fresh_sm);
+	daemon_stop(&server);
+	daemon_log_expect(&server, 0, 0);
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	return 0;
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(killed_at_every_step_of_a_release),
+		cmocka_unit_test(killed_before_every_system_call_of_a_section),
+	};
+
+	return cmocka_run_group_tests_name("smuf killed", tests, begin_all, end_all);
+}

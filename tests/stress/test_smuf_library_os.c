@@ -1,0 +1,373 @@
+/*
+ * smuf where pread(2) and pwrite(2) do not work on the host's files, as on a mount of type untrusted_shm of a library
+ * OS: the client works through mappings. Where mappings are private, silently, it says so, and how that is mended.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/size.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/hostile.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/pki.h"
+
+enum {
+	BLOCKS = 3,
+	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 800,
+	WORDS = SEGMENT / sizeof(uint64_t),
+	TIMES = 1000,
+	SKIPPED = 77, /* exit status of a child that cannot have a filter */
+	SEEN_ENOUGH = 300,
+	SHAKE_MS = 3000
+};
+
+#define NAME "library"
+
+static struct pki pki;
+static struct daemon server;
+static struct sm *sm;
+static struct sm_file *file;
+static uint64_t *segment;
+
+/* What parent and child share. */
+static struct page {
+	_Atomic uint64_t published; /* the last number that was */
+	atomic_uint maps;           /* shared ones of files, of the child */
+	atomic_uint exact, unverified;
+	atomic_int is_over;
+} * page;
+
+/* What mmap gives who asks for a shared mapping of a file. */
+static enum { SHARED, COPY_ON_WRITE, COPY } gives;
+
+void *fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap");
+
+void *
+fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	bool is_shared_file = (flags & MAP_TYPE) == MAP_SHARED && fd >= 0;
+	volatile uint8_t *p;
+	size_t i;
+
+	if (is_shared_file && page != NULL)
+		atomic_fetch_add(&page->maps, 1);
+	if (is_shared_file && gives != SHARED)
+		flags = (flags & ~MAP_TYPE) | MAP_PRIVATE;
+	p = (volatile uint8_t *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
+	/* A copy has all its pages from the begin on. */
+	for (i = 0; is_shared_file && gives == COPY && p != MAP_FAILED && i < size; i += 4096)
+		p[i] = p[i];
+	return (void *)p;
+}
+
+/* From now on files know neither pread nor anything like it. Exits where there are no such filters. */
+static void
+forbid_pread(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pread64, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_preadv, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwritev, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_lseek, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_vmsplice, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ESPIPE),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
+		_exit(SKIPPED);
+}
+
+static void
+expect(bool is_right, const char *what)
+{
+	if (is_right)
+		return;
+	fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), what, sm_error(NULL));
+	_exit(EXIT_FAILURE);
+}
+
+/* In a child that has its filter: a client of its own. */
+static uint64_t *
+begin_child(struct sm **own, struct sm_file **f, const char *options)
+{
+	char address[DAEMON_PATH_SIZE + 8];
+	uint64_t *map;
+
+	snprintf(address, sizeof address, "unix:%s", server.socket);
+	*own = client_create_as(&server, address, "client", options);
+	*f = *own == NULL ? NULL : sm_open(*own, CLIENT_MOUNT "/" NAME);
+	map = *f == NULL ? NULL : sm_map(*f, NULL, SEGMENT);
+	expect(map != NULL, "sm_map");
+	return map;
+}
+
+/* Runs it in a child in which there is no pread; false when there cannot be such a child. */
+static pid_t
+fork_child(void (*run)(void))
+{
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sm_free(sm);
+	forbid_pread();
+	run();
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+await_child(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+		print_message("# no seccomp filters here\n");
+		skip();
+	}
+	if (status != 0)
+		fail_msg("the child: expected exit status 0, got wait status 0x%x", status);
+}
+
+/* One more in each block; whether they agreed. */
+static bool
+increment(uint64_t *map)
+{
+	uint64_t *last = map + WORDS - 1, *middle = map + SIZE_BLOCK / sizeof *map;
+	bool agree = *map == *last && *map == *middle;
+
+	++*map;
+	++*middle;
+	++*last;
+	return agree;
+}
+
+static void
+count_through_mappings(void)
+{
+	unsigned before = atomic_load(&page->maps);
+	struct sm_file *f;
+	struct sm *own;
+	uint64_t *map = begin_child(&own, &f, NULL);
+	int i;
+
+	expect(atomic_load(&page->maps) > before, "nothing was mapped");
+	for (i = 0; i < TIMES; i++) {
+		expect(sm_lock(f) == 0, "sm_lock");
+		expect(increment(map), "the counters differ");
+		expect(sm_unlock(f) == 0, "sm_unlock");
+	}
+	sm_free(own);
+}
+
+static void
+a_client_without_pread_counts_with_one_that_has_it(void **state)
+{
+	uint64_t before;
+	pid_t pid;
+	int i;
+
+	(void)state;
+	assert_int_equal(sm_lock(file), 0);
+	before = *segment;
+	assert_int_equal(sm_unlock(file), 0);
+	pid = fork_child(count_through_mappings);
+	for (i = 0; i < TIMES; i++) {
+		assert_int_equal(sm_lock(file), 0);
+		assert_true(increment(segment));
+		assert_int_equal(sm_unlock(file), 0);
+	}
+	await_child(pid);
+	assert_int_equal(sm_lock(file), 0);
+	assert_int_equal(*segment, before + 2 * TIMES);
+	assert_true(increment(segment));
+	assert_int_equal(sm_unlock(file), 0);
+}
+
+static void
+try_private_mappings(void)
+{
+	struct sm *own = client_create(&server);
+	struct sm_file *f = own == NULL ? NULL : sm_open(own, CLIENT_MOUNT "/" NAME);
+
+	expect(f != NULL, "sm_open");
+	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
+		expect(sm_map(f, NULL, SEGMENT) == NULL, "a private mapping was not noticed");
+		expect(errno == ENOTSUP, "sm_map: expected ENOTSUP");
+		expect(strstr(sm_error(own), "untrusted_shm") != NULL,
+		    "the words do not say what to do");
+	}
+	gives = SHARED;
+	expect(sm_map(f, NULL, SEGMENT) != NULL, "sm_map, now that mappings are shared");
+	expect(sm_lock(f) == 0, "sm_lock");
+	expect(sm_unlock(f) == 0, "sm_unlock");
+	sm_free(own);
+}
+
+static void
+private_mappings_end_in_an_error_that_says_what_to_do(void **state)
+{
+	(void)state;
+	await_child(fork_child(try_private_mappings));
+}
+
+/* A segment is one number and what follows from it. */
+
+static void
+fill(uint64_t *map, uint64_t n)
+{
+	size_t i;
+
+	for (i = 0; i < WORDS; i++)
+		map[i] = n * 4096 + i;
+}
+
+static bool
+is_filled(const uint64_t *map, uint64_t n)
+{
+	size_t i;
+
+	for (i = 0; i < WORDS && map[i] == n * 4096 + i; i++)
+		continue;
+	return i == WORDS;
+}
+
+static void
+read_through_mappings(void)
+{
+	static uint64_t before[WORDS];
+	struct sm_file *f;
+	struct sm *own;
+	/* Every lock reads everything; an exclusive one would publish everything, too. */
+	uint64_t *map = begin_child(&own, &f, "sync=full"), least;
+
+	while (!atomic_load(&page->is_over)) {
+		least = atomic_load(&page->published);
+		memcpy(before, map, sizeof before);
+		if (sm_rdlock(f) == 0) {
+			expect(map[0] / 4096 >= least, "what was published before is gone");
+			expect(is_filled(map, map[0] / 4096), "the bytes are not what was sealed");
+			expect(sm_unlock(f) == 0, "sm_unlock");
+			atomic_fetch_add(&page->exact, 1);
+			continue;
+		}
+		expect(errno == EBADMSG, "expected EBADMSG");
+		expect(memcmp(before, map, sizeof before) == 0, "the mapping has changed");
+		atomic_fetch_add(&page->unverified, 1);
+	}
+	sm_free(own);
+}
+
+static void
+publish(uint64_t n)
+{
+	assert_int_equal(sm_lock(file), 0);
+	fill(segment, n);
+	assert_int_equal(sm_unlock(file), 0);
+	atomic_store(&page->published, n);
+}
+
+static bool
+is_running(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    info.si_pid == 0;
+}
+
+/* The mapped bytes change between one look and the next, in the very memory that the client has. */
+static void
+flipping_bits_of_the_mapping_are_never_seen(void **state)
+{
+	uint64_t deadline = patience_until(3 * PATIENCE_MS), n = 1000000;
+	uint64_t least = clock_after_ms(clock_now(), SHAKE_MS);
+	static struct hostile host; /* its thread may outlive a test that fails */
+	unsigned long flips;
+	pid_t pid;
+
+	(void)state;
+	publish(n);
+	pid = fork_child(read_through_mappings);
+	hostile_begin(&host, HOSTILE_FLIPS_BITS, &server, NAME);
+	while ((clock_now() < least || atomic_load(&page->exact) < SEEN_ENOUGH ||
+		   atomic_load(&page->unverified) < SEEN_ENOUGH) &&
+	    clock_now() < deadline && is_running(pid)) {
+		publish(++n);
+		if (n % 4 == 0)
+			patience_breathe();
+	}
+	flips = hostile_end(&host);
+	atomic_store(&page->is_over, 1);
+	await_child(pid);
+	print_message(
+	    "# %lu bits flipped to and fro: %u locks saw what was published, %u EBADMSG\n", flips,
+	    atomic_load(&page->exact), atomic_load(&page->unverified));
+	assert_true(atomic_load(&page->exact) >= SEEN_ENOUGH);
+	assert_true(atomic_load(&page->unverified) >= SEEN_ENOUGH);
+}
+
+static int
+begin_all(void **state)
+{
+	(void)state;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	pki_create(&pki);
+	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
+	daemon_start(&server);
+	sm = client_create(&server);
+	file = sm == NULL ? NULL : sm_open(sm, CLIENT_MOUNT "/" NAME);
+	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	assert_non_null(segment);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	sm_free(sm);
+	daemon_stop(&server);
+	daemon_fini(&server);
+	pki_destroy(&pki);
+	return 0;
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_client_without_pread_counts_with_one_that_has_it),
+		cmocka_unit_test(private_mappings_end_in_an_error_that_says_what_to_do),
+		cmocka_unit_test(flipping_bits_of_the_mapping_are_never_seen),
+	};
+
+	return cmocka_run_group_tests_name("smuf library OS", tests, begin_all, end_all);
+}
