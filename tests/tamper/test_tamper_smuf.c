@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -217,6 +219,47 @@ check_log(void)
 	    lines);
 }
 
+/* Root reads what is forbidden, unless it gives that right away. */
+static void
+set_override(bool is_on)
+{
+	const uint32_t bits = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(syscall(SYS_capget, &header, data), 0);
+	data[0].effective = is_on ? data[0].effective | (data[0].permitted & bits) :
+				    data[0].effective & ~bits;
+	assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+/* A lock file that is there, and whole, and another file's: who maps now is told that the directory is not the server's. */
+static bool
+is_of_another(void)
+{
+	const uint8_t *ours = host.files[MATRIX_LOCK].past[MATRIX_NOW];
+	uint8_t head[LAYOUT_LIFE_AT + 8];
+	char path[ADVERSARY_PATH_SIZE];
+	struct stat st;
+	bool is_other;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", server.memdir, name);
+	set_override(false);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	set_override(true);
+	if (fd < 0)
+		return false;
+	is_other = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= LAYOUT_LOCK_SIZE &&
+	    pread(fd, head, sizeof head, 0) == sizeof head &&
+	    memcmp(head + LAYOUT_MAGIC_AT, LAYOUT_MAGIC, sizeof LAYOUT_MAGIC - 1) == 0 &&
+	    memcmp(head + LAYOUT_LIFE_AT, ours + LAYOUT_LIFE_AT, 8) != 0;
+	close(fd);
+	return is_other;
+}
+
 /* What the case comes to for a reader: 0, -EBADMSG or -EIO. */
 static int
 foretell(enum reader r)
@@ -226,7 +269,7 @@ foretell(enum reader r)
 	uint64_t at;
 	int error;
 
-	if (r == LATE && adversary_read(&host, true, 0, there, 0) != 0)
+	if (r == LATE && (adversary_read(&host, true, 0, there, 0) != 0 || is_of_another()))
 		return -EIO;
 	for (block = 0; block < BLOCKS; block++) {
 		if (history[block].times == 0 || (r == STALE && !history[block].is_recent))
@@ -268,22 +311,6 @@ attempt(struct party *p, bool is_shared)
 		}
 	}
 	return error;
-}
-
-/* Root reads what is forbidden, unless it gives that right away. */
-static void
-set_override(bool is_on)
-{
-	const uint32_t bits = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (geteuid() != 0)
-		return;
-	assert_int_equal(syscall(SYS_capget, &header, data), 0);
-	data[0].effective = is_on ? data[0].effective | (data[0].permitted & bits) :
-				    data[0].effective & ~bits;
-	assert_int_equal(syscall(SYS_capset, &header, data), 0);
 }
 
 /* One case for one reader, and everybody else goes on. */
