@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,9 +22,14 @@ enum {
 void
 presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at, int fd)
 {
+	struct stat st = { 0 };
+
+	(void)fstat(fd, &st);
 	*p = (struct presence){ .untrusted_slots = untrusted_slots,
 		.table_at = table_at,
 		.fd = fd,
+		.device = st.st_dev,
+		.inode = st.st_ino,
 		.own = PRESENCE_NONE,
 		.has_locks = true };
 }
@@ -37,12 +43,22 @@ byte_of(const struct presence *p, int slot, short type)
 		.l_len = 1 };
 }
 
+static bool
+is_intact(const struct presence *p)
+{
+	struct stat st;
+
+	return fstat(p->fd, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
+}
+
 /* Locks a slot's byte for us. Returns 0; -EAGAIN when another has it; or a negative errno. */
 static int
 lock_byte(const struct presence *p, int slot)
 {
 	struct flock l = byte_of(p, slot, F_WRLCK);
 
+	if (!is_intact(p))
+		return -EBADF;
 	if (fcntl(p->fd, F_OFD_SETLK, &l) == 0)
 		return 0;
 	return errno == EACCES ? -EAGAIN : -errno;
@@ -124,7 +140,7 @@ presence_admit(struct presence *p)
 {
 	struct flock l = byte_of(p, RECOVERY_BYTE, F_UNLCK);
 
-	if (p->has_locks)
+	if (p->has_locks && is_intact(p))
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 }
 
@@ -158,7 +174,7 @@ presence_leave(struct presence *p)
 	if (p->own == PRESENCE_NONE)
 		return;
 	presence_set(p, p->has_locks ? PRESENCE_IDLE : PRESENCE_FREE, 0);
-	if (p->has_locks) {
+	if (p->has_locks && is_intact(p)) {
 		l = byte_of(p, p->own, F_UNLCK);
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 	}
@@ -219,7 +235,7 @@ is_alive(const struct presence *p, int slot)
 		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE;
 	}
 	/* What cannot be found out is taken for alive. */
-	return fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
+	return !is_intact(p) || fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
 
 bool

@@ -9,6 +9,9 @@
  * Where the system has no such locks (open file description locks, Linux 3.15; some library OSes) a slot is taken by
  * writing to it and given up in the same way; whoever dies stays in the table for ever, and is taken for alive.
  *
+ * A program that closes all its descriptors, and opens files of its own under their numbers, takes from us the means to
+ * ask: then everybody counts as alive, and nothing is locked in its files.
+ *
  * The table is in host memory. Who writes nonsense there makes others wait, take a living process for dead, or give up
  * with an error; indices are never taken from it.
  */
@@ -41,7 +44,9 @@ struct presence {
 	presence_slot *untrusted_slots; /* PRESENCE_SLOTS of them, in a shared mapping */
 	uint64_t table_at;              /* their place in the file, where their bytes are locked */
 	int fd;                         /* the description that holds ours; the caller's */
-	int own;                        /* PRESENCE_NONE before presence_claim() */
+	uint64_t device,
+	    inode; /* of the file that it is, unless the program has put another there */
+	int own;   /* PRESENCE_NONE before presence_claim() */
 	bool has_locks;
 	uint64_t generation; /* of ours, in its place */
 };

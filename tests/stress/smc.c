@@ -1,0 +1,192 @@
+#include "tests/stress/smc.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/smclient.h"
+#include "common/crypto/keys.h"
+#include "tests/stress/patience.h"
+
+enum { KEY_BYTE = 0x6b };
+
+bool
+smc_write_file(const char *path, uint8_t byte, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0660);
+	size_t i;
+
+	if (fd < 0)
+		return false;
+	for (i = 0; i < size; i++)
+		if (write(fd, &byte, 1) != 1)
+			break;
+	return close(fd) == 0 && i == size;
+}
+
+void
+smc_world_create(struct smc_world *w)
+{
+	scratch_create(w->dir);
+	snprintf(w->memory, sizeof w->memory, "%s/memory", w->dir);
+	snprintf(w->key, sizeof w->key, "%s/master", w->dir);
+	if (mkdir(w->memory, 0700) != 0 || !smc_write_file(w->key, KEY_BYTE, KEYS_SIZE))
+		fail_msg("%s: %s", w->dir, strerror(errno));
+}
+
+void
+smc_world_destroy(struct smc_world *w)
+{
+	scratch_remove(w->dir);
+}
+
+const char *
+smc_path(const struct smc_world *w, const char *name, const char *suffix)
+{
+	static char path[2 * SMC_PATH_SIZE];
+
+	snprintf(path, sizeof path, "%s/%s%s", w->memory, name, suffix);
+	return path;
+}
+
+struct sm *
+smc_mount(const struct smc_world *w, const char *key)
+{
+	char uri[SMC_PATH_SIZE + 8], options[SMC_PATH_SIZE + 8];
+	struct sm *sm = sm_new();
+	int error;
+
+	snprintf(uri, sizeof uri, "file:%s", w->memory);
+	snprintf(options, sizeof options, "key=%s", key != NULL ? key : "");
+	if (sm == NULL || sm_mount(sm, uri, SMC_MOUNT, "smc", key != NULL ? options : NULL) == 0)
+		return sm;
+	error = errno;
+	sm_free(sm);
+	errno = error;
+	return NULL;
+}
+
+int
+smc_join_as(struct smc_party *p, const struct smc_world *w, const char *key, const char *name,
+    size_t size)
+{
+	char path[SMC_PATH_SIZE];
+	int error;
+
+	*p = (struct smc_party){ .sm = smc_mount(w, key) };
+	if (p->sm == NULL)
+		return errno;
+	snprintf(path, sizeof path, SMC_MOUNT "/%s", name);
+	p->file = sm_open(p->sm, path);
+	if (p->file != NULL && size > 0)
+		p->segment = sm_map(p->file, NULL, size);
+	if (p->file != NULL && (size == 0 || p->segment != NULL))
+		return 0;
+	error = errno;
+	smc_leave(p);
+	return error;
+}
+
+int
+smc_join(struct smc_party *p, const struct smc_world *w, const char *name, size_t size)
+{
+	return smc_join_as(p, w, w->key, name, size);
+}
+
+void
+smc_leave(struct smc_party *p)
+{
+	sm_free(p->sm);
+	*p = (struct smc_party){ 0 };
+}
+
+int
+smc_lock_within(struct smc_party *p, uint64_t ms)
+{
+	uint64_t until = patience_until(ms);
+	struct timespec ts = { (time_t)(until / CLOCK_SEC), (long)(until % CLOCK_SEC) };
+
+	return sm_timedlock(p->file, &ts) == 0 ? 0 : errno;
+}
+
+static volatile uint64_t *
+word(const uint8_t *segment, int block)
+{
+	return (volatile uint64_t *)(segment + (size_t)block * SIZE_BLOCK);
+}
+
+void
+smc_count(uint8_t *segment)
+{
+	int block;
+
+	for (block = 0; block < SMC_BLOCKS; block++)
+		++*word(segment, block);
+}
+
+int64_t
+smc_value(const uint8_t *segment)
+{
+	uint64_t value = *word(segment, 0);
+	int block;
+
+	for (block = 1; block < SMC_BLOCKS; block++)
+		if (*word(segment, block) != value)
+			return -1;
+	return (int64_t)value;
+}
+
+void
+smc_expect(bool is_right, const char *what)
+{
+	int error = errno;
+
+	if (is_right)
+		return;
+	fprintf(stderr, "process %ld: not so: %s (errno %d, %s; the library says: %s)\n",
+	    (long)getpid(), what, error, strerror(error), sm_error(NULL));
+	_exit(EXIT_FAILURE);
+}
+
+pid_t
+smc_fork(void)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+	pid_t pid = fork();
+	size_t i;
+
+	if (pid != 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		(void)signal(faults[i], SIG_DFL);
+	return 0;
+}
+
+bool
+smc_has_ended_well(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+bool
+smc_was_killed(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	    WTERMSIG(status) == SIGKILL;
+}

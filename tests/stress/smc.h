@@ -1,0 +1,93 @@
+/*
+ * smc: what the tests of memory files without a server have in common: a directory of memory files and a key, parties
+ * that have one of them open, and a segment that counts.
+ *
+ * A *party* is one set with one memory file open, in one process; two parties of a process share nothing but that. The
+ * counter is in every block of the segment, so that a release of which a part was published shows.
+ *
+ * Only what says so fails the running test of cmocka; the rest may be used in forked children.
+ */
+#ifndef TESTS_STRESS_SMC_H
+#define TESTS_STRESS_SMC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/size.h"
+#include "tests/stress/scratch.h"
+
+struct sm;
+struct sm_file;
+
+#define SMC_MOUNT "/m"
+
+enum {
+	SMC_BLOCKS = 6,
+	SMC_SEGMENT = (SMC_BLOCKS - 1) * SIZE_BLOCK + 100, /* the last one is short */
+	SMC_PATH_SIZE = SCRATCH_PATH_SIZE + 160
+};
+
+struct smc_world {
+	char dir[SCRATCH_PATH_SIZE];
+	char memory[SMC_PATH_SIZE]; /* the directory of the memory files */
+	char key[SMC_PATH_SIZE];    /* a key file */
+};
+
+struct smc_party {
+	struct sm *sm;
+	struct sm_file *file;
+	uint8_t *segment; /* NULL: a lock without one */
+};
+
+/* Makes and removes it; fails the test when that does not work. */
+void smc_world_create(struct smc_world *w);
+void smc_world_destroy(struct smc_world *w);
+
+/* The host's path of a memory file, or with suffix of what belongs to it; in a buffer that the next call uses again. */
+const char *smc_path(const struct smc_world *w, const char *name, const char *suffix);
+
+/* A file of size bytes, which are that one. False when that does not work. */
+bool smc_write_file(const char *path, uint8_t byte, size_t size);
+
+/* A set with the directory mounted on SMC_MOUNT; key: a key file, or NULL. Returns NULL with errno. */
+struct sm *smc_mount(const struct smc_world *w, const char *key);
+
+/*
+ * Opens SMC_MOUNT/name with the world's key, and maps it unless size is 0. Returns 0 or an errno, and the party is then
+ * all zeros.
+ */
+int smc_join(struct smc_party *p, const struct smc_world *w, const char *name, size_t size);
+
+/* The same with another key file, or none. */
+int smc_join_as(struct smc_party *p, const struct smc_world *w, const char *key, const char *name,
+    size_t size);
+
+/* Frees the set. Also for one that is all zeros. */
+void smc_leave(struct smc_party *p);
+
+/* sm_timedlock() so many milliseconds of a plain build from now. Returns 0 or an errno. */
+int smc_lock_within(struct smc_party *p, uint64_t ms);
+
+/* With the lock: the counter goes up by one. */
+void smc_count(uint8_t *segment);
+
+/* With the lock: the counter; -1 when its copies are not the same. */
+int64_t smc_value(const uint8_t *segment);
+
+/* A child's: unless that is right, says what is wrong and ends the process with status 1. */
+void smc_expect(bool is_right, const char *what);
+
+/*
+ * fork(2); the child dies with its parent, and of its own faults: cmocka's handlers would go on with the test there.
+ */
+pid_t smc_fork(void);
+
+/* Waits for a child to end. True for status 0. */
+bool smc_has_ended_well(pid_t pid);
+
+/* Waits for a child to be killed by SIGKILL. False when it ends in another way. */
+bool smc_was_killed(pid_t pid);
+
+#endif
