@@ -135,6 +135,12 @@ smc_count(uint8_t *segment)
 		++*word(segment, block);
 }
 
+void
+smc_poison(uint8_t *segment)
+{
+	*word(segment, SMC_BLOCKS) = UINT64_MAX;
+}
+
 int64_t
 smc_value(const uint8_t *segment)
 {
@@ -144,7 +150,7 @@ smc_value(const uint8_t *segment)
 	for (block = 1; block < SMC_BLOCKS; block++)
 		if (*word(segment, block) != value)
 			return -1;
-	return (int64_t)value;
+	return *word(segment, SMC_BLOCKS) == 0 ? (int64_t)value : -1;
 }
 
 void

@@ -3,7 +3,8 @@
  * that have one of them open, and a segment that counts.
  *
  * A *party* is one set with one memory file open, in one process; two parties of a process share nothing but that. The
- * counter is in every block of the segment, so that a release of which a part was published shows.
+ * counter is in every block of the segment but the last, so that a release of which a part was published shows; the last
+ * is zeros, but for who is to die before it has published.
  *
  * Only what says so fails the running test of cmocka; the rest may be used in forked children.
  */
@@ -24,8 +25,8 @@ struct sm_file;
 #define SMC_MOUNT "/m"
 
 enum {
-	SMC_BLOCKS = 6,
-	SMC_SEGMENT = (SMC_BLOCKS - 1) * SIZE_BLOCK + 100, /* the last one is short */
+	SMC_BLOCKS = 6,                              /* that count, and one behind them, */
+	SMC_SEGMENT = SMC_BLOCKS * SIZE_BLOCK + 100, /* which is short, for poison */
 	SMC_PATH_SIZE = SCRATCH_PATH_SIZE + 160
 };
 
@@ -73,7 +74,10 @@ int smc_lock_within(struct smc_party *p, uint64_t ms);
 /* With the lock: the counter goes up by one. */
 void smc_count(uint8_t *segment);
 
-/* With the lock: the counter; -1 when its copies are not the same. */
+/* With the lock: writes what nobody must ever see. */
+void smc_poison(uint8_t *segment);
+
+/* With the lock: the counter; -1 when its copies are not the same, or there is poison. */
 int64_t smc_value(const uint8_t *segment);
 
 /* A child's: unless that is right, says what is wrong and ends the process with status 1. */

@@ -168,7 +168,7 @@ kill_parent_of_idle_child(bool is_child_first)
 		}
 		if (is_child_first)
 			smc_expect(sm_lock(p.file) == 0, "sm_lock");
-		smc_count(p.segment);
+		smc_poison(p.segment);
 		atomic_store(&page->pid, pid);
 		atomic_store(&page->is_ready, true);
 		for (;;)
