@@ -61,6 +61,9 @@ TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
 PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
 TEST_BIN := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC))) $(BUILD)/tests/test_protocol
+# Where futexes wake nobody: the ticket lock without them, under the same tests.
+TEST_NOFUTEX := $(BUILD)/tests/test_ticketlock_nofutex $(BUILD)/tests/test_smc_increments_nofutex
+TEST_BIN += $(TEST_NOFUTEX)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 .PHONY: all demo check check-asan check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
@@ -156,6 +159,18 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/tamper/%.o $(BUILD)/libtest.a
 $(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
+
+$(BUILD)/nofutex/ticketlock.o: common/memfile/ticketlock.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS -DTICKETLOCK_NO_FUTEX $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/test_ticketlock_nofutex: $(BUILD)/obj/tests/unit/test_ticketlock.o
+$(BUILD)/tests/test_smc_increments_nofutex: $(BUILD)/obj/tests/stress/test_smc_increments.o
+$(TEST_NOFUTEX): $(BUILD)/nofutex/ticketlock.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $(filter $(BUILD)/obj/%,$^) $(filter-out $(BUILD)/obj/%,$^) $(LDLIBS) -lcmocka
 
 $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	@mkdir -p $(@D)

@@ -255,7 +255,9 @@ acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
 		return error;
 	error = ticketlock_take(&f->lockfile.lock, deadline);
 	if (error != 0)
-		return fail(f, error, "another process has the lock");
+		return fail(f, error,
+		    error == -EBADF ? "the program has closed the library's descriptors" :
+				      "another process has the lock");
 	if (!replica_is_mapped(replica))
 		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);

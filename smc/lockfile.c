@@ -135,9 +135,11 @@ check_kind(const struct lockfile *l)
 	uint8_t byte;
 
 	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0) {
-		if (hostfile_read(&l->file, 0, &byte, sizeof byte) == 0)
+		if (hostfile_read(&l->file, 0, &byte, sizeof byte) != 0)
+			return furnish(l);
+		/* Whoever creates it may have given it its size between the two. */
+		if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
 			return fail_foreign(l);
-		return furnish(l);
 	}
 	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
 		return 0;

@@ -81,7 +81,8 @@
  *			in use by clients of version 1
  *	EBADMSG		smuf, locking: a block is not what was published, the host has changed it
  *	EIO		smuf, smc: a file of the host cannot be read or written, or is gone
- *	EBADF		smuf, smc, sm_unlock: the program has closed the library's descriptors
+ *	EBADF		smuf, smc, locking and unlocking: the program has closed the library's
+ *			descriptors
  *	ENOTSUP		the server cannot do this (sm_stat and size 0 with a version 1 server), or
  *			the system not what track=uffd needs (sm_map), or a library OS gives private
  *			copies of the host's files (smc: sm_open; smuf: sm_map): see sm_error()

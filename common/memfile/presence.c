@@ -43,8 +43,8 @@ byte_of(const struct presence *p, int slot, short type)
 		.l_len = 1 };
 }
 
-static bool
-is_intact(const struct presence *p)
+bool
+presence_is_intact(const struct presence *p)
 {
 	struct stat st;
 
@@ -57,7 +57,7 @@ lock_byte(const struct presence *p, int slot)
 {
 	struct flock l = byte_of(p, slot, F_WRLCK);
 
-	if (!is_intact(p))
+	if (!presence_is_intact(p))
 		return -EBADF;
 	if (fcntl(p->fd, F_OFD_SETLK, &l) == 0)
 		return 0;
@@ -140,7 +140,7 @@ presence_admit(struct presence *p)
 {
 	struct flock l = byte_of(p, RECOVERY_BYTE, F_UNLCK);
 
-	if (p->has_locks && is_intact(p))
+	if (p->has_locks && presence_is_intact(p))
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 }
 
@@ -174,7 +174,7 @@ presence_leave(struct presence *p)
 	if (p->own == PRESENCE_NONE)
 		return;
 	presence_set(p, p->has_locks ? PRESENCE_IDLE : PRESENCE_FREE, 0);
-	if (p->has_locks && is_intact(p)) {
+	if (p->has_locks && presence_is_intact(p)) {
 		l = byte_of(p, p->own, F_UNLCK);
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 	}
@@ -235,7 +235,7 @@ is_alive(const struct presence *p, int slot)
 		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE;
 	}
 	/* What cannot be found out is taken for alive. */
-	return !is_intact(p) || fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
+	return fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
 
 bool
@@ -254,7 +254,8 @@ presence_is_dead(const struct presence *p, uint32_t ticket)
 		if (v.state == PRESENCE_ABANDONED || is_alive(p, slot))
 			return false;
 	}
-	return true;
+	/* Asked of another file, everybody was dead. */
+	return presence_is_intact(p);
 }
 
 unsigned
@@ -276,5 +277,5 @@ presence_has_others(const struct presence *p)
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++)
 		if (slot != p->own && is_alive(p, slot))
 			return true;
-	return false;
+	return !presence_is_intact(p);
 }

@@ -82,6 +82,9 @@ bool presence_is_dead(const struct presence *p, uint32_t ticket);
 int presence_exclude(struct presence *p, uint64_t deadline);
 void presence_admit(struct presence *p);
 
+/* False when the program has closed our descriptor: who is alive cannot be found out any more. */
+bool presence_is_intact(const struct presence *p);
+
 /* Slots of living processes, ours included. */
 unsigned presence_count(const struct presence *p);
 

@@ -32,12 +32,14 @@ turn_of(const struct ticketlock *l)
 	return atomic_load(&l->untrusted_words->turn);
 }
 
+#ifndef TICKETLOCK_NO_FUTEX
 /* Futexes have 32 classes of sleepers; whose ticket comes next is woken, and few others. */
 static uint32_t
 class_of(uint32_t ticket)
 {
 	return UINT32_C(1) << ticket % 32;
 }
+#endif
 
 /* Sleeps, at most so long, unless the turn is not seen any more. */
 static void
@@ -195,6 +197,9 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline)
 			return 0;
 		if (seen == last && look(l, seen))
 			continue;
+		/* Without our descriptor we would not notice that a holder has died, and wait for ever. */
+		if (seen == last && !presence_is_intact(l->presence))
+			return abandon(l) == 0 ? 0 : -EBADF;
 		now = clock_now();
 		if (now >= deadline)
 			return abandon(l);

@@ -47,7 +47,7 @@ void ticketlock_init(struct ticketlock *l, struct ticketlock_words *untrusted_wo
 
 /*
  * Takes the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER; 0: a try). Returns 0; -EAGAIN for
- * a try, -ETIMEDOUT.
+ * a try; -ETIMEDOUT; -EBADF: we would have to wait, and the program has closed our descriptor.
  */
 int ticketlock_take(struct ticketlock *l, uint64_t deadline);
 

@@ -112,12 +112,18 @@ smc_leave(struct smc_party *p)
 }
 
 int
-smc_lock_within(struct smc_party *p, uint64_t ms)
+smc_lock_for(struct smc_party *p, uint64_t ms)
 {
-	uint64_t until = patience_until(ms);
+	uint64_t until = clock_after_ms(clock_now(), ms);
 	struct timespec ts = { (time_t)(until / CLOCK_SEC), (long)(until % CLOCK_SEC) };
 
 	return sm_timedlock(p->file, &ts) == 0 ? 0 : errno;
+}
+
+int
+smc_lock_within(struct smc_party *p, uint64_t ms)
+{
+	return smc_lock_for(p, patience_ms(ms));
 }
 
 static volatile uint64_t *

@@ -68,7 +68,10 @@ int smc_join_as(struct smc_party *p, const struct smc_world *w, const char *key,
 /* Frees the set. Also for one that is all zeros. */
 void smc_leave(struct smc_party *p);
 
-/* sm_timedlock() so many milliseconds of a plain build from now. Returns 0 or an errno. */
+/* sm_timedlock() so many milliseconds from now. Returns 0 or an errno. */
+int smc_lock_for(struct smc_party *p, uint64_t ms);
+
+/* The same with milliseconds of a plain build: for who should get it. */
 int smc_lock_within(struct smc_party *p, uint64_t ms);
 
 /* With the lock: the counter goes up by one. */

@@ -139,7 +139,7 @@ expect_held(uint64_t ms)
 		smc_leave(&mine);
 		smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 		smc_expect(sm_trylock(p.file) != 0 && errno == EAGAIN, "a try fails");
-		smc_expect(smc_lock_within(&p, ms) == ETIMEDOUT, "the lock is held");
+		smc_expect(smc_lock_for(&p, ms) == ETIMEDOUT, "the lock is held");
 		smc_leave(&p);
 		_exit(EXIT_SUCCESS);
 	}
@@ -305,7 +305,7 @@ bare_clone_is_a_process_of_its_own(void **state)
 	if (pid == 0) {
 		smc_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
 		    "the lock is not the child's");
-		smc_expect(smc_lock_within(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
+		smc_expect(smc_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
 		atomic_store(&page->is_ready, true);
 		smc_expect(smc_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
 		smc_expect(smc_value(mine.segment) == 1, "and what the parent did");
@@ -471,7 +471,7 @@ lose_and_look(enum moment moment, enum own what)
 			lose_descriptors(moment, what);
 		await(&page->is_ready);
 		before = smc_value(mine.segment);
-		error = smc_lock_within(&mine, STOLEN_MS);
+		error = smc_lock_for(&mine, STOLEN_MS);
 		if (error == 0) {
 			enter_alone();
 			leave_alone();

@@ -1,0 +1,108 @@
+/*
+ * Of eight processes that want nothing but the lock each gets the same share of it, within 10 % of each other
+ * (DESIGN 10).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/smclient.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/smc.h"
+
+enum {
+	PROCESSES = 8,
+	RUN_MS = 5000,
+	RUN_SANITIZED_MS = 1500,
+	APART_PERCENT = 10,
+	LEAST = 200 /* critical sections of each, or the shares say nothing */
+};
+
+struct page {
+	atomic_uint ready;
+	atomic_bool may_begin, is_over;
+	atomic_uint sections[PROCESSES];
+};
+
+static struct page *page;
+
+static void __attribute__((noreturn)) compete(const struct smc_world *world, int self)
+{
+	struct smc_party p;
+
+	smc_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
+	(void)atomic_fetch_add(&page->ready, 1);
+	while (!atomic_load(&page->may_begin))
+		patience_breathe();
+	while (!atomic_load(&page->is_over)) {
+		smc_expect(sm_lock(p.file) == 0, "sm_lock");
+		smc_expect(smc_value(p.segment) >= 0, "the segment is whole");
+		smc_count(p.segment);
+		smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+		(void)atomic_fetch_add(&page->sections[self], 1);
+	}
+	smc_leave(&p);
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+shares_are_equal(void **state)
+{
+	uint64_t ms = patience_is_sanitized() ? RUN_SANITIZED_MS : RUN_MS;
+	unsigned least = UINT32_MAX, most = 0, sections;
+	struct smc_world world;
+	pid_t pids[PROCESSES];
+	bool is_well = true;
+	int i;
+
+	(void)state;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	smc_world_create(&world);
+	for (i = 0; i < PROCESSES; i++) {
+		pids[i] = smc_fork();
+		assert_int_not_equal(pids[i], -1);
+		if (pids[i] == 0)
+			compete(&world, i);
+	}
+	while (atomic_load(&page->ready) < PROCESSES)
+		patience_breathe();
+	atomic_store(&page->may_begin, true);
+	usleep((useconds_t)ms * 1000);
+	atomic_store(&page->is_over, true);
+	for (i = 0; i < PROCESSES; i++)
+		is_well &= smc_has_ended_well(pids[i]);
+	assert_true(is_well);
+	for (i = 0; i < PROCESSES; i++) {
+		sections = atomic_load(&page->sections[i]);
+		least = sections < least ? sections : least;
+		most = sections > most ? sections : most;
+	}
+	print_message("# %u to %u critical sections of each of %d processes in %lu ms\n", least,
+	    most, PROCESSES, (unsigned long)ms);
+	assert_in_range(least, LEAST, UINT32_MAX);
+	if ((uint64_t)(most - least) * 100 > (uint64_t)most * APART_PERCENT)
+		fail_msg("expected shares within %d %% of each other, got %u to %u", APART_PERCENT,
+		    least, most);
+	smc_world_destroy(&world);
+	(void)munmap(page, sizeof *page);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shares_are_equal),
+	};
+
+	return cmocka_run_group_tests_name("smc fairness", tests, NULL, NULL);
+}

@@ -1,0 +1,756 @@
+/*
+ * The host's files of memory files without a server: whose they are, who may use them with which key, what happens when
+ * they cannot be written, and that there is never more than one of a name (DESIGN 7).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/smclient.h"
+#include "common/crypto/keys.h"
+#include "smc/lockfile.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/smc.h"
+#include "tests/stress/testpoint.h"
+
+#define NAME "file"
+
+enum {
+	ROUNDS = 10 * 1000,
+	RACERS = 3,
+	DISK = 1024 * 1024,
+	NOBODY = 65534,
+	SKIPPED = 77, /* of a child: this place does not allow it */
+	FOREIGN_MOST = 20000
+};
+
+static struct smc_world world;
+
+static int
+begin(void **state)
+{
+	(void)state;
+	smc_world_create(&world);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	smc_world_destroy(&world);
+	return 0;
+}
+
+static pid_t
+begin_child(void)
+{
+	pid_t pid = smc_fork();
+
+	assert_int_not_equal(pid, -1);
+	return pid;
+}
+
+static void
+count_once(struct smc_party *p)
+{
+	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	smc_count(p->segment);
+	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+}
+
+static void
+expect_counter(struct smc_party *p, int64_t value)
+{
+	assert_int_equal(sm_lock(p->file), 0);
+	assert_int_equal(smc_value(p->segment), value);
+	assert_int_equal(sm_unlock(p->file), 0);
+}
+
+static unsigned
+count_files(void)
+{
+	DIR *d = opendir(world.memory);
+	struct dirent *e;
+	unsigned count = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL)
+		count += e->d_name[0] != '.';
+	(void)closedir(d);
+	return count;
+}
+
+/* A process that has nothing of ours joins with that key; 0, or the errno. */
+static int
+join_elsewhere(const char *key, const char *name, size_t size)
+{
+	struct smc_party p;
+	pid_t pid = begin_child();
+	int status, error;
+
+	if (pid == 0) {
+		error = smc_join_as(&p, &world, key, name, size);
+		if (error == 0)
+			count_once(&p);
+		smc_leave(&p);
+		_exit(error);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Keys and sizes. */
+
+static void
+processes_with_one_key_share_and_leave_nothing_behind(void **state)
+{
+	struct smc_party p;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	assert_int_equal(count_files(), 2);
+	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), 0);
+	expect_counter(&p, 1);
+	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), 0);
+	expect_counter(&p, 2);
+	smc_leave(&p);
+	assert_int_equal(count_files(), 0);
+}
+
+static void
+another_key_is_rejected_and_none_gets_nothing(void **state)
+{
+	char other[2 * SMC_PATH_SIZE];
+	struct smc_party p;
+
+	(void)state;
+	snprintf(other, sizeof other, "%s/other", world.dir);
+	assert_true(smc_write_file(other, 0x11, KEYS_SIZE));
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	assert_int_equal(join_elsewhere(other, NAME, SMC_SEGMENT), EKEYREJECTED);
+	assert_int_equal(join_elsewhere(NULL, NAME, SMC_SEGMENT), EACCES);
+	/* A lock needs no key. */
+	assert_int_equal(sm_lock(p.file), 0);
+	smc_count(p.segment);
+	assert_int_equal(sm_unlock(p.file), 0);
+	expect_counter(&p, 1);
+	smc_leave(&p);
+}
+
+static void
+a_drawn_key_is_for_those_who_inherit_it(void **state)
+{
+	struct smc_party p;
+	pid_t pid;
+
+	(void)state;
+	/* The child has nothing of the parent when it comes late: it is forked first, and opens by itself. */
+	assert_int_equal(smc_join_as(&p, &world, NULL, NAME, SMC_SEGMENT), 0);
+	pid = begin_child();
+	if (pid == 0) {
+		count_once(&p);
+		count_once(&p);
+		_exit(EXIT_SUCCESS);
+	}
+	assert_true(smc_has_ended_well(pid));
+	expect_counter(&p, 2);
+	assert_int_equal(join_elsewhere(NULL, NAME, SMC_SEGMENT), EACCES);
+	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), EKEYREJECTED);
+	smc_leave(&p);
+}
+
+static void
+a_key_file_has_32_bytes(void **state)
+{
+	static const struct {
+		size_t size;
+		int error;
+	} files[] = { { 0, EINVAL }, { 31, EINVAL }, { 33, EINVAL }, { 32, 0 } };
+	char path[2 * SMC_PATH_SIZE];
+	struct sm *sm;
+	size_t i;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/short", world.dir);
+	assert_null(smc_mount(&world, path));
+	assert_int_equal(errno, ENOENT);
+	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
+		assert_true(smc_write_file(path, 0x22, files[i].size));
+		errno = 0;
+		sm = smc_mount(&world, path);
+		assert_int_equal(sm == NULL ? errno : 0, files[i].error);
+		sm_free(sm);
+	}
+}
+
+static void
+a_segment_has_one_size(void **state)
+{
+	struct smc_party p, q;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT + 1), EINVAL);
+	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT - 1), EINVAL);
+	assert_int_equal(smc_join(&q, &world, NAME, 0), 0);
+	q.segment = sm_map(q.file, NULL, 0);
+	assert_non_null(q.segment);
+	count_once(&p);
+	expect_counter(&q, 1);
+	smc_leave(&q);
+	smc_leave(&p);
+}
+
+static void
+names_are_one_component_and_not_a_segments(void **state)
+{
+	char longest[160] = { 0 };
+	struct smc_party p;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, "a/b", 0), EINVAL);
+	assert_int_equal(smc_join(&p, &world, "a.segment", 0), EINVAL);
+	assert_int_equal(smc_join(&p, &world, ".segment", 0), EINVAL);
+	assert_int_equal(smc_join(&p, &world, "..", 0), EINVAL);
+	assert_int_equal(smc_join(&p, &world, "", 0), EISDIR);
+	memset(longest, 'n', LOCKFILE_NAME_LIMIT - 1);
+	assert_int_equal(smc_join(&p, &world, longest, 0), ENAMETOOLONG);
+	longest[LOCKFILE_NAME_LIMIT - 2] = '\0';
+	assert_int_equal(smc_join(&p, &world, longest, SMC_SEGMENT), 0);
+	smc_leave(&p);
+	assert_int_equal(count_files(), 0);
+}
+
+/* Foreign files. */
+
+/* A file of somebody else, as it was. */
+struct foreign {
+	uint8_t bytes[FOREIGN_MOST];
+	size_t size;
+	struct stat st;
+};
+
+static void
+foreign_put(struct foreign *f, const char *path, uint8_t byte, size_t size)
+{
+	int fd;
+
+	assert_true(smc_write_file(path, byte, size));
+	memset(f->bytes, byte, size);
+	f->size = size;
+	fd = open(path, O_RDWR);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(fstat(fd, &f->st), 0);
+	(void)close(fd);
+}
+
+static void
+foreign_expect_untouched(const struct foreign *f, const char *path)
+{
+	static uint8_t seen[FOREIGN_MOST + 1];
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW);
+
+	if (fd == -1)
+		fail_msg("%s: expected the foreign file, got errno %d", path, errno);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_ino, f->st.st_ino);
+	assert_int_equal(read(fd, seen, sizeof seen), f->size);
+	assert_memory_equal(seen, f->bytes, f->size);
+	(void)close(fd);
+}
+
+static void
+a_foreign_file_is_left_alone(void **state)
+{
+	static const struct {
+		size_t size;
+		uint8_t byte;
+	} kinds[] = {
+		{ 1, 'x' },
+		{ 1, 0 },
+		{ 4095, 0 },
+		{ 4095, 'x' },
+		{ 4096, 'x' },
+		{ LOCKFILE_SIZE, 'x' },
+		{ FOREIGN_MOST, 1 },
+	};
+	static struct foreign f;
+	struct smc_party p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		foreign_put(&f, smc_path(&world, NAME, ""), kinds[i].byte, kinds[i].size);
+		assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), EEXIST);
+		foreign_expect_untouched(&f, smc_path(&world, NAME, ""));
+		assert_int_equal(count_files(), 1);
+	}
+}
+
+static void
+a_lock_file_of_another_format_is_left_alone(void **state)
+{
+	static struct foreign f;
+	struct lockfile_head *head = (struct lockfile_head *)f.bytes;
+	struct smc_party p;
+	int fd;
+
+	(void)state;
+	foreign_put(&f, smc_path(&world, NAME, ""), 0, LOCKFILE_SIZE);
+	head->magic = LOCKFILE_MAGIC;
+	head->format = LOCKFILE_FORMAT + 1;
+	fd = open(smc_path(&world, NAME, ""), O_RDWR);
+	assert_int_equal(pwrite(fd, f.bytes, f.size, 0), f.size);
+	(void)close(fd);
+	assert_int_equal(smc_join(&p, &world, NAME, 0), EEXIST);
+	foreign_expect_untouched(&f, smc_path(&world, NAME, ""));
+}
+
+static void
+what_is_no_regular_file_is_left_alone(void **state)
+{
+	static struct foreign f;
+	char target[2 * SMC_PATH_SIZE];
+	struct smc_party p;
+	struct stat st;
+
+	(void)state;
+	snprintf(target, sizeof target, "%s/target", world.dir);
+	foreign_put(&f, target, 0, 0);
+	assert_int_equal(symlink(target, smc_path(&world, NAME, "")), 0);
+	assert_int_equal(smc_join(&p, &world, NAME, 0), ELOOP);
+	foreign_expect_untouched(&f, target);
+	assert_int_equal(unlink(smc_path(&world, NAME, "")), 0);
+
+	assert_int_equal(mkdir(smc_path(&world, NAME, ""), 0700), 0);
+	assert_int_equal(smc_join(&p, &world, NAME, 0), EIO);
+	assert_int_equal(rmdir(smc_path(&world, NAME, "")), 0);
+
+	assert_int_equal(mkfifo(smc_path(&world, NAME, ""), 0600), 0);
+	assert_int_equal(smc_join(&p, &world, NAME, 0), EIO);
+	assert_int_equal(lstat(smc_path(&world, NAME, ""), &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+}
+
+static void
+an_empty_file_counts_as_ours(void **state)
+{
+	struct smc_party p;
+
+	(void)state;
+	assert_true(smc_write_file(smc_path(&world, NAME, ""), 0, 0));
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	count_once(&p);
+	expect_counter(&p, 1);
+	smc_leave(&p);
+	assert_int_equal(count_files(), 0);
+}
+
+static void
+a_foreign_segment_file_is_left_alone(void **state)
+{
+	static struct foreign f;
+	struct smc_party p;
+
+	(void)state;
+	foreign_put(&f, smc_path(&world, NAME, ".segment"), 'x', 5000);
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), EEXIST);
+	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
+	/* Nor does a lock without a segment take it away when it ends. */
+	assert_int_equal(smc_join(&p, &world, NAME, 0), 0);
+	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
+	smc_leave(&p);
+	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
+	assert_int_equal(count_files(), 1);
+	assert_int_equal(unlink(smc_path(&world, NAME, ".segment")), 0);
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	smc_leave(&p);
+	assert_int_equal(count_files(), 0);
+}
+
+/* What the machine can do. */
+
+/* Runs it as a child in a mount name space of its own. */
+static void
+run_apart(void (*body)(void))
+{
+	pid_t pid = begin_child();
+	int status;
+
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS) != 0 ||
+		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+			_exit(SKIPPED);
+		body();
+		_exit(EXIT_SUCCESS);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+		print_message("# nothing may be mounted here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
+static void
+mount_disk(void)
+{
+	char options[32];
+
+	snprintf(options, sizeof options, "size=%d", DISK);
+	if (mount("none", world.memory, "tmpfs", 0, options) != 0)
+		_exit(SKIPPED);
+}
+
+static const char *
+filler(void)
+{
+	static char path[2 * SMC_PATH_SIZE];
+
+	snprintf(path, sizeof path, "%s/filler", world.memory);
+	return path;
+}
+
+static void
+fill_disk(void)
+{
+	static const uint8_t bytes[4096];
+	int fd = open(filler(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	smc_expect(fd >= 0, "the filler");
+	while (write(fd, bytes, sizeof bytes) > 0)
+		continue;
+	smc_expect(errno == ENOSPC, "the disk is full");
+	(void)close(fd);
+}
+
+/* A release of that many blocks of size bytes that does not fit; then the same with room. */
+static void
+release_without_room(uint32_t blocks)
+{
+	enum { SEGMENT = 32 * SIZE_BLOCK };
+	struct smc_party p, q;
+	uint32_t i;
+
+	smc_expect(smc_join(&p, &world, NAME, SEGMENT) == 0, "it can be opened");
+	smc_expect(smc_join(&q, &world, NAME, SEGMENT) == 0, "it can be opened");
+	smc_expect(sm_lock(p.file) == 0, "sm_lock");
+	memset(p.segment, 1, SEGMENT);
+	smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+	fill_disk();
+	for (i = 0; i < 3; i++) {
+		smc_expect(sm_lock(p.file) == 0, "sm_lock on a full disk");
+		smc_expect(p.segment[0] == 1 && p.segment[SEGMENT - 1] == 1,
+		    "what was published last");
+		memset(p.segment, 2, (size_t)blocks * SIZE_BLOCK);
+		smc_expect(sm_unlock(p.file) != 0 && errno == ENOSPC, "sm_unlock says ENOSPC");
+	}
+	smc_expect(sm_lock(q.file) == 0, "another gets the lock");
+	smc_expect(q.segment[0] == 1 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 1,
+	    "and sees what was published last");
+	smc_expect(sm_unlock(q.file) == 0, "and gives it back");
+	smc_expect(unlink(filler()) == 0, "room");
+	smc_expect(sm_lock(p.file) == 0, "sm_lock");
+	smc_expect(p.segment[0] == 1, "what was published last");
+	memset(p.segment, 3, (size_t)blocks * SIZE_BLOCK);
+	smc_expect(sm_unlock(p.file) == 0, "sm_unlock with room");
+	smc_expect(sm_lock(q.file) == 0, "sm_lock");
+	smc_expect(q.segment[0] == 3 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 3,
+	    "another sees it");
+	smc_expect(q.segment[SEGMENT - 1] == (blocks == SEGMENT / SIZE_BLOCK ? 3 : 1),
+	    "and the rest as it was");
+	smc_expect(sm_unlock(q.file) == 0, "sm_unlock");
+	smc_leave(&q);
+	smc_leave(&p);
+}
+
+static void
+few_and_many_without_room(void)
+{
+	mount_disk();
+	release_without_room(1);
+	release_without_room(20);
+	release_without_room(32);
+}
+
+static void
+on_a_full_disk_nothing_is_published(void **state)
+{
+	(void)state;
+	run_apart(few_and_many_without_room);
+}
+
+static void
+open_without_room(void)
+{
+	struct smc_party p;
+	int error;
+
+	mount_disk();
+	fill_disk();
+	error = smc_join(&p, &world, NAME, SMC_SEGMENT);
+	smc_expect(error == ENOSPC, "opening says ENOSPC");
+	smc_expect(unlink(filler()) == 0, "room");
+	smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened then");
+	count_once(&p);
+	smc_leave(&p);
+}
+
+static void
+on_a_full_disk_nothing_is_opened(void **state)
+{
+	(void)state;
+	run_apart(open_without_room);
+}
+
+static void
+look_at_read_only(void)
+{
+	struct smc_party p;
+
+	if (mount(world.memory, world.memory, NULL, MS_BIND, NULL) != 0 ||
+	    mount(NULL, world.memory, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
+		_exit(SKIPPED);
+	smc_expect(smc_join(&p, &world, "new", 0) == EROFS, "EROFS where nothing can be made");
+	smc_expect(smc_join(&p, &world, NAME, 0) == EROFS, "EROFS where nothing can be written");
+}
+
+static void
+a_read_only_directory_is_an_error(void **state)
+{
+	struct smc_party p;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	run_apart(look_at_read_only);
+	assert_int_equal(chmod(world.dir, 0755), 0);
+	assert_int_equal(chmod(world.memory, 0555), 0);
+	assert_int_equal(chmod(world.key, 0444), 0);
+	pid = begin_child();
+	if (pid == 0) {
+		smc_leave(&p);
+		if (geteuid() == 0 && setuid(NOBODY) != 0)
+			_exit(EXIT_FAILURE);
+		smc_expect(smc_join(&p, &world, "new", 0) == EACCES, "EACCES");
+		_exit(EXIT_SUCCESS);
+	}
+	assert_true(smc_has_ended_well(pid));
+	assert_int_equal(chmod(world.memory, 0700), 0);
+	smc_leave(&p);
+}
+
+static void
+there_is_room_for_so_many_processes_and_no_more(void **state)
+{
+	static struct smc_party parties[PRESENCE_SLOTS];
+	struct rlimit files = { .rlim_cur = 2 * PRESENCE_SLOTS + 64 };
+	struct smc_party one_more;
+	struct rlimit before;
+	int i;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	files.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (i = 0; i < PRESENCE_SLOTS; i++)
+		assert_int_equal(smc_join(&parties[i], &world, NAME, 0), 0);
+	assert_int_equal(smc_join(&one_more, &world, NAME, 0), EUSERS);
+	for (i = 0; i < PRESENCE_SLOTS; i++) {
+		assert_int_equal(sm_lock(parties[i].file), 0);
+		assert_int_equal(sm_trylock(parties[PRESENCE_SLOTS - 1 - i].file), -1);
+		assert_int_equal(sm_unlock(parties[i].file), 0);
+	}
+	smc_leave(&parties[7]);
+	assert_int_equal(smc_join(&one_more, &world, NAME, 0), 0);
+	smc_leave(&one_more);
+	for (i = 0; i < PRESENCE_SLOTS; i++)
+		smc_leave(&parties[i]);
+	assert_int_equal(count_files(), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void
+a_life_has_so_many_releases_and_no_more(void **state)
+{
+	const uint64_t forged = (UINT64_C(1) << 32) - 1;
+	struct smc_party p;
+	int fd;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	count_once(&p);
+	fd = open(smc_path(&world, NAME, ""), O_RDWR);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(pwrite(fd, &forged, sizeof forged, offsetof(struct lockfile_head, grants)),
+	    sizeof forged);
+	assert_int_equal(pwrite(fd, &forged, sizeof forged,
+			     offsetof(struct lockfile_head, committed)),
+	    sizeof forged);
+	(void)close(fd);
+	count_once(&p);
+	expect_counter(&p, 2);
+	assert_int_equal(sm_lock(p.file), 0);
+	smc_count(p.segment);
+	assert_int_equal(sm_unlock(p.file), -1);
+	assert_int_equal(errno, EOVERFLOW);
+	expect_counter(&p, 2);
+	smc_leave(&p);
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	count_once(&p);
+	expect_counter(&p, 1);
+	smc_leave(&p);
+}
+
+/* Lives. */
+
+static void
+when_all_are_killed_a_new_life_begins(void **state)
+{
+	static const char *const steps[] = { "ticketlock: waiting", "commit: entries written",
+		"commit: committed", "ticketlock: idle", "lockfile: marked as dead",
+		"lockfile: segment removed" };
+	struct sm_stat s, last = { 0 };
+	struct smc_party p;
+	pid_t pid;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		pid = begin_child();
+		if (pid == 0) {
+			smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "opening");
+			count_once(&p);
+			testpoint_plan(steps[i], 1, SIGKILL);
+			count_once(&p);
+			smc_leave(&p);
+			_exit(EXIT_FAILURE);
+		}
+		assert_true(smc_was_killed(pid));
+		assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+		expect_counter(&p, 0);
+		assert_int_equal(sm_stat(p.file, &s), 0);
+		assert_int_not_equal(s.life, last.life);
+		assert_int_equal(s.version, 0);
+		assert_int_equal(s.open_count, 1);
+		last = s;
+		count_once(&p);
+		expect_counter(&p, 1);
+		smc_leave(&p);
+		assert_int_equal(count_files(), 0);
+	}
+}
+
+/* A last close races an open. */
+
+struct race {
+	_Atomic uint64_t inodes[RACERS]; /* what each has open; 0: nothing */
+	atomic_int holders;
+	atomic_uint rounds, lives;
+	char padding[64];
+};
+
+static void
+race(struct race *r, int self)
+{
+	struct lockfile l;
+	int other, error;
+	uint64_t seen;
+	bool is_new;
+
+	error = lockfile_open(&l, world.memory, NAME);
+	smc_expect(error == 0, "it can be opened");
+	atomic_store(&r->inodes[self], l.file.inode);
+	smc_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
+	smc_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
+	is_new = atomic_load(&l.untrusted_head->words.turn) == 0;
+	for (other = 0; other < RACERS; other++) {
+		seen = atomic_load(&r->inodes[other]);
+		smc_expect(seen == 0 || seen == l.file.inode, "there is one file");
+	}
+	(void)atomic_fetch_add(&r->lives, is_new);
+	(void)atomic_fetch_sub(&r->holders, 1);
+	smc_expect(ticketlock_release(&l.lock) == 0, "the lock was ours");
+	atomic_store(&r->inodes[self], 0);
+	lockfile_close(&l);
+}
+
+static void
+a_last_close_and_an_open_never_make_two_files(void **state)
+{
+	struct race *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	    -1, 0);
+	unsigned rounds = patience_is_sanitized() ? ROUNDS / 10 : ROUNDS;
+	pid_t pids[RACERS];
+	bool is_well = true;
+	int i;
+
+	(void)state;
+	assert_true(r != MAP_FAILED);
+	for (i = 0; i < RACERS; i++) {
+		pids[i] = begin_child();
+		if (pids[i] == 0) {
+			while (atomic_fetch_add(&r->rounds, 1) < rounds)
+				race(r, i);
+			_exit(EXIT_SUCCESS);
+		}
+	}
+	for (i = 0; i < RACERS; i++)
+		is_well &= smc_has_ended_well(pids[i]);
+	assert_true(is_well);
+	print_message("# %u rounds, %u lives\n", rounds, atomic_load(&r->lives));
+	assert_in_range(atomic_load(&r->lives), 2, rounds - 1);
+	assert_int_equal(count_files(), 0);
+	(void)munmap(r, sizeof *r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(processes_with_one_key_share_and_leave_nothing_behind),
+		TEST(another_key_is_rejected_and_none_gets_nothing),
+		TEST(a_drawn_key_is_for_those_who_inherit_it),
+		TEST(a_key_file_has_32_bytes),
+		TEST(a_segment_has_one_size),
+		TEST(names_are_one_component_and_not_a_segments),
+		TEST(a_foreign_file_is_left_alone),
+		TEST(a_lock_file_of_another_format_is_left_alone),
+		TEST(what_is_no_regular_file_is_left_alone),
+		TEST(an_empty_file_counts_as_ours),
+		TEST(a_foreign_segment_file_is_left_alone),
+		TEST(on_a_full_disk_nothing_is_published),
+		TEST(on_a_full_disk_nothing_is_opened),
+		TEST(a_read_only_directory_is_an_error),
+		TEST(there_is_room_for_so_many_processes_and_no_more),
+		TEST(a_life_has_so_many_releases_and_no_more),
+		TEST(when_all_are_killed_a_new_life_begins),
+		TEST(a_last_close_and_an_open_never_make_two_files),
+	};
+
+	return cmocka_run_group_tests_name("smc files", tests, NULL, NULL);
+}
