@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ struct smc_file {
 	struct backend_file base;
 	const struct mount *mount;
 	struct lockfile lockfile;
+	pthread_mutex_t mutex;  /* while segment comes or goes, or a child enters */
 	struct segment segment; /* all zeros until the file is mapped */
 	uint8_t key[KEYS_SIZE]; /* of the segment in this life; is_keyed */
 	bool is_keyed;
@@ -36,6 +38,20 @@ static int
 fail(const struct smc_file *f, int error, const char *what)
 {
 	return words_fail(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
+}
+
+/* See lockfile_enter(); any thread may be the first. */
+static int
+enter(struct smc_file *f)
+{
+	int error;
+
+	if (!atomic_load(&f->lockfile.is_inherited))
+		return 0;
+	(void)pthread_mutex_lock(&f->mutex);
+	error = lockfile_enter(&f->lockfile);
+	(void)pthread_mutex_unlock(&f->mutex);
+	return error;
 }
 
 static int
@@ -86,6 +102,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 		return -ENOMEM;
 	f->base = (struct backend_file){ .ops = &smc_backend, .replica = replica };
 	f->mount = m;
+	(void)pthread_mutex_init(&f->mutex, NULL);
 	error = lockfile_open(&f->lockfile, m->directory, name + 1);
 	if (error != 0) {
 		free(f);
@@ -102,6 +119,7 @@ close_file(struct backend_file *base)
 
 	segment_close(&f->segment);
 	lockfile_close(&f->lockfile);
+	(void)pthread_mutex_destroy(&f->mutex);
 	explicit_bzero(f, sizeof *f);
 	free(f);
 	return 0;
@@ -110,7 +128,7 @@ close_file(struct backend_file *base)
 static bool
 is_alive(struct backend_file *base)
 {
-	return lockfile_enter(&smc_file(base)->lockfile) == 0;
+	return enter(smc_file(base)) == 0;
 }
 
 /* Keys. */
@@ -216,7 +234,7 @@ map(struct backend_file *base, uint32_t size)
 {
 	struct smc_file *f = smc_file(base);
 	char name[LOCKFILE_SEGMENT_NAME_SIZE];
-	int directory, error = lockfile_enter(&f->lockfile);
+	int directory, error = enter(f);
 
 	if (error != 0)
 		return error;
@@ -229,6 +247,7 @@ map(struct backend_file *base, uint32_t size)
 		error = find_or_create(f, directory, name, size);
 		lockfile_admit(&f->lockfile);
 	}
+	(void)pthread_mutex_lock(&f->mutex);
 	segment_close(&f->segment);
 	if (error == 0) {
 		error = segment_open(&f->segment, directory, name, size, f->key);
@@ -236,6 +255,7 @@ map(struct backend_file *base, uint32_t size)
 			words_fail(error, "%s/%s: %s", f->lockfile.directory, name,
 			    strerror(-error));
 	}
+	(void)pthread_mutex_unlock(&f->mutex);
 	(void)close(directory);
 	return error;
 }
@@ -248,7 +268,7 @@ acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
 	uint64_t committed;
-	int error = lockfile_enter(&f->lockfile);
+	int error = enter(f);
 
 	(void)mode;
 	if (error != 0)
@@ -263,7 +283,9 @@ acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
 	if (committed == replica_since(replica) && committed != 0)
 		return 0;
-	error = segment_read(&f->segment, replica, committed);
+	error = hostfile_is_intact(&f->segment.file) ?
+	    segment_read(&f->segment, replica, committed) :
+	    -EBADF;
 	if (error == 0)
 		return 0;
 	replica_void(replica);
@@ -300,7 +322,7 @@ stat_file(struct backend_file *base, struct sm_stat *out)
 	struct smc_file *f = smc_file(base);
 	struct lockfile_head *h;
 	uint32_t tickets;
-	int error = lockfile_enter(&f->lockfile);
+	int error = enter(f);
 
 	if (error != 0)
 		return error;
@@ -308,12 +330,14 @@ stat_file(struct backend_file *base, struct sm_stat *out)
 	tickets = ticketlock_count(&f->lockfile.lock);
 	*out = (struct sm_stat){
 		.size = atomic_load(&h->segment_size),
-		.committed = segment_committed_bytes(&f->segment),
 		.open_count = presence_count(&f->lockfile.presence),
 		.waiters = tickets > 1 ? tickets - 1 : 0,
 		.version = atomic_load(&h->committed),
 		.grants = atomic_load(&h->words.turn),
 	};
+	(void)pthread_mutex_lock(&f->mutex);
+	out->committed = segment_committed_bytes(&f->segment);
+	(void)pthread_mutex_unlock(&f->mutex);
 	out->type = out->size == 0 ? OPS_TYPE_PURE :
 	    out->version == 0      ? OPS_TYPE_UNPUBLISHED :
 				     OPS_TYPE_SEGMENT;
@@ -328,8 +352,10 @@ fork_prepare(struct mount *m)
 {
 	struct file *f;
 
-	TAILQ_FOREACH(f, &m->files, link)
+	TAILQ_FOREACH(f, &m->files, link) {
+		(void)pthread_mutex_lock(&smc_file(f->backend)->mutex);
 		lockfile_fork_prepare(&smc_file(f->backend)->lockfile);
+	}
 }
 
 static void
@@ -337,8 +363,10 @@ fork_parent(struct mount *m)
 {
 	struct file *f;
 
-	TAILQ_FOREACH(f, &m->files, link)
+	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_parent(&smc_file(f->backend)->lockfile);
+		(void)pthread_mutex_unlock(&smc_file(f->backend)->mutex);
+	}
 }
 
 static void
@@ -346,8 +374,10 @@ fork_child(struct mount *m, bool is_prepared)
 {
 	struct file *f;
 
-	TAILQ_FOREACH(f, &m->files, link)
+	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
+		(void)pthread_mutex_init(&smc_file(f->backend)->mutex, NULL);
+	}
 }
 
 const struct backend_ops smc_backend = {

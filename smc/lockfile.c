@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -14,7 +16,7 @@
 #include "common/client/words.h"
 #include "common/crypto/random.h"
 
-enum { EXCLUDE_MS = 10 * 1000 };
+enum { EXCLUDE_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
 
 _Static_assert(offsetof(struct lockfile_head, refcnt) == 8, "as in the original");
 _Static_assert(offsetof(struct lockfile_head, type) == 12, "as in the original");
@@ -27,6 +29,12 @@ static int
 fail(const struct lockfile *l, int error, const char *what)
 {
 	return words_fail(error, "%s/%s: %s", l->directory, l->name, what);
+}
+
+static void
+pause_shortly(void)
+{
+	(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 }
 
 int
@@ -45,10 +53,37 @@ lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_S
 	snprintf(out, LOCKFILE_SEGMENT_NAME_SIZE, "%s" LOCKFILE_SEGMENT_SUFFIX, l->name);
 }
 
+/* The recovery byte; where there is none, a word in the file, which who dies with it keeps for ever. */
+static int
+exclude(struct presence *p, struct lockfile_head *h)
+{
+	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
+	int error = presence_exclude(p, deadline);
+	uint32_t nobody = 0;
+
+	if (error != 0 || p->has_locks || h == NULL)
+		return error;
+	while (!atomic_compare_exchange_strong(&h->gate, &nobody, 1)) {
+		nobody = 0;
+		if (clock_now() >= deadline)
+			return -ETIMEDOUT;
+		pause_shortly();
+	}
+	return 0;
+}
+
+static void
+admit(struct presence *p, struct lockfile_head *h)
+{
+	if (!p->has_locks && h != NULL)
+		atomic_store(&h->gate, 0);
+	presence_admit(p);
+}
+
 int
 lockfile_exclude(struct lockfile *l)
 {
-	int error = presence_exclude(&l->presence, clock_after_ms(clock_now(), EXCLUDE_MS));
+	int error = exclude(&l->presence, l->untrusted_head);
 
 	if (error == -ETIMEDOUT)
 		return fail(l, error, "another process opens or closes it, and does not go on");
@@ -61,7 +96,7 @@ lockfile_exclude(struct lockfile *l)
 void
 lockfile_admit(struct lockfile *l)
 {
-	presence_admit(&l->presence);
+	admit(&l->presence, l->untrusted_head);
 }
 
 static void
@@ -86,12 +121,13 @@ remove_both(const struct lockfile *l, int directory)
 
 /* Opens the file by name, or creates it. Nothing is known of it yet. */
 static int
-open_or_create(const struct lockfile *l, int directory, struct hostfile *file)
+open_or_create(struct lockfile *l, int directory, struct hostfile *file)
 {
 	int error;
 
 	do {
 		error = hostfile_open(file, directory, l->name, 0);
+		l->is_created = error == -ENOENT;
 		if (error == -ENOENT)
 			error = hostfile_create(file, directory, l->name, LOCKFILE_SIZE);
 		else
@@ -117,48 +153,89 @@ fail_foreign(const struct lockfile *l)
 
 /* Gives an empty file its size, with storage behind it: on a full disk a mapping without would kill us. */
 static int
-furnish(const struct lockfile *l)
+furnish(struct lockfile *l)
 {
 	static const uint8_t zeros[LOCKFILE_SIZE];
 	int error = hostfile_extend(&l->file, LOCKFILE_SIZE);
 
+	if (error == 0 && l->file.is_by_mapping)
+		error = hostfile_map(&l->file, LOCKFILE_SIZE);
 	if (error == 0)
 		error = hostfile_write(&l->file, 0, zeros, sizeof zeros);
 	return error == 0 ? 0 : fail(l, error, strerror(-error));
 }
 
+enum kind { KIND_OURS, KIND_STARTED, KIND_EMPTY };
+
+static bool
+is_longer(const struct lockfile *l)
+{
+	struct stat st;
+
+	return fstat(l->file.fd, &st) == 0 && st.st_size > LOCKFILE_SIZE;
+}
+
 /* Ours; or what a process of ours left that died before it was: zeros, or a file that was being started afresh. */
 static int
-check_kind(const struct lockfile *l)
+look_at(struct lockfile *l, enum kind *kind)
 {
 	struct lockfile_head head;
-	uint8_t byte;
 
+	if (l->file.is_by_mapping)
+		(void)hostfile_map(&l->file, LOCKFILE_SIZE);
+	*kind = KIND_EMPTY;
 	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0) {
-		if (hostfile_read(&l->file, 0, &byte, sizeof byte) != 0)
-			return furnish(l);
+		if (hostfile_map(&l->file, 1) != 0)
+			return 0;
 		/* Whoever creates it may have given it its size between the two. */
 		if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
 			return fail_foreign(l);
 	}
 	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
-		return 0;
-	return is_zero(&head, sizeof head) ? furnish(l) : fail_foreign(l);
+		*kind = head.magic == 0 ? KIND_STARTED : KIND_OURS;
+	else if (!is_zero(&head, sizeof head) || is_longer(l))
+		return fail_foreign(l);
+	return 0;
+}
+
+static int
+check_kind(struct lockfile *l)
+{
+	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
+	enum kind kind;
+	int error = look_at(l, &kind);
+
+	/* Without kernel locks only who made the file starts it. */
+	while (error == 0 && kind != KIND_OURS && !l->presence.has_locks && !l->is_created) {
+		if (clock_now() >= deadline)
+			return fail(l, -ETIMEDOUT,
+			    "another process began to make it, and does not go on");
+		pause_shortly();
+		error = look_at(l, &kind);
+	}
+	return error == 0 && kind == KIND_EMPTY ? furnish(l) : error;
 }
 
 static int
 map(struct lockfile *l)
 {
 	int error = hostfile_map(&l->file, LOCKFILE_MAPPED);
+	bool has_locks = l->presence.has_locks;
 
 	if (error != 0)
 		return fail(l, error, "cannot be mapped");
 	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
 	/* A child gets a description of its own: this one must end with us. */
-	(void)madvise(l->untrusted_head, LOCKFILE_MAPPED, MADV_DONTFORK);
+	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
 	presence_init(&l->presence, l->untrusted_head->slots, offsetof(struct lockfile_head, slots),
 	    l->file.fd);
-	return 0;
+	l->presence.has_locks = has_locks;
+	if (has_locks)
+		return 0;
+	/* Then who finds it half made sees that it is ours. */
+	if (l->is_created)
+		atomic_store(&l->untrusted_head->format, LOCKFILE_FORMAT);
+	return lockfile_exclude(l);
 }
 
 /* O6: all who had it are dead, or nobody had it yet. The tickets go on, in case somebody is not as dead as that. */
@@ -248,7 +325,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 	if (error == 0 &&
 	    (atomic_load(&l->untrusted_head->dead) != 0 ||
 		!hostfile_is_at(&l->file, directory, l->name))) {
-		if (hostfile_is_at(&l->file, directory, l->name))
+		if (l->presence.has_locks && hostfile_is_at(&l->file, directory, l->name))
 			remove_both(l, directory);
 		*again = true;
 	}
@@ -313,7 +390,7 @@ leave(struct lockfile *l)
 	struct lockfile_head *h = l->untrusted_head;
 	bool is_alone;
 
-	if (presence_exclude(&l->presence, clock_after_ms(clock_now(), EXCLUDE_MS)) != 0) {
+	if (exclude(&l->presence, h) != 0) {
 		/* Our slot goes with our mapping; the next who opens it sees that nobody is left. */
 		if (directory >= 0)
 			(void)close(directory);
@@ -321,16 +398,15 @@ leave(struct lockfile *l)
 	}
 	testpoint_reach("lockfile: closing");
 	presence_leave(&l->presence);
-	is_alone = atomic_fetch_sub(&h->refcnt, 1) == 1;
+	(void)atomic_fetch_sub(&h->refcnt, 1);
 	testpoint_reach("lockfile: left");
-	if (l->presence.has_locks)
-		is_alone = !presence_has_others(&l->presence);
+	is_alone = !presence_has_others(&l->presence);
 	if (is_alone && directory >= 0 && hostfile_is_at(&l->file, directory, l->name)) {
 		atomic_store(&h->dead, 1);
 		testpoint_reach("lockfile: marked as dead");
 		remove_both(l, directory);
 	}
-	presence_admit(&l->presence);
+	admit(&l->presence, h);
 	if (directory >= 0)
 		(void)close(directory);
 }
@@ -398,7 +474,7 @@ adopt(struct lockfile *l, struct hostfile *file, const struct presence *presence
 	*file = HOSTFILE_CLOSED;
 	l->presence = *presence;
 	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
-	(void)madvise(l->untrusted_head, LOCKFILE_MAPPED, MADV_DONTFORK);
+	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
 	ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
 	(void)atomic_fetch_add(&l->untrusted_head->refcnt, 1);
 	l->is_inherited = false;
@@ -435,7 +511,7 @@ lockfile_enter(struct lockfile *l)
 		return fail(l, -ESTALE, "it is gone, and with it what this child inherited");
 	presence_init(&presence, ((struct lockfile_head *)file.untrusted_base)->slots,
 	    offsetof(struct lockfile_head, slots), file.fd);
-	error = presence_exclude(&presence, clock_after_ms(clock_now(), EXCLUDE_MS));
+	error = exclude(&presence, (struct lockfile_head *)file.untrusted_base);
 	/* Started afresh, it would be another life. */
 	if (error == 0 &&
 	    memcmp(((struct lockfile_head *)file.untrusted_base)->salt, l->salt, sizeof l->salt) !=
@@ -445,7 +521,7 @@ lockfile_enter(struct lockfile *l)
 		error = -ESTALE;
 	if (error == 0)
 		error = presence_claim(&presence);
-	presence_admit(&presence);
+	admit(&presence, (struct lockfile_head *)file.untrusted_base);
 	if (error != 0) {
 		hostfile_close(&file);
 		return fail(l, error, "this child cannot go on with it");

@@ -58,7 +58,8 @@ struct lockfile_head {
 	uint8_t check[KEYS_CHECK_SIZE];
 	_Atomic uint64_t grants;    /* drawn so far, under the lock */
 	_Atomic uint64_t committed; /* the version of the segment */
-	uint8_t more_zeros[96];
+	_Atomic uint32_t gate;      /* without kernel locks: 1 while somebody excludes the others */
+	uint8_t more_zeros[92];
 	presence_slot slots[PRESENCE_SLOTS];
 };
 
@@ -74,7 +75,8 @@ struct lockfile {
 	/* For fork(2): a description and a slot for the child, made by the parent. */
 	struct hostfile child_file;
 	struct presence child_presence;
-	bool is_inherited; /* this is a child, and has no slot yet */
+	bool is_created;           /* by us, at this try to open it */
+	_Atomic bool is_inherited; /* this is a child, and has no slot yet */
 };
 
 /*

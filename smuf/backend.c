@@ -152,7 +152,10 @@ next_granted(struct wire_reader *r)
 	return g;
 }
 
-/* Checks the shape of a grant's blocks: ascending, in range, not older than what the replica has. */
+/*
+ * Checks the shape of a grant's blocks: ascending, in range, published by then. (A server that has forgotten what we have
+ * names more than we lack.)
+ */
 static int
 check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 {
@@ -165,7 +168,7 @@ check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 	for (; left > 0; left--) {
 		g = next_granted(&r);
 		if (g.block < least || g.block >= count || g.slot >= SLOTS_PER_BLOCK ||
-		    g.version <= replica_since(replica) || g.version > version)
+		    g.version == 0 || g.version > version)
 			return -EPROTO;
 		least = g.block + 1;
 	}

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/memfile/hostfile.h"
 #include "smuf/layout.h"
@@ -27,6 +28,7 @@ struct memdir {
 	int fd;
 	int lock_fd; /* locked; holds the name of the lock file that is being made, else nothing */
 	char *path;
+	uint64_t told_at; /* see memdir_may_tell() */
 };
 
 /* The beginning of a lock file, as it is on the host. */
@@ -64,8 +66,15 @@ open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfi
 {
 	int error = hostfile_open(h, d->fd, name, LAYOUT_LOCK_SIZE);
 
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		return error;
 	if (error != 0)
 		return -EIO;
+	/* A host that makes pread fail would have us map what it can cut short. */
+	if (h->is_by_mapping) {
+		hostfile_close(h);
+		return -EIO;
+	}
 	error = hostfile_read(h, 0, head, sizeof *head);
 	if (error == 0 && (!has_magic(head) || (life != 0 && head->life != life)))
 		error = -EIO;
@@ -214,14 +223,14 @@ is_empty_file(const struct memdir *d, const char *name)
 static void
 remove_announced(const struct memdir *d)
 {
-	char name[NAME_MAX + 1];
+	char name[NAME_MAX + 1], escaped[LOG_ESCAPED_SIZE];
 	ssize_t n = pread(d->lock_fd, name, sizeof name - 1, 0);
 
 	if (n > 0 && memchr(name, '/', (size_t)n) == NULL) {
 		name[n] = '\0';
 		if (is_empty_file(d, name) && unlinkat(d->fd, name, 0) == 0)
 			log_info("%s/%s: half made by a server that was killed, removed", d->path,
-			    name);
+			    log_escape(escaped, name, (size_t)n));
 	}
 	announce(d, "");
 }
@@ -239,7 +248,11 @@ remove_leftover(struct memdir *d, const char *name)
 {
 	struct hostfile h;
 	struct head head;
+	struct stat st;
 
+	/* Opening what is no file may have effects of its own. */
+	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+		return false;
 	if (strlen(name) >= LAYOUT_NAME_LIMIT || open_lock(d, name, 0, &h, &head) != 0)
 		return false;
 	hostfile_close(&h);
@@ -369,6 +382,15 @@ memdir_open(struct memdir **out, const char *path)
 	}
 	*out = d;
 	return 0;
+}
+
+bool
+memdir_may_tell(struct memdir *d, uint64_t now)
+{
+	if (d->told_at != 0 && now - d->told_at < CLOCK_SEC)
+		return false;
+	d->told_at = now;
+	return true;
 }
 
 const char *

@@ -60,13 +60,20 @@ storefile_tell_lost(struct storefile *s)
 }
 
 static void
-log_refused(const struct memfile *f, const char *suffix, int error)
+log_refused(struct storefile *s, const char *suffix, int error)
 {
+	const struct memfile *f = s->file;
 	char name[LOG_ESCAPED_SIZE];
 
-	log_warning("cannot make %s%s%s: %s", memdir_path(f->tree->store_context),
-	    log_escape(name, f->name, f->name_size), suffix,
-	    error == -EEXIST ? "there is a file that is not ours: move it away" : strerror(-error));
+	/* A client may ask again and again. */
+	if (error == -EIO)
+		storefile_tell_lost(s);
+	else if (memdir_may_tell(s->dir, *f->tree->now))
+
+		log_warning("cannot make %s%s%s: %s", memdir_path(f->tree->store_context),
+		    log_escape(name, f->name, f->name_size), suffix,
+		    error == -EEXIST ? "there is a file that is not ours: move it away" :
+				       strerror(-error));
 }
 
 static int
@@ -83,9 +90,10 @@ create(struct memfile *f)
 	if (error == 0) {
 		error = memdir_create_lock(s->dir, storefile_name(s), f->life);
 		if (error != 0)
-			log_refused(f, "", error);
+			log_refused(s, "", error);
 	}
 	if (error != 0) {
+		explicit_bzero(s, sizeof *s);
 		free(s);
 		return error;
 	}
@@ -123,7 +131,7 @@ map(struct memfile *f, uint32_t size)
 		blocks[i].slot = 1;
 	error = memdir_create_segment(s->dir, storefile_name(s), f->life, file_size);
 	if (error != 0) {
-		log_refused(f, LAYOUT_SUFFIX, error);
+		log_refused(s, LAYOUT_SUFFIX, error);
 		free(blocks);
 		return error;
 	}

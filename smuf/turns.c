@@ -9,7 +9,8 @@
 
 enum {
 	LOOK_SOON_MS = 20,  /* between two looks at a lock that is in use, and */
-	LOOK_LATE_MS = 100, /* at one that was not for a while */
+	LOOK_LATE_MS = 100, /* at one that was not for a while, as long as files are few: */
+	LOOKS_A_MS = 10,    /* at most so many at all of these together: each costs system calls */
 	OTHERS_WAIT = 2     /* tickets out: the turn's own and another one */
 };
 
@@ -102,6 +103,14 @@ mend(struct storefile *s, uint32_t ticket, uint32_t turn)
 	return is_unclaimed || turn != s->turn;
 }
 
+static uint64_t
+longest_pause(const struct storefile *s)
+{
+	uint64_t ms = s->file->tree->count / LOOKS_A_MS;
+
+	return ms > LOOK_LATE_MS ? ms : LOOK_LATE_MS;
+}
+
 static void
 look(struct timer *t)
 {
@@ -115,5 +124,5 @@ look(struct timer *t)
 		storefile_tell_lost(s);
 	else if (mend(s, ticket, turn))
 		pause = LOOK_SOON_MS;
-	look_after(s, pause < LOOK_LATE_MS ? pause : LOOK_LATE_MS);
+	look_after(s, pause < longest_pause(s) ? pause : longest_pause(s));
 }

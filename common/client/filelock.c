@@ -202,6 +202,7 @@ leave(struct filelock *l, size_t i)
 		l->state = FILELOCK_DRAINING;
 		return false;
 	}
+	l->count = 0;
 	if (l->state != FILELOCK_EXCLUSIVE)
 		l->state = FILELOCK_CHANGING;
 	return true;
@@ -210,12 +211,13 @@ leave(struct filelock *l, size_t i)
 int
 filelock_leave(struct filelock *l)
 {
+	pthread_t self = pthread_self();
 	int result = -ENOLCK;
 	size_t i;
 
 	/* Nobody else makes us the owner, or changes anything of that. */
-	if (atomic_load_explicit(&l->owner, memory_order_relaxed) == pthread_self())
-		return 1;
+	if (atomic_load_explicit(&l->owner, memory_order_relaxed) == self)
+		return atomic_compare_exchange_strong(&l->owner, &self, 0) ? 1 : -ENOLCK;
 	(void)pthread_mutex_lock(&l->mutex);
 	i = find_self(l);
 	if (i < l->count)
@@ -228,14 +230,21 @@ bool
 filelock_leave_via(struct filelock *l, const void *via)
 {
 	bool is_last = false;
+	pthread_t owner;
 	size_t i = 0;
 
 	(void)pthread_mutex_lock(&l->mutex);
 	while (i < l->count && !is_last) {
-		if (l->holders[i].via == via)
-			is_last = leave(l, i);
-		else
+		if (l->holders[i].via != via) {
 			i++;
+			continue;
+		}
+		owner = l->holders[i].thread;
+		/* It may be leaving by itself, without the mutex. */
+		if (l->state == FILELOCK_EXCLUSIVE &&
+		    !atomic_compare_exchange_strong(&l->owner, &owner, 0))
+			break;
+		is_last = leave(l, i);
 	}
 	(void)pthread_mutex_unlock(&l->mutex);
 	return is_last;

@@ -7,8 +7,12 @@
  * signal: the blocks are lent to a pipe (vmsplice(2)), and read from it into their places (readv(2)). Whenever any of
  * this does not work or does not do all, pwrite does it again from the start, and says what is wrong.
  *
+ * A library OS that maps a private copy writes all of it back when it is unmapped, over what others have published; so
+ * nothing is mapped before vmsplice has worked, which those do not have.
+ *
  * A block is sealed right into the writer's buffer, which is private memory, and stays there until it is written. One
- * thread at a time; a forked child makes itself a pipe of its own.
+ * thread at a time. The pipe is the process's, for all its writers: pipes are few, and it is empty between two calls. A
+ * forked child makes itself one of its own.
  */
 #ifndef COMMON_MEMFILE_HOSTWRITER_H
 #define COMMON_MEMFILE_HOSTWRITER_H
@@ -25,23 +29,19 @@ enum { HOSTWRITER_BLOCKS = 128 };
 
 struct hostwriter {
 	const struct hostfile *file;
-	uint8_t *buffer; /* HOSTWRITER_BLOCKS blocks */
+	uint8_t *buffer; /* of room blocks */
+	unsigned room;   /* no more than the file has */
 	unsigned count;  /* of those in it */
 	uint64_t offsets[HOSTWRITER_BLOCKS];
 	uint32_t sizes[HOSTWRITER_BLOCKS];
+	uint64_t to_map; /* bytes of the file; 0: the kernel's way is not to be tried, or no more */
 	uint8_t *
-	    untrusted_base; /* the kernel's way: a mapping that nobody else touches, NULL without */
-	uint64_t mapped;
-	struct iovec places[HOSTWRITER_BLOCKS];
-	bool is_proven; /* what is written through the mapping has been seen in the file */
-	int pipe[2];    /* of that copy of the process, see forkmark.h; -1 */
-	uint64_t pipe_owner;
-	uint64_t pipe_inode; /* what the program may have put there instead is not lent anything */
+	    untrusted_base; /* of a mapping that only the kernel writes to; NULL before it was needed */
+	bool is_proven;     /* what is written through the mapping has been seen in the file */
 };
 
 /*
- * A writer for file, which measures size bytes, is open until hostwriter_fini(), and is written by nobody else through
- * this process. Returns 0 or -ENOMEM.
+ * A writer for file, which measures size bytes and is open until hostwriter_fini(). Returns 0 or -ENOMEM.
  */
 int hostwriter_init(struct hostwriter *w, const struct hostfile *file, uint64_t size);
 

@@ -169,11 +169,18 @@ presence_claim(struct presence *p)
 void
 presence_leave(struct presence *p)
 {
+	struct presence_view v;
 	struct flock l;
 
 	if (p->own == PRESENCE_NONE)
 		return;
-	presence_set(p, p->has_locks ? PRESENCE_IDLE : PRESENCE_FREE, 0);
+	v = view(p, p->own);
+	if (p->has_locks)
+		presence_set(p, PRESENCE_IDLE, 0);
+	/* Nobody would ever find such a ticket dead: it stays, to be skipped. */
+	else if (v.state != PRESENCE_ABANDONED ||
+	    !presence_change(p, PRESENCE_ABANDONED, PRESENCE_LEFT, v.ticket))
+		presence_set(p, PRESENCE_FREE, 0);
 	if (p->has_locks && presence_is_intact(p)) {
 		l = byte_of(p, p->own, F_UNLCK);
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
@@ -207,16 +214,19 @@ presence_change(struct presence *p, enum presence_state from, enum presence_stat
 bool
 presence_drop_abandoned(struct presence *p, uint32_t ticket)
 {
-	uint64_t word;
+	uint64_t word, state;
 	int slot;
 
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
 		word = atomic_load(&p->untrusted_slots[slot]);
-		if ((word & STATE_MASK) != PRESENCE_ABANDONED || word >> TICKET_SHIFT != ticket)
+		state = word & STATE_MASK;
+		if ((state != PRESENCE_ABANDONED && state != PRESENCE_LEFT) ||
+		    word >> TICKET_SHIFT != ticket)
 			continue;
 		/* Its owner may want it again at this very moment: only one of us gets it. */
 		if (atomic_compare_exchange_strong(&p->untrusted_slots[slot], &word,
-			(word & GENERATION_MASK) | PRESENCE_IDLE))
+			(word & GENERATION_MASK) |
+			    (state == PRESENCE_LEFT ? PRESENCE_FREE : PRESENCE_IDLE)))
 			return true;
 	}
 	return false;
@@ -232,7 +242,8 @@ is_alive(const struct presence *p, int slot)
 	if (!p->has_locks) {
 		uint64_t word = atomic_load(&p->untrusted_slots[slot]);
 
-		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE;
+		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE &&
+		    (word & STATE_MASK) != PRESENCE_LEFT;
 	}
 	/* What cannot be found out is taken for alive. */
 	return fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;

@@ -27,7 +27,8 @@ enum presence_state {
 	PRESENCE_CLAIMING,  /* is about to draw a ticket, or has drawn one that is not here yet */
 	PRESENCE_WAITING,   /* has this ticket: waits for its turn, or holds the lock */
 	PRESENCE_ABANDONED, /* does not wait any more for this ticket; whoever meets it skips it */
-	PRESENCE_FREE       /* without kernel locks: nobody is there */
+	PRESENCE_FREE,      /* without kernel locks: nobody is there */
+	PRESENCE_LEFT /* without them: gone, and its abandoned ticket is still to be skipped */
 };
 
 enum { PRESENCE_SLOTS = 480, PRESENCE_NONE = -1 };
