@@ -31,7 +31,7 @@ stop(void *context)
 static int
 check_name(const char *name, size_t size)
 {
-	static const char *const taken[] = { "/", "/.", "/..", "/" LAYOUT_DIRECTORY_LOCK };
+	static const char *const taken[] = { "/", "/.", "/..", LAYOUT_DIRECTORY_LOCK_NAME };
 	const size_t suffix = sizeof LAYOUT_SUFFIX - 1;
 	size_t i;
 

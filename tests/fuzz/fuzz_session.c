@@ -8,6 +8,9 @@
  * bounded; at the end, with all sessions gone and a minute later, the server must have no file,
  * no byte of a segment and no timer.
  *
+ * fuzz_smuf.c is the same over smuf's store: FUZZ_SMUF. Its LOCKs have turns, its deltas slots, and the host's files are in
+ * a directory of their own, which must be empty in the end.
+ *
  * Random numbers are counted here (this file has its own random_u64()), so that idents of forks are
  * small enough to be guessed and a finding can be repeated.
  */
@@ -17,6 +20,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -27,7 +31,13 @@
 #include "common/wire/frame.h"
 #include "common/wire/ops.h"
 #include "common/wire/wire.h"
+#ifdef FUZZ_SMUF
+#include "smuf/delta.h"
+#include "smuf/memdir.h"
+#include "smuf/store.h"
+#else
 #include "smdish/store.h"
+#endif
 
 /* A segment of more than OPS_SMALL_BODY has to be among them. */
 enum {
@@ -67,6 +77,10 @@ static uint64_t now, random_count;
 static bool is_cut;   /* bytes come and go a few at a time */
 static size_t budget; /* bytes that may still be fed: a short input is not to take for ever */
 static uint8_t frame[FRAME_MOST];
+#ifdef FUZZ_SMUF
+static char directory[] = "/tmp/fuzz_smuf.XXXXXX";
+static struct memdir *memdir;
+#endif
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -281,14 +295,21 @@ put_name(struct wire_writer *w, struct wire_reader *in)
 static void
 put_delta(struct wire_writer *w, struct wire_reader *in)
 {
-	uint32_t count = wire_get_u8(in) & 3, length, i;
+	uint32_t count = wire_get_u8(in) & 3, i;
 
 	wire_put_u32(w, count);
 	for (i = 0; i < count; i++) {
-		length = pick_size(in);
+#ifdef FUZZ_SMUF
+		wire_put_u32(w, pick_number(in));
+		wire_put_u8(w, wire_get_u8(in) & 3);
+		put_filler(w, in, SEALBOX_TAG_SIZE);
+#else
+		uint32_t length = pick_size(in);
+
 		wire_put_u32(w, pick_size(in));
 		wire_put_u32(w, length);
 		put_filler(w, in, length);
+#endif
 	}
 }
 
@@ -296,6 +317,16 @@ static void
 put_unlock(struct wire_writer *w, struct wire_reader *in)
 {
 	uint8_t type = wire_get_u8(in) & 3;
+#ifdef FUZZ_SMUF
+	static const uint32_t sizes[] = { SEALBOX_NONCE_SIZE, SEALBOX_KEY_SIZE, SEALBOX_TAG_SIZE };
+	int i;
+
+	wire_put_u8(w, type);
+	for (i = 0; i < 3 && type != OPS_TYPE_PURE; i++) {
+		wire_put_u32(w, sizes[i]);
+		put_filler(w, in, sizes[i]);
+	}
+#else
 	uint32_t size;
 
 	wire_put_u8(w, type);
@@ -304,6 +335,7 @@ put_unlock(struct wire_writer *w, struct wire_reader *in)
 	size = type == 3 ? segment_limit : pick_size(in);
 	wire_put_u32(w, size);
 	put_filler(w, in, size);
+#endif
 }
 
 static void
@@ -337,6 +369,9 @@ put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
 		break;
 	case OP_LOCK:
 		wire_put_u32(w, pick_number(in));
+#ifdef FUZZ_SMUF
+		wire_put_u32(w, pick_number(in));
+#endif
 		wire_put_u8(w, wire_get_u8(in) & 3);
 		break;
 	case OP_UNLOCK:
@@ -473,7 +508,11 @@ begin(uint8_t byte)
 	random_count = 0;
 	budget = BUDGET;
 	now = 1000 * CLOCK_SEC;
+#ifdef FUZZ_SMUF
+	r = server_create(&server, &config, &smuf_store, memdir);
+#else
 	r = server_create(&server, &config, &smdish_store, NULL);
+#endif
 	assert(r == 0);
 	server_set_time(server, now);
 }
@@ -496,12 +535,28 @@ end(void)
 	server_destroy(server);
 }
 
+#ifdef FUZZ_SMUF
+static void
+remove_directory(void)
+{
+	memdir_close(memdir);
+	if (rmdir(directory) != 0)
+		abort();
+}
+#endif
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	return log_open("fuzz_session", NULL, LOG_LEVEL_NONE);
+	(void)log_open("fuzz_session", NULL, LOG_LEVEL_NONE);
+#ifdef FUZZ_SMUF
+	if (mkdtemp(directory) == NULL || memdir_open(&memdir, directory) != 0)
+		abort();
+	(void)atexit(remove_directory);
+#endif
+	return 0;
 }
 
 int
