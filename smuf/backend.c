@@ -1,13 +1,9 @@
 #include "smuf/backend.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/testpoint.h"
 #include "common/client/mount.h"
@@ -17,10 +13,9 @@
 #include "common/client/smclient.h"
 #include "common/client/words.h"
 #include "common/crypto/sealbox.h"
-#include "common/memfile/hostfile.h"
-#include "common/memfile/hostwriter.h"
 #include "common/memfile/slots.h"
 #include "common/wire/wire.h"
+#include "smuf/backend_segment.h"
 #include "smuf/delta.h"
 #include "smuf/layout.h"
 
@@ -34,9 +29,7 @@ struct piece {
 struct smuf_file {
 	struct remotefile base;
 	struct sealbox *box;
-	struct hostfile segment; /* closed unless the file is mapped */
-	struct hostwriter writer;
-	bool is_doubtful;     /* something was wrong with it: open it anew, perhaps it is back */
+	struct backend_segment segment; /* closed unless the file is mapped */
 	uint8_t *slots;       /* the current one of each block, as of the replica's version */
 	struct piece *pieces; /* room for one a block */
 	uint32_t piece_count;
@@ -61,81 +54,6 @@ static uint32_t
 block_size(const struct smuf_file *f, uint32_t block)
 {
 	return slots_block_size(f->base.base.replica->dirty.size, block);
-}
-
-/* The host's file of the segment. */
-
-/* -EIO with words: error is what opening or reading it said. */
-static int
-fail_file(const struct smuf_file *f, const char *what, int error)
-{
-	return words_fail(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s", f->base.remote->mount->directory,
-	    f->base.name, what,
-	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
-}
-
-/* Mapped shared is not always shared; only where nothing but a mapping works it has to be. */
-static int
-check_shared(const struct smuf_file *f, int directory)
-{
-	const struct mount *m = f->base.remote->mount;
-	int error;
-
-	if (!f->segment.is_by_mapping)
-		return 0;
-	error = hostfile_probe_shared(directory, f->base.name + 1, LAYOUT_PROBE_AT);
-	if (error == -ENOTSUP)
-		return words_fail(error,
-		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",
-		    m->directory);
-	return error == 0 ? 0 : fail_file(f, "cannot be shared", error);
-}
-
-static void
-close_segment(struct smuf_file *f)
-{
-	hostwriter_fini(&f->writer);
-	hostfile_close(&f->segment);
-}
-
-static int
-open_segment(struct smuf_file *f, uint32_t size)
-{
-	const struct mount *m = f->base.remote->mount;
-	char name[NAME_MAX + 1];
-	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC), error;
-
-	if (directory < 0)
-		return words_fail(-EIO, "%s: %s (the directory that smufserver has as -r)",
-		    m->directory, strerror(errno));
-	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, f->base.name + 1);
-	error = hostfile_open(&f->segment, directory, name, slots_size(size));
-	if (error != 0)
-		error = fail_file(f,
-		    "cannot be opened (is the server a smufserver, and that the directory of its -r?)",
-		    error);
-	else
-		error = check_shared(f, directory);
-	if (error == 0)
-		error = hostwriter_init(&f->writer, &f->segment, slots_size(size));
-	if (error != 0)
-		hostfile_close(&f->segment);
-	(void)close(directory);
-	return error;
-}
-
-/* Once something was wrong with the file, it may be another one by now. */
-static int
-open_again(struct smuf_file *f)
-{
-	int error;
-
-	if (!f->is_doubtful)
-		return 0;
-	close_segment(f);
-	error = open_segment(f, f->base.base.replica->dirty.size);
-	f->is_doubtful = error != 0;
-	return error;
 }
 
 /* Grants. */
@@ -183,9 +101,9 @@ open_block(struct smuf_file *f, const struct granted *g)
 	uint32_t size = block_size(f, g->block);
 	int error;
 
-	error = hostfile_read(&f->segment, slots_at(g->block, g->slot), f->sealed, size);
+	error = hostfile_read(&f->segment.file, slots_at(g->block, g->slot), f->sealed, size);
 	if (error != 0)
-		return fail_file(f, "cannot be read", error);
+		return backend_segment_fail(&f->segment, "cannot be read", error);
 	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
 	    replica_stage(replica, g->block * SIZE_BLOCK));
 	if (error != 0)
@@ -242,12 +160,13 @@ apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
 	if (error == 0)
 		error = sealbox_set_key(f->box, key);
 	if (error == 0)
-		error = open_again(f);
+		error = backend_segment_refresh(&f->segment);
 	if (error == 0)
 		error = open_blocks(f, delta);
 	if (error == 0)
 		publish_blocks(f, version, delta);
-	f->is_doubtful = f->is_doubtful || error == -EIO || error == -EBADMSG;
+	if (error == -EIO || error == -EBADMSG)
+		f->segment.is_doubtful = true;
 	return error;
 }
 
@@ -263,12 +182,12 @@ seal_block(struct smuf_file *f, uint32_t block)
 	int error;
 
 	*p = (struct piece){ .block = block, .slot = !f->slots[block] };
-	error = sealbox_seal(f->box, f->base.grant, block, plain, size, hostwriter_room(&f->writer),
-	    p->tag);
+	error = sealbox_seal(f->box, f->base.grant, block, plain, size,
+	    hostwriter_room(&f->segment.writer), p->tag);
 	if (error != 0)
 		return error;
 	testpoint_reach("smuf release: block sealed");
-	error = hostwriter_put(&f->writer, slots_at(block, p->slot), size);
+	error = hostwriter_put(&f->segment.writer, slots_at(block, p->slot), size);
 	testpoint_reach("smuf release: block put");
 	f->piece_count++;
 	return error;
@@ -281,19 +200,19 @@ seal_blocks(struct smuf_file *f)
 	uint32_t i, block, last;
 	int error = 0;
 
-	if (!hostfile_is_intact(&f->segment))
+	if (!hostfile_is_intact(&f->segment.file))
 		return words_fail(-EBADF,
 		    "%s%s" LAYOUT_SUFFIX ": the program has closed the library's descriptor",
 		    f->base.remote->mount->directory, f->base.name);
 	f->piece_count = 0;
-	hostwriter_begin(&f->writer);
+	hostwriter_begin(&f->segment.writer);
 	for (i = 0; i < d->count; i++) {
 		last = (d->pieces[i].offset + d->pieces[i].length - 1) / SIZE_BLOCK;
 		for (block = d->pieces[i].offset / SIZE_BLOCK; block <= last && error == 0; block++)
 			error = seal_block(f, block);
 	}
 	if (error == 0)
-		error = hostwriter_flush(&f->writer);
+		error = hostwriter_flush(&f->segment.writer);
 	if (error == 0 || error == -ESTALE)
 		return error;
 	return words_fail(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
@@ -344,7 +263,7 @@ put(struct remotefile *base, struct mux *m)
 static void
 end_segment(struct smuf_file *f)
 {
-	close_segment(f);
+	backend_segment_close(&f->segment);
 	sealbox_destroy(f->box);
 	free(f->slots);
 	free(f->pieces);
@@ -356,7 +275,7 @@ end_segment(struct smuf_file *f)
 static void
 init(struct remotefile *base)
 {
-	smuf_file(base)->segment = HOSTFILE_CLOSED;
+	backend_segment_init(&smuf_file(base)->segment, base);
 }
 
 static void
@@ -389,36 +308,8 @@ begin_segment(struct smuf_file *f, uint32_t size)
 	if (f->slots == NULL || f->pieces == NULL || sealbox_create(&f->box) != 0)
 		return -ENOMEM;
 	memset(f->slots, 1, count);
-	f->is_doubtful = false;
-	return open_segment(f, size);
-}
-
-/*
- * A file of that name in another server's directory would be written over. The lock file tells whose it is; one that
- * is gone, or forged, tells nothing, and harms nobody but us.
- */
-static int
-check_life(const struct smuf_file *f, uint64_t life)
-{
-	const struct mount *m = f->base.remote->mount;
-	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct hostfile lock = HOSTFILE_CLOSED;
-	char magic[sizeof LAYOUT_MAGIC - 1];
-	uint64_t seen = life;
-
-	if (directory < 0)
-		return 0;
-	if (hostfile_open(&lock, directory, f->base.name + 1, LAYOUT_LOCK_SIZE) == 0 &&
-	    hostfile_read(&lock, LAYOUT_MAGIC_AT, magic, sizeof magic) == 0 &&
-	    memcmp(magic, LAYOUT_MAGIC, sizeof magic) == 0)
-		(void)hostfile_read(&lock, LAYOUT_LIFE_AT, &seen, sizeof seen);
-	hostfile_close(&lock);
-	(void)close(directory);
-	return seen == life ?
-	    0 :
-	    words_fail(-EIO,
-		"%s: another server's directory: name the one that this server has as -r",
-		m->directory);
+	f->segment.is_doubtful = false;
+	return backend_segment_open(&f->segment, size);
 }
 
 static int
@@ -431,7 +322,7 @@ map(struct backend_file *base, uint32_t size)
 	if (error == 0)
 		error = remotefile_stat(base, &stat);
 	if (error == 0)
-		error = check_life(f, stat.life);
+		error = backend_segment_check_life(&f->segment, stat.life);
 	if (error == 0)
 		error = begin_segment(f, size);
 	if (error != 0)
