@@ -167,12 +167,19 @@ furnish(struct lockfile *l)
 
 enum kind { KIND_OURS, KIND_STARTED, KIND_EMPTY };
 
+/* Behind the head there are zeros, if anything, and no more of them than ours has. */
 static bool
-is_longer(const struct lockfile *l)
+is_zero_behind(const struct lockfile *l)
 {
+	uint8_t rest[LOCKFILE_SIZE - LOCKFILE_MAPPED];
 	struct stat st;
+	size_t size;
 
-	return fstat(l->file.fd, &st) == 0 && st.st_size > LOCKFILE_SIZE;
+	if (fstat(l->file.fd, &st) != 0 || st.st_size > LOCKFILE_SIZE)
+		return false;
+	size = st.st_size > LOCKFILE_MAPPED ? (size_t)st.st_size - LOCKFILE_MAPPED : 0;
+	return size == 0 ||
+	    (hostfile_read(&l->file, LOCKFILE_MAPPED, rest, size) == 0 && is_zero(rest, size));
 }
 
 /* Ours; or what a process of ours left that died before it was: zeros, or a file that was being started afresh. */
@@ -193,7 +200,7 @@ look_at(struct lockfile *l, enum kind *kind)
 	}
 	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
 		*kind = head.magic == 0 ? KIND_STARTED : KIND_OURS;
-	else if (!is_zero(&head, sizeof head) || is_longer(l))
+	else if (!is_zero(&head, sizeof head) || !is_zero_behind(l))
 		return fail_foreign(l);
 	return 0;
 }

@@ -1,0 +1,513 @@
+/*
+ * smc where a library OS gives less than a kernel: no locks on byte ranges, no pread(2) and pwrite(2), or neither. What
+ * can be kept is kept, and where mappings are private, silently, opening says so. What is not ours stays as it is.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/client/smclient.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/smc.h"
+
+enum {
+	ROUNDS = 20,
+	PROCESSES = 4,
+	INCREMENTS = 25,
+	GIVES_UP_MS = 50,
+	IN_VAIN_MS = 500,
+	OBTAINABLE_MS = 2000,
+	PAGE = 4096,
+	LOCK_FILE = 2 * PAGE,
+	BEHIND = 100, /* bytes of a foreign file behind that */
+	FOREIGN_MOST = LOCK_FILE + BEHIND,
+	HANGS_MS = 30 * 1000 /* then a child is taken for hung */
+};
+
+/* What is missing; a mode is a set of these. */
+enum { NO_LOCKS = 1, NO_PREAD = 2, MODES = 4 };
+
+static const char *const mode_names[MODES] = { "everything", "no locks", "no pread",
+	"neither locks nor pread" };
+
+/* What the processes of a test tell each other. */
+static struct page {
+	atomic_int arrived, done, inside;
+	atomic_bool were_two, is_held, may_lock;
+	_Atomic int64_t total;
+} * page;
+
+static struct smc_world world;
+
+/* What mmap gives who asks for a shared mapping of a file. */
+static enum { SHARED, COPY_ON_WRITE, COPY } gives;
+
+void *fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap");
+
+void *
+fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	bool is_copy = (flags & MAP_TYPE) == MAP_SHARED && fd >= 0 && gives != SHARED;
+	volatile uint8_t *p;
+	size_t i;
+
+	if (is_copy)
+		flags = (flags & ~MAP_TYPE) | MAP_PRIVATE;
+	p = (volatile uint8_t *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
+	is_copy = is_copy && gives == COPY && (prot & PROT_WRITE) != 0;
+	/* A copy has all its pages from the begin on. */
+	for (i = 0; is_copy && p != MAP_FAILED && i < size; i += 4096)
+		p[i] = p[i];
+	return (void *)p;
+}
+
+/* Children in a mode. */
+
+/* From now on, in this process and what it forks. False where there are no such filters. */
+static bool
+forbid(int mode)
+{
+	unsigned no_locks = mode & NO_LOCKS ? SYS_fcntl : UINT32_MAX;
+	unsigned no_read = mode & NO_PREAD ? SYS_pread64 : UINT32_MAX;
+	unsigned no_write = mode & NO_PREAD ? SYS_pwrite64 : UINT32_MAX;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_read, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_write, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_locks, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, F_OFD_GETLK, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, F_OFD_SETLKW, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+
+	return mode == 0 ||
+	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+}
+
+/* smc_fork(); the child ends by itself when it hangs. */
+static pid_t
+fork_child(void)
+{
+	pid_t pid = smc_fork();
+
+	if (pid == 0)
+		alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+	return pid;
+}
+
+/* Runs it in a child of that mode, which has to end well. */
+static void
+run_in(int mode, void (*run)(int mode))
+{
+	pid_t pid;
+
+	memset(page, 0, sizeof *page);
+	pid = fork_child();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		smc_expect(forbid(mode), "the filter is there");
+		run(mode);
+		_exit(EXIT_SUCCESS);
+	}
+	if (!smc_has_ended_well(pid))
+		fail_msg("with %s: the child did not end well", mode_names[mode]);
+}
+
+static bool
+has_filters(void)
+{
+	pid_t pid = smc_fork();
+
+	if (pid == 0)
+		_exit(forbid(NO_LOCKS) ? EXIT_SUCCESS : EXIT_FAILURE);
+	return smc_has_ended_well(pid);
+}
+
+static void
+await_flag(atomic_bool *flag)
+{
+	uint64_t deadline = patience_until(HANGS_MS);
+
+	while (!atomic_load(flag) && clock_now() < deadline)
+		patience_breathe();
+	smc_expect(atomic_load(flag), "the other process went on");
+}
+
+/* Until all processes of a round are here. */
+static void
+meet(atomic_int *count)
+{
+	atomic_fetch_add(count, 1);
+	while (atomic_load(count) < PROCESSES)
+		sched_yield();
+}
+
+/* Everybody at once. */
+
+static void
+increment(struct smc_party *p)
+{
+	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	if (atomic_fetch_add(&page->inside, 1) != 0)
+		atomic_store(&page->were_two, true);
+	smc_expect(smc_value(p->segment) >= 0, "the segment is whole");
+	smc_count(p->segment);
+	atomic_fetch_sub(&page->inside, 1);
+	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+}
+
+static void __attribute__((noreturn)) be_one_of_many(const char *name)
+{
+	struct smc_party p = { .sm = smc_mount(&world, world.key) };
+	char path[64];
+	int i;
+
+	smc_expect(p.sm != NULL, "sm_mount");
+	snprintf(path, sizeof path, SMC_MOUNT "/%s", name);
+	meet(&page->arrived);
+	p.file = sm_open(p.sm, path);
+	smc_expect(p.file != NULL, "sm_open");
+	p.segment = sm_map(p.file, NULL, SMC_SEGMENT);
+	smc_expect(p.segment != NULL, "sm_map");
+	for (i = 0; i < INCREMENTS; i++)
+		increment(&p);
+	/* Who closes first must not be the last yet. */
+	meet(&page->done);
+	smc_expect(sm_lock(p.file) == 0, "sm_lock, at the end");
+	atomic_store(&page->total, smc_value(p.segment));
+	smc_expect(sm_unlock(p.file) == 0, "sm_unlock, at the end");
+	smc_leave(&p);
+	_exit(EXIT_SUCCESS);
+}
+
+/* Waits for all; when one fails the others might wait for it for ever. */
+static bool
+have_ended_well(pid_t pids[PROCESSES])
+{
+	bool is_well = true;
+	int i, left, status;
+	pid_t pid;
+
+	for (left = PROCESSES; left > 0; left--) {
+		pid = wait(&status);
+		smc_expect(pid > 0, "wait");
+		is_well = is_well && status == 0;
+		for (i = 0; i < PROCESSES; i++) {
+			if (pids[i] == pid)
+				pids[i] = 0;
+			else if (!is_well && pids[i] != 0)
+				(void)kill(pids[i], SIGKILL);
+		}
+	}
+	return is_well;
+}
+
+static void
+run_round(int mode)
+{
+	pid_t pids[PROCESSES];
+	char name[32];
+	int i;
+
+	snprintf(name, sizeof name, "many%d", mode);
+	for (i = 0; i < PROCESSES; i++) {
+		pids[i] = fork_child();
+		smc_expect(pids[i] != -1, "fork");
+		if (pids[i] == 0)
+			be_one_of_many(name);
+	}
+	smc_expect(have_ended_well(pids), "every process went through");
+	smc_expect(!atomic_load(&page->were_two), "one at a time had the lock");
+	smc_expect(atomic_load(&page->total) == PROCESSES * INCREMENTS, "the total is exact");
+	smc_expect(access(smc_path(&world, name, ""), F_OK) != 0, "the last one removed the file");
+	smc_expect(access(smc_path(&world, name, ".segment"), F_OK) != 0, "and the segment's");
+}
+
+static void
+run_rounds(int mode)
+{
+	int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		memset(page, 0, sizeof *page);
+		run_round(mode);
+	}
+}
+
+static void
+many_processes_that_open_map_and_count_at_once_lose_nothing(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, run_rounds);
+}
+
+/* Giving up. */
+
+static void __attribute__((noreturn)) give_up_and_close(void)
+{
+	struct smc_party p;
+
+	await_flag(&page->is_held);
+	smc_expect(smc_join(&p, &world, "given-up", 0) == 0, "the second opens it");
+	smc_expect(smc_lock_for(&p, GIVES_UP_MS) == ETIMEDOUT, "the second gives up");
+	smc_leave(&p);
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+lock_once_more(struct smc_party *p)
+{
+	smc_expect(smc_lock_within(p, OBTAINABLE_MS) == 0, "the lock can be had");
+	smc_expect(sm_unlock(p->file) == 0, "and given back");
+}
+
+static void
+outlast_who_gives_up(int mode)
+{
+	struct smc_party p, other;
+	pid_t pid = fork_child();
+
+	(void)mode;
+	if (pid == 0)
+		give_up_and_close();
+	smc_expect(smc_join(&p, &world, "given-up", 0) == 0, "the first opens it");
+	smc_expect(sm_lock(p.file) == 0, "the first has the lock");
+	atomic_store(&page->is_held, true);
+	smc_expect(smc_has_ended_well(pid), "the second ended well");
+	smc_expect(sm_unlock(p.file) == 0, "the first gives it back");
+	lock_once_more(&p);
+	smc_expect(smc_join(&other, &world, "given-up", 0) == 0, "a third opens it");
+	lock_once_more(&other);
+	lock_once_more(&p);
+	smc_leave(&other);
+	smc_leave(&p);
+}
+
+static void
+a_ticket_given_up_and_then_closed_stops_nobody(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, outlast_who_gives_up);
+}
+
+/* Private mappings. */
+
+static void
+try_private_mappings(int mode)
+{
+	struct sm *sm = smc_mount(&world, world.key);
+	struct sm_file *f;
+
+	(void)mode;
+	smc_expect(sm != NULL, "sm_mount");
+	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
+		f = sm_open(sm, SMC_MOUNT "/private");
+		smc_expect(f == NULL, "a private mapping was noticed");
+		smc_expect(errno == ENOTSUP, "the error is ENOTSUP");
+		smc_expect(strstr(sm_error(sm), "untrusted_shm") != NULL,
+		    "the words say what to do");
+	}
+	gives = SHARED;
+	/* What the others left is not in the way. */
+	f = sm_open(sm, SMC_MOUNT "/private-no-more");
+	smc_expect(f != NULL, "sm_open, now that mappings are shared");
+	smc_expect(sm_map(f, NULL, SMC_SEGMENT) != NULL, "sm_map, now that mappings are shared");
+	sm_free(sm);
+}
+
+static void
+private_mappings_end_in_an_error_that_says_what_to_do(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, try_private_mappings);
+}
+
+/* Death. */
+
+static void __attribute__((noreturn)) hold_for_ever(void)
+{
+	struct smc_party p;
+
+	await_flag(&page->may_lock);
+	smc_expect(smc_join(&p, &world, "killed", 0) == 0, "the victim opens it");
+	smc_expect(sm_lock(p.file) == 0, "the victim has the lock");
+	atomic_store(&page->is_held, true);
+	for (;;)
+		(void)pause();
+}
+
+static void
+wait_for_a_dead_holder(int mode)
+{
+	struct smc_party p;
+	pid_t pid = fork_child();
+
+	if (pid == 0)
+		hold_for_ever();
+	smc_expect(smc_join(&p, &world, "killed", 0) == 0, "who stays opens it");
+	atomic_store(&page->may_lock, true);
+	await_flag(&page->is_held);
+	smc_expect(kill(pid, SIGKILL) == 0 && smc_was_killed(pid), "the holder is killed");
+	if (mode & NO_LOCKS) {
+		smc_expect(smc_lock_for(&p, IN_VAIN_MS) == ETIMEDOUT, "the dead has the lock");
+		smc_expect(sm_trylock(p.file) == -1 && errno == EAGAIN, "and keeps it");
+	} else
+		lock_once_more(&p);
+	smc_leave(&p);
+	/* The dead one's words say that somebody is there. */
+	if (mode & NO_LOCKS)
+		(void)unlink(smc_path(&world, "killed", ""));
+}
+
+static void
+only_kernel_locks_tell_that_a_holder_is_dead(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, wait_for_a_dead_holder);
+}
+
+/* Foreign files. */
+
+/* Zeros to begin with, as in a lock file that was never furnished; but then: */
+static const struct foreign {
+	size_t size, zeros;
+} foreign_files[] = {
+	{ PAGE + BEHIND, PAGE },
+	{ LOCK_FILE, LOCK_FILE - 1 },
+	{ FOREIGN_MOST, PAGE },
+	{ FOREIGN_MOST, FOREIGN_MOST },
+};
+
+static void
+fill_foreign(const struct foreign *f, uint8_t bytes[FOREIGN_MOST])
+{
+	memset(bytes, 0, f->zeros);
+	memset(bytes + f->zeros, 0x55, f->size - f->zeros);
+}
+
+static void
+make_foreign(const struct foreign *f)
+{
+	int fd = open(smc_path(&world, "foreign", ""), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+	    0600);
+	uint8_t bytes[FOREIGN_MOST];
+
+	fill_foreign(f, bytes);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, bytes, f->size), f->size);
+	assert_int_equal(close(fd), 0);
+}
+
+static void
+expect_untouched(const struct foreign *f)
+{
+	int fd = open(smc_path(&world, "foreign", ""), O_RDONLY | O_CLOEXEC);
+	uint8_t bytes[FOREIGN_MOST], seen[FOREIGN_MOST + 1];
+
+	fill_foreign(f, bytes);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(read(fd, seen, sizeof seen), f->size);
+	assert_memory_equal(seen, bytes, f->size);
+	assert_int_equal(close(fd), 0);
+	assert_int_not_equal(access(smc_path(&world, "foreign", ".segment"), F_OK), 0);
+}
+
+static void
+open_foreign(int mode)
+{
+	struct smc_party p;
+
+	(void)mode;
+	smc_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is not ours: EEXIST");
+}
+
+static void
+zeros_with_something_behind_them_are_not_ours(void **state)
+{
+	const struct foreign *f;
+	int mode;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof foreign_files / sizeof foreign_files[0]; i++) {
+		f = &foreign_files[i];
+		make_foreign(f);
+		for (mode = 0; mode < MODES; mode++) {
+			print_message("# %zu bytes, the first %zu are zeros; with %s\n", f->size,
+			    f->zeros, mode_names[mode]);
+			run_in(mode, open_foreign);
+			expect_untouched(f);
+		}
+	}
+}
+
+static int
+begin_all(void **state)
+{
+	(void)state;
+	if (!has_filters()) {
+		print_message("# no seccomp filters here\n");
+		exit(EXIT_SUCCESS);
+	}
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	smc_world_create(&world);
+	return 0;
+}
+
+static int
+end_all(void **state)
+{
+	(void)state;
+	smc_world_destroy(&world);
+	return 0;
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_processes_that_open_map_and_count_at_once_lose_nothing),
+		cmocka_unit_test(a_ticket_given_up_and_then_closed_stops_nobody),
+		cmocka_unit_test(private_mappings_end_in_an_error_that_says_what_to_do),
+		cmocka_unit_test(only_kernel_locks_tell_that_a_holder_is_dead),
+		cmocka_unit_test(zeros_with_something_behind_them_are_not_ours),
+	};
+
+	return cmocka_run_group_tests_name("smc library OS", tests, begin_all, end_all);
+}
