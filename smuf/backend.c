@@ -19,19 +19,13 @@
 #include "smuf/delta.h"
 #include "smuf/layout.h"
 
-/* A block that was sealed for the release at hand. */
-struct piece {
-	uint32_t block;
-	uint8_t slot;
-	uint8_t tag[SEALBOX_TAG_SIZE];
-};
-
 struct smuf_file {
 	struct remotefile base;
 	struct sealbox *box;
 	struct backend_segment segment; /* closed unless the file is mapped */
-	uint8_t *slots;       /* the current one of each block, as of the replica's version */
-	struct piece *pieces; /* room for one a block */
+	uint8_t *slots; /* the current one of each block, as of the replica's version */
+	uint8_t
+	    *pieces; /* of the release at hand, as they go over the wire; room for one a block */
 	uint32_t piece_count;
 	uint8_t sealed[SIZE_BLOCK]; /* a block on its way */
 };
@@ -176,18 +170,21 @@ apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
 static int
 seal_block(struct smuf_file *f, uint32_t block)
 {
-	struct piece *p = &f->pieces[f->piece_count];
 	const uint8_t *plain = replica_stage(f->base.base.replica, block * SIZE_BLOCK);
+	struct wire_writer w = wire_writer(f->pieces + f->piece_count * DELTA_RELEASE_PIECE_SIZE,
+	    DELTA_RELEASE_PIECE_SIZE);
+	uint8_t slot = !f->slots[block];
 	uint32_t size = block_size(f, block);
 	int error;
 
-	*p = (struct piece){ .block = block, .slot = !f->slots[block] };
+	wire_put_u32(&w, block);
+	wire_put_u8(&w, slot);
 	error = sealbox_seal(f->box, f->base.grant, block, plain, size,
-	    hostwriter_room(&f->segment.writer), p->tag);
+	    hostwriter_room(&f->segment.writer), wire_put_room(&w, SEALBOX_TAG_SIZE));
 	if (error != 0)
 		return error;
 	testpoint_reach("smuf release: block sealed");
-	error = hostwriter_put(&f->segment.writer, slots_at(block, p->slot), size);
+	error = hostwriter_put(&f->segment.writer, slots_at(block, slot), size);
 	testpoint_reach("smuf release: block put");
 	f->piece_count++;
 	return error;
@@ -247,14 +244,15 @@ static void
 put(struct remotefile *base, struct mux *m)
 {
 	struct smuf_file *f = smuf_file(base);
-	const struct piece *p;
+	const struct dirty *d = &base->base.replica->dirty;
+	uint32_t i, block, last;
 
 	mux_put_u32(m, f->piece_count);
-	for (p = f->pieces; p < f->pieces + f->piece_count; p++) {
-		mux_put_u32(m, p->block);
-		mux_put_u8(m, p->slot);
-		mux_put(m, p->tag, sizeof p->tag);
-		f->slots[p->block] = p->slot;
+	mux_put(m, f->pieces, (size_t)f->piece_count * DELTA_RELEASE_PIECE_SIZE);
+	for (i = 0; i < d->count; i++) {
+		last = (d->pieces[i].offset + d->pieces[i].length - 1) / SIZE_BLOCK;
+		for (block = d->pieces[i].offset / SIZE_BLOCK; block <= last; block++)
+			f->slots[block] = !f->slots[block];
 	}
 }
 
@@ -304,7 +302,7 @@ begin_segment(struct smuf_file *f, uint32_t size)
 
 	end_segment(f);
 	f->slots = malloc(count);
-	f->pieces = calloc(count, sizeof *f->pieces);
+	f->pieces = calloc(count, DELTA_RELEASE_PIECE_SIZE);
 	if (f->slots == NULL || f->pieces == NULL || sealbox_create(&f->box) != 0)
 		return -ENOMEM;
 	memset(f->slots, 1, count);

@@ -249,6 +249,7 @@ publish_block(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	uint32_t block = wire_get_u32(r);
 	struct sealed *b = &s->blocks[block];
 
+	b->is_named = false;
 	b->slot = wire_get_u8(r);
 	memcpy(b->tag, wire_get_bytes(r, sizeof b->tag), sizeof b->tag);
 	if (!b->was_turned[b->slot])
@@ -268,9 +269,10 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	if (r->failed || r->left != (uint64_t)count * DELTA_RELEASE_PIECE_SIZE)
 		return -EPROTO;
 	error = name_blocks(f, count, pieces);
-	forget_names(f, count, pieces);
-	if (error != 0)
+	if (error != 0) {
+		forget_names(f, count, pieces);
 		return error;
+	}
 	for (i = 0; i < count; i++)
 		publish_block(f, grant, r);
 	return 0;

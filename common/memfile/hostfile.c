@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/crypto/random.h"
@@ -276,9 +277,19 @@ hostfile_write(const struct hostfile *h, uint64_t offset, const void *bytes, siz
 bool
 hostfile_is_intact(const struct hostfile *h)
 {
+	struct statx sx;
 	struct stat st;
 
-	return h->fd >= 0 && fstat(h->fd, &st) == 0 && st.st_dev == h->device &&
+	if (h->fd < 0)
+		return false;
+	/*
+	 * Asked for nothing else: since Linux 6.13 who asks for the times of a file makes the next write to it put new
+	 * ones into its inode, which costs twice as much as the write.
+	 */
+	if (statx(h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &sx) == 0)
+		return sx.stx_ino == h->inode &&
+		    makedev(sx.stx_dev_major, sx.stx_dev_minor) == h->device;
+	return errno == ENOSYS && fstat(h->fd, &st) == 0 && st.st_dev == h->device &&
 	    st.st_ino == h->inode;
 }
 
