@@ -376,7 +376,11 @@ fork_child(struct mount *m, bool is_prepared)
 
 	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
-		(void)pthread_mutex_init(&smc_file(f->backend)->mutex, NULL);
+		/* Ours since fork_prepare(); else anybody may have had it. */
+		if (is_prepared)
+			(void)pthread_mutex_unlock(&smc_file(f->backend)->mutex);
+		else
+			(void)pthread_mutex_init(&smc_file(f->backend)->mutex, NULL);
 	}
 }
 
