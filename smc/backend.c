@@ -105,6 +105,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	(void)pthread_mutex_init(&f->mutex, NULL);
 	error = lockfile_open(&f->lockfile, m->directory, name + 1);
 	if (error != 0) {
+		(void)pthread_mutex_destroy(&f->mutex);
 		free(f);
 		return error;
 	}

@@ -53,37 +53,26 @@ lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_S
 	snprintf(out, LOCKFILE_SEGMENT_NAME_SIZE, "%s" LOCKFILE_SEGMENT_SUFFIX, l->name);
 }
 
-/* The recovery byte; where there is none, a word in the file, which who dies with it keeps for ever. */
 static int
-exclude(struct presence *p, struct lockfile_head *h)
+exclude(struct presence *p)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
-	int error = presence_exclude(p, deadline);
-	uint32_t nobody = 0;
-
-	if (error != 0 || p->has_locks || h == NULL)
-		return error;
-	while (!atomic_compare_exchange_strong(&h->gate, &nobody, 1)) {
-		nobody = 0;
-		if (clock_now() >= deadline)
-			return -ETIMEDOUT;
-		pause_shortly();
-	}
-	return 0;
+	return presence_exclude(p, clock_after_ms(clock_now(), EXCLUDE_MS));
 }
 
+/* A presence in the table of that mapping of the file. */
 static void
-admit(struct presence *p, struct lockfile_head *h)
+init_presence(struct presence *p, const struct hostfile *file)
 {
-	if (!p->has_locks && h != NULL)
-		atomic_store(&h->gate, 0);
-	presence_admit(p);
+	struct lockfile_head *h = (struct lockfile_head *)file->untrusted_base;
+
+	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), file->fd);
+	p->untrusted_gate = &h->gate;
 }
 
 int
 lockfile_exclude(struct lockfile *l)
 {
-	int error = exclude(&l->presence, l->untrusted_head);
+	int error = exclude(&l->presence);
 
 	if (error == -ETIMEDOUT)
 		return fail(l, error, "another process opens or closes it, and does not go on");
@@ -96,7 +85,7 @@ lockfile_exclude(struct lockfile *l)
 void
 lockfile_admit(struct lockfile *l)
 {
-	admit(&l->presence, l->untrusted_head);
+	presence_admit(&l->presence);
 }
 
 static void
@@ -198,10 +187,14 @@ look_at(struct lockfile *l, enum kind *kind)
 		if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
 			return fail_foreign(l);
 	}
-	if (head.format == LOCKFILE_FORMAT && (head.magic == LOCKFILE_MAGIC || head.magic == 0))
-		*kind = head.magic == 0 ? KIND_STARTED : KIND_OURS;
-	else if (!is_zero(&head, sizeof head) || !is_zero_behind(l))
+	if (is_zero(&head, sizeof head) && is_zero_behind(l))
+		return 0;
+	/* Without kernel locks who starts it may do so while we look: what was copied first is then too old. */
+	if (head.format != LOCKFILE_FORMAT && hostfile_read(&l->file, 0, &head, sizeof head) != 0)
 		return fail_foreign(l);
+	if (head.format != LOCKFILE_FORMAT || (head.magic != LOCKFILE_MAGIC && head.magic != 0))
+		return fail_foreign(l);
+	*kind = head.magic == 0 ? KIND_STARTED : KIND_OURS;
 	return 0;
 }
 
@@ -227,17 +220,16 @@ static int
 map(struct lockfile *l)
 {
 	int error = hostfile_map(&l->file, LOCKFILE_MAPPED);
-	bool has_locks = l->presence.has_locks;
 
 	if (error != 0)
 		return fail(l, error, "cannot be mapped");
 	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
 	/* A child gets a description of its own: this one must end with us. */
 	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
-	presence_init(&l->presence, l->untrusted_head->slots, offsetof(struct lockfile_head, slots),
-	    l->file.fd);
-	l->presence.has_locks = has_locks;
-	if (has_locks)
+	/* The byte is locked already, where there is one; the gate is in the mapping. */
+	l->presence.untrusted_slots = l->untrusted_head->slots;
+	l->presence.untrusted_gate = &l->untrusted_head->gate;
+	if (l->presence.has_locks)
 		return 0;
 	/* Then who finds it half made sees that it is ours. */
 	if (l->is_created)
@@ -341,7 +333,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 	if (error == 0 && !*again)
 		ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
 	/* What we could not furnish is no use to anybody. */
-	if (error == -ENOSPC && l->untrusted_head == NULL &&
+	if ((error == -ENOSPC || error == -EDQUOT) && l->untrusted_head == NULL &&
 	    hostfile_is_at(&l->file, directory, l->name))
 		(void)unlinkat(directory, l->name, 0);
 	lockfile_admit(l); /* O8 */
@@ -365,6 +357,7 @@ check_shared(const struct lockfile *l, int directory)
 int
 lockfile_open(struct lockfile *l, const char *directory, const char *name)
 {
+	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
 	int fd, error;
 	bool again;
 
@@ -377,9 +370,15 @@ lockfile_open(struct lockfile *l, const char *directory, const char *name)
 	else if ((fd = lockfile_directory(l)) < 0)
 		error = fd;
 	else {
-		do
-			error = open_once(l, fd, &again);
-		while (error == 0 && again);
+		while ((error = open_once(l, fd, &again)) == 0 && again) {
+			/* Without kernel locks nobody may remove what another left who died closing it. */
+			if (clock_now() >= deadline) {
+				error = fail(l, -ETIMEDOUT,
+				    "a process died closing it: remove it by hand, when nobody has it open");
+				break;
+			}
+			pause_shortly();
+		}
 		if (error == 0)
 			error = check_shared(l, fd);
 		(void)close(fd);
@@ -397,7 +396,7 @@ leave(struct lockfile *l)
 	struct lockfile_head *h = l->untrusted_head;
 	bool is_alone;
 
-	if (exclude(&l->presence, h) != 0) {
+	if (exclude(&l->presence) != 0) {
 		/* Our slot goes with our mapping; the next who opens it sees that nobody is left. */
 		if (directory >= 0)
 			(void)close(directory);
@@ -413,7 +412,7 @@ leave(struct lockfile *l)
 		testpoint_reach("lockfile: marked as dead");
 		remove_both(l, directory);
 	}
-	admit(&l->presence, h);
+	presence_admit(&l->presence);
 	if (directory >= 0)
 		(void)close(directory);
 }
@@ -456,13 +455,9 @@ open_same(const struct lockfile *l, struct hostfile *file)
 void
 lockfile_fork_prepare(struct lockfile *l)
 {
-	struct lockfile_head *h;
-
 	if (l->untrusted_head == NULL || l->is_inherited || open_same(l, &l->child_file) != 0)
 		return;
-	h = (struct lockfile_head *)l->child_file.untrusted_base;
-	presence_init(&l->child_presence, h->slots, offsetof(struct lockfile_head, slots),
-	    l->child_file.fd);
+	init_presence(&l->child_presence, &l->child_file);
 	if (presence_claim(&l->child_presence) != 0)
 		hostfile_close(&l->child_file);
 }
@@ -507,6 +502,7 @@ lockfile_fork_child(struct lockfile *l, bool is_prepared)
 int
 lockfile_enter(struct lockfile *l)
 {
+	const struct lockfile_head *h;
 	struct presence presence;
 	struct hostfile file;
 	int error;
@@ -516,19 +512,16 @@ lockfile_enter(struct lockfile *l)
 	error = open_same(l, &file);
 	if (error != 0)
 		return fail(l, -ESTALE, "it is gone, and with it what this child inherited");
-	presence_init(&presence, ((struct lockfile_head *)file.untrusted_base)->slots,
-	    offsetof(struct lockfile_head, slots), file.fd);
-	error = exclude(&presence, (struct lockfile_head *)file.untrusted_base);
+	h = (const struct lockfile_head *)file.untrusted_base;
+	init_presence(&presence, &file);
+	error = exclude(&presence);
 	/* Started afresh, it would be another life. */
 	if (error == 0 &&
-	    memcmp(((struct lockfile_head *)file.untrusted_base)->salt, l->salt, sizeof l->salt) !=
-		0)
-		error = -ESTALE;
-	if (error == 0 && atomic_load(&((struct lockfile_head *)file.untrusted_base)->dead) != 0)
+	    (memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
 		error = -ESTALE;
 	if (error == 0)
 		error = presence_claim(&presence);
-	admit(&presence, (struct lockfile_head *)file.untrusted_base);
+	presence_admit(&presence);
 	if (error != 0) {
 		hostfile_close(&file);
 		return fail(l, error, "this child cannot go on with it");

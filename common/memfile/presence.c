@@ -116,23 +116,37 @@ is_without_locks(int error)
 	return error == -EINVAL || error == -ENOSYS || error == -ENOTSUP;
 }
 
+/* One try: 0, -EAGAIN while another has it, or what is wrong. */
+static int
+try_exclude(struct presence *p)
+{
+	uint32_t nobody = 0;
+	int error = p->has_locks ? lock_byte(p, RECOVERY_BYTE) : 0;
+
+	if (is_without_locks(error)) {
+		p->has_locks = false;
+		error = 0;
+	}
+	if (error != 0 || p->has_locks)
+		return error;
+	if (p->untrusted_gate == NULL ||
+	    atomic_compare_exchange_strong(p->untrusted_gate, &nobody, 1))
+		return 0;
+	return -EAGAIN;
+}
+
 int
 presence_exclude(struct presence *p, uint64_t deadline)
 {
 	int error;
 
-	for (;;) {
-		error = lock_byte(p, RECOVERY_BYTE);
-		if (is_without_locks(error)) {
-			p->has_locks = false;
-			return 0;
-		}
-		if (error != -EAGAIN)
-			return error;
+	while ((error = try_exclude(p)) == -EAGAIN) {
 		if (clock_now() >= deadline)
 			return -ETIMEDOUT;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = EXCLUDE_PAUSE_NS }, NULL);
 	}
+	p->is_excluding = error == 0 && (p->has_locks || p->untrusted_gate != NULL);
+	return error;
 }
 
 void
@@ -140,7 +154,12 @@ presence_admit(struct presence *p)
 {
 	struct flock l = byte_of(p, RECOVERY_BYTE, F_UNLCK);
 
-	if (p->has_locks && presence_is_intact(p))
+	if (!p->is_excluding)
+		return;
+	p->is_excluding = false;
+	if (!p->has_locks)
+		atomic_store(p->untrusted_gate, 0);
+	else if (presence_is_intact(p))
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 }
 

@@ -45,10 +45,14 @@ struct presence {
 	presence_slot *untrusted_slots; /* PRESENCE_SLOTS of them, in a shared mapping */
 	uint64_t table_at;              /* their place in the file, where their bytes are locked */
 	int fd;                         /* the description that holds ours; the caller's */
-	uint64_t device,
-	    inode; /* of the file that it is, unless the program has put another there */
-	int own;   /* PRESENCE_NONE before presence_claim() */
+	uint64_t device;                /* of the file that it is, */
+	uint64_t inode;                 /* unless the program has put another there */
+	int own;                        /* PRESENCE_NONE before presence_claim() */
 	bool has_locks;
+	bool is_excluding; /* we have what excludes the others */
+
+	/* A word in the mapping that is 1 while somebody excludes the others, where kernel locks cannot; NULL: none. */
+	_Atomic uint32_t *untrusted_gate;
 	uint64_t generation; /* of ours, in its place */
 };
 
@@ -77,10 +81,13 @@ bool presence_drop_abandoned(struct presence *p, uint32_t ticket);
 bool presence_is_dead(const struct presence *p, uint32_t ticket);
 
 /*
- * The recovery byte: one process at a time takes a lock over, opens, or closes as the last. Waits until deadline. Returns
- * 0 (also where there are no such locks), -ETIMEDOUT, or -EBADF when the program has closed our descriptor.
+ * The recovery byte: one process at a time takes a lock over, opens, or closes as the last. Waits until deadline. Without
+ * kernel locks it is the gate, which who dies with it keeps for ever; without one nobody is excluded. Returns 0,
+ * -ETIMEDOUT, or -EBADF when the program has closed our descriptor.
  */
 int presence_exclude(struct presence *p, uint64_t deadline);
+
+/* Nothing unless presence_exclude() said 0: what another one has stays its. */
 void presence_admit(struct presence *p);
 
 /* False when the program has closed our descriptor: who is alive cannot be found out any more. */
