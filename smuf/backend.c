@@ -23,9 +23,8 @@ struct smuf_file {
 	struct remotefile base;
 	struct sealbox *box;
 	struct backend_segment segment; /* closed unless the file is mapped */
-	uint8_t *slots; /* the current one of each block, as of the replica's version */
-	uint8_t
-	    *pieces; /* of the release at hand, as they go over the wire; room for one a block */
+	uint8_t *slots;  /* the current one of each block, as of the replica's version */
+	uint8_t *pieces; /* of the release at hand, as on the wire; room for one a block */
 	uint32_t piece_count;
 	uint8_t sealed[SIZE_BLOCK]; /* a block on its way */
 };

@@ -59,21 +59,18 @@ storefile_tell_lost(struct storefile *s)
 						"it is a mirror only, the lock works on");
 }
 
+/* A client may ask again and again: at most a line a second. */
 static void
-log_refused(struct storefile *s, const char *suffix, int error)
+log_refused(const struct storefile *s, const char *suffix, int error)
 {
 	const struct memfile *f = s->file;
 	char name[LOG_ESCAPED_SIZE];
 
-	/* A client may ask again and again. */
-	if (error == -EIO)
-		storefile_tell_lost(s);
-	else if (memdir_may_tell(s->dir, *f->tree->now))
-
-		log_warning("cannot make %s%s%s: %s", memdir_path(f->tree->store_context),
-		    log_escape(name, f->name, f->name_size), suffix,
-		    error == -EEXIST ? "there is a file that is not ours: move it away" :
-				       strerror(-error));
+	if (!memdir_may_tell(s->dir, *f->tree->now))
+		return;
+	log_warning("cannot make %s%s%s: %s", memdir_path(s->dir),
+	    log_escape(name, f->name, f->name_size), suffix,
+	    error == -EEXIST ? "there is a file that is not ours: move it away" : strerror(-error));
 }
 
 static int
@@ -131,7 +128,11 @@ map(struct memfile *f, uint32_t size)
 		blocks[i].slot = 1;
 	error = memdir_create_segment(s->dir, storefile_name(s), f->life, file_size);
 	if (error != 0) {
-		log_refused(s, LAYOUT_SUFFIX, error);
+		/* The lock file, where it is announced, is not ours any more. */
+		if (error == -EIO)
+			storefile_tell_lost(s);
+		else
+			log_refused(s, LAYOUT_SUFFIX, error);
 		free(blocks);
 		return error;
 	}

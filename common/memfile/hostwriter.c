@@ -186,7 +186,7 @@ lend(const struct hostwriter *w, ssize_t size)
 
 	for (i = 0; i < w->count; i++)
 		count = add_lent(blocks, count, w->buffer + i * SIZE_BLOCK, w->sizes[i]);
-	return vmsplice(lent.fds[1], blocks, count, 0) == size;
+	return vmsplice(lent.fds[1], blocks, count, SPLICE_F_NONBLOCK) == size;
 }
 
 /* Has the kernel read what was lent into its places. */
