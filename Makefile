@@ -35,11 +35,11 @@ Q := @
 endif
 
 # What is in which program. The library is position independent; the daemons share its objects' sources.
-SHARED_SRC := $(wildcard common/base/*.c common/crypto/*.c common/wire/*.c common/memfile/*.c)
-SERVER_SRC := $(wildcard common/server/*.c)
+SHARED_SRC := $(wildcard $(addprefix common/,base/*.c crypto/*.c host/*.c lock/*.c wire/*.c))
+SERVER_SRC := $(wildcard common/server/*.c common/server/core/*.c)
 # A server's folder: main.c, backend*.c for the client, and the rest for the store.
 store = $(filter-out $(1)/main.c $(wildcard $(1)/backend*.c),$(wildcard $(1)/*.c))
-CLIENT_SRC := $(wildcard common/client/*.c smdish/backend*.c smuf/backend*.c smc/*.c)
+CLIENT_SRC := $(wildcard common/client/*.c common/client/track/*.c common/remote/*.c smdish/backend*.c smuf/backend*.c smc/*.c)
 SMDISH_STORE_SRC := $(call store,smdish)
 SMUF_STORE_SRC := $(call store,smuf)
 BENCH_SRC := $(wildcard bench/*.c)
@@ -160,7 +160,7 @@ $(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
 
-$(BUILD)/nofutex/ticketlock.o: common/memfile/ticketlock.c Makefile
+$(BUILD)/nofutex/ticketlock.o: common/lock/ticketlock.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS -DTICKETLOCK_NO_FUTEX $(CFLAGS) -c -o $@ $<

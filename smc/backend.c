@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/file.h"
 #include "common/client/mount.h"
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
-#include "common/client/words.h"
 #include "common/crypto/keys.h"
 #include "smc/commit.h"
 #include "smc/lockfile.h"
@@ -37,7 +37,7 @@ smc_file(struct backend_file *f)
 static int
 fail(const struct smc_file *f, int error, const char *what)
 {
-	return words_fail(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
+	return error_message(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
 }
 
 /* See lockfile_enter(); any thread may be the first. */
@@ -79,9 +79,9 @@ static int
 check_name(const char *name)
 {
 	if (strlen(name) >= LOCKFILE_NAME_LIMIT)
-		return words_fail(-ENAMETOOLONG, "%s: the name is too long", name);
+		return error_message(-ENAMETOOLONG, "%s: the name is too long", name);
 	if (strchr(name + 1, '/') != NULL || has_suffix(name, LOCKFILE_SEGMENT_SUFFIX))
-		return words_fail(-EINVAL,
+		return error_message(-EINVAL,
 		    "%s: an smc file's name has no second / and does not end in %s", name,
 		    LOCKFILE_SEGMENT_SUFFIX);
 	return 0;
@@ -206,8 +206,9 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 		(void)unlinkat(directory, name, 0);
 	atomic_store(&h->block_count, 0);
 	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return words_fail(-EEXIST, "%s/%s: there is a file that is not ours: move it away",
-		    f->lockfile.directory, name);
+		return error_message(-EEXIST,
+		    "%s/%s: there is a file that is not ours: move it away", f->lockfile.directory,
+		    name);
 	/* Announced first: then whoever finds it knows that it is ours. */
 	atomic_store(&h->block_count, size_block_count(size));
 	testpoint_reach("map: segment announced");
@@ -215,8 +216,8 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 	testpoint_reach("map: segment made");
 	if (error != 0) {
 		atomic_store(&h->block_count, 0);
-		return words_fail(error, "%s/%s: cannot be made: %s", f->lockfile.directory, name,
-		    strerror(-error));
+		return error_message(error, "%s/%s: cannot be made: %s", f->lockfile.directory,
+		    name, strerror(-error));
 	}
 	error = make_key(f);
 	if (error != 0) {
@@ -224,7 +225,7 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 		atomic_store(&h->block_count, 0);
 		return error;
 	}
-	h->type = OPS_TYPE_UNPUBLISHED;
+	h->type = PROTOCOL_TYPE_UNPUBLISHED;
 	testpoint_reach("map: key made");
 	atomic_store(&h->segment_size, size);
 	return 0;
@@ -253,7 +254,7 @@ map(struct backend_file *base, uint32_t size)
 	if (error == 0) {
 		error = segment_open(&f->segment, directory, name, size, f->key);
 		if (error != 0)
-			words_fail(error, "%s/%s: %s", f->lockfile.directory, name,
+			error_message(error, "%s/%s: %s", f->lockfile.directory, name,
 			    strerror(-error));
 	}
 	(void)pthread_mutex_unlock(&f->mutex);
@@ -264,7 +265,7 @@ map(struct backend_file *base, uint32_t size)
 /* Critical sections. */
 
 static int
-acquire(struct backend_file *base, enum ops_mode mode, uint64_t deadline)
+acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 {
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
@@ -339,9 +340,9 @@ stat_file(struct backend_file *base, struct sm_stat *out)
 	(void)pthread_mutex_lock(&f->mutex);
 	out->committed = segment_committed_bytes(&f->segment);
 	(void)pthread_mutex_unlock(&f->mutex);
-	out->type = out->size == 0 ? OPS_TYPE_PURE :
-	    out->version == 0      ? OPS_TYPE_UNPUBLISHED :
-				     OPS_TYPE_SEGMENT;
+	out->type = out->size == 0 ? PROTOCOL_TYPE_PURE :
+	    out->version == 0      ? PROTOCOL_TYPE_UNPUBLISHED :
+				     PROTOCOL_TYPE_SEGMENT;
 	memcpy(&out->life, f->lockfile.salt, sizeof out->life);
 	return 0;
 }

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
-#include "common/client/words.h"
 #include "common/crypto/random.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "smc/lockfile.h"
 #include "smc/segment.h"
 
@@ -16,7 +16,7 @@
 static int
 fail(const struct lockfile *l, int error, const char *what)
 {
-	return words_fail(error, "%s/%s: %s", l->directory, l->name, what);
+	return error_message(error, "%s/%s: %s", l->directory, l->name, what);
 }
 
 /* It could be somebody else's lock by now, or somebody else's file. */
@@ -43,7 +43,7 @@ publish(struct lockfile *l, struct segment *s, const struct replica *replica, ui
 		error = segment_write(s, replica, committed, grant, iv);
 	if (error != 0)
 		return fail(l, error, strerror(-error));
-	h->type = OPS_TYPE_SEGMENT;
+	h->type = PROTOCOL_TYPE_SEGMENT;
 	memcpy(h->iv, iv, sizeof h->iv);
 	testpoint_reach("commit: before the store");
 	atomic_store(&h->committed, grant);

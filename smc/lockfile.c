@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
-#include "common/client/words.h"
 #include "common/crypto/random.h"
 
 enum { EXCLUDE_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct lockfile_head) == LOCKFILE_MAPPED, "DESIGN 7");
 static int
 fail(const struct lockfile *l, int error, const char *what)
 {
-	return words_fail(error, "%s/%s: %s", l->directory, l->name, what);
+	return error_message(error, "%s/%s: %s", l->directory, l->name, what);
 }
 
 static void
@@ -43,7 +43,7 @@ lockfile_directory(const struct lockfile *l)
 	int fd = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return fd >= 0 ? fd :
-			 words_fail(-errno, "%s (the directory of the mount): %s", l->directory,
+			 error_message(-errno, "%s (the directory of the mount): %s", l->directory,
 			     strerror(errno));
 }
 

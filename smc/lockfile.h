@@ -23,9 +23,9 @@
 
 #include "common/crypto/ctrbox.h"
 #include "common/crypto/keys.h"
-#include "common/memfile/hostfile.h"
-#include "common/memfile/presence.h"
-#include "common/memfile/ticketlock.h"
+#include "common/host/hostfile.h"
+#include "common/lock/presence.h"
+#include "common/lock/ticketlock.h"
 
 enum {
 	LOCKFILE_FORMAT = 1,
@@ -45,7 +45,7 @@ enum lockfile_key { LOCKFILE_KEY_NONE, LOCKFILE_KEY_DRAWN, LOCKFILE_KEY_DERIVED 
 struct lockfile_head {
 	struct ticketlock_words words;
 	_Atomic uint32_t refcnt;    /* a hint: processes that have it open */
-	uint8_t type;               /* enum ops_type */
+	uint8_t type;               /* enum protocol_type */
 	uint8_t iv[CTRBOX_IV_SIZE]; /* of the last release */
 	uint8_t zeros[39];
 	_Atomic uint64_t magic; /* stored last */

@@ -6,7 +6,7 @@
 
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
 
 _Static_assert(sizeof(struct segment_entry) == 32, "DESIGN 7");
 

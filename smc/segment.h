@@ -20,8 +20,8 @@
 
 #include "common/base/size.h"
 #include "common/crypto/ctrbox.h"
-#include "common/memfile/hostfile.h"
-#include "common/memfile/hostwriter.h"
+#include "common/host/hostfile.h"
+#include "common/host/hostwriter.h"
 
 struct replica;
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "common/client/mux.h"
-#include "common/client/remotefile.h"
 #include "common/client/replica.h"
+#include "common/remote/mux.h"
+#include "common/remote/remotefile.h"
 #include "common/wire/delta.h"
 #include "common/wire/wire.h"
 

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "common/base/size.h"
-#include "common/memfile/region.h"
-#include "common/server/memfile.h"
+#include "common/server/core/memfile.h"
 #include "common/wire/delta.h"
 #include "common/wire/wire.h"
+#include "smdish/region.h"
 
 enum { NAME_LIMIT = 256 };
 

@@ -7,7 +7,7 @@
 #ifndef SMDISH_STORE_H
 #define SMDISH_STORE_H
 
-#include "common/server/store.h"
+#include "common/server/core/store.h"
 
 extern const struct store_ops smdish_store;
 

@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/mount.h"
-#include "common/client/mux.h"
-#include "common/client/remotefile.h"
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
-#include "common/client/words.h"
 #include "common/crypto/sealbox.h"
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
+#include "common/remote/mux.h"
+#include "common/remote/remotefile.h"
 #include "common/wire/wire.h"
 #include "smuf/backend_segment.h"
 #include "smuf/delta.h"
@@ -100,7 +100,7 @@ open_block(struct smuf_file *f, const struct granted *g)
 	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
 	    replica_stage(replica, g->block * SIZE_BLOCK));
 	if (error != 0)
-		return words_fail(error,
+		return error_message(error,
 		    "%s%s" LAYOUT_SUFFIX
 		    ": block %u is not what was published: the host has changed it, or the mount names another server's directory",
 		    f->base.remote->mount->directory, f->base.name, g->block);
@@ -197,7 +197,7 @@ seal_blocks(struct smuf_file *f)
 	int error = 0;
 
 	if (!hostfile_is_intact(&f->segment.file))
-		return words_fail(-EBADF,
+		return error_message(-EBADF,
 		    "%s%s" LAYOUT_SUFFIX ": the program has closed the library's descriptor",
 		    f->base.remote->mount->directory, f->base.name);
 	f->piece_count = 0;
@@ -211,7 +211,7 @@ seal_blocks(struct smuf_file *f)
 		error = hostwriter_flush(&f->segment.writer);
 	if (error == 0 || error == -ESTALE)
 		return error;
-	return words_fail(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
+	return error_message(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
 	    f->base.remote->mount->directory, f->base.name, strerror(-error));
 }
 
@@ -341,9 +341,9 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 {
 	/* It becomes a file's name here, too. */
 	if (strlen(name) >= LAYOUT_NAME_LIMIT)
-		return words_fail(-ENAMETOOLONG, "%s: the name is too long", name);
+		return error_message(-ENAMETOOLONG, "%s: the name is too long", name);
 	if (strchr(name + 1, '/') != NULL || has_suffix(name))
-		return words_fail(-EINVAL,
+		return error_message(-EINVAL,
 		    "%s: a smuf file's name has no second / and does not end in " LAYOUT_SUFFIX,
 		    name);
 	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name);
@@ -358,7 +358,8 @@ configure(struct mount *m, const char *uri)
 	int error;
 
 	if (second == NULL)
-		return words_fail(-EINVAL, "%s: a smuf mount's URI is SERVER,file:DIRECTORY", uri);
+		return error_message(-EINVAL, "%s: a smuf mount's URI is SERVER,file:DIRECTORY",
+		    uri);
 	error = mount_set_directory(m, second + 1);
 	if (error != 0)
 		return error;

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
 #include "common/client/mount.h"
-#include "common/client/remotefile.h"
-#include "common/client/words.h"
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
+#include "common/remote/remotefile.h"
 #include "smuf/layout.h"
 
 void
@@ -22,8 +22,8 @@ backend_segment_init(struct backend_segment *s, const struct remotefile *owner)
 int
 backend_segment_fail(const struct backend_segment *s, const char *what, int error)
 {
-	return words_fail(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s", s->owner->remote->mount->directory,
-	    s->owner->name, what,
+	return error_message(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s",
+	    s->owner->remote->mount->directory, s->owner->name, what,
 	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
 }
 
@@ -38,7 +38,7 @@ check_shared(const struct backend_segment *s, int directory)
 		return 0;
 	error = hostfile_probe_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
 	if (error == -ENOTSUP)
-		return words_fail(error,
+		return error_message(error,
 		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",
 		    m->directory);
 	return error == 0 ? 0 : backend_segment_fail(s, "cannot be shared", error);
@@ -60,7 +60,7 @@ backend_segment_open(struct backend_segment *s, uint32_t size)
 
 	s->size = size;
 	if (directory < 0)
-		return words_fail(-EIO, "%s: %s (the directory that smufserver has as -r)",
+		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)",
 		    m->directory, strerror(errno));
 	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, s->owner->name + 1);
 	error = hostfile_open(&s->file, directory, name, slots_size(size));
@@ -110,7 +110,7 @@ backend_segment_check_life(const struct backend_segment *s, uint64_t life)
 	(void)close(directory);
 	return seen == life ?
 	    0 :
-	    words_fail(-EIO,
+	    error_message(-EIO,
 		"%s: another server's directory: name the one that this server has as -r",
 		m->directory);
 }

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/memfile/hostfile.h"
-#include "common/memfile/hostwriter.h"
+#include "common/host/hostfile.h"
+#include "common/host/hostwriter.h"
 
 struct remotefile;
 

@@ -14,7 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/memfile/hostfile.h"
+#include "common/host/hostfile.h"
 #include "smuf/layout.h"
 
 enum {

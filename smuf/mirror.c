@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "common/base/clock.h"
+#include "common/base/container.h"
 #include "smuf/memdir.h"
 #include "smuf/storefile.h"
 
@@ -33,7 +34,7 @@ arm(struct storefile *s)
 static void
 fire(struct timer *t)
 {
-	struct storefile *s = (struct storefile *)((char *)t - offsetof(struct storefile, timer));
+	struct storefile *s = container_of(t, struct storefile, timer);
 
 	if (!s->has_moved)
 		return;

@@ -6,7 +6,7 @@
 
 #include "common/base/log.h"
 #include "common/crypto/random.h"
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
 #include "common/wire/wire.h"
 #include "smuf/delta.h"
 #include "smuf/layout.h"
@@ -55,8 +55,8 @@ storefile_tell_lost(struct storefile *s)
 	s->is_lost_told = true;
 	log_warning("the host's lock file of %s is gone or is another file: %s",
 	    log_escape(name, s->file->name, s->file->name_size),
-	    s->file->version == OPS_VERSION_1 ? "its clients wait in vain" :
-						"it is a mirror only, the lock works on");
+	    s->file->version == PROTOCOL_VERSION_1 ? "its clients wait in vain" :
+						     "it is a mirror only, the lock works on");
 }
 
 /* A client may ask again and again: at most a line a second. */
@@ -95,7 +95,7 @@ create(struct memfile *f)
 		return error;
 	}
 	f->store_data = s;
-	if (f->version == OPS_VERSION_1)
+	if (f->version == PROTOCOL_VERSION_1)
 		turns_begin(s);
 	return 0;
 }
@@ -118,7 +118,7 @@ map(struct memfile *f, uint32_t size)
 {
 	struct storefile *s = storefile_of(f);
 	uint32_t count = size_block_count(size), i;
-	uint64_t file_size = f->version == OPS_VERSION_1 ? size : slots_size(size);
+	uint64_t file_size = f->version == PROTOCOL_VERSION_1 ? size : slots_size(size);
 	struct sealed *blocks = calloc(count, sizeof *blocks);
 	int error;
 
@@ -147,7 +147,7 @@ usage(const struct memfile *f, struct store_usage *usage)
 	struct blockmap_run run = { 0 };
 
 	*usage = (struct store_usage){ .written = s->written };
-	if (f->version == OPS_VERSION_1) {
+	if (f->version == PROTOCOL_VERSION_1) {
 		usage->reserved = f->size;
 		usage->committed = s->written;
 		return;
@@ -160,7 +160,7 @@ usage(const struct memfile *f, struct store_usage *usage)
 static void
 lock_moved(struct memfile *f, enum store_move move)
 {
-	if (f->version == OPS_VERSION_1)
+	if (f->version == PROTOCOL_VERSION_1)
 		turns_moved(storefile_of(f), move);
 	else
 		mirror_moved(storefile_of(f));

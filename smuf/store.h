@@ -7,7 +7,7 @@
 #ifndef SMUF_STORE_H
 #define SMUF_STORE_H
 
-#include "common/server/store.h"
+#include "common/server/core/store.h"
 
 extern const struct store_ops smuf_store;
 

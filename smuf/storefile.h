@@ -13,7 +13,7 @@
 
 #include "common/base/timer.h"
 #include "common/crypto/sealbox.h"
-#include "common/server/memfile.h"
+#include "common/server/core/memfile.h"
 
 struct memdir;
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "common/base/clock.h"
+#include "common/base/container.h"
 #include "common/base/log.h"
 #include "smuf/memdir.h"
 #include "smuf/storefile.h"
@@ -114,7 +115,7 @@ longest_pause(const struct storefile *s)
 static void
 look(struct timer *t)
 {
-	struct storefile *s = (struct storefile *)((char *)t - offsetof(struct storefile, timer));
+	struct storefile *s = container_of(t, struct storefile, timer);
 	uint32_t ticket, turn;
 	uint64_t pause = 2 * s->pause;
 

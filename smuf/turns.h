@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/server/store.h"
+#include "common/server/core/store.h"
 
 struct storefile;
 

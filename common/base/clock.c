@@ -34,3 +34,12 @@ clock_poll_timeout(uint64_t now, uint64_t deadline)
 	ms = (deadline - now - 1) / CLOCK_MS + 1;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
+
+struct timespec
+clock_timespec(uint64_t deadline)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(deadline / CLOCK_SEC),
+		.tv_nsec = (long)(deadline % CLOCK_SEC),
+	};
+}

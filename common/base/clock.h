@@ -8,6 +8,7 @@
 #define COMMON_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_NEVER UINT64_MAX
 #define CLOCK_MS UINT64_C(1000000)     /* nanoseconds in a millisecond */
@@ -24,5 +25,8 @@ uint64_t clock_after_ms(uint64_t now, uint64_t ms);
  * rounded up; 0 when it has passed, -1 for CLOCK_NEVER.
  */
 int clock_poll_timeout(uint64_t now, uint64_t deadline);
+
+/* The same moment as seconds and nanoseconds. Not for CLOCK_NEVER. */
+struct timespec clock_timespec(uint64_t deadline);
 
 #endif

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 
 struct backend_ops;
 struct mount;
@@ -83,7 +83,7 @@ struct backend_ops {
 	 * a try, -EAGAIN), and brings the replica up to date. On failure the lock is not held,
 	 * and the mapping is as it was.
 	 */
-	int (*acquire)(struct backend_file *f, enum ops_mode mode, uint64_t deadline);
+	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
 
 	/*
 	 * Gives the lock back, first publishing what changed in the replica if is_publishing

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/size.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
-#include "common/client/words.h"
 
 /* The file of that name, if its server still answers. */
 static struct file *
@@ -120,7 +120,7 @@ size_of_segment(struct file *f, uint64_t *size)
 	if (error != 0)
 		return error;
 	if (s.size == 0)
-		return words_fail(-EINVAL, "%s: there is no segment yet, so a size is needed",
+		return error_message(-EINVAL, "%s: there is no segment yet, so a size is needed",
 		    f->name);
 	*size = s.size;
 	return 0;
@@ -136,7 +136,7 @@ map_first(struct file *f, void *hint, uint64_t size)
 	if (size == 0)
 		error = size_of_segment(f, &size);
 	if (error == 0 && size > SIZE_SEGMENT_MOST)
-		error = words_fail(-EMSGSIZE, "%s: no segment is so large", f->name);
+		error = error_message(-EMSGSIZE, "%s: no segment is so large", f->name);
 	if (error == 0)
 		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);
 	if (error != 0)
@@ -152,10 +152,10 @@ static int
 exclude(struct file *f, const void *via)
 {
 	bool is_first;
-	int error = filelock_take(&f->lock, OPS_EXCLUSIVE, via, 0, &is_first);
+	int error = filelock_take(&f->lock, PROTOCOL_EXCLUSIVE, via, 0, &is_first);
 
 	if (error == -EAGAIN || error == -EDEADLK)
-		return words_fail(-EBUSY, "%s: is locked by this process", f->name);
+		return error_message(-EBUSY, "%s: is locked by this process", f->name);
 	return error;
 }
 
@@ -172,7 +172,7 @@ file_map(struct file *f, const void *via, void *hint, size_t size, void **out)
 			filelock_done(&f->lock);
 		}
 	} else if (size != 0 && size != f->replica.dirty.size) {
-		error = words_fail(-EINVAL, "%s: is mapped with another size", f->name);
+		error = error_message(-EINVAL, "%s: is mapped with another size", f->name);
 	}
 	if (error == 0)
 		*out = f->replica.dirty.base;
@@ -210,16 +210,16 @@ file_unmap(struct mount *m, const void *address)
 }
 
 int
-file_lock(struct file *f, const void *via, enum ops_mode mode, uint64_t deadline)
+file_lock(struct file *f, const void *via, enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
 	int error;
 
 	error = filelock_take(&f->lock, mode, via, deadline, &is_first);
 	if (error == -EDEADLK)
-		return words_fail(error, "%s: this thread has the lock already", f->name);
+		return error_message(error, "%s: this thread has the lock already", f->name);
 	if (error == -EAGAIN || error == -ETIMEDOUT)
-		return words_fail(error, "%s: another thread has the lock", f->name);
+		return error_message(error, "%s: another thread has the lock", f->name);
 	if (error != 0 || !is_first)
 		return error;
 	error = replica_ready(&f->replica);
@@ -227,7 +227,7 @@ file_lock(struct file *f, const void *via, enum ops_mode mode, uint64_t deadline
 		error = f->backend->ops->acquire(f->backend, mode, deadline);
 	if (error != 0)
 		filelock_done(&f->lock);
-	else if (mode == OPS_SHARED)
+	else if (mode == PROTOCOL_SHARED)
 		filelock_granted(&f->lock);
 	return error;
 }
@@ -238,7 +238,7 @@ file_unlock(struct file *f)
 	int last = filelock_leave(&f->lock), error;
 
 	if (last < 0)
-		return words_fail(last, "%s: this thread does not have the lock", f->name);
+		return error_message(last, "%s: this thread does not have the lock", f->name);
 	if (last == 0)
 		return 0;
 	error = f->backend->ops->release(f->backend, true);
@@ -252,9 +252,9 @@ file_dirty(struct file *f, size_t offset, size_t length)
 	uint32_t size = f->replica.dirty.size;
 
 	if (!replica_is_mapped(&f->replica))
-		return words_fail(-EINVAL, "%s: is not mapped", f->name);
+		return error_message(-EINVAL, "%s: is not mapped", f->name);
 	if (offset > size || length > size - offset)
-		return words_fail(-EINVAL, "%s: out of the segment's range", f->name);
+		return error_message(-EINVAL, "%s: out of the segment's range", f->name);
 	replica_hint(&f->replica, (uint32_t)offset, (uint32_t)length);
 	return 0;
 }

@@ -16,7 +16,7 @@
 
 #include "common/client/filelock.h"
 #include "common/client/replica.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 
 struct backend_file;
 struct mount;
@@ -52,7 +52,7 @@ int file_map(struct file *f, const void *via, void *hint, size_t size, void **ou
 int file_unmap(struct mount *m, const void *address);
 
 /* Takes the lock through via; deadline as in filelock_take(). */
-int file_lock(struct file *f, const void *via, enum ops_mode mode, uint64_t deadline);
+int file_lock(struct file *f, const void *via, enum protocol_mode mode, uint64_t deadline);
 
 int file_unlock(struct file *f);
 

@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "common/base/clock.h"
+#include "common/base/cond.h"
 
 enum { HOLDERS_LEAST = 8 };
 
@@ -14,7 +13,7 @@ enum { HOLDERS_LEAST = 8 };
 struct filelock_waiter {
 	TAILQ_ENTRY(filelock_waiter) link;
 	struct filelock_holder holder;
-	enum ops_mode mode;
+	enum protocol_mode mode;
 	pthread_cond_t admitted;
 	bool is_admitted;
 	bool is_first;
@@ -68,23 +67,24 @@ find_self(const struct filelock *l)
 }
 
 static bool
-may_enter(const struct filelock *l, enum ops_mode mode)
+may_enter(const struct filelock *l, enum protocol_mode mode)
 {
-	return l->state == FILELOCK_FREE || (l->state == FILELOCK_SHARED && mode == OPS_SHARED);
+	return l->state == FILELOCK_FREE ||
+	    (l->state == FILELOCK_SHARED && mode == PROTOCOL_SHARED);
 }
 
 /* Makes a holder. Returns true when it is the first. */
 static bool
-enter(struct filelock *l, enum ops_mode mode, struct filelock_holder holder)
+enter(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
 {
 	bool is_first = l->state == FILELOCK_FREE;
 
 	assert(l->count < l->room);
 	l->holders[l->count++] = holder;
-	if (mode == OPS_EXCLUSIVE)
+	if (mode == PROTOCOL_EXCLUSIVE)
 		atomic_store_explicit(&l->owner, holder.thread, memory_order_relaxed);
 	if (is_first)
-		l->state = mode == OPS_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
+		l->state = mode == PROTOCOL_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
 	return is_first;
 }
 
@@ -103,34 +103,17 @@ admit(struct filelock *l)
 	}
 }
 
-/* Waits once: 0, or ETIMEDOUT. */
-static int
-sleep_until(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
-{
-	struct timespec ts;
-
-	if (deadline == CLOCK_NEVER)
-		return pthread_cond_wait(&w->admitted, &l->mutex);
-	ts.tv_sec = (time_t)(deadline / CLOCK_SEC);
-	ts.tv_nsec = (long)(deadline % CLOCK_SEC);
-	return pthread_cond_timedwait(&w->admitted, &l->mutex, &ts);
-}
-
 /* Queues and waits until w is a holder, or deadline. */
 static int
 queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 {
-	pthread_condattr_t attr;
-	int error = 0;
+	bool is_in_time = true;
 
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&w->admitted, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	cond_init(&w->admitted);
 	TAILQ_INSERT_TAIL(&l->queue, w, link);
 	l->waiters++;
-	while (!w->is_admitted && error == 0)
-		error = sleep_until(l, w, deadline);
+	while (!w->is_admitted && is_in_time)
+		is_in_time = cond_wait_until(&w->admitted, &l->mutex, deadline);
 	if (!w->is_admitted) {
 		TAILQ_REMOVE(&l->queue, w, link);
 		l->waiters--;
@@ -162,7 +145,7 @@ take(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 }
 
 int
-filelock_take(struct filelock *l, enum ops_mode mode, const void *via, uint64_t deadline,
+filelock_take(struct filelock *l, enum protocol_mode mode, const void *via, uint64_t deadline,
     bool *is_first)
 {
 	struct filelock_waiter w = {

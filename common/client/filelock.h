@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 
 struct filelock_waiter;
 TAILQ_HEAD(filelock_queue, filelock_waiter);
@@ -63,7 +63,7 @@ void filelock_fini(struct filelock *l);
  * CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a try). *is_first then says whether it has to get the
  * grant. Returns 0; -EDEADLK when it is a holder already; -EAGAIN (a try), -ETIMEDOUT, -ENOMEM.
  */
-int filelock_take(struct filelock *l, enum ops_mode mode, const void *via, uint64_t deadline,
+int filelock_take(struct filelock *l, enum protocol_mode mode, const void *via, uint64_t deadline,
     bool *is_first);
 
 /* The first has the grant: other readers may join. */

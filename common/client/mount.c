@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/client/dirty_auto.h"
-#include "common/client/dirty_diff.h"
-#include "common/client/dirty_hint.h"
-#include "common/client/dirty_uffd.h"
-#include "common/client/words.h"
+#include "common/base/error.h"
+#include "common/client/track/dirty_auto.h"
+#include "common/client/track/dirty_diff.h"
+#include "common/client/track/dirty_hint.h"
+#include "common/client/track/dirty_uffd.h"
 
 static const struct backend_ops *const backends[] = {
 	&smdish_backend,
@@ -32,16 +32,16 @@ mount_normalize(char out[MOUNT_PATH_SIZE], const char *path)
 	size_t n, used = 0;
 
 	if (*path != '/')
-		return words_fail(-EINVAL, "%s: not an absolute path", path);
+		return error_message(-EINVAL, "%s: not an absolute path", path);
 	for (; *next != '\0'; next += n) {
 		next += strspn(next, "/");
 		n = strcspn(next, "/");
 		if (n == 0 || (n == 1 && *next == '.'))
 			continue;
 		if (n == 2 && next[0] == '.' && next[1] == '.')
-			return words_fail(-EINVAL, "%s: .. is not allowed in a path", path);
+			return error_message(-EINVAL, "%s: .. is not allowed in a path", path);
 		if (used + 1 + n >= MOUNT_PATH_SIZE)
-			return words_fail(-ENAMETOOLONG, "the path is too long");
+			return error_message(-ENAMETOOLONG, "the path is too long");
 		out[used++] = '/';
 		memcpy(out + used, next, n);
 		used += n;
@@ -56,7 +56,7 @@ set_sync(struct mount *m, const char *value)
 	m->is_full = strcmp(value, "full") == 0;
 	if (m->is_full || strcmp(value, "delta") == 0)
 		return 0;
-	return words_fail(-EINVAL, "sync=%s: full or delta is what there is", value);
+	return error_message(-EINVAL, "sync=%s: full or delta is what there is", value);
 }
 
 static int
@@ -69,7 +69,7 @@ set_track(struct mount *m, const char *value)
 			m->tracker = trackers[i];
 			return 0;
 		}
-	return words_fail(-EINVAL, "track=%s: there is no such tracker", value);
+	return error_message(-EINVAL, "track=%s: there is no such tracker", value);
 }
 
 /* The file has the master key's 32 bytes and nothing else. */
@@ -81,7 +81,7 @@ set_key(struct mount *m, const char *value)
 	int fd;
 
 	if (!m->ops->has_key)
-		return words_fail(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
+		return error_message(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
 	fd = open(value, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
 		n = read(fd, bytes, sizeof bytes);
@@ -89,7 +89,7 @@ set_key(struct mount *m, const char *value)
 		n = -errno;
 		if (fd >= 0)
 			(void)close(fd);
-		return words_fail((int)n, "key=%s: %s", value, strerror((int)-n));
+		return error_message((int)n, "key=%s: %s", value, strerror((int)-n));
 	}
 	(void)close(fd);
 	m->has_master_key = n == KEYS_SIZE;
@@ -98,7 +98,7 @@ set_key(struct mount *m, const char *value)
 	explicit_bzero(bytes, sizeof bytes);
 	return m->has_master_key ?
 	    0 :
-	    words_fail(-EINVAL,
+	    error_message(-EINVAL,
 		"key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
 		KEYS_SIZE);
 }
@@ -107,7 +107,7 @@ static int
 set_name(struct mount *m, const char *value)
 {
 	if (*value == '\0')
-		return words_fail(-EINVAL, "name=: a name must follow");
+		return error_message(-EINVAL, "name=: a name must follow");
 	free(m->name);
 	m->name = strdup(value);
 	return m->name == NULL ? -ENOMEM : 0;
@@ -132,12 +132,12 @@ set_option(struct mount *m, char *option)
 	size_t i;
 
 	if (value == NULL)
-		return words_fail(-EINVAL, "%s: an option looks like sync=full", option);
+		return error_message(-EINVAL, "%s: an option looks like sync=full", option);
 	*value++ = '\0';
 	for (i = 0; i < OPTIONS_KNOWN; i++)
 		if (strcmp(option, options_known[i].name) == 0)
 			return options_known[i].set(m, value);
-	return words_fail(-EINVAL, "%s=%s: there is no such option", option, value);
+	return error_message(-EINVAL, "%s=%s: there is no such option", option, value);
 }
 
 static int
@@ -166,7 +166,7 @@ set_type(struct mount *m, const char *type)
 		if (strcmp(backends[i]->type, type) == 0)
 			m->ops = backends[i];
 	if (m->ops == NULL)
-		return words_fail(-EINVAL, "%s: no type of mount (smdish, smuf, smc)", type);
+		return error_message(-EINVAL, "%s: no type of mount (smdish, smuf, smc)", type);
 	return 0;
 }
 
@@ -180,7 +180,7 @@ set_point(struct mount *m, const char *path)
 	char first[MOUNT_PATH_SIZE];
 
 	if (comma != NULL && !m->ops->has_directory)
-		return words_fail(-EINVAL, "%s: a mount of type %s has one mount point", path,
+		return error_message(-EINVAL, "%s: a mount of type %s has one mount point", path,
 		    m->ops->type);
 	if (comma != NULL) {
 		/* Where a packager mounts the directory; the library has that from the URI. */
@@ -188,7 +188,7 @@ set_point(struct mount *m, const char *path)
 		if (error != 0)
 			return error;
 		if ((size_t)(comma - path) >= sizeof first)
-			return words_fail(-ENAMETOOLONG, "the path is too long");
+			return error_message(-ENAMETOOLONG, "the path is too long");
 		memcpy(first, path, (size_t)(comma - path));
 		first[comma - path] = '\0';
 		path = first;
@@ -206,7 +206,7 @@ mount_set_directory(struct mount *m, const char *uri)
 	static const char scheme[] = "file:";
 
 	if (strncmp(uri, scheme, sizeof scheme - 1) != 0 || uri[sizeof scheme - 1] == '\0')
-		return words_fail(-EINVAL, "%s: file: and a directory are wanted here", uri);
+		return error_message(-EINVAL, "%s: file: and a directory are wanted here", uri);
 	m->directory = strdup(uri + sizeof scheme - 1);
 	return m->directory == NULL ? -ENOMEM : 0;
 }

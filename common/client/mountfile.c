@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/premanifest.h"
-#include "common/client/words.h"
 #include "common/crypto/tls.h"
 
 static int
@@ -34,8 +34,8 @@ take_mount(struct mountfile *f, const struct premanifest_line *line, char *reaso
 		return refuse(reason, -EINVAL, "MOUNT has a word too many: options have commas");
 	error = mount_create(&m, line->words[1], line->words[2], line->words[3], options);
 	if (error != 0) {
-		words_settle(error);
-		return refuse(reason, error, words_get());
+		error_finish(error);
+		return refuse(reason, error, error_text());
 	}
 	if (mount_at(&f->mounts, m->point) != NULL) {
 		mount_destroy(m);
@@ -96,9 +96,9 @@ static int
 check(const struct mountfile *f, const char *name)
 {
 	if ((f->cert_file == NULL) != (f->key_file == NULL))
-		return words_fail(-EINVAL, "%s: CERTFILE and KEYFILE need each other", name);
+		return error_message(-EINVAL, "%s: CERTFILE and KEYFILE need each other", name);
 	if (f->cert_file != NULL && f->ca_file == NULL)
-		return words_fail(-EINVAL, "%s: CERTFILE needs a CAFILE", name);
+		return error_message(-EINVAL, "%s: CERTFILE needs a CAFILE", name);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ mountfile_parse(struct mountfile *f, const char *name, const void *bytes, size_t
 	char reason[PREMANIFEST_REASON_SIZE] = "";
 	int error = premanifest_parse(name, bytes, size, take_directive, f, reason);
 
-	return error == 0 ? check(f, name) : words_fail(error, "%s", reason);
+	return error == 0 ? check(f, name) : error_message(error, "%s", reason);
 }
 
 /* Reads the keys that the file at path has named. */
@@ -127,7 +127,7 @@ make_tls(struct mountfile *f, const char *path)
 	if (f->ca_file == NULL)
 		return 0;
 	error = tls_context_create(&f->tls, &config, reason);
-	return error == 0 ? 0 : words_fail(error, "%s: %s", path, reason);
+	return error == 0 ? 0 : error_message(error, "%s: %s", path, reason);
 }
 
 int
@@ -137,7 +137,7 @@ mountfile_load(struct mountfile *f, const char *path)
 	int error = premanifest_load(path, take_directive, f, reason);
 
 	if (error != 0)
-		return words_fail(error, "%s", reason);
+		return error_message(error, "%s", reason);
 	error = check(f, path);
 	return error == 0 ? make_tls(f, path) : error;
 }

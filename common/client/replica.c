@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
-#include "common/client/dirty_diff.h"
+#include "common/client/track/dirty_diff.h"
 
 static const uint8_t zeros[SIZE_BLOCK];
 

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/client/dirty.h"
+#include "common/client/track/dirty.h"
 
 struct replica {
 	struct dirty dirty; /* base, NULL while not mapped; shadow; size; pieces */

@@ -2,6 +2,7 @@
  * The public functions: they find the object, see to it that it survives a fork, and turn errors into
  * errno and words.
  */
+#include "common/base/container.h"
 #include "common/client/smclient.h"
 
 #include <bsd/sys/queue.h>
@@ -11,11 +12,11 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/client/file.h"
 #include "common/client/forkhooks.h"
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
-#include "common/client/words.h"
 #include "common/crypto/tls.h"
 
 struct sm_file {
@@ -40,7 +41,7 @@ result(int error)
 {
 	if (error == 0)
 		return 0;
-	words_settle(error);
+	error_finish(error);
 	errno = -error;
 	return -1;
 }
@@ -49,14 +50,14 @@ result(int error)
 static void
 enter(struct sm *sm)
 {
-	words_begin();
+	error_begin();
 	forkhooks_check(&sm->fork);
 }
 
 static struct sm *
 sm_of_hook(struct forkhook *h)
 {
-	return (struct sm *)((char *)h - offsetof(struct sm, fork));
+	return container_of(h, struct sm, fork);
 }
 
 /* In the order of all nested locking: sm, mount, the backend's, file. */
@@ -124,7 +125,7 @@ sm_new(void)
 	struct sm *sm = calloc(1, sizeof *sm);
 	int error;
 
-	words_begin();
+	error_begin();
 	if (sm == NULL) {
 		result(-ENOMEM);
 		return NULL;
@@ -182,9 +183,9 @@ adopt(struct sm *sm, struct mount_list *list, struct tls_context *tls)
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_FOREACH(m, list, link)
 		if (mount_at(&sm->mounts, m->point) != NULL)
-			error = words_fail(-EEXIST, "%s/: something is mounted there", m->point);
+			error = error_message(-EEXIST, "%s/: something is mounted there", m->point);
 	if (tls != NULL && sm->tls != NULL)
-		error = words_fail(-EEXIST, "CAFILE: there is one already");
+		error = error_message(-EEXIST, "CAFILE: there is one already");
 	if (error == 0) {
 		TAILQ_CONCAT(&sm->mounts, list, link);
 		if (tls != NULL)
@@ -207,7 +208,7 @@ sm_load(struct sm *sm, const char *conf)
 		if (error == 0)
 			file.tls = NULL;
 		else
-			words_prefix(error, "%s: ", conf);
+			error_prefix(error, "%s: ", conf);
 	}
 	mountfile_fini(&file);
 	return result(error);
@@ -249,9 +250,9 @@ open_path(struct sm *sm, const char *path, struct file **out)
 	tls = sm->tls;
 	(void)pthread_mutex_unlock(&sm->mutex);
 	if (m == NULL)
-		return words_fail(-ENOENT, "%s: nothing is mounted there", path);
+		return error_message(-ENOENT, "%s: nothing is mounted there", path);
 	if (*name == '\0')
-		return words_fail(-EISDIR, "%s: is a mount point", path);
+		return error_message(-EISDIR, "%s: is a mount point", path);
 	return file_open(out, m, tls, name);
 }
 
@@ -321,7 +322,7 @@ sm_unmap(struct sm *sm, void *address)
 	enter(sm);
 	do {
 		m = next_mount(sm, m);
-		error = m == NULL ? words_fail(-EINVAL, "nothing is mapped at that address") :
+		error = m == NULL ? error_message(-EINVAL, "nothing is mapped at that address") :
 				    file_unmap(m, address);
 	} while (error == -ENOENT);
 	return result(error);
@@ -331,14 +332,14 @@ int
 sm_lock(struct sm_file *file)
 {
 	enter(file->sm);
-	return result(file_lock(file->file, file, OPS_EXCLUSIVE, CLOCK_NEVER));
+	return result(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
 }
 
 int
 sm_trylock(struct sm_file *file)
 {
 	enter(file->sm);
-	return result(file_lock(file->file, file, OPS_EXCLUSIVE, 0));
+	return result(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, 0));
 }
 
 /* The deadline in nanoseconds; 0 would be a try, so a time that early is one nanosecond later. */
@@ -348,7 +349,7 @@ get_deadline(const struct timespec *ts, uint64_t *deadline)
 	uint64_t seconds = (uint64_t)ts->tv_sec;
 
 	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= (long)CLOCK_SEC)
-		return words_fail(-EINVAL, "the deadline is not a time");
+		return error_message(-EINVAL, "the deadline is not a time");
 	if (seconds >= CLOCK_NEVER / CLOCK_SEC) {
 		*deadline = CLOCK_NEVER;
 		return 0;
@@ -368,7 +369,7 @@ sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 	enter(file->sm);
 	error = get_deadline(deadline, &ns);
 	if (error == 0)
-		error = file_lock(file->file, file, OPS_EXCLUSIVE, ns);
+		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns);
 	return result(error);
 }
 
@@ -376,7 +377,7 @@ int
 sm_rdlock(struct sm_file *file)
 {
 	enter(file->sm);
-	return result(file_lock(file->file, file, OPS_SHARED, CLOCK_NEVER));
+	return result(file_lock(file->file, file, PROTOCOL_SHARED, CLOCK_NEVER));
 }
 
 int
@@ -404,7 +405,7 @@ const char *
 sm_error(const struct sm *sm)
 {
 	(void)sm;
-	return words_get();
+	return error_text();
 }
 
 const char *

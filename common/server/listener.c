@@ -9,8 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/container.h"
 #include "common/base/log.h"
-#include "common/server/conn.h"
+#include "common/server/connection.h"
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
@@ -24,7 +25,7 @@ struct listener {
 
 struct listeners {
 	struct loop *loop; /* once started */
-	struct conn_table *conns;
+	struct connection_table *conns;
 	int spare_fd; /* given up for a moment to turn somebody away when there are no more */
 	const struct options *options;
 	int opened; /* addresses of the options that are listened on */
@@ -143,14 +144,14 @@ turn_away(struct listeners *ls, int fd)
 static void
 ready(struct watch *w, uint32_t events)
 {
-	struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, watch));
+	struct listener *l = container_of(w, struct listener, watch);
 	int i, fd;
 
 	(void)events;
 	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0)
-			conn_accept(l->all->conns, fd);
+			connection_accept(l->all->conns, fd);
 		else if (errno == EMFILE || errno == ENFILE)
 			turn_away(l->all, w->fd);
 		else if (errno != ECONNABORTED && errno != EINTR)
@@ -159,7 +160,7 @@ ready(struct watch *w, uint32_t events)
 }
 
 int
-listener_start(struct listeners *ls, struct loop *loop, struct conn_table *t)
+listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t)
 {
 	int i, r = 0;
 

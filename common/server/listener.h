@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-struct conn_table;
+struct connection_table;
 struct listeners;
 struct loop;
 struct options;
@@ -18,7 +18,7 @@ struct options;
 int listener_open(struct listeners **out, const struct options *o);
 
 /* Accepts into t from now on. Returns 0 or a negative errno. */
-int listener_start(struct listeners *ls, struct loop *loop, struct conn_table *t);
+int listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t);
 
 /* Takes NULL. Stops accepting, closes, and removes the socket files it made. */
 void listener_close(struct listeners *ls);

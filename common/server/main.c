@@ -15,16 +15,17 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/base/size.h"
 #include "common/crypto/tls.h"
-#include "common/server/conn.h"
+#include "common/server/connection.h"
+#include "common/server/core/server.h"
+#include "common/server/core/store.h"
 #include "common/server/listener.h"
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
-#include "common/server/server.h"
-#include "common/server/store.h"
 
 enum {
 	EXPIRY_WARNING_DAYS = 30,
@@ -40,7 +41,7 @@ struct daemon {
 	struct options options;
 	struct loop loop;
 	struct server *core;
-	struct conn_table conns;
+	struct connection_table conns;
 	struct listeners *listeners;
 	struct pidfh *pid_file;
 	struct watch signals;
@@ -94,7 +95,7 @@ harden(struct daemon *d)
 static void
 check_expiry(struct timer *t)
 {
-	struct daemon *d = (struct daemon *)((char *)t - offsetof(struct daemon, expiry_check));
+	struct daemon *d = container_of(t, struct daemon, expiry_check);
 	int64_t left = tls_context_seconds_left(d->conns.tls);
 
 	if (left < 0)
@@ -160,7 +161,7 @@ lock_pid_file(struct daemon *d)
 static void
 signalled(struct watch *w, uint32_t events)
 {
-	struct daemon *d = (struct daemon *)((char *)w - offsetof(struct daemon, signals));
+	struct daemon *d = container_of(w, struct daemon, signals);
 	struct signalfd_siginfo info;
 	int r;
 
@@ -300,7 +301,7 @@ next_deadline(struct daemon *d)
 {
 	uint64_t a = timer_next(&d->conns.timers), b = server_next_deadline(d->core);
 
-	if (conn_has_more(&d->conns))
+	if (connection_has_more(&d->conns))
 		return 0;
 	return a < b ? a : b;
 }
@@ -318,8 +319,8 @@ serve(struct daemon *d)
 			w->ready(w, events);
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
-		conn_read_more(&d->conns);
-		conn_flush_ready(&d->conns);
+		connection_read_more(&d->conns);
+		connection_flush_ready(&d->conns);
 	}
 }
 
@@ -328,7 +329,7 @@ stop(struct daemon *d)
 {
 	notify_send("STOPPING=1");
 	listener_close(d->listeners);
-	conn_table_fini(&d->conns);
+	connection_table_fini(&d->conns);
 	server_destroy(d->core);
 	if (d->store->stop != NULL)
 		d->store->stop(d->store_context);
@@ -352,7 +353,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 		return parsed == OPTIONS_EXIT ? EXIT_SUCCESS : 2;
 	block_signals();
 	tls_ignore_system_config();
-	conn_table_init(&d.conns);
+	connection_table_init(&d.conns);
 	if ((r = go_to_background(&d)) == 0 && (r = open_log(&d)) == 0 && (r = harden(&d)) == 0 &&
 	    (r = load_keys(&d)) == 0 && (r = lock_pid_file(&d)) == 0 &&
 	    (r = start_store(&d)) == 0 && (r = listener_open(&d.listeners, &d.options)) == 0 &&

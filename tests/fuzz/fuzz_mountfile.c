@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/premanifest.h"
 #include "common/client/mountfile.h"
-#include "common/client/words.h"
 
 #define NAME "fuzz.conf"
 
@@ -75,11 +75,11 @@ check_mounts(const uint8_t *data, size_t size)
 	int r;
 
 	TAILQ_INIT(&f.mounts);
-	words_begin();
+	error_begin();
 	r = mountfile_parse(&f, NAME, data, size);
 	assert(r <= 0);
 	if (r != 0)
-		check_reason(words_get());
+		check_reason(error_text());
 	TAILQ_FOREACH(m, &f.mounts, link) {
 		assert(mount_normalize(again, m->point[0] == '\0' ? "/" : m->point) == 0);
 		assert(strcmp(again, m->point) == 0);

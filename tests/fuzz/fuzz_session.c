@@ -24,12 +24,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/status.h"
 #include "common/crypto/random.h"
-#include "common/server/server.h"
-#include "common/server/session.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #ifdef FUZZ_SMUF
 #include "smuf/delta.h"
@@ -39,7 +39,7 @@
 #include "smdish/store.h"
 #endif
 
-/* A segment of more than OPS_SMALL_BODY has to be among them. */
+/* A segment of more than PROTOCOL_SMALL_BODY has to be among them. */
 enum {
 	SESSION_COUNT = 4,
 	FRAME_MOST = 1 << 20,
@@ -133,7 +133,7 @@ check_replies(struct peer *p, const uint8_t *data, size_t size)
 		f = frame_get(p->header);
 		assert(strcmp(status_name(frame_untagged(f.code)), "?") != 0);
 		assert(frame_untagged(f.code) == 0 || f.body_size == 0);
-		assert(f.body_size <= ops_largest_body(SEGMENT_MOST));
+		assert(f.body_size <= protocol_largest_body(SEGMENT_MOST));
 		p->body_left = f.body_size;
 	}
 }
@@ -209,7 +209,7 @@ check_bounds(void)
 	for (i = 0; i < SESSION_COUNT; i++)
 		if (peers[i].session != NULL)
 			assert(session_output(peers[i].session, &data) <= SESSION_OUTPUT_HIGH +
-				2 * ((size_t)ops_largest_body(segment_limit) + 65536));
+				2 * ((size_t)protocol_largest_body(segment_limit) + 65536));
 }
 
 static void
@@ -322,7 +322,7 @@ put_unlock(struct wire_writer *w, struct wire_reader *in)
 	int i;
 
 	wire_put_u8(w, type);
-	for (i = 0; i < 3 && type != OPS_TYPE_PURE; i++) {
+	for (i = 0; i < 3 && type != PROTOCOL_TYPE_PURE; i++) {
 		wire_put_u32(w, sizes[i]);
 		put_filler(w, in, sizes[i]);
 	}
@@ -330,7 +330,7 @@ put_unlock(struct wire_writer *w, struct wire_reader *in)
 	uint32_t size;
 
 	wire_put_u8(w, type);
-	if (type == OPS_TYPE_PURE)
+	if (type == PROTOCOL_TYPE_PURE)
 		return;
 	size = type == 3 ? segment_limit : pick_size(in);
 	wire_put_u32(w, size);
@@ -341,8 +341,8 @@ put_unlock(struct wire_writer *w, struct wire_reader *in)
 static void
 put_acquire(struct wire_writer *w, struct wire_reader *in)
 {
-	static const uint32_t timeouts[] = { OPS_TIMEOUT_TRY, OPS_TIMEOUT_NEVER, OPS_TIMEOUT_NEVER,
-		1, 50, 1000, UINT32_MAX - 1, 70000 };
+	static const uint32_t timeouts[] = { PROTOCOL_TIMEOUT_TRY, PROTOCOL_TIMEOUT_NEVER,
+		PROTOCOL_TIMEOUT_NEVER, 1, 50, 1000, UINT32_MAX - 1, 70000 };
 	uint8_t byte = wire_get_u8(in);
 
 	wire_put_u8(w, byte & 3);

@@ -4,7 +4,9 @@
 # The layers, lowest first; a folder may include itself and what is below it, never what
 # is beside it.  tests may include anything, and nobody else includes tests.
 #
-#	base < crypto < wire < memfile < server, client < smdish, smuf, smc < bench, deploy
+#	base < crypto < host < lock, wire < server/core < server
+#	                        lock, wire < client/track < client < remote
+#	server, remote < smdish, smuf, smc < preload, bench, deploy
 #
 # A path is written from the root of the repository ("common/base/buf.h"), and OpenSSL is
 # seen by common/crypto, bench/ruler.c and tests only.  Prints file:line and the rule that
@@ -27,27 +29,31 @@ find $folders -type f \( -name '*.[ch]' -o -name '*.cc' -o -name '*.cpp' \) -exe
 BEGIN {
 	height["common/base"] = 1
 	height["common/crypto"] = 2
-	height["common/wire"] = 3
-	height["common/memfile"] = 4
-	height["common/server"] = height["common/client"] = 5
-	height["smdish"] = height["smuf"] = height["smc"] = 6
-	height["bench"] = height["deploy"] = 7
-	height["tests"] = 8
+	height["common/host"] = 3
+	height["common/lock"] = height["common/wire"] = 4
+	height["common/server/core"] = height["common/client/track"] = 5
+	height["common/server"] = height["common/client"] = 6
+	height["common/remote"] = 7
+	height["smdish"] = height["smuf"] = height["smc"] = 8
+	height["common/preload"] = height["bench"] = height["deploy"] = 9
+	height["tests"] = 10
 }
 
-# The layer a path from the root belongs to, or "".
-function layer_of(path,    part, count, layer)
+# The layer a path from the root belongs to: the longest folder that has a height; "" when none has.
+function layer_of(path)
 {
-	count = split(path, part, "/")
-	if (count < 2)
-		return ""
-	layer = part[1]
-	if (layer == "common") {
-		if (count < 3)
-			return ""
-		layer = layer "/" part[2]
-	}
-	return layer in height ? layer : ""
+	while (sub(/\/[^\/]*$/, "", path))
+		if (path in height)
+			return path
+	return ""
+}
+
+# What is beside or below in height may still be on another branch: the server and the client know
+# nothing of each other.
+function is_other_branch(from, to)
+{
+	return (from ~ /^common\/server/ && to ~ /^common\/(client|remote)/) ||
+	    (from ~ /^common\/(client|remote)/ && to ~ /^common\/server/)
 }
 
 function broken(rule)
@@ -91,9 +97,10 @@ FNR == 1 {
 			    " (\"common/base/buf.h\"): " path)
 		next
 	}
-	if (from == "" || from == to || from == "tests" || height[to] < height[from])
+	if (from == "" || from == to || from == "tests" ||
+	    (height[to] < height[from] && !is_other_branch(from, to)))
 		next
-	broken(from " is " (height[to] > height[from] ? "below " : "beside ") to \
+	broken(from " is " (height[to] > height[from] && !is_other_branch(from, to) ? "below " : "beside ") to \
 	    " and includes nothing of it: " path)
 }
 

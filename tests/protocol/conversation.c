@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "tests/protocol/reply.h"
 #include "tests/protocol/request.h"
 
@@ -134,7 +134,7 @@ consume(struct conversation *c, struct buf *in, const struct reply *reply)
 		buf_consume(&c->asked, 1);
 	if (c->is_tagged ? reply->tag == c->last_tag : buf_size(&c->asked) == 0)
 		c->is_unsettled = false;
-	if (version >= OPS_VERSION_2)
+	if (version >= PROTOCOL_VERSION_2)
 		c->is_tagged = true;
 	buf_consume(in, FRAME_HEADER_SIZE + reply->size);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "tests/protocol/reply.h"
 
 static void
@@ -36,9 +36,9 @@ add_u64(struct fields *f, const char *name)
 static void
 add_stat(struct fields *f)
 {
-	struct ops_stat stat;
+	struct protocol_stat stat;
 
-	ops_get_stat(&f->rest, &stat);
+	protocol_get_stat(&f->rest, &stat);
 	add_number(f, "life", stat.life);
 	add_number(f, "size", stat.size);
 	add_number(f, "committed", stat.committed);
@@ -56,7 +56,7 @@ add_hello(struct fields *f)
 	add_u32(f, "features");
 	add_u32(f, "block");
 	add_u32(f, "largest");
-	add_bytes(f, "instance", FIELD_BYTES, OPS_INSTANCE_ID_SIZE);
+	add_bytes(f, "instance", FIELD_BYTES, PROTOCOL_INSTANCE_ID_SIZE);
 }
 
 /* u32 size and the bytes, as one field. */
@@ -72,7 +72,7 @@ static void
 add_lock(struct fields *f, bool is_smuf)
 {
 	add_number(f, "type", wire_get_u8(&f->rest));
-	if (f->list[0].number != OPS_TYPE_SEGMENT)
+	if (f->list[0].number != PROTOCOL_TYPE_SEGMENT)
 		return;
 	if (is_smuf) {
 		add_counted_bytes(f, "iv");

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/server/server.h"
-#include "common/server/session.h"
-#include "common/server/store.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
+#include "common/server/core/store.h"
 #include "smdish/store.h"
 #include "smuf/store.h"
 #include "tests/protocol/peer.h"

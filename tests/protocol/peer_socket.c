@@ -14,7 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "tests/protocol/daemon.h"
 #include "tests/protocol/link.h"
@@ -299,7 +299,7 @@ count_files(void)
 		0, 1, 0, OP_LIST, 0, 0, 0, 4, 0, 0, 0, 0 };
 	enum {
 		WHO = PEER_MOST - 1,
-		COUNT_AT = FRAME_HEADER_SIZE + OPS_HELLO_REPLY_SIZE + FRAME_HEADER_SIZE + 4
+		COUNT_AT = FRAME_HEADER_SIZE + PROTOCOL_HELLO_REPLY_SIZE + FRAME_HEADER_SIZE + 4
 	};
 	struct wire_reader r;
 	long count = -1;

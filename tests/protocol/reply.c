@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/status.h"
 #include "common/wire/delta.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "tests/protocol/fields.h"
 
 /* Appends to a string of REPLY_TEXT_SIZE bytes, as far as it goes. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 
 /* A body grows; the cursor of common/wire writes into what was reserved. */
@@ -99,9 +99,9 @@ get_mode(struct text *t, struct buf *body)
 	uint64_t mode;
 
 	if (text_accept(t, "exclusive"))
-		mode = OPS_EXCLUSIVE;
+		mode = PROTOCOL_EXCLUSIVE;
 	else if (text_accept(t, "shared"))
-		mode = OPS_SHARED;
+		mode = PROTOCOL_SHARED;
 	else if (!text_accept(t, "mode="))
 		return true;
 	else if (!text_get_number(t, &mode))
@@ -113,7 +113,7 @@ get_mode(struct text *t, struct buf *body)
 static bool
 get_acquire(struct text *t, struct buf *body)
 {
-	uint64_t timeout = OPS_TIMEOUT_NEVER, since = 0;
+	uint64_t timeout = PROTOCOL_TIMEOUT_NEVER, since = 0;
 
 	if (!get_optional(t, body, 4) || !get_mode(t, body))
 		return false;
@@ -121,7 +121,7 @@ get_acquire(struct text *t, struct buf *body)
 		return true;
 	if (text_accept(t, "timeout=") && !text_accept(t, "never")) {
 		if (text_accept(t, "try"))
-			timeout = OPS_TIMEOUT_TRY;
+			timeout = PROTOCOL_TIMEOUT_TRY;
 		else if (!text_get_number(t, &timeout))
 			return false;
 	}
@@ -140,9 +140,9 @@ get_flags(struct text *t, uint64_t *flags)
 		return text_get_number(t, flags);
 	do {
 		if (text_accept(t, "one-way"))
-			*flags |= OPS_RELEASE_ONE_WAY;
+			*flags |= PROTOCOL_RELEASE_ONE_WAY;
 		else if (text_accept(t, "unverified"))
-			*flags |= OPS_RELEASE_UNVERIFIED;
+			*flags |= PROTOCOL_RELEASE_UNVERIFIED;
 		else
 			return text_fail(t, "no such flag: '%s'", t->next);
 	} while (text_accept(t, "+"));
@@ -277,7 +277,7 @@ get_operation(struct text *t, uint32_t *op)
 	if (!text_get_word(t, name))
 		return false;
 	for (*op = 0; *op < OP_COUNT; (*op)++)
-		if (strcmp(ops_name(*op), name) == 0)
+		if (strcmp(protocol_op_name(*op), name) == 0)
 			return true;
 	return text_fail(t, "no such operation: %s", name);
 }

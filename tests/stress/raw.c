@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/status.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -363,7 +363,7 @@ raw_ask(struct raw *r, uint32_t code, const char *format, ...)
 	va_end(args);
 	if (!raw_listen(r))
 		fail_msg("expected a reply to %s, the connection was closed",
-		    ops_name(frame_untagged(code)));
+		    protocol_op_name(frame_untagged(code)));
 	return frame_untagged(r->code);
 }
 
@@ -396,9 +396,9 @@ must(struct raw *r, uint32_t code, const char *format, ...)
 	say(r, code, format, args);
 	va_end(args);
 	if (!raw_listen(r))
-		fail_msg("%s: the connection was closed", ops_name(code));
+		fail_msg("%s: the connection was closed", protocol_op_name(code));
 	if (frame_untagged(r->code) != 0)
-		fail_msg("%s: expected 0, got %s", ops_name(code),
+		fail_msg("%s: expected 0, got %s", protocol_op_name(code),
 		    status_name(frame_untagged(r->code)));
 }
 
@@ -406,7 +406,7 @@ void
 raw_begin(struct raw *r, bool version_2)
 {
 	if (version_2)
-		must(r, OP_HELLO, "ww", (uint32_t)OPS_VERSION_2, (uint32_t)0);
+		must(r, OP_HELLO, "ww", (uint32_t)PROTOCOL_VERSION_2, (uint32_t)0);
 	must(r, OP_NEW_FDTABLE, "");
 }
 

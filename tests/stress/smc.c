@@ -115,7 +115,7 @@ int
 smc_lock_for(struct smc_party *p, uint64_t ms)
 {
 	uint64_t until = clock_after_ms(clock_now(), ms);
-	struct timespec ts = { (time_t)(until / CLOCK_SEC), (long)(until % CLOCK_SEC) };
+	struct timespec ts = clock_timespec(until);
 
 	return sm_timedlock(p->file, &ts) == 0 ? 0 : errno;
 }

@@ -17,7 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 
@@ -118,13 +118,13 @@ ask_lock(struct smuf_v1 *c, uint8_t *type, struct seal *seal)
 
 	wire_put_u32(&w, c->fd);
 	wire_put_u32(&w, c->ticket);
-	wire_put_u8(&w, OPS_TYPE_SEGMENT);
+	wire_put_u8(&w, PROTOCOL_TYPE_SEGMENT);
 	r = ask(c, OP_LOCK, body, sizeof body, reply, &got);
 	if (r != 0)
 		return r;
 	in = wire_reader(reply, got);
 	*type = wire_get_u8(&in);
-	if (*type == OPS_TYPE_SEGMENT) {
+	if (*type == PROTOCOL_TYPE_SEGMENT) {
 		if (got != 1 + SEAL_SIZE)
 			return -EPROTO;
 		wire_get_u32(&in);
@@ -145,7 +145,7 @@ ask_unlock(struct smuf_v1 *c, const struct seal *seal)
 	size_t got;
 
 	wire_put_u32(&w, c->fd);
-	wire_put_u8(&w, OPS_TYPE_SEGMENT);
+	wire_put_u8(&w, PROTOCOL_TYPE_SEGMENT);
 	wire_put_u32(&w, sizeof seal->iv);
 	wire_put_bytes(&w, seal->iv, sizeof seal->iv);
 	wire_put_u32(&w, sizeof seal->key);
@@ -301,10 +301,10 @@ smuf_v1_ask(struct smuf_v1 *c)
 
 	if (r != 0)
 		return r;
-	if (type == OPS_TYPE_SEGMENT)
+	if (type == PROTOCOL_TYPE_SEGMENT)
 		return fetch(c, &seal);
 	memset(c->segment, 0, c->size);
-	return type == OPS_TYPE_UNPUBLISHED ? 0 : -EPROTO;
+	return type == PROTOCOL_TYPE_UNPUBLISHED ? 0 : -EPROTO;
 }
 
 int

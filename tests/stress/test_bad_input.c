@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 
 #include "common/base/size.h"
-#include "common/base/status.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/pki.h"
@@ -56,8 +56,8 @@ acquire(struct raw *r)
 {
 	struct wire_reader body;
 
-	assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, OPS_EXCLUSIVE, OPS_TIMEOUT_TRY,
-				UINT64_C(0)),
+	assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
+				PROTOCOL_TIMEOUT_TRY, UINT64_C(0)),
 	    "0");
 	body = wire_reader(buf_data(&r->body), buf_size(&r->body));
 	return wire_get_u64(&body);
@@ -133,23 +133,24 @@ segments_with_a_lying_size_stay_locked(void **state)
 	struct raw r;
 
 	begin_v1(&r, s);
-	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT), "0");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, OPS_TYPE_SEGMENT, FAR,
+	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
+	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT, FAR,
 				some_bytes, (size_t)4),
 	    "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, OPS_TYPE_SEGMENT, UINT32_C(3),
-				some_bytes, (size_t)4),
+	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+				UINT32_C(3), some_bytes, (size_t)4),
 	    "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT), "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, OPS_TYPE_SEGMENT, UINT32_C(4),
-				some_bytes, (size_t)4),
+	assert_string_equal(ASK(&r, OP_UNLOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "EPROTO");
+	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+				UINT32_C(4), some_bytes, (size_t)4),
 	    "EINVAL");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbw", (uint32_t)0, OPS_TYPE_SEGMENT, UINT32_C(0)),
+	assert_string_equal(ASK(&r, OP_UNLOCK, "wbw", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+				UINT32_C(0)),
 	    "EINVAL");
 	/* It holds the lock still: nobody published, so its type is "unpublished". */
-	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT), "0");
+	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
 	assert_int_equal(buf_size(&r.body), 1);
-	assert_int_equal(buf_data(&r.body)[0], OPS_TYPE_UNPUBLISHED);
+	assert_int_equal(buf_data(&r.body)[0], PROTOCOL_TYPE_UNPUBLISHED);
 	raw_close(&r);
 	siege_lift(s, 0, 0, "");
 }
@@ -203,12 +204,13 @@ descriptors_out_of_range_are_not_open(void **state)
 	for (i = 0; i < sizeof far / sizeof far[0]; i++) {
 		assert_string_equal(ASK(&v1, OP_CLOSE, "w", far[i]), "EBADF");
 		assert_string_equal(ASK(&v1, OP_MMAP, "ww", far[i], UINT32_C(1)), "EBADF");
-		assert_string_equal(ASK(&v1, OP_LOCK, "wb", far[i], OPS_TYPE_SEGMENT), "EBADF");
-		assert_string_equal(ASK(&v1, OP_UNLOCK, "wbw", far[i], OPS_TYPE_SEGMENT,
+		assert_string_equal(ASK(&v1, OP_LOCK, "wb", far[i], PROTOCOL_TYPE_SEGMENT),
+		    "EBADF");
+		assert_string_equal(ASK(&v1, OP_UNLOCK, "wbw", far[i], PROTOCOL_TYPE_SEGMENT,
 					UINT32_C(0)),
 		    "EBADF");
-		assert_string_equal(ASK(&v2, OP_ACQUIRE, "wbwq", far[i], OPS_EXCLUSIVE,
-					OPS_TIMEOUT_NEVER, UINT64_C(0)),
+		assert_string_equal(ASK(&v2, OP_ACQUIRE, "wbwq", far[i], PROTOCOL_EXCLUSIVE,
+					PROTOCOL_TIMEOUT_NEVER, UINT64_C(0)),
 		    "EBADF");
 		assert_string_equal(ASK(&v2, OP_RELEASE, "wqbw", far[i], UINT64_MAX, 0,
 					UINT32_C(0)),
@@ -259,7 +261,7 @@ ask_with_large_body(struct raw *r, uint32_t op, const char *format, ...)
 	wire_put_u32(&w, op);
 	wire_put_u32(&w, BODY);
 	if (strcmp(format, "unlock") == 0)
-		raw_put(&fields, 0, "wbw", (uint32_t)0, OPS_TYPE_SEGMENT, (uint32_t)BODY - 9);
+		raw_put(&fields, 0, "wbw", (uint32_t)0, PROTOCOL_TYPE_SEGMENT, (uint32_t)BODY - 9);
 	else if (strcmp(format, "release") == 0)
 		raw_put(&fields, 0, "wqb", (uint32_t)0, UINT64_C(1), 0);
 	else
@@ -288,7 +290,7 @@ large_bodies_of_who_holds_no_lock_are_thrown_away(void **state)
 	assert_string_equal(ask_with_large_body(&v2, OP_RELEASE, "release"), "ESTALE");
 	assert_string_equal(ask_with_large_body(&v2, OP_OPEN, "name"), "ENAMETOOLONG");
 	/* They are as good as before. */
-	assert_string_equal(ASK(&v1, OP_LOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT), "0");
+	assert_string_equal(ASK(&v1, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
 	assert_string_equal(ASK(&v2, OP_STAT, "w", (uint32_t)0), "0");
 	raw_close(&v1);
 	raw_close(&v2);

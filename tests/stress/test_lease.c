@@ -77,10 +77,7 @@ unlock(struct user *u)
 static struct timespec
 moment(uint64_t ms)
 {
-	uint64_t t = clock_after_ms(clock_now(), ms);
-
-	return (
-	    struct timespec){ .tv_sec = (time_t)(t / CLOCK_SEC), .tv_nsec = (long)(t % CLOCK_SEC) };
+	return clock_timespec(clock_after_ms(clock_now(), ms));
 }
 
 static void

@@ -14,9 +14,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
-#include "common/base/status.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -51,7 +51,7 @@ open_all(struct raw *r)
 	char name[32];
 	uint32_t i;
 
-	for (i = 0; i < OPS_DESCRIPTOR_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_DESCRIPTOR_LIMIT; i++) {
 		snprintf(name, sizeof name, "/file%u", i);
 		assert_int_equal(raw_open(r, name, 0), i);
 	}
@@ -78,7 +78,7 @@ static void
 a_session_has_256_pending_forks_and_no_more(void **state)
 {
 	struct siege *s = *state;
-	uint64_t idents[OPS_FORK_LIMIT];
+	uint64_t idents[PROTOCOL_FORK_LIMIT];
 	struct raw parent, child;
 	int i;
 
@@ -87,7 +87,7 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	raw_begin(&parent, true);
 	raw_begin(&child, true);
 	open_all(&parent);
-	for (i = 0; i < OPS_FORK_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++) {
 		assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
 		idents[i] = take_u64(&parent);
 	}
@@ -97,10 +97,11 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
 	idents[0] = take_u64(&parent);
 	assert_string_equal(ASK(&parent, OP_FORK, ""), "EMFILE");
-	for (i = 0; i < OPS_FORK_LIMIT; i++)
+	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
 		assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[i]), "0");
 	assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[7]), "EINVAL");
-	assert_string_equal(ASK(&child, OP_CLOSE, "w", (uint32_t)OPS_DESCRIPTOR_LIMIT - 1), "0");
+	assert_string_equal(ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
+	    "0");
 	raw_close(&parent);
 	raw_close(&child);
 	siege_lift(s, 0, 0, "");
@@ -198,8 +199,8 @@ publish_all(struct raw *r, bool version_2)
 	assert_non_null(bytes);
 	memset(bytes, 0x5a, LARGE);
 	if (version_2) {
-		assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, OPS_EXCLUSIVE,
-					OPS_TIMEOUT_NEVER, UINT64_C(0)),
+		assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
+					PROTOCOL_TIMEOUT_NEVER, UINT64_C(0)),
 		    "0");
 		grant = take_u64(r);
 		assert_string_equal(ASK(r, OP_RELEASE, "wqbwwwx", (uint32_t)0, grant, 0,
@@ -207,8 +208,8 @@ publish_all(struct raw *r, bool version_2)
 					(size_t)LARGE),
 		    "0");
 	} else {
-		assert_string_equal(ASK(r, OP_LOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT), "0");
-		assert_string_equal(ASK(r, OP_UNLOCK, "wbwx", (uint32_t)0, OPS_TYPE_SEGMENT,
+		assert_string_equal(ASK(r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
+		assert_string_equal(ASK(r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
 					(uint32_t)LARGE, bytes, (size_t)LARGE),
 		    "0");
 	}
@@ -229,11 +230,11 @@ ask_much(struct raw *r, bool version_2, uint64_t grant)
 	for (i = 1; i <= REQUESTS; i++) {
 		if (version_2) {
 			raw_put(&b, frame_tagged((uint16_t)i, OP_ACQUIRE), "wbwq", (uint32_t)0,
-			    OPS_EXCLUSIVE, OPS_TIMEOUT_NEVER, UINT64_C(0));
+			    PROTOCOL_EXCLUSIVE, PROTOCOL_TIMEOUT_NEVER, UINT64_C(0));
 			raw_put(&b, frame_tagged((uint16_t)i, OP_RELEASE), "wqbw", (uint32_t)0,
-			    grant + i, OPS_RELEASE_ONE_WAY, (uint32_t)0);
+			    grant + i, PROTOCOL_RELEASE_ONE_WAY, (uint32_t)0);
 		} else {
-			raw_put(&b, OP_LOCK, "wb", (uint32_t)0, OPS_TYPE_SEGMENT);
+			raw_put(&b, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT);
 		}
 	}
 	assert_true(raw_send(r, buf_data(&b), buf_size(&b)));

@@ -17,9 +17,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
-#include "common/base/status.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
+#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -188,11 +188,11 @@ abandon_forks(void)
 	siege_attack(&forked);
 	raw_connect(&r, &forked.daemon);
 	raw_begin(&r, true);
-	for (i = 0; i < OPS_DESCRIPTOR_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_DESCRIPTOR_LIMIT; i++) {
 		snprintf(name, sizeof name, "/forked%d", i);
 		raw_open(&r, name, 0);
 	}
-	for (i = 0; i < OPS_FORK_LIMIT; i++)
+	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
 		forked_idents[i % 2] = fork_table(&r);
 	raw_close(&r);
 	forked_at = clock_now();
@@ -477,7 +477,8 @@ adopt(uint64_t ident)
 	raw_begin(&r, true);
 	status = raw_ask(&r, OP_CHILD_ATTACH, "q", ident);
 	if (status == 0)
-		assert_int_equal(raw_ask(&r, OP_STAT, "w", (uint32_t)OPS_DESCRIPTOR_LIMIT - 1), 0);
+		assert_int_equal(raw_ask(&r, OP_STAT, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
+		    0);
 	raw_close(&r);
 	return status;
 }

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
-#include "common/memfile/hostwriter.h"
+#include "common/host/hostwriter.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"

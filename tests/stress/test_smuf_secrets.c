@@ -23,8 +23,8 @@
 #include "common/base/size.h"
 #include "common/crypto/random.h"
 #include "common/crypto/sealbox.h"
-#include "common/memfile/hostwriter.h"
-#include "common/wire/ops.h"
+#include "common/host/hostwriter.h"
+#include "common/wire/protocol.h"
 #include "smuf/layout.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
@@ -84,8 +84,8 @@ add_key(void)
 	raw_connect(&r, &server);
 	raw_begin(&r, true);
 	fd = raw_open(&r, "/secret", SEGMENT);
-	assert_int_equal(raw_ask(&r, OP_ACQUIRE, "wbwq", fd, OPS_EXCLUSIVE,
-			     (uint32_t)OPS_TIMEOUT_NEVER, (uint64_t)0),
+	assert_int_equal(raw_ask(&r, OP_ACQUIRE, "wbwq", fd, PROTOCOL_EXCLUSIVE,
+			     (uint32_t)PROTOCOL_TIMEOUT_NEVER, (uint64_t)0),
 	    0);
 	assert_true(buf_size(&r.body) >= 16 + SEALBOX_KEY_SIZE);
 	s->words = "the key";

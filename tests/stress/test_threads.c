@@ -104,7 +104,7 @@ static bool
 take(struct worker *w, int file, enum how how)
 {
 	uint64_t at = clock_now() + draw(w, LIMIT_MS * CLOCK_MS);
-	struct timespec limit = { (time_t)(at / CLOCK_SEC), (long)(at % CLOCK_SEC) };
+	struct timespec limit = clock_timespec(at);
 	static const int excuse[HOW_COUNT] = { 0, EAGAIN, ETIMEDOUT };
 	int result = -1;
 

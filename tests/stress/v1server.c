@@ -19,10 +19,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/server/server.h"
-#include "common/server/session.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "smdish/store.h"
 
 enum { PEERS_MOST = 16, CHUNK = 64 * 1024 };

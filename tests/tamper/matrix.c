@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
 #include "smuf/layout.h"
 
 enum { PARTS_MOST = 64, CASES_MOST = 4096, TICKET_SIZE = 4, MAGIC_SIZE = sizeof LAYOUT_MAGIC - 1 };

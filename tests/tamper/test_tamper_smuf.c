@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/memfile/slots.h"
+#include "common/host/slots.h"
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/pki.h"

@@ -119,9 +119,10 @@ rig_take(enum op op, const char *hex)
 		return;
 	hex_of(got, sizeof got, rig.body, rig.body_size);
 	if (is != op)
-		rig_surprise("expected %s, got %s %s", ops_name(op), ops_name(is), got);
+		rig_surprise("expected %s, got %s %s", protocol_op_name(op), protocol_op_name(is),
+		    got);
 	else if (size != rig.body_size || memcmp(expected, rig.body, size) != 0)
-		rig_surprise("%s: expected %s, got %s", ops_name(op), hex, got);
+		rig_surprise("%s: expected %s, got %s", protocol_op_name(op), hex, got);
 }
 
 void

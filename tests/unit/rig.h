@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 
 enum { RIG_BODY_MOST = 1024 * 1024, RIG_SEGMENT = 3 * 4096 + 5 /* 0x3005 */ };
 

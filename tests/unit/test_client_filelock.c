@@ -33,7 +33,7 @@ note(char who)
 }
 
 static bool
-take(enum ops_mode mode, uint64_t deadline)
+take(enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
 	int error = filelock_take(&lock, mode, handle, deadline, &is_first);
@@ -45,7 +45,7 @@ take(enum ops_mode mode, uint64_t deadline)
 
 /* What a try says. */
 static int
-try(enum ops_mode mode)
+try(enum protocol_mode mode)
 {
 	bool is_first;
 
@@ -55,11 +55,11 @@ try(enum ops_mode mode)
 static void *
 try_from_a_thread(void *arg)
 {
-	return (void *)(intptr_t)try(*(enum ops_mode *)arg);
+	return (void *)(intptr_t)try(*(enum protocol_mode *)arg);
 }
 
 static int
-try_elsewhere(enum ops_mode mode)
+try_elsewhere(enum protocol_mode mode)
 {
 	pthread_t thread;
 	void *result;
@@ -74,7 +74,7 @@ static void *
 use(void *arg)
 {
 	char who = *(char *)arg;
-	enum ops_mode mode = who >= 'A' && who <= 'Z' ? OPS_SHARED : OPS_EXCLUSIVE;
+	enum protocol_mode mode = who >= 'A' && who <= 'Z' ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
 	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
 	bool is_first;
 
@@ -131,11 +131,11 @@ static void
 the_holder_may_not_lock_again(void **state)
 {
 	(void)state;
-	assert_true(take(OPS_EXCLUSIVE, CLOCK_NEVER));
-	assert_int_equal(try(OPS_EXCLUSIVE), -EDEADLK);
-	assert_int_equal(try(OPS_SHARED), -EDEADLK);
-	assert_int_equal(try_elsewhere(OPS_EXCLUSIVE), -EAGAIN);
-	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	assert_true(take(PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
+	assert_int_equal(try(PROTOCOL_EXCLUSIVE), -EDEADLK);
+	assert_int_equal(try(PROTOCOL_SHARED), -EDEADLK);
+	assert_int_equal(try_elsewhere(PROTOCOL_EXCLUSIVE), -EAGAIN);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	assert_int_equal(filelock_leave(&lock), 1);
 	filelock_done(&lock);
 	assert_int_equal(filelock_leave(&lock), -ENOLCK);
@@ -149,7 +149,7 @@ they_come_in_the_order_they_came(void **state)
 	size_t i;
 
 	(void)state;
-	take(OPS_EXCLUSIVE, CLOCK_NEVER);
+	take(PROTOCOL_EXCLUSIVE, CLOCK_NEVER);
 	for (i = 0; i < sizeof names - 1; i++) {
 		pthread_create(&threads[i], NULL, use, &names[i]);
 		wait_for_waiters(i + 1);
@@ -170,13 +170,13 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 	pthread_t threads[2];
 
 	(void)state;
-	assert_true(take(OPS_SHARED, CLOCK_NEVER));
+	assert_true(take(PROTOCOL_SHARED, CLOCK_NEVER));
 	/* Its grant is not there yet. */
-	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	filelock_granted(&lock);
 	pthread_create(&threads[0], NULL, use, &writer);
 	wait_for_waiters(1);
-	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	pthread_create(&threads[1], NULL, use, &reader);
 	/* Both are gone before the first reader leaves. */
 	pthread_join(threads[0], NULL);
@@ -184,7 +184,7 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 	assert_string_equal(order, "A");
 	assert_int_equal(filelock_leave(&lock), 1);
 	/* While its grant is given back nobody joins. */
-	assert_int_equal(try_elsewhere(OPS_SHARED), -EAGAIN);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	filelock_done(&lock);
 }
 
@@ -197,7 +197,7 @@ read_together(void *arg)
 	intptr_t last;
 
 	(void)arg;
-	if (filelock_take(&lock, OPS_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
+	if (filelock_take(&lock, PROTOCOL_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
 		return NULL;
 	if (is_first)
 		filelock_granted(&lock);
@@ -236,13 +236,13 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 
 	(void)state;
 	assert_false(filelock_leave_via(&lock, handle));
-	take(OPS_EXCLUSIVE, CLOCK_NEVER);
+	take(PROTOCOL_EXCLUSIVE, CLOCK_NEVER);
 	assert_false(filelock_leave_via(&lock, handle + 1));
 	assert_true(filelock_leave_via(&lock, handle));
 	filelock_done(&lock);
-	assert_int_equal(filelock_take(&lock, OPS_SHARED, handle + 1, 0, &is_first), 0);
+	assert_int_equal(filelock_take(&lock, PROTOCOL_SHARED, handle + 1, 0, &is_first), 0);
 	filelock_granted(&lock);
-	assert_int_equal(try_elsewhere(OPS_SHARED), 0);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
 	/* The other thread, which is gone, read through the first handle. */
 	assert_false(filelock_leave_via(&lock, handle));
 	assert_true(filelock_leave_via(&lock, handle + 1));

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/client/dirty_auto.h"
+#include "common/base/error.h"
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
 #include "common/client/smclient.h"
-#include "common/client/words.h"
+#include "common/client/track/dirty_auto.h"
 
 static struct sm *sm;
 
@@ -221,9 +221,9 @@ a_mount_file_is_a_premanifest(void **state)
 
 	(void)state;
 	setenv("TEST_HOME", "/home/x", 1);
-	words_begin();
+	error_begin();
 	if (mountfile_parse(&f, "conf", text, sizeof text - 1) != 0)
-		fail_msg("%s", words_get());
+		fail_msg("%s", error_text());
 	m = TAILQ_FIRST(&f.mounts);
 	assert_string_equal(m->point, "/memserver0");
 	assert_false(m->is_full);
@@ -243,11 +243,11 @@ expect_parse(const char *text, int error, const char *words)
 	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
 	int got;
 
-	words_begin();
+	error_begin();
 	got = mountfile_parse(&f, "conf", text, strlen(text));
 	mountfile_fini(&f);
-	if (got != error || (error != 0 && strcmp(words_get(), words) != 0))
-		fail_msg("%s: expected %d %s, got %d %s", text, error, words, got, words_get());
+	if (got != error || (error != 0 && strcmp(error_text(), words) != 0))
+		fail_msg("%s: expected %d %s, got %d %s", text, error, words, got, error_text());
 }
 
 static void

@@ -54,7 +54,7 @@ soon(void)
 {
 	uint64_t at = clock_after_ms(clock_now(), DEADLINE_MS);
 
-	return (struct timespec){ (time_t)(at / CLOCK_SEC), (long)(at % CLOCK_SEC) };
+	return clock_timespec(at);
 }
 
 static int
@@ -175,7 +175,8 @@ take_acquires(struct asked asked[FILES])
 	for (i = 0; i < FILES && rig.fd >= 0; i++) {
 		a = take_asked();
 		if (a.op != OP_ACQUIRE || a.fd < FIRST_FD || a.fd >= FIRST_FD + FILES)
-			rig_surprise("expected an ACQUIRE, got %s of %u", ops_name(a.op), a.fd);
+			rig_surprise("expected an ACQUIRE, got %s of %u", protocol_op_name(a.op),
+			    a.fd);
 		else
 			asked[a.fd - FIRST_FD] = a;
 	}
@@ -190,7 +191,8 @@ take_releases(void)
 	for (i = 0; i < FILES && rig.fd >= 0; i++) {
 		a = take_asked();
 		if (a.op != OP_RELEASE && rig.fd >= 0)
-			rig_surprise("expected a RELEASE, got %s of %u", ops_name(a.op), a.fd);
+			rig_surprise("expected a RELEASE, got %s of %u", protocol_op_name(a.op),
+			    a.fd);
 	}
 }
 
@@ -373,7 +375,7 @@ serve_half_a_grant_in_time(void)
 		a = take_asked();
 	}
 	if (a.op != OP_RELEASE)
-		rig_surprise("expected a RELEASE, got %s", ops_name(a.op));
+		rig_surprise("expected a RELEASE, got %s", protocol_op_name(a.op));
 }
 
 /* In time or too late, that is the library's to say; but it is either, and no lock is left behind. */
@@ -407,7 +409,7 @@ serve_others_after_a_cancel(void)
 	cancel = take_asked();
 	if (cancel.op != OP_CANCEL || cancel.fd != timed.tag)
 		rig_surprise("expected a CANCEL of %u, got %s of %u", timed.tag,
-		    ops_name(cancel.op), cancel.fd);
+		    protocol_op_name(cancel.op), cancel.fd);
 	rig_answer_tag(timed.tag, ECANCELED, "");
 	rig_answer_tag(cancel.tag, 0, "");
 	sem_wait(&go_on);
@@ -769,7 +771,7 @@ take_large_header(void)
 		rig_surprise("expected a header");
 	f = frame_get(header);
 	if (rig.fd >= 0 && frame_untagged(f.code) != OP_RELEASE)
-		rig_surprise("expected RELEASE, got %s", ops_name(frame_untagged(f.code)));
+		rig_surprise("expected RELEASE, got %s", protocol_op_name(frame_untagged(f.code)));
 	return f.body_size;
 }
 
@@ -840,7 +842,7 @@ serve_much(void)
 		discard(size);
 	}
 	if (a.op != OP_RELEASE)
-		rig_surprise("expected a RELEASE, got %s of %u", ops_name(a.op), a.fd);
+		rig_surprise("expected a RELEASE, got %s of %u", protocol_op_name(a.op), a.fd);
 	/* The connection is as good as before. */
 	rig_take(OP_STAT, "00000008");
 	rig_answer(0, STAT_REPLY);

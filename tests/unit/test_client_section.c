@@ -145,8 +145,7 @@ a_try_and_a_deadline_are_told_to_the_server(void **state)
 	FAILS(sm_timedlock(rig.file, &ts), ETIMEDOUT);
 	for (i = 0; i < 20; i++) {
 		deadline_ns = clock_now() + 90 * CLOCK_SEC;
-		ts.tv_sec = (time_t)(deadline_ns / CLOCK_SEC);
-		ts.tv_nsec = (long)(deadline_ns % CLOCK_SEC);
+		ts = clock_timespec(deadline_ns);
 		FAILS(sm_timedlock(rig.file, &ts), ETIMEDOUT);
 	}
 	ts.tv_nsec = 1000000000;

@@ -112,7 +112,7 @@ serve_v1_busy(void)
 		count++;
 	}
 	if (op != OP_CLOSE)
-		rig_surprise("expected CLOSE, got %s", ops_name(op));
+		rig_surprise("expected CLOSE, got %s", protocol_op_name(op));
 	rig_answer(0, "");
 	/* Over 100 ms, with pauses of 50 us that double up to 5 ms. */
 	if (count < 10 || count > 40)

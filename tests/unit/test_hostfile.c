@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/memfile/hostfile.h"
+#include "common/host/hostfile.h"
 
 enum { SIZE = 10000, NOBODY = 65534 };
 

@@ -21,8 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/memfile/hostfile.h"
-#include "common/memfile/hostwriter.h"
+#include "common/host/hostfile.h"
+#include "common/host/hostwriter.h"
 #include "tests/stress/smc.h"
 
 enum { PLACES = 240, FILE_SIZE = PLACES * SIZE_BLOCK, SKIPPED = 77, MANY = 20 };

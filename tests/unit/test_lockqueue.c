@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/server/lockqueue.h"
+#include "common/server/core/lockqueue.h"
 
 enum { CLAIMS = 8 };
 
@@ -41,9 +41,10 @@ one_writer_at_a_time_in_order_of_arrival(void **state)
 
 	(void)state;
 	begin(&q, c);
-	assert_int_equal(lockqueue_claim(&q, &c[0], OPS_EXCLUSIVE, true), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&q, &c[0], PROTOCOL_EXCLUSIVE, true), CLAIM_HELD);
 	for (i = 1; i < 4; i++)
-		assert_int_equal(lockqueue_claim(&q, &c[i], OPS_EXCLUSIVE, true), CLAIM_WAITING);
+		assert_int_equal(lockqueue_claim(&q, &c[i], PROTOCOL_EXCLUSIVE, true),
+		    CLAIM_WAITING);
 	assert_int_equal(q.waiting, 3);
 	for (i = 0; i < 3; i++) {
 		lockqueue_drop(&q, &c[i]);
@@ -64,10 +65,10 @@ a_try_never_waits_and_never_overtakes(void **state)
 
 	(void)state;
 	begin(&q, c);
-	lockqueue_claim(&q, &c[0], OPS_SHARED, true);
-	lockqueue_claim(&q, &c[1], OPS_EXCLUSIVE, true);
-	assert_int_equal(lockqueue_claim(&q, &c[2], OPS_EXCLUSIVE, false), CLAIM_IDLE);
-	assert_int_equal(lockqueue_claim(&q, &c[3], OPS_SHARED, false), CLAIM_IDLE);
+	lockqueue_claim(&q, &c[0], PROTOCOL_SHARED, true);
+	lockqueue_claim(&q, &c[1], PROTOCOL_EXCLUSIVE, true);
+	assert_int_equal(lockqueue_claim(&q, &c[2], PROTOCOL_EXCLUSIVE, false), CLAIM_IDLE);
+	assert_int_equal(lockqueue_claim(&q, &c[3], PROTOCOL_SHARED, false), CLAIM_IDLE);
 	assert_int_equal(q.waiting, 1);
 	lockqueue_drop(&q, &c[0]);
 	assert_ptr_equal(granted[0], &c[1]);
@@ -81,11 +82,11 @@ readers_share_and_do_not_overtake_a_waiting_writer(void **state)
 
 	(void)state;
 	begin(&q, c);
-	assert_int_equal(lockqueue_claim(&q, &c[0], OPS_SHARED, true), CLAIM_HELD);
-	assert_int_equal(lockqueue_claim(&q, &c[1], OPS_SHARED, true), CLAIM_HELD);
-	assert_int_equal(lockqueue_claim(&q, &c[2], OPS_EXCLUSIVE, true), CLAIM_WAITING);
-	assert_int_equal(lockqueue_claim(&q, &c[3], OPS_SHARED, true), CLAIM_WAITING);
-	assert_int_equal(lockqueue_claim(&q, &c[4], OPS_SHARED, true), CLAIM_WAITING);
+	assert_int_equal(lockqueue_claim(&q, &c[0], PROTOCOL_SHARED, true), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&q, &c[1], PROTOCOL_SHARED, true), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&q, &c[2], PROTOCOL_EXCLUSIVE, true), CLAIM_WAITING);
+	assert_int_equal(lockqueue_claim(&q, &c[3], PROTOCOL_SHARED, true), CLAIM_WAITING);
+	assert_int_equal(lockqueue_claim(&q, &c[4], PROTOCOL_SHARED, true), CLAIM_WAITING);
 	lockqueue_drop(&q, &c[0]);
 	assert_int_equal(granted_count, 0);
 	lockqueue_drop(&q, &c[1]);
@@ -107,9 +108,9 @@ a_writer_that_gives_up_lets_the_readers_behind_it_in(void **state)
 
 	(void)state;
 	begin(&q, c);
-	lockqueue_claim(&q, &c[0], OPS_SHARED, true);
-	lockqueue_claim(&q, &c[1], OPS_EXCLUSIVE, true);
-	lockqueue_claim(&q, &c[2], OPS_SHARED, true);
+	lockqueue_claim(&q, &c[0], PROTOCOL_SHARED, true);
+	lockqueue_claim(&q, &c[1], PROTOCOL_EXCLUSIVE, true);
+	lockqueue_claim(&q, &c[2], PROTOCOL_SHARED, true);
 	lockqueue_drop(&q, &c[1]);
 	assert_int_equal(granted_count, 1);
 	assert_ptr_equal(granted[0], &c[2]);
@@ -132,14 +133,14 @@ random_orders_keep_one_writer_or_readers_only(void **state)
 		i = (int)(random() % CLAIMS);
 		granted_count = 0;
 		if (c[i].state == CLAIM_IDLE)
-			lockqueue_claim(&q, &c[i], random() % 2 ? OPS_SHARED : OPS_EXCLUSIVE,
-			    random() % 4 != 0);
+			lockqueue_claim(&q, &c[i],
+			    random() % 2 ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE, random() % 4 != 0);
 		else
 			lockqueue_drop(&q, &c[i]);
 		writers = readers = 0;
 		for (i = 0; i < CLAIMS; i++) {
-			writers += c[i].state == CLAIM_HELD && c[i].mode == OPS_EXCLUSIVE;
-			readers += c[i].state == CLAIM_HELD && c[i].mode == OPS_SHARED;
+			writers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_EXCLUSIVE;
+			readers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_SHARED;
 		}
 		assert_true(writers + (readers > 0) <= 1);
 		/* Nobody waits while nobody holds. */

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "common/base/size.h"
-#include "common/memfile/blockmap.h"
-#include "common/memfile/region.h"
+#include "common/server/core/blockmap.h"
+#include "smdish/region.h"
 
 /* What blockmap_since() should find, the slow way. */
 static void

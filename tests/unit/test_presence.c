@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/memfile/presence.h"
+#include "common/lock/presence.h"
 #include "tests/stress/scratch.h"
 
 enum { TABLE_AT = 256, FILE_SIZE = 8192, TICKET = 4711, EXCLUDE_MS = 20 };

@@ -18,11 +18,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/timer.h"
-#include "common/server/memfile.h"
+#include "common/server/core/memfile.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
-#include "smuf/storefile.h"
 #include "smuf/store.h"
+#include "smuf/storefile.h"
 
 enum {
 	BLOCKS = 9,
@@ -87,7 +87,7 @@ end(void **state)
 }
 
 static struct memfile *
-get_file(const char *name, enum ops_version version)
+get_file(const char *name, enum protocol_version version)
 {
 	struct memfile *f;
 
@@ -227,7 +227,7 @@ draw_pieces(struct piece pieces[PIECES_MOST])
 static void
 random_releases_are_accepted_refused_and_told_as_the_model_says(void **state)
 {
-	struct memfile *f = get_file("/m", OPS_VERSION_2);
+	struct memfile *f = get_file("/m", PROTOCOL_VERSION_2);
 	unsigned accepted = 0, refused = 0, malformed = 0;
 	struct piece pieces[PIECES_MOST];
 	uint64_t grant;
@@ -263,7 +263,7 @@ static void
 every_block_of_a_large_segment_in_one_release(void **state)
 {
 	enum { COUNT = 65536, SIZE = 4 + COUNT * RELEASE_PIECE };
-	struct memfile *f = get_file("/m", OPS_VERSION_2);
+	struct memfile *f = get_file("/m", PROTOCOL_VERSION_2);
 	uint8_t *bytes = calloc(1, SIZE);
 	struct wire_writer w = wire_writer(bytes, SIZE);
 	struct wire_reader r;
@@ -300,7 +300,8 @@ every_block_of_a_large_segment_in_one_release(void **state)
 static void
 keys_are_random_and_of_one_life(void **state)
 {
-	struct memfile *a = get_file("/a", OPS_VERSION_2), *b = get_file("/b", OPS_VERSION_2);
+	struct memfile *a = get_file("/a", PROTOCOL_VERSION_2),
+		       *b = get_file("/b", PROTOCOL_VERSION_2);
 	uint8_t keys[3][32], zeros[32] = { 0 };
 
 	(void)state;
@@ -309,7 +310,7 @@ keys_are_random_and_of_one_life(void **state)
 	assert_int_equal(memfile_map(a, 100, LIMIT, LIMIT), 0);
 	assert_memory_equal(keys[0], storefile_of(a)->key, 32);
 	memfile_put(a);
-	a = get_file("/a", OPS_VERSION_2);
+	a = get_file("/a", PROTOCOL_VERSION_2);
 	memcpy(keys[2], storefile_of(a)->key, 32);
 	assert_memory_not_equal(keys[0], keys[1], 32);
 	assert_memory_not_equal(keys[0], keys[2], 32);
@@ -329,14 +330,14 @@ what_the_host_refuses_makes_no_file(void **state)
 	(void)state;
 	snprintf(path, sizeof path, "%s/m", dir);
 	assert_int_equal(symlink("nowhere", path), 0);
-	assert_int_equal(memfile_get(&tree, "/m", 2, OPS_VERSION_1, &f), -EEXIST);
+	assert_int_equal(memfile_get(&tree, "/m", 2, PROTOCOL_VERSION_1, &f), -EEXIST);
 	assert_null(f);
 	assert_int_equal(tree.count, 0);
 	assert_true(timer_next(&timers) == CLOCK_NEVER);
-	other = get_file("/other", OPS_VERSION_1);
+	other = get_file("/other", PROTOCOL_VERSION_1);
 	memfile_put(other);
 	assert_int_equal(unlink(path), 0);
-	memfile_put(get_file("/m", OPS_VERSION_2));
+	memfile_put(get_file("/m", PROTOCOL_VERSION_2));
 }
 
 static void

@@ -17,10 +17,10 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/timer.h"
-#include "common/server/memfile.h"
+#include "common/server/core/memfile.h"
 #include "smuf/memdir.h"
-#include "smuf/storefile.h"
 #include "smuf/store.h"
+#include "smuf/storefile.h"
 #include "smuf/turns.h"
 
 enum {
@@ -60,7 +60,7 @@ begin(void **state)
 	now = START_S * CLOCK_SEC;
 	timer_queue_init(&timers);
 	memfile_tree_init(&tree, &smuf_store, context, &timers, &now, granted);
-	assert_int_equal(memfile_get(&tree, "/m", 2, OPS_VERSION_1, &file), 0);
+	assert_int_equal(memfile_get(&tree, "/m", 2, PROTOCOL_VERSION_1, &file), 0);
 	claim = (struct claim){ 0 };
 	return 0;
 }
@@ -146,7 +146,8 @@ expect_served(uint32_t turn)
 static void
 take_lock(void)
 {
-	assert_int_equal(lockqueue_claim(&file->lock, &claim, OPS_EXCLUSIVE, false), CLAIM_HELD);
+	assert_int_equal(lockqueue_claim(&file->lock, &claim, PROTOCOL_EXCLUSIVE, false),
+	    CLAIM_HELD);
 	smuf_store.lock_moved(file, STORE_LOCK_ASKED);
 }
 

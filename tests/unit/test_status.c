@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "common/base/status.h"
+#include "common/wire/status.h"
 
 /* The numbers of DESIGN 4.1 and of x86's errno.h, written down once more. */
 static const struct {

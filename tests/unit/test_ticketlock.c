@@ -25,7 +25,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
-#include "common/memfile/ticketlock.h"
+#include "common/lock/ticketlock.h"
 #include "tests/stress/lockbody.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
@@ -380,7 +380,7 @@ static struct smc_party party;
 static int
 file_take(void *file, uint64_t deadline)
 {
-	struct timespec ts = { (time_t)(deadline / CLOCK_SEC), (long)(deadline % CLOCK_SEC) };
+	struct timespec ts = clock_timespec(deadline);
 	int rc;
 
 	if (deadline == 0)

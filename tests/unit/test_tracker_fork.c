@@ -20,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
 #include "common/base/size.h"
-#include "common/client/uffd.h"
-#include "common/client/words.h"
+#include "common/client/track/uffd.h"
 #include "tests/unit/tracked.h"
 
 enum { SIZE = SIZE_MIB + 100 };
@@ -171,12 +171,12 @@ find_no_descriptors(void)
 
 	EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
 	EXPECT(allow_descriptors(0) == 0);
-	words_begin();
+	error_begin();
 	replica_forked(&replica);
 	if (dirty->ops == &dirty_uffd) {
 		/* What fails says so, and again. */
 		EXPECT(replica_ready(&replica) == -EMFILE);
-		EXPECT(strstr(words_get(), "track=uffd") != NULL);
+		EXPECT(strstr(error_text(), "track=uffd") != NULL);
 		EXPECT(replica_collect(&replica) == -EMFILE);
 		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
 	}
@@ -263,10 +263,10 @@ be_refused(int error)
 	}
 	if (wanted != &dirty_uffd)
 		return find_changes(false);
-	words_begin();
+	error_begin();
 	replica = (struct replica){ 0 };
 	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == -ENOTSUP);
-	EXPECT(strstr(words_get(), "track=uffd") != NULL);
+	EXPECT(strstr(error_text(), "track=uffd") != NULL);
 	EXPECT(!replica_is_mapped(&replica));
 	/* Who looks for nothing needs nobody's help. */
 	EXPECT(replica_map(&replica, NULL, SIZE, true, wanted) == 0);

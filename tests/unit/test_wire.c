@@ -11,7 +11,7 @@
 
 #include "common/wire/delta.h"
 #include "common/wire/frame.h"
-#include "common/wire/ops.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 
 static void
@@ -239,16 +239,16 @@ versions_know_their_operations(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		assert_int_equal(ops_is_known(rows[i].op, OPS_VERSION_1), rows[i].in_1);
-		assert_int_equal(ops_is_known(rows[i].op, OPS_VERSION_2), rows[i].in_2);
-		assert_string_equal(ops_name(rows[i].op), rows[i].name);
+		assert_int_equal(protocol_has_op(rows[i].op, PROTOCOL_VERSION_1), rows[i].in_1);
+		assert_int_equal(protocol_has_op(rows[i].op, PROTOCOL_VERSION_2), rows[i].in_2);
+		assert_string_equal(protocol_op_name(rows[i].op), rows[i].name);
 	}
 }
 
 static void
 stat_is_in_the_order_of_the_wire(void **state)
 {
-	static const struct ops_stat stat = { .life = 1,
+	static const struct protocol_stat stat = { .life = 1,
 		.size = 2,
 		.committed = 3,
 		.type = 4,
@@ -256,7 +256,7 @@ stat_is_in_the_order_of_the_wire(void **state)
 		.open_count = 6,
 		.waiters = 7,
 		.grants = 8 };
-	static const uint8_t expected[OPS_STAT_SIZE] = { [7] = 1,
+	static const uint8_t expected[PROTOCOL_STAT_SIZE] = { [7] = 1,
 		[15] = 2,
 		[23] = 3,
 		[24] = 4,
@@ -264,17 +264,17 @@ stat_is_in_the_order_of_the_wire(void **state)
 		[36] = 6,
 		[40] = 7,
 		[48] = 8 };
-	uint8_t bytes[OPS_STAT_SIZE];
+	uint8_t bytes[PROTOCOL_STAT_SIZE];
 	struct wire_writer w = wire_writer(bytes, sizeof bytes);
 	struct wire_reader r = wire_reader(bytes, sizeof bytes);
-	struct ops_stat back;
+	struct protocol_stat back;
 
 	(void)state;
-	ops_put_stat(&w, &stat);
+	protocol_put_stat(&w, &stat);
 	assert_false(w.failed);
 	assert_int_equal(w.left, 0);
 	assert_memory_equal(bytes, expected, sizeof expected);
-	ops_get_stat(&r, &back);
+	protocol_get_stat(&r, &back);
 	assert_true(wire_is_done(&r));
 	assert_true(back.life == 1 && back.size == 2 && back.committed == 3 && back.type == 4);
 	assert_true(
@@ -298,9 +298,9 @@ largest_body_holds_every_delta(void **state)
 		uint64_t release = 4 + 8 + 1 + delta;
 		uint64_t grant = 8 + 8 + delta;
 
-		assert_true(ops_largest_body(limits[i]) >= release);
-		assert_true(ops_largest_body(limits[i]) >= grant);
-		assert_true(ops_largest_body(limits[i]) <= delta + 64);
+		assert_true(protocol_largest_body(limits[i]) >= release);
+		assert_true(protocol_largest_body(limits[i]) >= grant);
+		assert_true(protocol_largest_body(limits[i]) <= delta + 64);
 	}
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/client/uffd.h"
+#include "common/client/track/uffd.h"
 
 struct replica replica;
 struct dirty *const dirty = &replica.dirty;

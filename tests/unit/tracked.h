@@ -9,11 +9,11 @@
 
 #include <stdint.h>
 
-#include "common/client/dirty_auto.h"
-#include "common/client/dirty_diff.h"
-#include "common/client/dirty_hint.h"
-#include "common/client/dirty_uffd.h"
 #include "common/client/replica.h"
+#include "common/client/track/dirty_auto.h"
+#include "common/client/track/dirty_diff.h"
+#include "common/client/track/dirty_hint.h"
+#include "common/client/track/dirty_uffd.h"
 
 #define TRACKED(body, tracker) \
 	{ \

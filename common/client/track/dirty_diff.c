@@ -1,0 +1,81 @@
+#include "common/client/track/dirty_diff.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "common/base/size.h"
+
+/*
+ * Narrowing goes in these steps first: libc compares fast, but does not tell where the difference
+ * is.
+ */
+enum { STRIDE = 64 };
+
+/* The first byte that differs; size when none does. */
+static size_t
+first_difference(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	size_t i = 0;
+
+	while (size - i >= STRIDE && memcmp(a + i, b + i, STRIDE) == 0)
+		i += STRIDE;
+	while (i < size && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* One behind the last byte that differs; 0 when none does. */
+static size_t
+last_difference(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	size_t end = size;
+
+	while (end >= STRIDE && memcmp(a + end - STRIDE, b + end - STRIDE, STRIDE) == 0)
+		end -= STRIDE;
+	while (end > 0 && a[end - 1] == b[end - 1])
+		end--;
+	return end;
+}
+
+/* Narrows bytes of one block, which differ, to the first and last that do, and copies these. */
+static void
+collect_block(struct dirty *d, uint32_t offset, uint32_t size)
+{
+	uint8_t *base = d->base + offset, *shadow = d->shadow + offset;
+	size_t first, end;
+
+	first = first_difference(base, shadow, size);
+	end = last_difference(base, shadow, size);
+	/* Another thread may have undone its change meanwhile. */
+	if (first >= end)
+		return;
+	memcpy(shadow + first, base + first, end - first);
+	dirty_add(d, offset + (uint32_t)first, (uint32_t)(end - first));
+}
+
+void
+dirty_diff_range(struct dirty *d, uint32_t offset, uint32_t end)
+{
+	uint32_t size;
+
+	for (; offset < end; offset += size) {
+		size = SIZE_BLOCK - offset % SIZE_BLOCK;
+		if (size > end - offset)
+			size = end - offset;
+		if (memcmp(d->base + offset, d->shadow + offset, size) != 0)
+			collect_block(d, offset, size);
+	}
+}
+
+static int
+collect(struct dirty *d)
+{
+	d->count = 0;
+	dirty_diff_range(d, 0, d->size);
+	return 0;
+}
+
+const struct dirty_ops dirty_diff = {
+	.name = "diff",
+	.collect = collect,
+};

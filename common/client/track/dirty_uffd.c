@@ -1,0 +1,103 @@
+#include "common/client/track/dirty_uffd.h"
+
+#include <errno.h>
+
+#include "common/base/error.h"
+#include "common/base/size.h"
+#include "common/client/track/dirty_diff.h"
+#include "common/client/track/uffd.h"
+
+enum {
+	RUNS = 64,
+	/* So much is cheaper unprotected by one call than by the faults of a grant's memcpy. */
+	EXPECT_LEAST = 3 * SIZE_BLOCK
+};
+
+/* The page that has the end of the segment reaches beyond it. */
+static size_t
+compare(struct dirty *d, size_t start, size_t end)
+{
+	if (end > d->size)
+		end = d->size;
+	if (start >= end)
+		return 0;
+	dirty_diff_range(d, (uint32_t)start, (uint32_t)end);
+	return end - start;
+}
+
+size_t
+dirty_uffd_collect(struct dirty *d, struct uffd_range *range)
+{
+	struct uffd_run runs[RUNS];
+	size_t from = 0, compared = 0;
+	int count, i;
+
+	d->count = 0;
+	while (from < d->size) {
+		count = uffd_scan(range, &from, runs, RUNS);
+		if (count < 0)
+			return compared + compare(d, from, d->size);
+		for (i = 0; i < count; i++)
+			compared += compare(d, runs[i].start, runs[i].end);
+	}
+	return compared;
+}
+
+void
+dirty_uffd_expect(struct uffd_range *range, uint32_t offset, uint32_t length)
+{
+	if (length >= EXPECT_LEAST)
+		uffd_unprotect(range, offset, length);
+}
+
+static int
+init(struct dirty *d)
+{
+	struct uffd_range *range;
+	int error = uffd_open(&range, d->base, d->room);
+
+	if (error == 0)
+		d->state = range;
+	else if (error == -ENOTSUP)
+		error_message(error,
+		    "track=uffd: this system does not let us ask for written pages");
+	else
+		error_message(error, "track=uffd: no descriptor or memory to watch a segment");
+	return error;
+}
+
+static void
+fini(struct dirty *d)
+{
+	uffd_close(d->state);
+	d->state = NULL;
+}
+
+static void
+expect(struct dirty *d, uint32_t offset, uint32_t length)
+{
+	dirty_uffd_expect(d->state, offset, length);
+}
+
+static int
+collect(struct dirty *d)
+{
+	(void)dirty_uffd_collect(d, d->state);
+	return 0;
+}
+
+static int
+forked(struct dirty *d)
+{
+	fini(d);
+	return init(d);
+}
+
+const struct dirty_ops dirty_uffd = {
+	.name = "uffd",
+	.init = init,
+	.fini = fini,
+	.expect = expect,
+	.collect = collect,
+	.forked = forked,
+};

@@ -1,0 +1,236 @@
+#include "common/client/track/uffd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* include/uapi/linux/userfaultfd.h of Linux 6.7: Debian 12's kernel headers are older. */
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
+#endif
+
+/* include/uapi/linux/fs.h of Linux 6.7, under names of our own. */
+struct pm_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct pm_arg {
+	uint64_t size; /* of this struct */
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end; /* out: where the walk stopped */
+	uint64_t vec;
+	uint64_t vec_len;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define PM_SCAN _IOWR('f', 16, struct pm_arg)
+enum { PM_PAGE_IS_WRITTEN = 1 << 1 };                        /* a category */
+enum { PM_WP_MATCHING = 1 << 0, PM_CHECK_WPASYNC = 1 << 1 }; /* flags */
+
+enum { REGIONS = 64 }; /* of one ioctl */
+
+struct uffd_range {
+	uint8_t *base;
+	size_t size;
+	size_t page;
+	int uffd;
+	int pagemap;
+};
+
+/* What a kernel, a sandbox or a library OS says that has no such thing, or keeps it from us. */
+static int
+refusal(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : -ENOTSUP;
+}
+
+/* A userfaultfd with asynchronous write-protection, or a negative errno. */
+static int
+open_uffd(void)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_UNPOPULATED |
+		    UFFD_FEATURE_WP_ASYNC,
+	};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+	if (fd < 0)
+		return refusal(errno);
+	if (ioctl(fd, UFFDIO_API, &api) == 0)
+		return fd;
+	close(fd);
+	return -ENOTSUP;
+}
+
+static int
+watch(struct uffd_range *r)
+{
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)r->base, .len = r->size },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	/*
+	 * EINVAL where the kernel has no huge pages. Those that are there already are split by the
+	 * first write after a scan.
+	 */
+	(void)madvise(r->base, r->size, MADV_NOHUGEPAGE);
+	return ioctl(r->uffd, UFFDIO_REGISTER, &reg) == 0 ? 0 : refusal(errno);
+}
+
+/* Asks about nothing: a kernel may know the one half of what is needed and not the other. */
+static int
+probe_scan(struct uffd_range *r)
+{
+	struct pm_arg arg = {
+		.size = sizeof arg,
+		.flags = PM_WP_MATCHING | PM_CHECK_WPASYNC,
+		.start = (uintptr_t)r->base,
+		.end = (uintptr_t)r->base,
+		.category_mask = PM_PAGE_IS_WRITTEN,
+		.return_mask = PM_PAGE_IS_WRITTEN,
+	};
+
+	return ioctl(r->pagemap, PM_SCAN, &arg) >= 0 ? 0 : -ENOTSUP;
+}
+
+int
+uffd_open(struct uffd_range **out, uint8_t *base, size_t size)
+{
+	struct uffd_range *r = calloc(1, sizeof *r);
+	int error;
+
+	if (r == NULL)
+		return -ENOMEM;
+	*r = (struct uffd_range){
+		.base = base,
+		.size = size,
+		.page = (size_t)sysconf(_SC_PAGESIZE),
+		.uffd = -1,
+		.pagemap = -1,
+	};
+	error = r->uffd = open_uffd();
+	if (error >= 0) {
+		r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		error = r->pagemap < 0 ? refusal(errno) : watch(r);
+	}
+	if (error >= 0)
+		error = probe_scan(r);
+	if (error < 0) {
+		uffd_close(r);
+		return error;
+	}
+	*out = r;
+	return 0;
+}
+
+void
+uffd_close(struct uffd_range *r)
+{
+	if (r == NULL)
+		return;
+	/* No ioctl: see the header. Closing the last descriptor takes the ranges out. */
+	if (r->pagemap >= 0)
+		close(r->pagemap);
+	if (r->uffd >= 0)
+		close(r->uffd);
+	free(r);
+}
+
+bool
+uffd_is_crowding(const struct uffd_range *r)
+{
+	struct rlimit limit;
+	int highest = r->uffd > r->pagemap ? r->uffd : r->pagemap;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)highest >= limit.rlim_cur / 2;
+}
+
+int
+uffd_scan(struct uffd_range *r, size_t *from, struct uffd_run *runs, int most)
+{
+	struct pm_region regions[REGIONS] = { 0 };
+	struct pm_arg arg = {
+		.size = sizeof arg,
+		.flags = PM_WP_MATCHING | PM_CHECK_WPASYNC,
+		.start = (uintptr_t)r->base + *from,
+		.end = (uintptr_t)r->base + r->size,
+		.vec = (uintptr_t)regions,
+		.vec_len = (uint64_t)(most < REGIONS ? most : REGIONS),
+		.category_mask = PM_PAGE_IS_WRITTEN,
+		.return_mask = PM_PAGE_IS_WRITTEN,
+	};
+	int count, i;
+
+	if (*from >= r->size)
+		return 0;
+	count = ioctl(r->pagemap, PM_SCAN, &arg);
+	if (count < 0)
+		return -errno;
+	/* Going round for ever helps nobody. */
+	if (arg.walk_end <= arg.start || arg.walk_end > arg.end)
+		return -EIO;
+	for (i = 0; i < count; i++)
+		runs[i] = (struct uffd_run){ (size_t)(regions[i].start - (uintptr_t)r->base),
+			(size_t)(regions[i].end - (uintptr_t)r->base) };
+	*from = (size_t)(arg.walk_end - (uintptr_t)r->base);
+	return count;
+}
+
+void
+uffd_unprotect(struct uffd_range *r, size_t offset, size_t size)
+{
+	size_t start = offset / r->page * r->page;
+	size_t end = (offset + size + r->page - 1) / r->page * r->page;
+
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)r->base + start, .len = end - start },
+	};
+
+	(void)ioctl(r->uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+bool
+uffd_is_supported(void)
+{
+	static atomic_int known; /* 0: not yet, 1: yes, -1: no */
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	struct uffd_range *r = NULL;
+	uint8_t *page;
+	int error;
+
+	if (atomic_load(&known) != 0)
+		return atomic_load(&known) > 0;
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return false;
+	error = uffd_open(&r, page, size);
+	/* A want of descriptors or memory is no answer. */
+	if (error == 0 || error == -ENOTSUP)
+		atomic_store(&known, error == 0 ? 1 : -1);
+	uffd_close(r);
+	munmap(page, size);
+	return error == 0;
+}

@@ -1,0 +1,142 @@
+#include "common/remote/compat_v1.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/client/replica.h"
+
+enum { PAUSE_LEAST = 50 * 1000, PAUSE_MOST = 5 * 1000 * 1000 }; /* nanoseconds */
+
+/* The version of a replica that has been given a segment; this protocol has no others. */
+enum { SOME_VERSION = 1 };
+
+/* Takes what follows the status of a LOCK. Returns 0, or -EPROTO with the mapping as it was. */
+static int
+take_lock(struct remotefile *f, struct wire_reader reply)
+{
+	struct replica *replica = f->base.replica;
+	uint32_t size = replica->dirty.size;
+	uint8_t type = wire_get_u8(&reply);
+	const uint8_t *bytes = NULL;
+
+	if (type == PROTOCOL_TYPE_SEGMENT && wire_get_u32(&reply) == size)
+		bytes = wire_get_bytes(&reply, size);
+	if (!wire_is_done(&reply) ||
+	    (f->v1_type == PROTOCOL_TYPE_PURE) != (type == PROTOCOL_TYPE_PURE) ||
+	    type > PROTOCOL_TYPE_UNPUBLISHED || (type == PROTOCOL_TYPE_SEGMENT && bytes == NULL))
+		return -EPROTO;
+	if (type == PROTOCOL_TYPE_PURE)
+		return 0;
+	if (type == PROTOCOL_TYPE_UNPUBLISHED) {
+		replica_grant_begin(replica, 0);
+		replica_grant_end(replica, 0);
+		return 0;
+	}
+	replica_grant_begin(replica, SOME_VERSION);
+	replica_grant_write(replica, 0, bytes, size);
+	replica_grant_end(replica, SOME_VERSION);
+	return 0;
+}
+
+/* Asks once. */
+static int
+try_lock(struct remotefile *f, uint64_t deadline)
+{
+	struct mux *mux = f->remote->mux;
+	struct mux_call c;
+	int error = mux_begin(mux, deadline == 0 ? CLOCK_NEVER : deadline);
+
+	if (error != 0)
+		return remotefile_fail(f, OP_LOCK, error);
+	mux_call(mux, &c, OP_LOCK, 5, 1 + 4 + f->base.replica->dirty.size);
+	mux_put_u32(mux, f->fd);
+	mux_put_u8(mux, f->v1_type);
+	error = mux_send(mux);
+	if (error == 0)
+		error = mux_wait(mux, &c, CLOCK_NEVER);
+	if (error == 0 && take_lock(f, c.reply) != 0)
+		error = mux_break(mux, -EPROTO);
+	mux_end(mux, &c);
+	return error != 0 ? remotefile_fail(f, OP_LOCK, error) : 0;
+}
+
+/* Sleeps for a while, not beyond deadline. */
+static void
+rest(uint64_t pause, uint64_t left)
+{
+	uint64_t ns = pause < left ? pause : left;
+	struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)ns };
+
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+int
+compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline)
+{
+	uint64_t pause = PAUSE_LEAST, left = CLOCK_NEVER, now;
+	int error;
+
+	f->mode = mode;
+	f->v1_type = replica_is_mapped(f->base.replica) ? PROTOCOL_TYPE_SEGMENT :
+							  PROTOCOL_TYPE_PURE;
+	while ((error = try_lock(f, deadline)) == -EAGAIN && deadline != 0) {
+		if (deadline != CLOCK_NEVER) {
+			now = clock_now();
+			if (now >= deadline)
+				return remotefile_fail(f, OP_LOCK, -ETIMEDOUT);
+			left = deadline - now;
+		}
+		rest(pause, left);
+		pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
+	}
+	return error;
+}
+
+/* Sends the lock back, with the shadow if there is a segment. */
+static int
+unlock(struct remotefile *f)
+{
+	struct replica *replica = f->base.replica;
+	struct mux *mux = f->remote->mux;
+	bool has_segment = f->v1_type == PROTOCOL_TYPE_SEGMENT;
+	uint32_t size = replica->dirty.size;
+	struct mux_call c;
+	int error = mux_begin(mux, CLOCK_NEVER);
+
+	if (error != 0)
+		return remotefile_fail(f, OP_UNLOCK, error);
+	mux_call(mux, &c, OP_UNLOCK, 5 + (has_segment ? (uint64_t)4 + size : 0), 0);
+	mux_put_u32(mux, f->fd);
+	mux_put_u8(mux, f->v1_type);
+	if (has_segment) {
+		mux_put_u32(mux, size);
+		mux_put(mux, replica->dirty.shadow, size);
+	}
+	error = remote_exchange(f->remote, &c, 0);
+	mux_end(mux, &c);
+	return error != 0 ? remotefile_fail(f, OP_UNLOCK, error) : 0;
+}
+
+int
+compat_v1_release(struct remotefile *f, bool is_publishing)
+{
+	struct replica *replica = f->base.replica;
+	bool has_segment = f->v1_type == PROTOCOL_TYPE_SEGMENT;
+	int error;
+
+	/*
+	 * Sending back is publishing here: a reader, too, must not lose what a fresh replica was
+	 * given.
+	 */
+	if (has_segment && is_publishing && (f->mode == PROTOCOL_EXCLUSIVE || replica->is_fresh))
+		replica_collect_all(replica);
+	error = unlock(f);
+	if (has_segment) {
+		if (error != 0 || !is_publishing)
+			replica_void(replica);
+		else
+			replica_published(replica, SOME_VERSION);
+	}
+	return error;
+}

@@ -1,0 +1,235 @@
+#include "common/remote/mux_core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/cond.h"
+#include "common/wire/stream.h"
+
+void
+mux_lock(struct mux *m)
+{
+	(void)pthread_mutex_lock(&m->mutex);
+}
+
+void
+mux_unlock(struct mux *m)
+{
+	(void)pthread_mutex_unlock(&m->mutex);
+}
+
+int
+mux_create(struct mux **out, struct stream *s)
+{
+	struct mux *m = calloc(1, sizeof *m);
+
+	if (m == NULL)
+		return -ENOMEM;
+	m->stream = s;
+	m->deadline = CLOCK_NEVER;
+	m->replies_since_large = KEEP_REPLIES;
+	(void)pthread_mutex_init(&m->mutex, NULL);
+	cond_init(&m->turn);
+	TAILQ_INIT(&m->calls);
+	*out = m;
+	return 0;
+}
+
+void
+mux_destroy(struct mux *m)
+{
+	if (m == NULL)
+		return;
+	assert(TAILQ_EMPTY(&m->calls) && m->sleepers == 0);
+	stream_destroy(m->stream);
+	buf_fini(&m->spare);
+	free(m->notices);
+	/* The condition variable stays: in a forked child, destroying it would wait for threads there are not. */
+	(void)pthread_mutex_destroy(&m->mutex);
+	explicit_bzero(m, sizeof *m);
+	free(m);
+}
+
+void
+mux_abandon(struct mux *m, bool is_locked)
+{
+	stream_destroy(m->stream);
+	m->stream = NULL;
+	m->has_ended = true;
+	m->error = -ENOTCONN;
+	m->sleepers = 0;
+	m->is_driven = m->is_sending = false;
+	m->incoming = NULL;
+	TAILQ_INIT(&m->calls);
+	if (is_locked)
+		mux_unlock(m);
+	else
+		(void)pthread_mutex_init(&m->mutex, NULL);
+}
+
+int
+mux_handshake(struct mux *m)
+{
+	short ready;
+	int error;
+
+	mux_lock(m);
+	while ((error = stream_handshake(m->stream)) == -EAGAIN) {
+		error = mux_core_sleep(m, mux_core_wanted(m), m->deadline, &ready);
+		if (error != 0)
+			break;
+	}
+	if (error != 0)
+		error = mux_core_end(m, error);
+	mux_unlock(m);
+	return error;
+}
+
+void
+mux_set_deadline(struct mux *m, uint64_t deadline)
+{
+	mux_lock(m);
+	m->deadline = deadline;
+	mux_unlock(m);
+}
+
+void
+mux_use_tags(struct mux *m)
+{
+	mux_lock(m);
+	m->has_tags = true;
+	mux_unlock(m);
+}
+
+int
+mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
+{
+	bool is_last_chance;
+	int error = 0;
+
+	mux_lock(m);
+	is_last_chance = m->deadline <= deadline;
+	if (is_last_chance)
+		deadline = m->deadline;
+	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
+		if (!m->is_driven) {
+			error = mux_input_drive(m, deadline);
+			continue;
+		}
+		c->is_waiting = true;
+		if (!cond_wait_until(&c->woken, &m->mutex, deadline))
+			error = -ETIMEDOUT;
+		c->is_waiting = false;
+	}
+	/* Its own time is up: it has not come about. */
+	if (!c->is_done && !m->has_ended && is_last_chance)
+		(void)mux_core_end(m, -ETIMEDOUT);
+	mux_input_pass_on(m);
+	if (c->is_done)
+		error = c->status;
+	else if (m->has_ended && error != -ETIMEDOUT)
+		error = m->error;
+	mux_unlock(m);
+	return error;
+}
+
+/* Keeps the buffer of a reply for the next one; a large one only where large replies come again and again. */
+static void
+keep_buffer(struct mux *m, struct mux_call *c)
+{
+	bool is_large = c->body.capacity > KEEP_SIZE && buf_size(&c->body) > KEEP_SIZE;
+
+	if (is_large)
+		m->replies_since_large = 0;
+	else if (m->replies_since_large < KEEP_REPLIES)
+		m->replies_since_large++;
+	buf_consume(&c->body, buf_size(&c->body));
+	if (m->spare.capacity < c->body.capacity) {
+		struct buf smaller = m->spare;
+
+		m->spare = c->body;
+		c->body = smaller;
+	}
+	buf_fini(&c->body);
+	if (m->replies_since_large >= KEEP_REPLIES)
+		buf_trim(&m->spare, KEEP_SIZE);
+}
+
+void
+mux_end(struct mux *m, struct mux_call *c)
+{
+	mux_lock(m);
+	assert(c->is_done || m->has_ended);
+	if (!c->is_done)
+		TAILQ_REMOVE(&m->calls, c, link);
+	if (m->incoming == c)
+		m->incoming = NULL;
+	keep_buffer(m, c);
+	mux_unlock(m);
+	(void)pthread_cond_destroy(&c->woken);
+	explicit_bzero(c->small, sizeof c->small);
+}
+
+bool
+mux_is_answered(struct mux *m, const struct mux_call *c)
+{
+	bool is_done;
+
+	mux_lock(m);
+	is_done = c->is_done;
+	mux_unlock(m);
+	return is_done;
+}
+
+int
+mux_break(struct mux *m, int error)
+{
+	mux_lock(m);
+	error = mux_core_end(m, error);
+	mux_unlock(m);
+	return error;
+}
+
+bool
+mux_has_ended(struct mux *m)
+{
+	bool has_ended;
+
+	mux_lock(m);
+	has_ended = m->has_ended;
+	mux_unlock(m);
+	return has_ended;
+}
+
+/* Takes what the server has said although nobody asked. */
+static void
+look(struct mux *m)
+{
+	struct pollfd p = { .fd = stream_fd(m->stream), .events = POLLIN };
+
+	if ((!m->is_drained && stream_has_pending(m->stream)) || poll(&p, 1, 0) == 1)
+		(void)mux_input_read(m);
+}
+
+bool
+mux_is_alive(struct mux *m)
+{
+	bool is_alive;
+
+	mux_lock(m);
+	if (!m->has_ended && !m->is_driven)
+		look(m);
+	is_alive = !m->has_ended;
+	mux_unlock(m);
+	return is_alive;
+}
+
+const char *
+mux_reason(struct mux *m)
+{
+	return mux_has_ended(m) ? m->reason : "";
+}

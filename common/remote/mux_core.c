@@ -1,0 +1,69 @@
+#include "common/remote/mux_core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "common/wire/stream.h"
+
+static void
+close_stream(struct mux *m)
+{
+	if (m->sleepers > 0)
+		return;
+	stream_destroy(m->stream);
+	m->stream = NULL;
+}
+
+int
+mux_core_end(struct mux *m, int error)
+{
+	struct mux_call *c;
+
+	/* Whatever the socket calls it, to the caller the server went away. */
+	if (error == -EPIPE || error == 0)
+		error = -ECONNRESET;
+	if (m->has_ended)
+		return error;
+	m->has_ended = true;
+	/* The time that was up is that of the one who says so; to the others the server is gone. */
+	m->error = error == -ETIMEDOUT ? -ECONNRESET : error;
+	(void)snprintf(m->reason, sizeof m->reason, "%s", stream_reason(m->stream));
+	stream_abort(m->stream);
+	close_stream(m);
+	TAILQ_FOREACH(c, &m->calls, link)
+		(void)pthread_cond_signal(&c->woken);
+	(void)pthread_cond_broadcast(&m->turn);
+	return error;
+}
+
+short
+mux_core_wanted(const struct mux *m)
+{
+	return stream_wants_write(m->stream) ? POLLOUT : POLLIN;
+}
+
+int
+mux_core_sleep(struct mux *m, short events, uint64_t deadline, short *ready)
+{
+	struct pollfd p = { .fd = stream_fd(m->stream), .events = events };
+	int n, error, timeout;
+
+	m->sleepers++;
+	mux_unlock(m);
+	do {
+		timeout = -1;
+		if (deadline != CLOCK_NEVER)
+			timeout = clock_poll_timeout(clock_now(), deadline);
+		n = poll(&p, 1, timeout);
+		/* A signal is the program's business; who waits for a lock goes on waiting. */
+	} while (n < 0 && errno == EINTR);
+	error = n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
+	mux_lock(m);
+	m->sleepers--;
+	if (m->has_ended)
+		close_stream(m);
+	*ready = p.revents;
+	return error;
+}

@@ -1,0 +1,178 @@
+#include "common/remote/mux_core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "common/wire/status.h"
+#include "common/wire/stream.h"
+
+struct mux_call *
+mux_input_find(struct mux *m, uint16_t tag)
+{
+	struct mux_call *c;
+
+	if (!m->has_tags)
+		return TAILQ_FIRST(&m->calls);
+	TAILQ_FOREACH(c, &m->calls, link)
+		if (c->tag == tag)
+			return c;
+	return NULL;
+}
+
+static void
+answer(struct mux *m, struct mux_call *c)
+{
+	const uint8_t *body = m->incoming_size <= MUX_SMALL ? c->small : buf_data(&c->body);
+
+	c->reply = wire_reader(body, m->incoming_size);
+	c->is_done = true;
+	TAILQ_REMOVE(&m->calls, c, link);
+	m->incoming = NULL;
+	if (c->is_waiting)
+		(void)pthread_cond_signal(&c->woken);
+}
+
+/* The header of a reply is here: finds whose it is, and room for the body. */
+static int
+begin_reply(struct mux *m, struct frame f)
+{
+	struct mux_call *c;
+	int status;
+
+	if (m->has_tags && frame_tag(f.code) >= NOTICE_TAG)
+		return mux_notice_take(m, f);
+	c = mux_input_find(m, frame_tag(f.code));
+	status = status_from_wire(m->has_tags ? frame_untagged(f.code) : f.code);
+	if (c == NULL || f.body_size > (status == 0 ? c->reply_most : 0))
+		return mux_core_end(m, -EPROTO);
+	if (f.body_size > MUX_SMALL) {
+		c->body = m->spare;
+		m->spare = (struct buf){ 0 };
+		if (buf_reserve(&c->body, f.body_size) == NULL)
+			return mux_core_end(m, -ENOMEM);
+	}
+	c->status = status;
+	m->incoming = c;
+	m->incoming_have = 0;
+	m->incoming_size = f.body_size;
+	if (f.body_size == 0)
+		answer(m, c);
+	return 0;
+}
+
+/* Where the next bytes of the incoming body belong. */
+static uint8_t *
+incoming_room(struct mux *m)
+{
+	size_t left = m->incoming_size - m->incoming_have;
+
+	if (m->incoming_size <= MUX_SMALL)
+		return m->incoming->small + m->incoming_have;
+	return buf_reserve(&m->incoming->body, left);
+}
+
+static void
+incoming_came(struct mux *m, size_t size)
+{
+	if (m->incoming_size > MUX_SMALL)
+		buf_commit(&m->incoming->body, size);
+	m->incoming_have += size;
+	if (m->incoming_have == m->incoming_size)
+		answer(m, m->incoming);
+}
+
+/* Hands out what was read. */
+static int
+dispatch(struct mux *m)
+{
+	size_t part;
+	int error;
+
+	while (m->in_size > 0) {
+		if (m->incoming != NULL) {
+			part = m->incoming_size - m->incoming_have;
+			if (part > m->in_size)
+				part = m->in_size;
+			memcpy(incoming_room(m), m->in + m->in_head, part);
+			incoming_came(m, part);
+		} else if (m->in_size >= FRAME_HEADER_SIZE) {
+			part = FRAME_HEADER_SIZE;
+			error = begin_reply(m, frame_get(m->in + m->in_head));
+			if (error != 0)
+				return error;
+		} else {
+			memmove(m->in, m->in + m->in_head, m->in_size);
+			m->in_head = 0;
+			return 0;
+		}
+		m->in_head += part;
+		m->in_size -= part;
+	}
+	m->in_head = 0;
+	return 0;
+}
+
+int
+mux_input_read(struct mux *m)
+{
+	/* A large body goes where it belongs at once. */
+	bool is_direct = m->incoming != NULL && m->in_size == 0;
+	size_t size = is_direct ? m->incoming_size - m->incoming_have : READ_SIZE - m->in_size;
+	uint8_t *room = is_direct ? incoming_room(m) : m->in + m->in_size;
+	ssize_t n = stream_read(m->stream, room, size);
+	int error;
+
+	m->is_drained = n == -EAGAIN;
+	if (n == -EAGAIN) {
+		m->read_wants = mux_core_wanted(m);
+		return 0;
+	}
+	if (n <= 0)
+		return mux_core_end(m, (int)n);
+	if (is_direct) {
+		incoming_came(m, (size_t)n);
+		return 1;
+	}
+	m->in_size += (size_t)n;
+	size = m->in_size;
+	error = dispatch(m);
+	if (m->in_size == 0)
+		explicit_bzero(m->in, size);
+	return error != 0 ? error : 1;
+}
+
+void
+mux_input_pass_on(struct mux *m)
+{
+	struct mux_call *c;
+
+	if (m->is_driven)
+		return;
+	TAILQ_FOREACH(c, &m->calls, link) {
+		if (c->is_waiting) {
+			(void)pthread_cond_signal(&c->woken);
+			return;
+		}
+	}
+}
+
+int
+mux_input_drive(struct mux *m, uint64_t deadline)
+{
+	short events = m->is_drained ? m->read_wants : POLLIN, ready;
+	int error = 0;
+
+	m->is_driven = true;
+	/* A reply seldom waits for us: polling first saves a read that finds nothing. */
+	if (m->is_drained || !stream_has_pending(m->stream))
+		error = mux_core_sleep(m, events, deadline, &ready);
+	if (m->has_ended)
+		error = m->error;
+	else if (error == 0)
+		error = mux_input_read(m);
+	else if (error != -ETIMEDOUT)
+		error = mux_core_end(m, error);
+	m->is_driven = false;
+	return error > 0 ? 0 : error;
+}

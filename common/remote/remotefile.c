@@ -1,0 +1,292 @@
+#include "common/remote/remotefile_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/client/mount.h"
+#include "common/client/replica.h"
+#include "common/client/smclient.h"
+
+int
+remotefile_fail(const struct remotefile *f, enum op op, int error)
+{
+	return remote_fail(f->remote, op, f->name, error);
+}
+
+/* OPEN, in the sender's turn. */
+static int
+ask_open(struct remotefile *f)
+{
+	struct remote *r = f->remote;
+	size_t size = strlen(f->name);
+	struct mux_call c;
+	int error;
+
+	mux_call(r->mux, &c, OP_OPEN, 4 + size, 4);
+	mux_put_u32(r->mux, (uint32_t)size);
+	mux_put(r->mux, f->name, size);
+	error = remote_exchange(r, &c, 4);
+	if (error == 0)
+		f->fd = wire_get_u32(&c.reply);
+	mux_end(r->mux, &c);
+	return error;
+}
+
+/* OPEN, over the mount's connection; enrolls f there. */
+static int
+open_name(struct remotefile *f)
+{
+	struct mux *mux = f->remote->mux;
+	int error = mux_enroll(mux, &f->notice);
+
+	if (error != 0)
+		return error;
+	error = mux_begin(mux, CLOCK_NEVER);
+	if (error == 0)
+		error = ask_open(f);
+	if (error != 0)
+		mux_dismiss(mux, &f->notice);
+	f->epoch = f->remote->fork.epoch;
+	return error;
+}
+
+/* Opens f over the mount's connection, which is made if there is none that lives. */
+static int
+open_once(struct remotefile *f, struct mount *m, struct tls_context *tls)
+{
+	int error = remote_get(&f->remote, m, tls, f->codec->speaks_version_1);
+
+	if (error != 0)
+		return error;
+	error = open_name(f);
+	if (error == 0)
+		return 0;
+	remotefile_fail(f, OP_OPEN, error);
+	remote_put(f->remote);
+	f->remote = NULL;
+	return error;
+}
+
+static void
+destroy(struct remotefile *f)
+{
+	if (f->codec->fini != NULL)
+		f->codec->fini(f);
+	free(f->name);
+	free(f);
+}
+
+int
+remotefile_open(struct backend_file **out, const struct backend_ops *ops,
+    const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
+    struct replica *replica, const char *name)
+{
+	struct remotefile *f = calloc(1, codec->size);
+	bool is_old = m->remote != NULL;
+	int error = -ENOMEM;
+
+	if (f == NULL)
+		return -ENOMEM;
+	f->base = (struct backend_file){ .ops = ops, .replica = replica };
+	f->codec = codec;
+	if (codec->init != NULL)
+		codec->init(f);
+	f->name = strdup(name);
+	if (f->name != NULL)
+		error = open_once(f, m, tls);
+	/*
+	 * The server may have gone since the connection was last used: that is not this one's
+	 * fault.
+	 */
+	if (is_old && (error == -ECONNRESET || error == -ENOTCONN))
+		error = open_once(f, m, tls);
+	if (error != 0) {
+		destroy(f);
+		return error;
+	}
+	*out = &f->base;
+	return 0;
+}
+
+/* Enrolls f anew in the connection that a forked child made. */
+static int
+enroll_again(struct remotefile *f)
+{
+	struct remote *r = f->remote;
+	int error = 0;
+
+	(void)pthread_mutex_lock(&r->fork.mutex);
+	if (f->epoch != r->fork.epoch) {
+		/* What the parent's releases came to is not ours to tell. */
+		f->notice = (struct mux_notice){ 0 };
+		error = mux_enroll(r->mux, &f->notice);
+		if (error == 0)
+			f->epoch = r->fork.epoch;
+	}
+	(void)pthread_mutex_unlock(&r->fork.mutex);
+	return error;
+}
+
+int
+remotefile_enter(struct remotefile *f)
+{
+	int error = remotefork_enter(f->remote);
+
+	if (error != 0 || f->epoch == f->remote->fork.epoch)
+		return error;
+	return enroll_again(f);
+}
+
+int
+remotefile_take_refusal(struct remotefile *f, bool *was_told)
+{
+	int error = mux_take_notice(f->remote->mux, &f->notice, was_told);
+
+	if (error == 0)
+		return 0;
+	replica_void(f->base.replica);
+	return remotefile_fail(f, OP_RELEASE, error);
+}
+
+int
+remotefile_begin(struct remotefile *f, enum op op, uint64_t deadline)
+{
+	int error = mux_begin(f->remote->mux, deadline);
+
+	return error != 0 ? remotefile_fail(f, op, error) : 0;
+}
+
+int
+remotefile_finish(struct remotefile *f, struct mux_call *c, enum op op, int error)
+{
+	bool was_told;
+	int refusal;
+
+	mux_end(f->remote->mux, c);
+	if (error != 0)
+		remotefile_fail(f, op, error);
+	refusal = remotefile_take_refusal(f, &was_told);
+	return refusal != 0 && !was_told ? refusal : error;
+}
+
+static int
+ask_close(struct remotefile *f)
+{
+	struct mux *mux;
+	struct mux_call c;
+	int error = remotefile_enter(f);
+
+	if (error != 0)
+		return error;
+	mux = f->remote->mux;
+	error = mux_begin(mux, CLOCK_NEVER);
+	if (error != 0)
+		return remotefile_fail(f, OP_CLOSE, error);
+	mux_call(mux, &c, OP_CLOSE, 4, 0);
+	mux_put_u32(mux, f->fd);
+	return remotefile_finish(f, &c, OP_CLOSE, remote_exchange(f->remote, &c, 0));
+}
+
+/* True when closing has nobody to be told to: a child that never called closes the last of what it inherited. */
+static bool
+is_unused_copy(const struct remote *r)
+{
+	unsigned others = r->references - 1 - (r->mount->remote == r);
+
+	return atomic_load(&r->fork.is_inherited) && others == 0;
+}
+
+int
+remotefile_close(struct backend_file *base)
+{
+	struct remotefile *f = (struct remotefile *)base;
+	struct remote *r = f->remote;
+	int error = is_unused_copy(r) ? 0 : ask_close(f);
+
+	if (f->epoch == r->fork.epoch)
+		mux_dismiss(r->mux, &f->notice);
+	remote_put(r);
+	destroy(f);
+	return error;
+}
+
+bool
+remotefile_is_alive(struct backend_file *f)
+{
+	struct remote *r = ((struct remotefile *)f)->remote;
+
+	return remotefork_enter(r) == 0 && mux_is_alive(r->mux);
+}
+
+int
+remotefile_map(struct backend_file *base, uint32_t size)
+{
+	struct remotefile *f = (struct remotefile *)base;
+	struct remote *r = f->remote;
+	struct mux_call c;
+	int error = remotefile_enter(f);
+
+	if (error == 0)
+		error = remotefile_begin(f, OP_MMAP, CLOCK_NEVER);
+	if (error != 0)
+		return error;
+	mux_call(r->mux, &c, OP_MMAP, 8, 0);
+	mux_put_u32(r->mux, f->fd);
+	mux_put_u32(r->mux, size);
+	return remotefile_finish(f, &c, OP_MMAP, remote_exchange(r, &c, 0));
+}
+
+static int
+ask_stat(struct remotefile *f, struct protocol_stat *s)
+{
+	struct remote *r = f->remote;
+	struct mux_call c;
+	int error = remotefile_begin(f, OP_STAT, CLOCK_NEVER);
+
+	if (error != 0)
+		return error;
+	mux_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
+	mux_put_u32(r->mux, f->fd);
+	error = remote_exchange(r, &c, PROTOCOL_STAT_SIZE);
+	if (error == 0)
+		protocol_get_stat(&c.reply, s);
+	mux_end(r->mux, &c);
+	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
+}
+
+/* Without the file's lock: it tells of a refused release, and leaves it to the next holder to act on that. */
+int
+remotefile_stat(struct backend_file *base, struct sm_stat *out)
+{
+	struct remotefile *f = (struct remotefile *)base;
+	struct remote *r = f->remote;
+	struct protocol_stat s = { 0 };
+	int error, refusal;
+
+	error = remotefile_enter(f);
+	if (error != 0)
+		return error;
+	if (r->terms.version == PROTOCOL_VERSION_1)
+		return error_message(-ENOTSUP, "%s: a version 1 server does not tell", r->address);
+	error = ask_stat(f, &s);
+	refusal = mux_tell_notice(r->mux, &f->notice);
+	if (refusal != 0)
+		return remotefile_fail(f, OP_RELEASE, refusal);
+	if (error != 0)
+		return error;
+	*out = (struct sm_stat){
+		.life = s.life,
+		.size = s.size,
+		.committed = s.committed,
+		.type = s.type,
+		.open_count = s.open_count,
+		.waiters = s.waiters,
+		.version = s.version,
+		.grants = s.grants,
+	};
+	memcpy(out->instance, r->terms.instance_id, sizeof out->instance);
+	return 0;
+}

@@ -1,0 +1,213 @@
+#include "common/remote/remotefile_core.h"
+
+#include <errno.h>
+
+#include "common/base/clock.h"
+#include "common/client/replica.h"
+#include "common/remote/compat_v1.h"
+
+enum { LATE_MS = 50 }; /* how late the answer to a timed ACQUIRE may be before we take that back */
+
+/* Reads the head of the reply to an ACQUIRE that said since; what is left of it is the delta. */
+static int
+read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader *reply,
+    uint64_t *version)
+{
+	f->grant = wire_get_u64(reply);
+	*version = wire_get_u64(reply);
+	f->mode = mode;
+	f->has_segment = reply->left > 0;
+	if (reply->failed || *version < since ||
+	    (replica_is_mapped(f->base.replica) && !f->has_segment))
+		return mux_break(f->remote->mux, -EPROTO);
+	return 0;
+}
+
+/* Takes the reply to an ACQUIRE. */
+static int
+take_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply)
+{
+	struct replica *replica = f->base.replica;
+	uint64_t version;
+	int error;
+
+	error = read_grant(f, mode, since, &reply, &version);
+	if (error != 0)
+		return error;
+	if (!replica_is_mapped(replica)) {
+		replica_grant_end(replica, version);
+		return 0;
+	}
+	error = f->codec->apply(f, version, reply);
+	if (error != 0) {
+		replica_void(replica);
+		remotefile_give_back(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0);
+	}
+	return error;
+}
+
+/* What is left until deadline as an ACQUIRE has it, rounded up. */
+static uint32_t
+timeout_until(uint64_t deadline)
+{
+	uint64_t now, ms;
+
+	if (deadline == CLOCK_NEVER)
+		return PROTOCOL_TIMEOUT_NEVER;
+	if (deadline == 0 || deadline <= (now = clock_now()))
+		return PROTOCOL_TIMEOUT_TRY;
+	ms = (deadline - now + CLOCK_MS - 1) / CLOCK_MS;
+	return ms < PROTOCOL_TIMEOUT_NEVER ? (uint32_t)ms : PROTOCOL_TIMEOUT_NEVER - 1;
+}
+
+/* The largest reply that an ACQUIRE can have. */
+static uint32_t
+grant_most(const struct remotefile *f)
+{
+	const struct replica *replica = f->base.replica;
+
+	if (!replica_is_mapped(replica))
+		return f->remote->terms.largest_body;
+	return protocol_largest_body(replica->dirty.size);
+}
+
+/* Takes an ACQUIRE back. It is answered one way or the other, unless the connection ends. */
+static void
+cancel(struct remotefile *f, struct mux_call *acquire, uint64_t deadline)
+{
+	struct mux *mux = f->remote->mux;
+	struct mux_call c;
+
+	if (mux_begin(mux, deadline) != 0)
+		return;
+	mux_call(mux, &c, OP_CANCEL, 4, 0);
+	mux_put_u32(mux, acquire->tag);
+	if (mux_send(mux) != 0 || mux_wait(mux, &c, deadline) != 0)
+		(void)mux_break(mux, -ETIMEDOUT);
+	mux_end(mux, &c);
+}
+
+/* When an ACQUIRE that was sent just now, with that deadline, has been answered for sure. */
+static uint64_t
+answer_due(uint64_t deadline)
+{
+	uint64_t now;
+
+	if (deadline == CLOCK_NEVER)
+		return CLOCK_NEVER;
+	now = clock_now();
+	return clock_after_ms(deadline > now ? deadline : now, LATE_MS);
+}
+
+/*
+ * Waits for the answer to an ACQUIRE. The server's clock ends a wait in time; if it does not, we take
+ * the ACQUIRE back, and a grant that crosses that is given back. A server that is silent even then is given up.
+ */
+static int
+await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t deadline)
+{
+	struct mux *mux = f->remote->mux;
+	uint64_t version, patience;
+	int error;
+
+	error = mux_wait(mux, c, answer_due(deadline));
+	/* It may have come between the two: then it counts. */
+	if (error == -ETIMEDOUT && mux_is_answered(mux, c))
+		return mux_wait(mux, c, 0);
+	if (error != -ETIMEDOUT || mux_has_ended(mux))
+		return error;
+	patience = clock_after_ms(clock_now(), REMOTEFILE_SILENCE_MS);
+	cancel(f, c, patience);
+	error = mux_wait(mux, c, patience);
+	if (error == 0 && read_grant(f, PROTOCOL_EXCLUSIVE, since, &c->reply, &version) == 0)
+		remotefile_give_back(f, 0);
+	else if (!mux_is_answered(mux, c))
+		(void)mux_break(mux, -ETIMEDOUT);
+	return -ETIMEDOUT;
+}
+
+static void
+ask_grant(struct remotefile *f, struct mux_call *c, enum protocol_mode mode, uint64_t since,
+    uint32_t timeout)
+{
+	struct mux *mux = f->remote->mux;
+
+	mux_call(mux, c, OP_ACQUIRE, 17, grant_most(f));
+	mux_put_u32(mux, f->fd);
+	mux_put_u8(mux, (uint8_t)mode);
+	mux_put_u32(mux, timeout);
+	mux_put_u64(mux, since);
+}
+
+/*
+ * Takes the answer to an ACQUIRE that said since. If the release before was refused, the replica is not
+ * what since said, and the grant is given back: -ESTALE or what the refusal was, or 0 and *again when that was
+ * told before.
+ */
+static int
+use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply,
+    bool *again)
+{
+	bool was_told;
+	uint64_t version;
+	int refusal = remotefile_take_refusal(f, &was_told), error;
+
+	if (refusal == 0)
+		return take_grant(f, mode, since, reply);
+	error = read_grant(f, mode, since, &reply, &version);
+	if (error != 0)
+		return error;
+	remotefile_give_back(f, 0);
+	*again = was_told;
+	return was_told ? 0 : refusal;
+}
+
+/* One ACQUIRE. *again: it has come to nothing, and not for a reason that is to be told. */
+static int
+acquire(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t deadline, bool *again)
+{
+	struct mux *mux = f->remote->mux;
+	uint64_t since = replica_since(f->base.replica);
+	struct mux_call c;
+	int error;
+
+	*again = false;
+	error = remotefile_begin(f, OP_ACQUIRE, deadline);
+	if (error != 0)
+		return error;
+	ask_grant(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
+	error = mux_send(mux);
+	if (error == 0)
+		error = await_grant(f, &c, since, deadline);
+	if (error == 0) {
+		error = use_grant(f, mode, since, c.reply, again);
+		mux_end(mux, &c);
+		return error == -EPROTO ? remotefile_fail(f, OP_ACQUIRE, error) : error;
+	}
+	if (error == -EAGAIN && !is_try)
+		error = -ETIMEDOUT;
+	return remotefile_finish(f, &c, OP_ACQUIRE, error);
+}
+
+int
+remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
+{
+	struct remotefile *f = (struct remotefile *)base;
+	bool is_try = deadline == 0, was_told, again;
+	int error = remotefile_enter(f);
+
+	if (error != 0)
+		return error;
+	if (f->remote->terms.version == PROTOCOL_VERSION_1)
+		return compat_v1_acquire(f, mode, deadline);
+	error = remotefile_take_refusal(f, &was_told);
+	if (error != 0 && !was_told)
+		return error;
+	/* A try waits for nobody's lock; the server has to say so soon all the same. */
+	if (is_try)
+		deadline = clock_after_ms(clock_now(), REMOTEFILE_SILENCE_MS);
+	do
+		error = acquire(f, mode, is_try, deadline, &again);
+	while (again);
+	return error;
+}

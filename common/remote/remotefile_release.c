@@ -1,0 +1,103 @@
+#include "common/remote/remotefile_core.h"
+
+#include "common/base/clock.h"
+#include "common/client/replica.h"
+#include "common/remote/compat_v1.h"
+#include "common/wire/delta.h"
+
+enum { RELEASE_HEAD_SIZE = 13 };
+
+static const uint8_t no_blocks[DELTA_COUNT_SIZE];
+
+/* Puts the head of a RELEASE, up to its delta. */
+static void
+put_release(struct remotefile *f, uint8_t flags)
+{
+	struct mux *mux = f->remote->mux;
+
+	mux_put_u32(mux, f->fd);
+	mux_put_u64(mux, f->grant);
+	mux_put_u8(mux, flags);
+}
+
+void
+remotefile_give_back(struct remotefile *f, uint8_t flags)
+{
+	struct mux *mux = f->remote->mux;
+	size_t size = f->has_segment ? sizeof no_blocks : 0;
+
+	if (mux_begin(mux, CLOCK_NEVER) != 0)
+		return;
+	mux_tell(mux, &f->notice, OP_RELEASE, RELEASE_HEAD_SIZE + size);
+	put_release(f, flags | PROTOCOL_RELEASE_ONE_WAY);
+	mux_put(mux, no_blocks, size);
+	(void)mux_send(mux);
+}
+
+/* RELEASE and its reply, for a server with leases. */
+static int
+release_and_wait(struct remotefile *f, uint64_t delta_size,
+    void (*put)(struct remotefile *, struct mux *))
+{
+	struct remote *r = f->remote;
+	struct mux_call c;
+	int error;
+
+	mux_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
+	put_release(f, 0);
+	put(f, r->mux);
+	error = remote_exchange(r, &c, 8);
+	mux_end(r->mux, &c);
+	return error;
+}
+
+static void
+put_no_blocks(struct remotefile *f, struct mux *mux)
+{
+	mux_put(mux, no_blocks, f->has_segment ? sizeof no_blocks : 0);
+}
+
+/* Sends the RELEASE that was prepared and, where the server has leases, waits for what comes of it. */
+static int
+send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
+{
+	void (*put)(struct remotefile *, struct mux *) = is_prepared ? f->codec->put :
+								       put_no_blocks;
+	struct remote *r = f->remote;
+	int error = mux_begin(r->mux, CLOCK_NEVER);
+
+	if (error == 0 && r->terms.has_leases) {
+		error = release_and_wait(f, delta_size, put);
+	} else if (error == 0) {
+		mux_tell(r->mux, &f->notice, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
+		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
+		put(f, r->mux);
+		error = mux_send(r->mux);
+	}
+	return error != 0 ? remotefile_fail(f, OP_RELEASE, error) : 0;
+}
+
+int
+remotefile_release(struct backend_file *base, bool is_publishing)
+{
+	struct remotefile *f = (struct remotefile *)base;
+	struct replica *replica = base->replica;
+	bool is_exclusive = f->mode == PROTOCOL_EXCLUSIVE, is_prepared = false, has_blocks = false;
+	uint64_t size = f->has_segment ? sizeof no_blocks : 0;
+	int error = 0, sent;
+
+	if (f->remote->terms.version == PROTOCOL_VERSION_1)
+		return compat_v1_release(f, is_publishing);
+	if (is_publishing && is_exclusive && replica_is_mapped(replica)) {
+		error = f->codec->prepare(f, &size, &has_blocks);
+		is_prepared = error == 0;
+	}
+	sent = send_release(f, size, is_prepared);
+	if (sent != 0)
+		error = sent;
+	if (error != 0 || (is_exclusive && !is_publishing))
+		replica_void(replica);
+	else if (has_blocks)
+		replica_published(replica, f->grant);
+	return error;
+}

@@ -1,0 +1,348 @@
+#include "common/server/connection.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/container.h"
+#include "common/base/log.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
+#include "common/wire/addr.h"
+#include "common/wire/stream.h"
+
+enum {
+	READS_AT_ONCE = 16, /* from one connection before the others get their turn */
+	TRIM_AFTER = 64     /* connections ended */
+};
+
+struct connection {
+	struct watch watch;
+	struct connection_table *table;
+	TAILQ_ENTRY(connection) link; /* in handshaking or serving */
+	TAILQ_ENTRY(connection) again_link;
+	bool is_again;
+	bool is_serving;
+	bool input_ended; /* the peer sends no more */
+	bool is_drained;  /* the last read found nothing more */
+	struct stream *stream;
+	struct session *session; /* once the handshake is done */
+	struct timer handshake;
+	char peer[ADDR_TEXT_SIZE];
+};
+
+void
+connection_table_init(struct connection_table *t)
+{
+	t->count = 0;
+	TAILQ_INIT(&t->handshaking);
+	TAILQ_INIT(&t->serving);
+	TAILQ_INIT(&t->again);
+	timer_queue_init(&t->timers);
+}
+
+static void
+set_again(struct connection *c, bool again)
+{
+	struct connection_table *t = c->table;
+
+	if (c->is_again == again)
+		return;
+	c->is_again = again;
+	if (again)
+		TAILQ_INSERT_TAIL(&t->again, c, again_link);
+	else
+		TAILQ_REMOVE(&t->again, c, again_link);
+}
+
+/*
+ * What many connections used and few need goes back to the system. free(3) alone keeps what lies below a
+ * block that is still used, and an attack by a thousand peers would have lasting effects.
+ */
+static void
+give_back_memory(struct connection_table *t)
+{
+	if (++t->ended < TRIM_AFTER && t->count > t->count_peak / 2)
+		return;
+	t->ended = 0;
+	t->count_peak = t->count;
+	malloc_trim(0);
+}
+
+/* The end of a connection, on this side: locks are released, the socket closed. */
+static void
+destroy(struct connection *c)
+{
+	struct connection_table *t = c->table;
+
+	timer_disarm(&t->timers, &c->handshake);
+	set_again(c, false);
+	TAILQ_REMOVE(c->is_serving ? &t->serving : &t->handshaking, c, link);
+	t->count--;
+	loop_remove(t->loop, &c->watch);
+	session_destroy(c->session);
+	stream_destroy(c->stream);
+	free(c);
+	give_back_memory(t);
+}
+
+static void
+end(struct connection *c)
+{
+	log_debug("%s: disconnected", c->peer);
+	stream_shutdown(c->stream);
+	destroy(c);
+}
+
+void
+connection_table_fini(struct connection_table *t)
+{
+	struct connection *c;
+
+	while ((c = TAILQ_FIRST(&t->handshaking)) != NULL)
+		destroy(c);
+	while ((c = TAILQ_FIRST(&t->serving)) != NULL)
+		end(c);
+	explicit_bzero(t->scratch, sizeof t->scratch);
+}
+
+/* Waits for what the session and its unsent output need. */
+static void
+update_events(struct connection *c)
+{
+	const uint8_t *data;
+	uint32_t events = 0;
+
+	if (!c->input_ended && session_wants_input(c->session))
+		events |= EPOLLIN;
+	if (session_output(c->session, &data) > 0)
+		events |= stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
+	loop_change(c->table->loop, &c->watch, events);
+}
+
+/* Sends what there is. Returns false when the connection is gone. */
+static bool
+flush(struct connection *c)
+{
+	const uint8_t *data;
+	size_t size;
+	ssize_t n;
+
+	while ((size = session_output(c->session, &data)) > 0) {
+		n = stream_write(c->stream, data, size);
+		if (n == -EAGAIN)
+			break;
+		if (n < 0) {
+			/* Its last requests are still in the socket: read them, then it ends by itself. */
+			session_write_failed(c->session);
+			set_again(c, !c->input_ended);
+			size = 0;
+			break;
+		}
+		session_sent(c->session, (size_t)n);
+	}
+	if (size == 0 && (session_is_over(c->session) || c->input_ended)) {
+		end(c);
+		return false;
+	}
+	/* Half a record is pending too, but only the socket can bring the rest. */
+	if (!c->is_drained && stream_has_pending(c->stream) && session_wants_input(c->session))
+		set_again(c, true);
+	update_events(c);
+	return true;
+}
+
+/* A peer that goes away is nothing to speak of; one that breaks TLS, or whose host does, is. */
+static void
+log_read_failure(struct connection *c, int error)
+{
+	if (error == -EPROTO || error == -EACCES)
+		log_warning("%s: connection closed: %s", c->peer, stream_reason(c->stream));
+	else
+		log_debug("%s: %s", c->peer, strerror(-error));
+}
+
+/* Reads and executes, as long as there is something and it is still this connection's turn. */
+static void
+read_some(struct connection *c)
+{
+	struct connection_table *t = c->table;
+	ssize_t n = -EAGAIN;
+	int i;
+
+	set_again(c, false);
+	for (i = 0; i < READS_AT_ONCE && session_wants_input(c->session); i++) {
+		n = stream_read(c->stream, t->scratch, sizeof t->scratch);
+		if (n <= 0)
+			break;
+		session_feed(c->session, t->scratch, (size_t)n);
+		if (!stream_has_pending(c->stream) && (size_t)n < sizeof t->scratch)
+			break;
+	}
+	c->is_drained = n == -EAGAIN;
+	if (n == 0) {
+		c->input_ended = true;
+	} else if (n < 0 && n != -EAGAIN) {
+		log_read_failure(c, (int)n);
+		c->input_ended = true;
+	}
+	flush(c);
+}
+
+/* The handshake is done: now we know who it is. */
+static void
+begin_serving(struct connection *c)
+{
+	struct connection_table *t = c->table;
+	const char *name = stream_peer_name(c->stream);
+	char who[ADDR_TEXT_SIZE];
+
+	timer_disarm(&t->timers, &c->handshake);
+	if (*name != '\0') {
+		snprintf(who, sizeof who, "%.100s (%.200s)", name, c->peer);
+		memcpy(c->peer, who, sizeof who);
+	}
+	if (session_create(&c->session, t->core, c->peer) != 0) {
+		log_error("%s: connection closed: no memory for a session", c->peer);
+		destroy(c);
+		return;
+	}
+	session_set_owner(c->session, c);
+	TAILQ_REMOVE(&t->handshaking, c, link);
+	TAILQ_INSERT_TAIL(&t->serving, c, link);
+	c->is_serving = true;
+	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
+	/* The first request may have come with the end of the handshake. */
+	read_some(c);
+}
+
+static void
+shake_hands(struct connection *c)
+{
+	int r = stream_handshake(c->stream);
+
+	if (r == 0) {
+		begin_serving(c);
+	} else if (r == -EAGAIN) {
+		loop_change(c->table->loop, &c->watch,
+		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
+	} else {
+		log_warning("%s: refused in the TLS handshake: %s", c->peer,
+		    stream_reason(c->stream));
+		destroy(c);
+	}
+}
+
+static void
+handshake_timed_out(struct timer *timer)
+{
+	struct connection *c = container_of(timer, struct connection, handshake);
+
+	log_warning("%s: refused: no TLS handshake within %d s", c->peer,
+	    CONNECTION_HANDSHAKE_MS / 1000);
+	destroy(c);
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct connection *c = container_of(w, struct connection, watch);
+
+	if (!c->is_serving)
+		shake_hands(c);
+	else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && session_wants_input(c->session))
+		read_some(c);
+	else
+		flush(c);
+}
+
+/* Makes a place for one more, if that can be done. */
+static bool
+make_place(struct connection_table *t)
+{
+	struct connection *oldest = TAILQ_FIRST(&t->handshaking);
+
+	if (t->count < t->limit)
+		return true;
+	if (oldest == NULL)
+		return false;
+	log_warning(
+	    "%s: refused: its handshake is the oldest of those unfinished, and all %lu places "
+	    "are taken (-c)",
+	    oldest->peer, (unsigned long)t->limit);
+	destroy(oldest);
+	return true;
+}
+
+void
+connection_accept(struct connection_table *t, int fd)
+{
+	struct connection *c;
+	int r;
+
+	c = calloc(1, sizeof *c);
+	if (c == NULL) {
+		log_error("a connection was refused: no memory");
+		close(fd);
+		return;
+	}
+	addr_describe_peer(fd, c->peer);
+	r = make_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
+	if (r != 0) {
+		log_warning("%s: refused: %s", c->peer,
+		    r == -EUSERS ? "all places are taken (-c)" : strerror(-r));
+		close(fd);
+		free(c);
+		return;
+	}
+	addr_tune(fd);
+	c->table = t;
+	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
+	r = loop_add(t->loop, &c->watch);
+	if (r != 0) {
+		log_error("%s: refused: %s", c->peer, strerror(-r));
+		stream_destroy(c->stream);
+		free(c);
+		return;
+	}
+	if (++t->count > t->count_peak)
+		t->count_peak = t->count;
+	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
+	timer_arm(&t->timers, &c->handshake, clock_after_ms(t->now, CONNECTION_HANDSHAKE_MS),
+	    handshake_timed_out);
+	shake_hands(c);
+}
+
+void
+connection_flush_ready(struct connection_table *t)
+{
+	struct session *s;
+
+	while ((s = server_next_ready(t->core)) != NULL)
+		flush(session_owner(s));
+}
+
+void
+connection_read_more(struct connection_table *t)
+{
+	struct connection *c, *last = TAILQ_LAST(&t->again, connection_list);
+
+	/* Each of those that are in the list now, once; they come back to its end. */
+	while ((c = TAILQ_FIRST(&t->again)) != NULL) {
+		read_some(c);
+		if (c == last)
+			break;
+	}
+}
+
+bool
+connection_has_more(const struct connection_table *t)
+{
+	return !TAILQ_EMPTY(&t->again);
+}

@@ -1,0 +1,137 @@
+/*
+ * core: the state of the server and its sessions, shared by the files of this folder that make up the
+ * core: server.c (the whole), session.c (bytes to requests, replies to bytes), ops.c, ops_v1.c and ops_v2.c
+ * (what a request does), forks.c. The core does no I/O and asks no clock; what drives it includes
+ * server.h and session.h, not this.
+ *
+ * A descriptor with a claim is in exactly one list of its session: pending while its ACQUIRE has had no
+ * reply (it waits, or is granted and is_undelivered), held once the reply is written.
+ */
+#ifndef COMMON_SERVER_CORE_CORE_H
+#define COMMON_SERVER_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <bsd/sys/queue.h>
+
+#include "common/base/buf.h"
+#include "common/base/timer.h"
+#include "common/server/core/fdtable.h"
+#include "common/server/core/forks.h"
+#include "common/server/core/memfile.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
+#include "common/wire/frame.h"
+#include "common/wire/protocol.h"
+#include "common/wire/wire.h"
+
+TAILQ_HEAD(session_list, session);
+
+struct server {
+	struct server_config config;
+	const struct store_ops *store;
+	uint64_t now;
+	struct timer_queue timers;
+	struct session_list sessions;
+	struct session_list ready; /* see server_next_ready() */
+	uint32_t session_count;
+	struct memfile_tree files;
+	struct fork_tree forks;
+	struct buf spare; /* a large buffer that nobody uses now; see server_lend() */
+	struct timer spare_expiry;
+	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+};
+
+struct session {
+	struct server *server;
+	TAILQ_ENTRY(session) link;
+	TAILQ_ENTRY(session) ready_link;
+	bool is_ready;
+	char *peer;  /* for the log */
+	void *owner; /* the driver's */
+	enum protocol_version version;
+	bool has_begun; /* a request was executed: too late for HELLO */
+	bool has_table; /* NEW_FDTABLE or CHILD_ATTACH was */
+	struct fdtable table;
+	struct fork_list forks; /* pending ones of this session */
+	uint32_t fork_count;
+	struct desc_list pending;
+	struct desc_list held;
+
+	/* The request that is coming in. */
+	uint8_t header[FRAME_HEADER_SIZE];
+	uint32_t header_have; /* bytes of it */
+	uint64_t body_size;   /* as the header says */
+	uint64_t body_have;   /* bytes of it that came */
+	uint32_t body_keep;   /* bytes of it that are kept; the rest is thrown away */
+	struct buf body;
+	struct buf backlog; /* came, not looked at: the replies are not read */
+	struct timer stall; /* armed while half a frame is here */
+
+	struct buf out;    /* replies not sent yet */
+	bool write_failed; /* the peer reads no more: replies are dropped */
+	bool is_over;
+};
+
+/* A request, its body whole or, when missing is not 0, only its beginning. */
+struct request {
+	uint32_t op;
+	uint16_t tag;
+	struct wire_reader body;
+	uint64_t missing; /* bytes of the body that were thrown away */
+};
+
+/* ops.c: executes a request and writes its reply. */
+void handlers_execute(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing);
+
+/* ops.c: what several operations do. */
+bool handlers_is_whole(const struct request *q); /* the body was read to its end, and no further */
+struct desc *handlers_desc_of_claim(struct claim *c);
+struct desc *handlers_desc_of_timer(struct timer *t);
+int handlers_find_desc(struct session *s, uint32_t fd, struct desc **out);
+void handlers_drop_claim(struct desc *d);   /* whatever state it is in; grants the next */
+void handlers_unlock_claim(struct desc *d); /* the same for version 1's UNLOCK */
+void handlers_lock_moved(struct memfile *f, enum store_move move); /* tells the store */
+void handlers_cancel(struct desc *d, int error); /* answers the pending ACQUIRE, drops its claim */
+void handlers_close_table(struct session *s,
+    bool answer); /* answer: pending ACQUIREs get ECANCELED */
+void handlers_arm_lease(struct desc *d);
+void handlers_claim_granted(struct claim *c); /* a lockqueue's granted function */
+
+/* ops_v1.c, ops_v2.c: each returns 0 having written its own reply, or a negative errno. */
+int handlers_v1_lock(struct session *s, struct request *q);
+int handlers_v1_unlock(struct session *s, struct request *q);
+int handlers_v2_hello(struct session *s, struct request *q);
+int handlers_v2_acquire(struct session *s, struct request *q);
+int handlers_v2_release(struct session *s, struct request *q);
+int handlers_v2_cancel(struct session *s, struct request *q);
+int handlers_v2_stat(struct session *s, struct request *q);
+int handlers_v2_list(struct session *s, struct request *q);
+
+/* ops_v2.c: writes the reply of a grant; a grant that cannot be sent is dropped and answered ENOMEM. */
+void handlers_v2_deliver(struct desc *d);
+
+/* session.c: a reply of body_size bytes, to be filled through *w at once. Returns 0 or -ENOMEM. */
+int session_reply(struct session *s, uint16_t tag, uint32_t status, size_t body_size,
+    struct wire_writer *w);
+
+/* session.c: a reply with no body; the session is over when there is no memory even for that. */
+void session_reply_status(struct session *s, uint16_t tag, int error);
+
+/* session.c: one log line with the peer's name, then the connection is closed once replies are sent. */
+void session_end(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * server.c: large bodies and replies come again and again, and fresh memory for each costs as much as the
+ * work on it. An empty buffer that is going to be large may take over the server's spare one; one that has
+ * become empty gives what is too large to keep back. The spare is freed when it was not used for a
+ * second, and with the last session.
+ */
+void server_lend(struct server *v, struct buf *b, size_t size);
+void server_take_back(struct server *v, struct buf *b);
+void server_free_spare(struct server *v);
+
+/* server.c: it has output, or is over: the driver will look at it. */
+void server_mark_ready(struct session *s);
+
+#endif

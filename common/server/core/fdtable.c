@@ -1,0 +1,145 @@
+#include "common/server/core/fdtable.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/server/core/memfile.h"
+
+enum { SMALLEST = 8 };
+
+/* Makes room for number fd. */
+static int
+grow(struct fdtable *t, uint32_t fd)
+{
+	uint32_t capacity = t->capacity < SMALLEST ? SMALLEST : t->capacity;
+	struct desc **descs;
+
+	while (capacity <= fd)
+		capacity *= 2;
+	if (capacity == t->capacity)
+		return 0;
+	descs = reallocarray(t->descs, capacity, sizeof *descs);
+	if (descs == NULL)
+		return -ENOMEM;
+	memset(descs + t->capacity, 0, (capacity - t->capacity) * sizeof *descs);
+	t->descs = descs;
+	t->capacity = capacity;
+	return 0;
+}
+
+/* A descriptor at the free number fd. */
+static int
+insert(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *session,
+    struct desc **out)
+{
+	struct desc *d;
+
+	if (grow(t, fd) != 0)
+		return -ENOMEM;
+	d = calloc(1, sizeof *d);
+	if (d == NULL)
+		return -ENOMEM;
+	d->fd = fd;
+	d->file = file;
+	d->session = session;
+	t->descs[fd] = d;
+	t->count++;
+	*out = d;
+	return 0;
+}
+
+int
+fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, struct desc **out)
+{
+	uint32_t fd;
+	int r;
+
+	for (fd = t->lowest; fdtable_find(t, fd) != NULL; fd++)
+		;
+	if (fd >= PROTOCOL_DESCRIPTOR_LIMIT)
+		return -EMFILE;
+	r = insert(t, fd, file, session, out);
+	if (r == 0)
+		t->lowest = fd + 1;
+	return r;
+}
+
+struct desc *
+fdtable_find(const struct fdtable *t, uint32_t fd)
+{
+	return fd < t->capacity ? t->descs[fd] : NULL;
+}
+
+struct desc *
+fdtable_next(const struct fdtable *t, uint32_t from)
+{
+	for (; from < t->capacity; from++)
+		if (t->descs[from] != NULL)
+			return t->descs[from];
+	return NULL;
+}
+
+void
+fdtable_close(struct fdtable *t, struct desc *d)
+{
+	assert(d->claim.state == CLAIM_IDLE && !d->timer.armed);
+	t->descs[d->fd] = NULL;
+	t->count--;
+	if (d->fd < t->lowest)
+		t->lowest = d->fd;
+	memfile_put(d->file);
+	free(d);
+}
+
+void
+fdtable_fini(struct fdtable *t)
+{
+	struct desc *d;
+
+	while ((d = fdtable_next(t, 0)) != NULL)
+		fdtable_close(t, d);
+	free(t->descs);
+	*t = (struct fdtable){ 0 };
+}
+
+int
+fdtable_copy(struct fdtable *out, const struct fdtable *t)
+{
+	struct fdtable copy = { .lowest = t->lowest };
+	struct desc *d, *twin;
+	uint32_t fd;
+
+	for (fd = 0; (d = fdtable_next(t, fd)) != NULL; fd = d->fd + 1) {
+		if (insert(&copy, d->fd, d->file, NULL, &twin) != 0) {
+			fdtable_fini(&copy);
+			return -ENOMEM;
+		}
+		memfile_ref(d->file);
+		memcpy(twin->known, d->known, sizeof twin->known);
+		twin->known_next = d->known_next;
+	}
+	*out = copy;
+	return 0;
+}
+
+bool
+fdtable_knows(const struct desc *d, uint64_t version)
+{
+	int i;
+
+	for (i = 0; i < DESC_KNOWN_COUNT; i++)
+		if (d->known[i] == version)
+			return true;
+	return false;
+}
+
+void
+fdtable_learn(struct desc *d, uint64_t version)
+{
+	if (fdtable_knows(d, version))
+		return;
+	d->known[d->known_next] = version;
+	d->known_next = (d->known_next + 1) % DESC_KNOWN_COUNT;
+}

@@ -1,0 +1,137 @@
+/* LOCK and UNLOCK of version 1 (DESIGN 4.1): whole segments, the holder is the session. */
+#include <errno.h>
+
+#include "common/server/core/core.h"
+
+/* The descriptor by which this session holds the file's lock, or NULL. */
+static struct desc *
+held_by(struct session *s, struct memfile *f)
+{
+	struct claim *c = lockqueue_exclusive_holder(&f->lock);
+
+	return c != NULL && handlers_desc_of_claim(c)->session == s ? handlers_desc_of_claim(c) :
+								      NULL;
+}
+
+/* True when turn is the one being served and was not granted yet. */
+static bool
+may_take_turn(const struct memfile *f, uint32_t turn)
+{
+	return TAILQ_EMPTY(&f->lock.holders) && f->tree->store->turn_is_served(f, turn);
+}
+
+/* LOCK's reply: the type, and what was published. */
+static int
+reply_locked(struct session *s, const struct request *q, const struct memfile *f)
+{
+	const struct store_ops *store = s->server->store;
+	uint8_t type = memfile_type(f);
+	struct wire_writer w;
+	int r;
+
+	r = session_reply(s, q->tag, 0,
+	    1 + (type == PROTOCOL_TYPE_SEGMENT ? store->lock_size(f) : 0), &w);
+	if (r != 0)
+		return r;
+	wire_put_u8(&w, type);
+	if (type == PROTOCOL_TYPE_SEGMENT)
+		store->lock_put(f, &w);
+	return 0;
+}
+
+/* The lock for descriptor fd of s; turn counts where the store has turns. */
+static int
+lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uint8_t type)
+{
+	const struct store_ops *store = s->server->store;
+	struct desc *d, *holder;
+	int r;
+
+	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
+		return -EBADE;
+	r = handlers_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	if ((type == PROTOCOL_TYPE_SEGMENT) != (d->file->size > 0))
+		return -EBADE;
+	holder = held_by(s, d->file);
+	if (holder == NULL) {
+		holder = d;
+		if (store->has_turns && !may_take_turn(d->file, turn))
+			return -EINVAL;
+		if (lockqueue_claim(&d->file->lock, &d->claim, PROTOCOL_EXCLUSIVE, false) !=
+		    CLAIM_HELD)
+			return -EAGAIN;
+		TAILQ_INSERT_TAIL(&s->held, d, link);
+		handlers_arm_lease(d);
+		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+	}
+	holder->type = type;
+	r = reply_locked(s, q, d->file);
+	if (r != 0 && holder == d)
+		handlers_drop_claim(d);
+	return r;
+}
+
+/* Whoever is refused the turn being served will not come again with it: nobody would unlock. */
+static void
+pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
+{
+	struct desc *d = fdtable_find(&s->table, fd);
+
+	if (d != NULL && may_take_turn(d->file, turn))
+		handlers_lock_moved(d->file, STORE_LOCK_DROPPED);
+}
+
+int
+handlers_v1_lock(struct session *s, struct request *q)
+{
+	bool has_turns = s->server->store->has_turns;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint32_t turn = has_turns ? wire_get_u32(&q->body) : 0;
+	uint8_t type = wire_get_u8(&q->body);
+	int r;
+
+	if (!handlers_is_whole(q))
+		return -EPROTO;
+	r = lock(s, q, fd, turn, type);
+	if (r != 0 && has_turns)
+		pass_turn_on(s, fd, turn);
+	return r;
+}
+
+int
+handlers_v1_unlock(struct session *s, struct request *q)
+{
+	const struct store_ops *store = s->server->store;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint8_t type = wire_get_u8(&q->body);
+	struct desc *d, *holder;
+	int r;
+
+	if (q->body.failed)
+		return -EPROTO;
+	if (type == PROTOCOL_TYPE_PURE && q->body.left + q->missing != 0)
+		return -EPROTO;
+	if (type == PROTOCOL_TYPE_SEGMENT && !store->unlock_is_shaped(q->body, q->missing))
+		return -EPROTO;
+	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
+		return -EBADE;
+	r = handlers_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	holder = held_by(s, d->file);
+	if (holder != NULL && holder->type != type)
+		return -EBADE;
+	if (holder == NULL || q->missing != 0)
+		return -EINVAL;
+	if (type == PROTOCOL_TYPE_SEGMENT) {
+		r = store->unlock(d->file, holder->claim.grant, &q->body);
+		if (r != 0)
+			return r;
+		d->file->published = true;
+	}
+	handlers_unlock_claim(holder);
+	session_reply_status(s, q->tag, 0);
+	return 0;
+}

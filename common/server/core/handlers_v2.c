@@ -1,0 +1,276 @@
+/* What version 2 adds (DESIGN 4.2): grants that are waited for, and differences instead of segments. */
+#include <errno.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/server/core/core.h"
+#include "common/wire/status.h"
+
+int
+handlers_v2_hello(struct session *s, struct request *q)
+{
+	const struct server_config *config = &s->server->config;
+	uint32_t version = wire_get_u32(&q->body);
+	struct wire_writer w;
+	int r;
+
+	wire_get_u32(&q->body); /* features a client has: none yet */
+	if (!handlers_is_whole(q) || s->has_begun || version == 0)
+		return -EPROTO;
+	if (version > PROTOCOL_VERSION_2)
+		version = PROTOCOL_VERSION_2;
+	r = session_reply(s, 0, 0, PROTOCOL_HELLO_REPLY_SIZE, &w);
+	if (r != 0)
+		return r;
+	wire_put_u32(&w, version);
+	wire_put_u32(&w, config->lease_ms != 0 ? PROTOCOL_FEATURE_LEASES : 0);
+	wire_put_u32(&w, SIZE_BLOCK);
+	wire_put_u32(&w, protocol_largest_body((uint32_t)config->segment_limit));
+	wire_put_bytes(&w, s->server->instance_id, PROTOCOL_INSTANCE_ID_SIZE);
+	s->version = version;
+	return 0;
+}
+
+/* The pending ACQUIRE with that tag, or NULL. */
+static struct desc *
+find_pending(struct session *s, uint32_t tag)
+{
+	struct desc *d;
+
+	TAILQ_FOREACH(d, &s->pending, link)
+		if (d->tag == tag)
+			return d;
+	return NULL;
+}
+
+void
+handlers_v2_deliver(struct desc *d)
+{
+	struct session *s = d->session;
+	const struct store_ops *store = s->server->store;
+	const struct memfile *f = d->file;
+	struct wire_writer w;
+	size_t size = 16;
+
+	if (d->is_undelivered) {
+		d->is_undelivered = false;
+		TAILQ_REMOVE(&s->pending, d, link);
+	}
+	TAILQ_INSERT_TAIL(&s->held, d, link);
+	d->has_segment = f->size > 0;
+	if (d->has_segment)
+		size += store->grant_size(f, d->since);
+	if (session_reply(s, d->tag, 0, size, &w) != 0) {
+		handlers_cancel(d, -ENOMEM);
+		return;
+	}
+	wire_put_u64(&w, d->claim.grant);
+	wire_put_u64(&w, f->blocks.newest);
+	if (d->has_segment)
+		store->grant_put(f, d->since, &w);
+	fdtable_learn(d, f->blocks.newest);
+}
+
+static void
+acquire_timed_out(struct timer *t)
+{
+	handlers_cancel(handlers_desc_of_timer(t), -ETIMEDOUT);
+}
+
+int
+handlers_v2_acquire(struct session *s, struct request *q)
+{
+	struct server *v = s->server;
+	uint32_t fd = wire_get_u32(&q->body);
+	uint8_t mode = wire_get_u8(&q->body);
+	uint32_t timeout = wire_get_u32(&q->body);
+	uint64_t since = wire_get_u64(&q->body);
+	struct desc *d;
+	int r;
+
+	if (!handlers_is_whole(q) || find_pending(s, q->tag) != NULL)
+		return -EPROTO;
+	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
+		return -EINVAL;
+	r = handlers_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	if (d->claim.state != CLAIM_IDLE)
+		return -EDEADLK;
+	d->tag = q->tag;
+	d->since = fdtable_knows(d, since) ? since : 0;
+	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
+	case CLAIM_HELD:
+		handlers_arm_lease(d);
+		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+		handlers_v2_deliver(d);
+		return 0;
+	case CLAIM_WAITING:
+		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+		TAILQ_INSERT_TAIL(&s->pending, d, link);
+		if (timeout != PROTOCOL_TIMEOUT_NEVER)
+			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),
+			    acquire_timed_out);
+		return 0;
+	default:
+		return -EAGAIN;
+	}
+}
+
+/* What a holder hands in, published or refused. The claim is dropped by the caller either way. */
+static int
+publish(struct desc *d, struct request *q, uint8_t flags)
+{
+	struct memfile *f = d->file;
+	int r;
+
+	if (q->body.failed)
+		return -EPROTO;
+	if (q->missing != 0 ||
+	    (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED)) != 0)
+		return -EINVAL;
+	if (!d->has_segment)
+		return handlers_is_whole(q) ? 0 : -EPROTO;
+	if (d->claim.mode == PROTOCOL_SHARED) {
+		if (wire_get_u32(&q->body) != 0)
+			return -EINVAL;
+		return handlers_is_whole(q) ? 0 : -EPROTO;
+	}
+	r = f->tree->store->release(f, d->claim.grant, &q->body);
+	if (r != 0)
+		return r;
+	f->published = true;
+	fdtable_learn(d, f->blocks.newest);
+	return 0;
+}
+
+static void
+log_unverified(const struct session *s, const struct memfile *f)
+{
+	char name[LOG_ESCAPED_SIZE];
+
+	log_warning("%s: blocks of %s did not verify: the host has changed them", s->peer,
+	    log_escape(name, f->name, f->name_size));
+}
+
+int
+handlers_v2_release(struct session *s, struct request *q)
+{
+	uint32_t fd = wire_get_u32(&q->body);
+	uint64_t grant = wire_get_u64(&q->body);
+	bool is_named = !q->body.failed;
+	uint8_t flags = wire_get_u8(&q->body);
+	struct wire_writer w;
+	uint64_t version;
+	struct desc *d;
+	int r;
+
+	/* Once it has named its grant it has given that up, whatever is wrong with the rest. */
+	if (!is_named)
+		return -EPROTO;
+	r = handlers_find_desc(s, fd, &d);
+	if (r != 0)
+		return q->body.failed ? -EPROTO : r;
+	if (d->claim.state != CLAIM_HELD || d->is_undelivered || d->claim.grant != grant)
+		return q->body.failed ? -EPROTO : -ESTALE;
+	if (flags & PROTOCOL_RELEASE_UNVERIFIED)
+		log_unverified(s, d->file);
+	r = publish(d, q, flags);
+	version = d->file->blocks.newest;
+	handlers_drop_claim(d);
+	if (r != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
+		return r;
+	r = session_reply(s, q->tag, 0, sizeof version, &w);
+	if (r == 0)
+		wire_put_u64(&w, version);
+	return r;
+}
+
+int
+handlers_v2_cancel(struct session *s, struct request *q)
+{
+	uint32_t tag = wire_get_u32(&q->body);
+	struct desc *d;
+
+	if (!handlers_is_whole(q))
+		return -EPROTO;
+	d = find_pending(s, tag);
+	if (d != NULL)
+		handlers_cancel(d, -ECANCELED);
+	session_reply_status(s, q->tag, 0);
+	return 0;
+}
+
+int
+handlers_v2_stat(struct session *s, struct request *q)
+{
+	uint32_t fd = wire_get_u32(&q->body);
+	struct protocol_stat stat;
+	struct wire_writer w;
+	struct desc *d;
+	int r;
+
+	if (!handlers_is_whole(q))
+		return -EPROTO;
+	r = handlers_find_desc(s, fd, &d);
+	if (r != 0)
+		return r;
+	r = session_reply(s, q->tag, 0, PROTOCOL_STAT_SIZE, &w);
+	if (r != 0)
+		return r;
+	memfile_stat(d->file, &stat);
+	protocol_put_stat(&w, &stat);
+	return 0;
+}
+
+/* How many files from serial on fit a page, the bytes they take, and where the next page begins (0: end). */
+static uint32_t
+list_page(struct session *s, uint32_t serial, size_t *size, uint32_t *next)
+{
+	struct memfile_tree *files = &s->server->files;
+	struct memfile *f;
+	uint32_t count = 0;
+	size_t one;
+
+	*size = 8;
+	for (f = memfile_at_serial(files, serial); f != NULL;
+	     f = memfile_at_serial(files, f->serial + 1)) {
+		one = 4 + f->name_size + PROTOCOL_STAT_SIZE;
+		if (*size + one > PROTOCOL_SMALL_BODY)
+			break;
+		*size += one;
+		count++;
+	}
+	*next = f == NULL ? 0 : f->serial;
+	return count;
+}
+
+int
+handlers_v2_list(struct session *s, struct request *q)
+{
+	struct memfile_tree *files = &s->server->files;
+	uint32_t cursor = wire_get_u32(&q->body), next, count, i;
+	struct protocol_stat stat;
+	struct wire_writer w;
+	struct memfile *f;
+	size_t size;
+	int r;
+
+	if (!handlers_is_whole(q))
+		return -EPROTO;
+	count = list_page(s, cursor, &size, &next);
+	r = session_reply(s, q->tag, 0, size, &w);
+	if (r != 0)
+		return r;
+	wire_put_u32(&w, next);
+	wire_put_u32(&w, count);
+	f = memfile_at_serial(files, cursor);
+	for (i = 0; i < count; i++) {
+		wire_put_u32(&w, f->name_size);
+		wire_put_bytes(&w, f->name, f->name_size);
+		memfile_stat(f, &stat);
+		protocol_put_stat(&w, &stat);
+		f = memfile_at_serial(files, f->serial + 1);
+	}
+	return 0;
+}

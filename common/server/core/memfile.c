@@ -1,0 +1,229 @@
+#include "common/server/core/memfile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/crypto/random.h"
+
+static int
+compare_names(struct memfile *a, struct memfile *b)
+{
+	uint32_t shorter = a->name_size < b->name_size ? a->name_size : b->name_size;
+	int r = memcmp(a->name, b->name, shorter);
+
+	if (r != 0)
+		return r;
+	return a->name_size < b->name_size ? -1 : a->name_size > b->name_size;
+}
+
+static int
+compare_serials(struct memfile *a, struct memfile *b)
+{
+	return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+RB_PROTOTYPE(memfile_by_name, memfile, by_name, compare_names)
+RB_GENERATE(memfile_by_name, memfile, by_name, compare_names)
+RB_PROTOTYPE(memfile_by_serial, memfile, by_serial, compare_serials)
+RB_GENERATE(memfile_by_serial, memfile, by_serial, compare_serials)
+
+void
+memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
+    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *))
+{
+	*t = (struct memfile_tree){ .store = store,
+		.store_context = store_context,
+		.timers = timers,
+		.now = now,
+		.granted = granted };
+	RB_INIT(&t->by_name);
+	RB_INIT(&t->by_serial);
+}
+
+struct memfile *
+memfile_at_serial(struct memfile_tree *t, uint32_t serial)
+{
+	struct memfile key = { .serial = serial };
+
+	return RB_NFIND(memfile_by_serial, &t->by_serial, &key);
+}
+
+/* A number that no living file has, neither 0 nor the last u32; it comes round after four billion files. */
+static uint32_t
+next_serial(struct memfile_tree *t)
+{
+	struct memfile *f;
+
+	do {
+		t->last_serial = t->last_serial >= UINT32_MAX - 1 ? 1 : t->last_serial + 1;
+		f = memfile_at_serial(t, t->last_serial);
+	} while (f != NULL && f->serial == t->last_serial);
+	return t->last_serial;
+}
+
+/* Makes the file and hands it to the store; nothing is in the tree yet. */
+static int
+create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
+{
+	struct memfile *f = calloc(1, sizeof *f + key->name_size + 1);
+	int r;
+
+	if (f == NULL)
+		return -ENOMEM;
+	f->tree = t;
+	f->version = key->version;
+	f->name_size = key->name_size;
+	memcpy(f->name, key->name, key->name_size);
+	lockqueue_init(&f->lock, t->granted);
+	r = random_u64(&f->life);
+	if (r == 0)
+		r = t->store->create(f);
+	if (r != 0) {
+		free(f);
+		return r;
+	}
+	*out = f;
+	return 0;
+}
+
+/* A key to look up by, or to create by: a struct memfile with only its name and version. */
+static struct memfile *
+make_key(const char *name, size_t size, enum protocol_version version)
+{
+	struct memfile *key = malloc(sizeof *key + size + 1);
+
+	if (key == NULL)
+		return NULL;
+	memcpy(key->name, name, size);
+	key->name[size] = '\0';
+	key->name_size = (uint32_t)size;
+	key->version = version;
+	return key;
+}
+
+int
+memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol_version version,
+    struct memfile **out)
+{
+	struct memfile *key = make_key(name, size, version), *f;
+	int r = 0;
+
+	if (key == NULL)
+		return -ENOMEM;
+	f = RB_FIND(memfile_by_name, &t->by_name, key);
+	if (f == NULL) {
+		r = create(t, key, &f);
+		if (r == 0) {
+			f->serial = next_serial(t);
+			RB_INSERT(memfile_by_name, &t->by_name, f);
+			RB_INSERT(memfile_by_serial, &t->by_serial, f);
+			t->count++;
+		}
+	} else if (t->store->separates_versions && f->version != version) {
+		r = -EBADE;
+	}
+	free(key);
+	if (r != 0)
+		return r;
+	f->references++;
+	*out = f;
+	return 0;
+}
+
+void
+memfile_ref(struct memfile *f)
+{
+	f->references++;
+}
+
+static void
+log_segment(const struct memfile *f, const char *what)
+{
+	char name[LOG_ESCAPED_SIZE];
+	struct store_usage usage;
+
+	if (f->size == 0 || !log_is_on(LOG_LEVEL_DEBUG))
+		return;
+	f->tree->store->usage(f, &usage);
+	log_debug("segment of %s, %lu bytes, %s: %lu bytes reserved, %lu written",
+	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, what,
+	    (unsigned long)usage.reserved, (unsigned long)usage.written);
+}
+
+void
+memfile_put(struct memfile *f)
+{
+	struct memfile_tree *t = f->tree;
+
+	assert(f->references > 0);
+	if (--f->references > 0)
+		return;
+	assert(TAILQ_EMPTY(&f->lock.holders) && TAILQ_EMPTY(&f->lock.waiters));
+	log_segment(f, "ends");
+	RB_REMOVE(memfile_by_name, &t->by_name, f);
+	RB_REMOVE(memfile_by_serial, &t->by_serial, f);
+	t->count--;
+	t->total_size -= f->size;
+	t->store->destroy(f);
+	blockmap_fini(&f->blocks);
+	free(f);
+}
+
+int
+memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t total_limit)
+{
+	struct memfile_tree *t = f->tree;
+	struct blockmap blocks;
+	int r;
+
+	if (size == 0 || (f->size != 0 && f->size != size))
+		return -EINVAL;
+	if (f->size != 0)
+		return 0;
+	if (size > segment_limit)
+		return -EMSGSIZE;
+	if (size > total_limit || t->total_size > total_limit - size)
+		return -ENOMEM;
+	r = blockmap_init(&blocks, size_block_count(size));
+	if (r != 0)
+		return r;
+	r = t->store->map(f, size);
+	if (r != 0) {
+		blockmap_fini(&blocks);
+		return r;
+	}
+	f->blocks = blocks;
+	f->size = size;
+	t->total_size += size;
+	log_segment(f, "begins");
+	return 0;
+}
+
+uint8_t
+memfile_type(const struct memfile *f)
+{
+	if (f->size == 0)
+		return PROTOCOL_TYPE_PURE;
+	return f->published ? PROTOCOL_TYPE_SEGMENT : PROTOCOL_TYPE_UNPUBLISHED;
+}
+
+void
+memfile_stat(const struct memfile *f, struct protocol_stat *stat)
+{
+	struct store_usage usage;
+
+	f->tree->store->usage(f, &usage);
+	*stat = (struct protocol_stat){
+		.life = f->life,
+		.size = f->size,
+		.committed = usage.committed,
+		.type = memfile_type(f),
+		.version = f->blocks.newest,
+		.open_count = f->references,
+		.waiters = f->lock.waiting,
+		.grants = f->lock.grants,
+	};
+}

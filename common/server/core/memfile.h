@@ -1,0 +1,92 @@
+/*
+ * memfile: a memory file, and the red-black tree of all of them (libbsd).
+ *
+ * A memory file is a lock, or a lock with a segment. It begins with the first descriptor that opens its
+ * name and ends with the last; nothing of it outlives the server. References count descriptors,
+ * those of pending forks included.
+ *
+ * Files also have a serial number, in the order of their creation, so that LIST can go on where it
+ * stopped whatever was created or ended meanwhile.
+ */
+#ifndef COMMON_SERVER_CORE_MEMFILE_H
+#define COMMON_SERVER_CORE_MEMFILE_H
+
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/timer.h"
+#include "common/server/core/blockmap.h"
+#include "common/server/core/lockqueue.h"
+#include "common/server/core/store.h"
+
+struct memfile_tree;
+
+struct memfile {
+	RB_ENTRY(memfile) by_name;
+	RB_ENTRY(memfile) by_serial;
+	struct memfile_tree *tree;
+	uint32_t serial;
+	uint32_t references;
+	uint64_t life;                 /* random, drawn at creation */
+	enum protocol_version version; /* of the protocol, spoken by who created it */
+	uint32_t size;                 /* of the segment; 0: a pure lock */
+	bool published;                /* a release or an UNLOCK with the segment was accepted */
+	struct blockmap blocks;        /* versions; empty for a pure lock */
+	struct lockqueue lock;
+	void *store_data; /* the store's */
+	uint32_t name_size;
+	char name[]; /* name_size bytes and a NUL */
+};
+
+RB_HEAD(memfile_by_name, memfile);
+RB_HEAD(memfile_by_serial, memfile);
+
+struct memfile_tree {
+	struct memfile_by_name by_name;
+	struct memfile_by_serial by_serial;
+	const struct store_ops *store;
+	void *store_context;             /* see struct store_ops */
+	struct timer_queue *timers;      /* the server's, for the store */
+	const uint64_t *now;             /* the server's clock, for the store */
+	void (*granted)(struct claim *); /* given to every file's lockqueue */
+	uint32_t count;
+	uint32_t last_serial;
+	uint64_t total_size; /* of all segments, bytes */
+};
+
+/* An empty tree of files of that store; timers and clock are given to it. */
+void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
+    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *));
+
+/*
+ * A reference to the file of that name, for a session of that version; it is created if it is not there. The
+ * name has been checked. Returns 0, -ENOMEM, what the store's create says, or -EBADE when the file is the other
+ * version's and the store separates them.
+ */
+int memfile_get(struct memfile_tree *t, const char *name, size_t size,
+    enum protocol_version version, struct memfile **out);
+
+/* One reference more. */
+void memfile_ref(struct memfile *f);
+
+/* One reference less; with the last one the file ends. */
+void memfile_put(struct memfile *f);
+
+/*
+ * Gives the file a segment, or agrees that it has one of that size. Returns 0; -EINVAL for size 0 or
+ * another size; -EMSGSIZE above segment_limit, -ENOMEM when all segments together would be above
+ * total_limit or there is no memory.
+ */
+int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t total_limit);
+
+/* enum protocol_type of the file as it is now. */
+uint8_t memfile_type(const struct memfile *f);
+
+/* The fields of STAT. */
+void memfile_stat(const struct memfile *f, struct protocol_stat *stat);
+
+/* The first file whose serial number is at least serial, or NULL. */
+struct memfile *memfile_at_serial(struct memfile_tree *t, uint32_t serial);
+
+#endif

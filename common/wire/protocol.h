@@ -1,0 +1,92 @@
+/*
+ * ops: the operations, constants and limits of the wire protocol (DESIGN 4 and 9), for both ends.
+ */
+#ifndef COMMON_WIRE_PROTOCOL_H
+#define COMMON_WIRE_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/size.h"
+
+enum op {
+	OP_NEW_FDTABLE = 0,
+	OP_FORK = 1,
+	OP_CHILD_ATTACH = 2,
+	OP_OPEN = 3,
+	OP_CLOSE = 4,
+	OP_LOCK = 5,   /* version 1 only */
+	OP_UNLOCK = 6, /* version 1 only */
+	OP_MMAP = 7,
+	OP_HELLO = 16,
+	OP_ACQUIRE = 17, /* this and what follows: version 2 only */
+	OP_RELEASE = 18,
+	OP_CANCEL = 19,
+	OP_STAT = 20,
+	OP_LIST = 21,
+	OP_COUNT = 22
+};
+
+enum protocol_version { PROTOCOL_VERSION_1 = 1, PROTOCOL_VERSION_2 = 2 };
+
+/* The type of a memory file in LOCK, UNLOCK and STAT. */
+enum protocol_type {
+	PROTOCOL_TYPE_PURE = 0, /* a lock and no segment */
+	PROTOCOL_TYPE_SEGMENT = 1,
+	PROTOCOL_TYPE_UNPUBLISHED =
+	    2 /* a segment that nobody has published to yet; never sent by a client */
+};
+
+/* The mode of an ACQUIRE. */
+enum protocol_mode { PROTOCOL_EXCLUSIVE = 1, PROTOCOL_SHARED = 2 };
+
+#define PROTOCOL_TIMEOUT_TRY UINT32_C(0)
+#define PROTOCOL_TIMEOUT_NEVER UINT32_MAX
+
+enum protocol_release_flag {
+	PROTOCOL_RELEASE_ONE_WAY = 1,   /* no reply unless it fails */
+	PROTOCOL_RELEASE_UNVERIFIED = 2 /* the grant's blocks did not verify */
+};
+
+/* The features a server tells in its HELLO. */
+enum protocol_feature { PROTOCOL_FEATURE_LEASES = 1 };
+
+enum {
+	PROTOCOL_INSTANCE_ID_SIZE = 16,
+	PROTOCOL_DESCRIPTOR_LIMIT = 1024, /* a session */
+	PROTOCOL_FORK_LIMIT = 256,        /* pending ones, a session */
+	PROTOCOL_SMALL_BODY = 64 *
+	    SIZE_KIB, /* a larger body is kept only from the holder of a segment's lock */
+	PROTOCOL_HELLO_REPLY_SIZE = 16 + PROTOCOL_INSTANCE_ID_SIZE,
+	PROTOCOL_STAT_SIZE = 8 + 8 + 8 + 1 + 8 + 4 + 4 + 8
+};
+
+/* The operation's name, "?" for none. */
+const char *protocol_op_name(uint32_t op);
+
+/* True when the operation exists in that version; HELLO, which changes the version, in both. */
+bool protocol_has_op(uint32_t op, enum protocol_version version);
+
+/* The fields of STAT, in the order of the wire. */
+struct protocol_stat {
+	uint64_t life;       /* random, drawn when the file was created */
+	uint64_t size;       /* of the segment, bytes; 0 for a pure lock */
+	uint64_t committed;  /* of these, bytes that have memory behind them */
+	uint8_t type;        /* enum protocol_type */
+	uint64_t version;    /* of the segment: the newest of its blocks; 0: nothing published */
+	uint32_t open_count; /* descriptors, pending forks included */
+	uint32_t waiters;    /* ACQUIREs that wait */
+	uint64_t grants;     /* given since the file was created */
+};
+
+struct wire_reader;
+struct wire_writer;
+
+void protocol_put_stat(struct wire_writer *w, const struct protocol_stat *stat);
+void protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat);
+
+/* The largest body either side sends for segments of at most segment_limit bytes, changed in any way. */
+uint32_t protocol_largest_body(uint32_t segment_limit);
+
+#endif
