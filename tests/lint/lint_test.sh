@@ -133,7 +133,7 @@ allows tests/fuzz/b.c '#include "common/server/a.h"'
 allows common/base/b.c '/* #include "common/server/a.h" */'
 
 put common/odd/a.c ''
-finds layers common/odd/a.c:1: 'no layer'
+finds layers common/odd/a.c:1: 'no room'
 rm -r tree/common/odd
 
 put common/base/b.h 'size_t b(void);'
@@ -164,9 +164,70 @@ passes style 'a tree in order again'
 rm tree/.clang-format
 finds style style.sh 'no .clang-format'
 
+# circles.sh compiles what it checks: a tree of its own, in which a() calls b() and nothing else.
+rm -rf tree
+calls='int a(void); int b(void); int c(void);'
+begin_circles()
+{
+	rm -rf tree
+	put common/base/a.h '#include "common/base/b.h"'
+	put common/base/b.h 'int b(void);'
+	put common/base/a.c "$calls" 'int a(void) { return b(); }'
+	put common/base/b.c "$calls" 'int b(void) { return 1; }'
+	put common/client/c.c "$calls" 'int c(void) { return 1; }'
+	put smdish/main.c "$calls" 'int main(void) { return a(); }'
+	put smuf/main.c "$calls" 'int main(void) { return a(); }'
+}
+begin_circles
+passes circles 'calls that point downward'
+put common/base/b.c "$calls" 'int (*pointer)(void);' 'int b(void) { return pointer(); }'
+passes circles 'a call through a pointer'
+put common/base/b.c "$calls" 'int b(void) { return a(); }'
+finds circles common/base/a.c:1: 'a circle by call'
+put common/base/b.c "$calls" 'static int b_inner(void) { return c(); }' 'int b(void) { return b_inner(); }'
+finds circles common/base/b.c:1: 'is below common/client'
+put common/base/b.c "$calls" 'extern int d;' 'int b(void) { return d; }'
+put common/base/a.c "$calls" 'int d;' 'int a(void) { return b(); }'
+finds circles common/base/a.c:1: 'a circle by call'
+begin_circles
+put common/base/b.h '#include "common/base/a.h"'
+finds circles common/base/ 'a circle by include'
+begin_circles
+put common/base/b.h '#include "common/base/e.h"'
+put common/base/e.h '#include "common/base/a.h"'
+finds circles common/base/ 'a circle by include'
+begin_circles
+put smc/s.c 'int s(void); int s(void) { return 1; }'
+put common/client/backends.c 'int s(void); int t(void); int t(void) { return s(); }'
+passes circles 'the one file that names what is above it'
+put common/client/other.c 'int s(void); int t2(void); int t2(void) { return s(); }'
+finds circles common/client/other.c:1: 'is below smc'
+put common/client/other.c 'int t2(void) { return 1'
+finds circles circles.sh 'not everything compiles'
+
+# citations.sh
+rm -rf tree
+put common/wire/PROTOCOL.md '## 1 One' '### 1.2 Two'
+put smuf/FORMAT.md '## 1 One' 'A [link](../common/wire/PROTOCOL.md#one), and [one](https://example.org).'
+put common/base/a.c '/* PROTOCOL 1 and PROTOCOL 1.2; smuf/FORMAT 1. */'
+passes citations 'citations that lead somewhere'
+put common/base/a.c '/* See PROTOCOL 1.3. */'
+finds citations common/base/a.c:2: 'no such section: PROTOCOL 1.3'
+put common/base/a.c '/* See PROTOCOL 1, 1.2. */'
+finds citations common/base/a.c:2: 'cite each section'
+put common/base/a.c '/* See FORMAT 1. */'
+finds citations common/base/a.c:2: 'no such document'
+put common/base/a.c '/* See DESIGN 1. */'
+finds citations common/base/a.c:2: 'no such section: DESIGN 1'
+rm tree/common/base/a.c
+put smuf/FORMAT.md '## 1 One' 'A [link](PROTOCOL.md).'
+finds citations smuf/FORMAT.md:3: 'leads to no file: PROTOCOL.md'
+
 rm -rf tree
 mkdir tree
 finds layers layers.sh 'nothing to check'
+finds circles circles.sh 'nothing to check'
+finds citations citations.sh 'nothing to check'
 finds headers headers.sh 'nothing to check'
 
 if [ $failures -gt 0 ]; then
