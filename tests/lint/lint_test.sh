@@ -154,6 +154,12 @@ finds style common/base/b.c: 'clang-format'
 put common/base/b.c 'int b;' '/* two ' ' */'
 finds style common/base/b.c:3: 'white space'
 rm tree/common/base/b.c
+ten='a comment.'
+put common/base/b.c "/* $ten$ten$ten$ten$ten$ten$ten$ten$ten */" 'int b;'
+passes style 'a comment of 96 columns'
+put common/base/b.c 'int b;' "/*	$ten$ten$ten$ten$ten$ten$ten$ten$ten */"
+finds style common/base/b.c:3: 'beyond 100'
+rm tree/common/base/b.c
 put tests/unit/a.sh 'true '
 finds style tests/unit/a.sh:2: 'white space'
 rm tree/tests/unit/a.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # style.sh [ROOT]: C is formatted as .clang-format says, nothing has white space at the end
-# of a line, and a header begins with the comment that says what it is.  ROOT is the
+# of a line, comments end at column 100, and a header begins with the comment that says what it is.  ROOT is the
 # repository (default: here).  CLANG_FORMAT is heeded; it wants version 14, since others
 # break some lines elsewhere.
 
@@ -42,6 +42,20 @@ if grep -n '[[:space:]]$' /dev/null $texts | sed 's/\(:[0-9]*\):.*/\1: white spa
     grep .; then
 	status=1
 fi
+
+# clang-format leaves comments alone. A tab reaches to the next multiple of 8.
+# shellcheck disable=SC2086
+awk '
+/\/\*|^[ \t]*\*/ {
+	width = 0
+	for (i = 1; i <= length($0); i++)
+		width = substr($0, i, 1) == "\t" ? width - width % 8 + 8 : width + 1
+	if (width > 100) {
+		printf "%s:%d: a comment ends at column %d, beyond 100\n", FILENAME, FNR, width
+		failed = 1
+	}
+}
+END { exit failed }' $sources || status=1
 
 for header in $(files '*.h'); do
 	if [ "$(head -c 2 "$header")" != '/*' ]; then
