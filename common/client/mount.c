@@ -222,7 +222,6 @@ mount_create(struct mount **out, const char *uri, const char *path, const char *
 		return -ENOMEM;
 	(void)pthread_mutex_init(&m->mutex, NULL);
 	TAILQ_INIT(&m->files);
-	TAILQ_INIT(&m->remotes);
 	m->tracker = trackers[0];
 	error = set_type(m, type);
 	if (error == 0)

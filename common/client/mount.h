@@ -16,15 +16,12 @@
 
 #include "common/client/backend.h"
 #include "common/crypto/keys.h"
-#include "common/wire/addr.h"
 
 struct dirty_ops;
 struct file;
-struct remote;
 
 TAILQ_HEAD(mount_list, mount);
 TAILQ_HEAD(file_list, file);
-TAILQ_HEAD(remote_list, remote);
 
 struct mount {
 	TAILQ_ENTRY(mount) link;
@@ -41,10 +38,8 @@ struct mount {
 	pthread_mutex_t mutex;
 	struct file_list files;
 
-	/* For backends with a server, see remote.h. */
-	struct addr addr;
-	struct remote_list remotes; /* all that files still use */
-	struct remote *remote;      /* the connection that new files use; NULL before the first */
+	/* The backend's own, or NULL: configure makes it; detach, also after a failure, frees it. */
+	void *backend_state;
 };
 
 enum { MOUNT_PATH_SIZE = 4096 };

@@ -83,6 +83,7 @@ remote_configure(struct mount *m, const char *uri)
 {
 	static const char *const schemes[] = { "unix:", "abstract:", "pipe:", "tcp:" };
 	size_t i, count = sizeof schemes / sizeof schemes[0];
+	struct remote_mount *rm;
 	int error;
 
 	for (i = 0; i < count && strncmp(uri, schemes[i], strlen(schemes[i])) != 0; i++)
@@ -90,10 +91,15 @@ remote_configure(struct mount *m, const char *uri)
 	if (i == count)
 		return error_message(-EINVAL,
 		    "%s: a URI begins with unix:, abstract:, pipe: or tcp:", uri);
-	error = addr_parse(&m->addr, uri, 0);
+	rm = calloc(1, sizeof *rm);
+	if (rm == NULL)
+		return -ENOMEM;
+	TAILQ_INIT(&rm->remotes);
+	m->backend_state = rm;
+	error = addr_parse(&rm->addr, uri, 0);
 	if (error != 0)
 		return error_message(error, "%s: not an address", uri);
-	if (m->addr.kind == ADDR_TCP && *m->addr.host == '\0')
+	if (rm->addr.kind == ADDR_TCP && *rm->addr.host == '\0')
 		return error_message(-EINVAL, "%s: which host?", uri);
 	return 0;
 }
@@ -101,22 +107,51 @@ remote_configure(struct mount *m, const char *uri)
 void
 remote_put(struct remote *r)
 {
+	struct remote_mount *rm;
+
 	if (r == NULL || --r->references > 0)
 		return;
 	if (r->mux != NULL) {
 		remotefork_settle(r);
-		TAILQ_REMOVE(&r->mount->remotes, r, link);
+		rm = r->mount->backend_state;
+		TAILQ_REMOVE(&rm->remotes, r, link);
 	}
 	remotefork_fini(&r->fork);
 	mux_destroy(r->mux);
 	free(r);
 }
 
+static void
+drop_current(struct remote_mount *rm)
+{
+	remote_put(rm->current);
+	rm->current = NULL;
+}
+
 void
 remote_detach(struct mount *m)
 {
-	remote_put(m->remote);
-	m->remote = NULL;
+	if (m->backend_state != NULL)
+		drop_current(m->backend_state);
+	free(m->backend_state);
+	m->backend_state = NULL;
+}
+
+bool
+remote_is_connected(const struct mount *m)
+{
+	const struct remote_mount *rm = m->backend_state;
+
+	return rm->current != NULL;
+}
+
+bool
+remote_is_shared(const struct remote *r)
+{
+	const struct remote_mount *rm = r->mount->backend_state;
+	unsigned mine = rm->current == r ? 2 : 1;
+
+	return r->references > mine;
 }
 
 static int
@@ -183,13 +218,15 @@ make_table(struct remote *r)
 static int
 check_plaintext(const struct mount *m)
 {
-	if (m->addr.kind == ADDR_TCP)
+	const struct addr *addr = &((const struct remote_mount *)m->backend_state)->addr;
+
+	if (addr->kind == ADDR_TCP)
 		return error_message(-EPERM,
-		    "%s: plaintext over TCP is refused: a CAFILE is needed for TLS", m->addr.text);
+		    "%s: plaintext over TCP is refused: a CAFILE is needed for TLS", addr->text);
 	if (m->name != NULL)
 		return error_message(-EPERM,
 		    "%s: name=%s cannot be checked in plaintext: a CAFILE is needed for TLS",
-		    m->addr.text, m->name);
+		    addr->text, m->name);
 	return 0;
 }
 
@@ -197,13 +234,14 @@ check_plaintext(const struct mount *m)
 static int
 open_mux(struct mux **out, const struct mount *m, struct tls_context *tls)
 {
+	const struct addr *addr = &((const struct remote_mount *)m->backend_state)->addr;
 	const char *name = m->name;
 	struct stream *s;
 	int fd, error;
 
-	if (name == NULL && m->addr.kind == ADDR_TCP)
-		name = m->addr.host;
-	error = addr_connect(&m->addr, CONNECT_MS, &fd);
+	if (name == NULL && addr->kind == ADDR_TCP)
+		name = addr->host;
+	error = addr_connect(addr, CONNECT_MS, &fd);
 	if (error != 0)
 		return error;
 	error = stream_create(&s, fd, tls, name);
@@ -254,13 +292,14 @@ remote_dial(const struct remote *r, struct mux **out, struct remote_terms *terms
 static int
 connect_to(struct remote *r)
 {
+	struct remote_mount *rm = r->mount->backend_state;
 	struct mux *mux;
 	int error = remote_dial(r, &mux, &r->terms);
 
 	if (error != 0)
 		return error;
 	r->mux = mux;
-	TAILQ_INSERT_TAIL(&r->mount->remotes, r, link);
+	TAILQ_INSERT_TAIL(&rm->remotes, r, link);
 	error = make_table(r);
 	if (error != 0)
 		return fail_to_connect(r, mux, error);
@@ -272,6 +311,7 @@ connect_to(struct remote *r)
 static int
 connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 {
+	struct remote_mount *rm = m->backend_state;
 	struct remote *r;
 	int error;
 
@@ -284,7 +324,7 @@ connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 	if (r == NULL)
 		return -ENOMEM;
 	r->references = 1;
-	r->address = m->addr.text;
+	r->address = rm->addr.text;
 	r->mount = m;
 	r->tls = tls;
 	r->speaks_version_1 = speaks_version_1;
@@ -294,24 +334,25 @@ connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 		remote_put(r);
 		return error;
 	}
-	m->remote = r;
+	rm->current = r;
 	return 0;
 }
 
 int
 remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool speaks_version_1)
 {
+	struct remote_mount *rm = m->backend_state;
 	int error;
 
-	if (m->remote != NULL &&
-	    (remotefork_enter(m->remote) != 0 || !mux_is_alive(m->remote->mux)))
-		remote_detach(m);
-	if (m->remote == NULL) {
+	if (rm->current != NULL &&
+	    (remotefork_enter(rm->current) != 0 || !mux_is_alive(rm->current->mux)))
+		drop_current(rm);
+	if (rm->current == NULL) {
 		error = connect_mount(m, tls, speaks_version_1);
 		if (error != 0)
 			return error;
 	}
-	m->remote->references++;
-	*out = m->remote;
+	rm->current->references++;
+	*out = rm->current;
 	return 0;
 }

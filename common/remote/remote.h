@@ -18,6 +18,7 @@
 
 #include "common/remote/mux.h"
 #include "common/remote/remotefork.h"
+#include "common/wire/addr.h"
 #include "common/wire/protocol.h"
 
 struct mount;
@@ -29,6 +30,15 @@ struct remote_terms {
 	bool has_leases;       /* wait for the reply to a release */
 	uint32_t largest_body; /* version 2: of a reply */
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+};
+
+TAILQ_HEAD(remote_list, remote);
+
+/* What a mount keeps of its server: its backend_state. Guarded by the mount's mutex. */
+struct remote_mount {
+	struct addr addr;
+	struct remote_list remotes; /* all connections that files still use */
+	struct remote *current;     /* the one that new files use; NULL before the first */
 };
 
 struct remote {
@@ -46,6 +56,12 @@ struct remote {
 /* Members of struct backend_ops. */
 int remote_configure(struct mount *m, const char *uri);
 void remote_detach(struct mount *m);
+
+/* True when m has a connection for new files, though it may have ended. */
+bool remote_is_connected(const struct mount *m);
+
+/* True when somebody besides the mount and the caller has a reference. With the mount's mutex. */
+bool remote_is_shared(const struct remote *r);
 
 /*
  * The connection of m, which is made if there is none that lives; tls NULL: in plaintext. With

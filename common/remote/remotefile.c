@@ -85,7 +85,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     struct replica *replica, const char *name)
 {
 	struct remotefile *f = calloc(1, codec->size);
-	bool is_old = m->remote != NULL;
+	bool is_old = remote_is_connected(m);
 	int error = -ENOMEM;
 
 	if (f == NULL)
@@ -194,9 +194,7 @@ ask_close(struct remotefile *f)
 static bool
 is_unused_copy(const struct remote *r)
 {
-	unsigned others = r->references - 1 - (r->mount->remote == r);
-
-	return atomic_load(&r->fork.is_inherited) && others == 0;
+	return atomic_load(&r->fork.is_inherited) && !remote_is_shared(r);
 }
 
 int

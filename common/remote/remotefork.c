@@ -237,21 +237,23 @@ prepare(struct remote *r)
 void
 remotefork_prepare(struct mount *m)
 {
+	struct remote_mount *rm = m->backend_state;
 	struct remote *r;
 
-	TAILQ_FOREACH(r, &m->remotes, link)
+	TAILQ_FOREACH(r, &rm->remotes, link)
 		prepare(r);
-	TAILQ_FOREACH(r, &m->remotes, link)
+	TAILQ_FOREACH(r, &rm->remotes, link)
 		mux_lock(r->mux);
 }
 
 void
 remotefork_parent(struct mount *m)
 {
+	struct remote_mount *rm = m->backend_state;
 	struct remotefork *k;
 	struct remote *r;
 
-	TAILQ_FOREACH(r, &m->remotes, link) {
+	TAILQ_FOREACH(r, &rm->remotes, link) {
 		k = &r->fork;
 		mux_unlock(r->mux);
 		if (!k->is_ready)
@@ -266,10 +268,11 @@ remotefork_parent(struct mount *m)
 void
 remotefork_child(struct mount *m, bool is_prepared)
 {
+	struct remote_mount *rm = m->backend_state;
 	struct remotefork *k;
 	struct remote *r;
 
-	TAILQ_FOREACH(r, &m->remotes, link) {
+	TAILQ_FOREACH(r, &rm->remotes, link) {
 		k = &r->fork;
 		mux_abandon(r->mux, is_prepared);
 		close_fd(&k->pipe[0]);

@@ -18,6 +18,7 @@
 #include "common/client/mountfile.h"
 #include "common/client/smclient.h"
 #include "common/client/track/dirty_auto.h"
+#include "common/remote/remote.h"
 
 static struct sm *sm;
 
@@ -217,6 +218,7 @@ a_mount_file_is_a_premanifest(void **state)
 	    "MOUNT unix:/run/smdish.sock /memserver1 smdish sync=full\n"
 	    "CAFILE pki/root.crt\nCERTFILE a.crt\nKEYFILE a.key\n";
 	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
+	const struct remote_mount *server;
 	struct mount *m;
 
 	(void)state;
@@ -227,7 +229,8 @@ a_mount_file_is_a_premanifest(void **state)
 	m = TAILQ_FIRST(&f.mounts);
 	assert_string_equal(m->point, "/memserver0");
 	assert_false(m->is_full);
-	assert_string_equal(m->addr.name, "/graphene/123456/77ea98e9");
+	server = m->backend_state;
+	assert_string_equal(server->addr.name, "/graphene/123456/77ea98e9");
 	m = TAILQ_NEXT(m, link);
 	assert_string_equal(m->point, "/memserver1");
 	assert_true(m->is_full);
