@@ -47,7 +47,7 @@ mux_destroy(struct mux *m)
 	assert(TAILQ_EMPTY(&m->calls) && m->sleepers == 0);
 	stream_destroy(m->stream);
 	buf_fini(&m->spare);
-	free(m->notices);
+	free(m->failures);
 	/* The condition variable stays: in a forked child, destroying it would wait for threads there are not. */
 	(void)pthread_mutex_destroy(&m->mutex);
 	explicit_bzero(m, sizeof *m);

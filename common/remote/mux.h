@@ -8,7 +8,7 @@
  * a lock holds up no other. A sender whom the socket keeps waiting reads, too, if nobody else does: two ends
  * that both have much to say cannot block each other.
  *
- * A request that is answered only when it fails (mux_tell()) is sent for a struct mux_notice, in which the
+ * A request that is answered only when it fails (mux_tell()) is sent for a struct mux_failure, in which the
  * failure is found after any later call.
  *
  * The server is trusted with content, not with lengths: a reply that nobody asked for, one that is
@@ -51,12 +51,12 @@ struct mux_call {
 	uint8_t small[MUX_SMALL];
 };
 
-/* Where the failure of one-way requests is noted; the caller's storage, zeros to begin with. */
-struct mux_notice {
-	bool is_enrolled;
+/* Where the failure of one-way requests is recorded; the caller's storage, zeros to begin with. */
+struct mux_failure {
+	bool is_registered;
 	uint16_t tag;
-	int error; /* see mux_take_notice() */
-	bool is_told;
+	int error; /* see mux_failure_take() */
+	bool is_reported;
 };
 
 /*
@@ -84,20 +84,20 @@ int mux_handshake(struct mux *m);
 /* HELLO was agreed to: frames carry tags from now on. There must be no calls. */
 void mux_use_tags(struct mux *m);
 
-/* Gives the notice a tag. Returns 0, -EMFILE or -ENOMEM. */
-int mux_enroll(struct mux *m, struct mux_notice *n);
+/* Gives f a tag. Returns 0, -EMFILE or -ENOMEM. */
+int mux_failure_register(struct mux *m, struct mux_failure *f);
 
 /* Takes it back, once a later request was answered or the connection has ended. */
-void mux_dismiss(struct mux *m, struct mux_notice *n);
+void mux_failure_unregister(struct mux *m, struct mux_failure *f);
 
 /*
- * The failure that was noted, a negative errno, which is then forgotten; 0 when there is none. *was_told: whether
- * mux_tell_notice() told it before.
+ * The failure that is recorded, a negative errno, which is then forgotten; 0 when there is none. *was_reported: whether
+ * mux_failure_report() returned it before.
  */
-int mux_take_notice(struct mux *m, struct mux_notice *n, bool *was_told);
+int mux_failure_take(struct mux *m, struct mux_failure *f, bool *was_reported);
 
-/* The same for who cannot do anything about it: told once, and it stays noted. */
-int mux_tell_notice(struct mux *m, struct mux_notice *n);
+/* The same for who cannot do anything about it: reported once, and it stays recorded. */
+int mux_failure_report(struct mux *m, struct mux_failure *f);
 
 /*
  * Waits for the sender's turn, at most until deadline (CLOCK_NEVER: as long as it takes). Returns 0, -ETIMEDOUT, or
@@ -113,7 +113,7 @@ void mux_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size
     uint32_t reply_most);
 
 /* The same for a request that is answered only when it fails. */
-void mux_tell(struct mux *m, const struct mux_notice *n, uint32_t op, uint64_t body_size);
+void mux_tell(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size);
 
 /*
  * Puts bytes of the body. What is small is collected, what is large is written from where it is and

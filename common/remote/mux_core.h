@@ -1,6 +1,6 @@
 /*
  * mux_core: the state of a connection, shared by the files that make up mux: mux_core.c (its end, and sleeping on its
- * socket), mux_input.c (bytes to replies), mux_notice.c (failures of one-way requests), mux_output.c (requests to
+ * socket), mux_input.c (bytes to replies), mux_failure.c (failures of one-way requests), mux_output.c (requests to
  * bytes), mux.c (its life, and waiting). Everybody else includes mux.h.
  *
  * Everything here is called with the mutex.
@@ -28,8 +28,8 @@ enum {
 	LOOK_AGAIN_MS = 20,
 	KEEP_REPLIES = 64, /* more is kept when so few replies did not need it */
 	REASON_SIZE = 200,
-	NOTICE_TAG = 0x8000, /* tags from here on are notices' */
-	NOTICES_LEAST = 16
+	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
+	FAILURES_LEAST = 16
 };
 
 TAILQ_HEAD(call_list, mux_call);
@@ -59,8 +59,8 @@ struct mux {
 	struct buf spare; /* for the next large reply */
 	unsigned replies_since_large;
 
-	struct mux_notice **notices;
-	size_t notices_room;
+	struct mux_failure **failures;
+	size_t failures_room;
 
 	/* Output. What follows the flag belongs to who has the turn. */
 	pthread_cond_t turn;
@@ -100,7 +100,7 @@ int mux_input_drive(struct mux *m, uint64_t deadline);
 /* mux_input.c: who drove does so no longer: somebody else who waits has to. */
 void mux_input_pass_on(struct mux *m);
 
-/* mux_notice.c: a frame that answers a one-way request: its failure. Returns 0 or as mux_core_end(). */
-int mux_notice_take(struct mux *m, struct frame f);
+/* mux_failure.c: a frame that answers a one-way request: its failure. Returns 0 or as mux_core_end(). */
+int mux_failure_record(struct mux *m, struct frame frame);
 
 #endif

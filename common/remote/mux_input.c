@@ -40,8 +40,8 @@ begin_reply(struct mux *m, struct frame f)
 	struct mux_call *c;
 	int status;
 
-	if (m->has_tags && frame_tag(f.code) >= NOTICE_TAG)
-		return mux_notice_take(m, f);
+	if (m->has_tags && frame_tag(f.code) >= ONE_WAY_TAG)
+		return mux_failure_record(m, f);
 	c = mux_input_find(m, frame_tag(f.code));
 	status = status_from_wire(m->has_tags ? frame_untagged(f.code) : f.code);
 	if (c == NULL || f.body_size > (status == 0 ? c->reply_most : 0))

@@ -84,7 +84,7 @@ static uint16_t
 draw_tag(struct mux *m)
 {
 	do
-		m->last_tag = m->last_tag + 1 < NOTICE_TAG ? m->last_tag + 1 : 1;
+		m->last_tag = m->last_tag + 1 < ONE_WAY_TAG ? m->last_tag + 1 : 1;
 	while (m->has_tags && mux_input_find(m, m->last_tag) != NULL);
 	return m->last_tag;
 }
@@ -117,9 +117,9 @@ mux_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size, uin
 }
 
 void
-mux_tell(struct mux *m, const struct mux_notice *n, uint32_t op, uint64_t body_size)
+mux_tell(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size)
 {
-	put_header(m, n->tag, op, body_size);
+	put_header(m, f->tag, op, body_size);
 }
 
 static void

@@ -35,12 +35,12 @@ ask_open(struct remotefile *f)
 	return error;
 }
 
-/* OPEN, over the mount's connection; enrolls f there. */
+/* OPEN, over the mount's connection; registers f there. */
 static int
 open_name(struct remotefile *f)
 {
 	struct mux *mux = f->remote->mux;
-	int error = mux_enroll(mux, &f->notice);
+	int error = mux_failure_register(mux, &f->failure);
 
 	if (error != 0)
 		return error;
@@ -48,7 +48,7 @@ open_name(struct remotefile *f)
 	if (error == 0)
 		error = ask_open(f);
 	if (error != 0)
-		mux_dismiss(mux, &f->notice);
+		mux_failure_unregister(mux, &f->failure);
 	f->epoch = f->remote->fork.epoch;
 	return error;
 }
@@ -111,9 +111,9 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	return 0;
 }
 
-/* Enrolls f anew in the connection that a forked child made. */
+/* Registers f anew in the connection that a forked child made. */
 static int
-enroll_again(struct remotefile *f)
+register_again(struct remotefile *f)
 {
 	struct remote *r = f->remote;
 	int error = 0;
@@ -121,8 +121,8 @@ enroll_again(struct remotefile *f)
 	(void)pthread_mutex_lock(&r->fork.mutex);
 	if (f->epoch != r->fork.epoch) {
 		/* What the parent's releases came to is not ours to tell. */
-		f->notice = (struct mux_notice){ 0 };
-		error = mux_enroll(r->mux, &f->notice);
+		f->failure = (struct mux_failure){ 0 };
+		error = mux_failure_register(r->mux, &f->failure);
 		if (error == 0)
 			f->epoch = r->fork.epoch;
 	}
@@ -137,13 +137,13 @@ remotefile_enter(struct remotefile *f)
 
 	if (error != 0 || f->epoch == f->remote->fork.epoch)
 		return error;
-	return enroll_again(f);
+	return register_again(f);
 }
 
 int
-remotefile_take_refusal(struct remotefile *f, bool *was_told)
+remotefile_take_refusal(struct remotefile *f, bool *was_reported)
 {
-	int error = mux_take_notice(f->remote->mux, &f->notice, was_told);
+	int error = mux_failure_take(f->remote->mux, &f->failure, was_reported);
 
 	if (error == 0)
 		return 0;
@@ -162,14 +162,14 @@ remotefile_begin(struct remotefile *f, enum op op, uint64_t deadline)
 int
 remotefile_finish(struct remotefile *f, struct mux_call *c, enum op op, int error)
 {
-	bool was_told;
+	bool was_reported;
 	int refusal;
 
 	mux_end(f->remote->mux, c);
 	if (error != 0)
 		remotefile_fail(f, op, error);
-	refusal = remotefile_take_refusal(f, &was_told);
-	return refusal != 0 && !was_told ? refusal : error;
+	refusal = remotefile_take_refusal(f, &was_reported);
+	return refusal != 0 && !was_reported ? refusal : error;
 }
 
 static int
@@ -205,7 +205,7 @@ remotefile_close(struct backend_file *base)
 	int error = is_unused_copy(r) ? 0 : ask_close(f);
 
 	if (f->epoch == r->fork.epoch)
-		mux_dismiss(r->mux, &f->notice);
+		mux_failure_unregister(r->mux, &f->failure);
 	remote_put(r);
 	destroy(f);
 	return error;
@@ -270,7 +270,7 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out)
 	if (r->terms.version == PROTOCOL_VERSION_1)
 		return error_message(-ENOTSUP, "%s: a version 1 server does not tell", r->address);
 	error = ask_stat(f, &s);
-	refusal = mux_tell_notice(r->mux, &f->notice);
+	refusal = mux_failure_report(r->mux, &f->failure);
 	if (refusal != 0)
 		return remotefile_fail(f, OP_RELEASE, refusal);
 	if (error != 0)

@@ -6,7 +6,7 @@
  * applied, and how that of a release is made.
  *
  * A release is one-way: it is sent and believed. Its refusal, if it comes, comes before the reply
- * to any later request; it is noted for its file (struct mux_notice), whose next call finds it,
+ * to any later request; it is noted for its file (struct mux_failure), whose next call finds it,
  * makes the replica void and fails with it. A server that limits how long locks are held says so
  * in its HELLO, and is waited for.
  */
@@ -63,8 +63,8 @@ struct remotefile {
 	enum protocol_mode mode; /* of that grant */
 	bool has_segment;        /* that grant had a delta, and so must its release */
 	uint8_t v1_type;         /* version 1: the type that was locked, and must be unlocked */
-	struct mux_notice notice;
-	atomic_uint epoch; /* of the remote, when the notice was enrolled */
+	struct mux_failure failure;
+	atomic_uint epoch; /* of the remote, when failure was registered */
 };
 
 /* For a backend's open: connects if need be, and opens name for ops and codec. */

@@ -148,9 +148,9 @@ static int
 use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply,
     bool *again)
 {
-	bool was_told;
+	bool was_reported;
 	uint64_t version;
-	int refusal = remotefile_take_refusal(f, &was_told), error;
+	int refusal = remotefile_take_refusal(f, &was_reported), error;
 
 	if (refusal == 0)
 		return take_grant(f, mode, since, reply);
@@ -158,8 +158,8 @@ use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct 
 	if (error != 0)
 		return error;
 	remotefile_give_back(f, 0);
-	*again = was_told;
-	return was_told ? 0 : refusal;
+	*again = was_reported;
+	return was_reported ? 0 : refusal;
 }
 
 /* One ACQUIRE. *again: it has come to nothing, and not for a reason that is to be told. */
@@ -193,15 +193,15 @@ int
 remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 {
 	struct remotefile *f = (struct remotefile *)base;
-	bool is_try = deadline == 0, was_told, again;
+	bool is_try = deadline == 0, was_reported, again;
 	int error = remotefile_enter(f);
 
 	if (error != 0)
 		return error;
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
 		return compat_v1_acquire(f, mode, deadline);
-	error = remotefile_take_refusal(f, &was_told);
-	if (error != 0 && !was_told)
+	error = remotefile_take_refusal(f, &was_reported);
+	if (error != 0 && !was_reported)
 		return error;
 	/* A try waits for nobody's lock; the server has to say so soon all the same. */
 	if (is_try)

@@ -16,9 +16,9 @@ int remotefile_enter(struct remotefile *f);
 
 /*
  * The failure of the last release, if it has come: the replica was void since then. For who has the file's lock.
- * Returns 0 or a negative errno; *was_told: somebody was told already.
+ * Returns 0 or a negative errno; *was_reported: somebody was told already.
  */
-int remotefile_take_refusal(struct remotefile *f, bool *was_told);
+int remotefile_take_refusal(struct remotefile *f, bool *was_reported);
 
 /* Begins a sender's turn for f. */
 int remotefile_begin(struct remotefile *f, enum op op, uint64_t deadline);

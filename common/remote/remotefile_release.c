@@ -28,7 +28,7 @@ remotefile_give_back(struct remotefile *f, uint8_t flags)
 
 	if (mux_begin(mux, CLOCK_NEVER) != 0)
 		return;
-	mux_tell(mux, &f->notice, OP_RELEASE, RELEASE_HEAD_SIZE + size);
+	mux_tell(mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + size);
 	put_release(f, flags | PROTOCOL_RELEASE_ONE_WAY);
 	mux_put(mux, no_blocks, size);
 	(void)mux_send(mux);
@@ -69,7 +69,7 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
 	if (error == 0 && r->terms.has_leases) {
 		error = release_and_wait(f, delta_size, put);
 	} else if (error == 0) {
-		mux_tell(r->mux, &f->notice, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
+		mux_tell(r->mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
 		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
 		put(f, r->mux);
 		error = mux_send(r->mux);
