@@ -45,19 +45,19 @@ try_lock(struct remotefile *f, uint64_t deadline)
 {
 	struct mux *mux = f->remote->mux;
 	struct mux_call c;
-	int error = mux_begin(mux, deadline == 0 ? CLOCK_NEVER : deadline);
+	int error = mux_become_sender(mux, deadline == 0 ? CLOCK_NEVER : deadline);
 
 	if (error != 0)
 		return remotefile_fail(f, OP_LOCK, error);
-	mux_call(mux, &c, OP_LOCK, 5, 1 + 4 + f->base.replica->dirty.size);
+	mux_begin_call(mux, &c, OP_LOCK, 5, 1 + 4 + f->base.replica->dirty.size);
 	mux_put_u32(mux, f->fd);
 	mux_put_u8(mux, f->v1_type);
 	error = mux_send(mux);
 	if (error == 0)
 		error = mux_wait(mux, &c, CLOCK_NEVER);
 	if (error == 0 && take_lock(f, c.reply) != 0)
-		error = mux_break(mux, -EPROTO);
-	mux_end(mux, &c);
+		error = mux_abort(mux, -EPROTO);
+	mux_end_call(mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_LOCK, error) : 0;
 }
 
@@ -102,11 +102,11 @@ unlock(struct remotefile *f)
 	bool has_segment = f->v1_type == PROTOCOL_TYPE_SEGMENT;
 	uint32_t size = replica->dirty.size;
 	struct mux_call c;
-	int error = mux_begin(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, CLOCK_NEVER);
 
 	if (error != 0)
 		return remotefile_fail(f, OP_UNLOCK, error);
-	mux_call(mux, &c, OP_UNLOCK, 5 + (has_segment ? (uint64_t)4 + size : 0), 0);
+	mux_begin_call(mux, &c, OP_UNLOCK, 5 + (has_segment ? (uint64_t)4 + size : 0), 0);
 	mux_put_u32(mux, f->fd);
 	mux_put_u8(mux, f->v1_type);
 	if (has_segment) {
@@ -114,7 +114,7 @@ unlock(struct remotefile *f)
 		mux_put(mux, replica->dirty.shadow, size);
 	}
 	error = remote_exchange(f->remote, &c, 0);
-	mux_end(mux, &c);
+	mux_end_call(mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_UNLOCK, error) : 0;
 }
 

@@ -160,7 +160,7 @@ keep_buffer(struct mux *m, struct mux_call *c)
 }
 
 void
-mux_end(struct mux *m, struct mux_call *c)
+mux_end_call(struct mux *m, struct mux_call *c)
 {
 	mux_lock(m);
 	assert(c->is_done || m->has_ended);
@@ -186,7 +186,7 @@ mux_is_answered(struct mux *m, const struct mux_call *c)
 }
 
 int
-mux_break(struct mux *m, int error)
+mux_abort(struct mux *m, int error)
 {
 	mux_lock(m);
 	error = mux_core_end(m, error);

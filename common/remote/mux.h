@@ -1,20 +1,20 @@
 /*
  * mux: one connection to a server, shared by the threads of a process.
  *
- * A request is put together in the sender's turn: mux_begin() waits for it, mux_send() gives the whole frame to the
+ * A request is put together in the sender's turn: mux_become_sender() waits for it, mux_send() gives the whole frame to the
  * kernel and ends it. Replies are matched by tag: any number of calls may wait at a time, each for its own
  * reply. No thread belongs to the connection: of those that wait, one drives it, reading for all; when
  * it has what it came for, another takes over. Nobody holds the mutex while it sleeps, so a thread that waits for
  * a lock holds up no other. A sender whom the socket keeps waiting reads, too, if nobody else does: two ends
  * that both have much to say cannot block each other.
  *
- * A request that is answered only when it fails (mux_tell()) is sent for a struct mux_failure, in which the
+ * A request that is answered only when it fails (mux_begin_one_way()) is sent for a struct mux_failure, in which the
  * failure is found after any later call.
  *
  * The server is trusted with content, not with lengths: a reply that nobody asked for, one that is
  * larger than its caller allowed, and a failure with a body end the connection with -EPROTO. A connection
  * that has ended, for whatever reason, is shut down at once (so that the server gives up our locks) and stays
- * ended: all who wait are told why, and every later mux_begin() says -ENOTCONN.
+ * ended: all who wait are told why, and every later mux_become_sender() says -ENOTCONN.
  *
  * The memory of replies is wiped when it is given back.
  */
@@ -35,9 +35,9 @@ struct stream;
 
 enum { MUX_SMALL = 64 }; /* bytes; a reply of this size or less needs no buffer */
 
-/* One request and its reply; the caller's storage, filled by mux_call(). */
+/* One request and its reply; the caller's storage, filled by mux_begin_call(). */
 struct mux_call {
-	struct wire_reader reply; /* its body, once mux_wait() said 0; valid until mux_end() */
+	struct wire_reader reply; /* its body, once mux_wait() said 0; valid until mux_end_call() */
 
 	/* The connection's own. */
 	TAILQ_ENTRY(mux_call) link;
@@ -103,17 +103,17 @@ int mux_failure_report(struct mux *m, struct mux_failure *f);
  * Waits for the sender's turn, at most until deadline (CLOCK_NEVER: as long as it takes). Returns 0, -ETIMEDOUT, or
  * -ENOTCONN when the connection has ended; the turn is the caller's only with 0, and ends with mux_send().
  */
-int mux_begin(struct mux *m, uint64_t deadline);
+int mux_become_sender(struct mux *m, uint64_t deadline);
 
 /*
  * In the turn, begins a request that is answered, by a body of at most reply_most bytes: operation op with
- * body_size bytes, which must then be put, all of them. c is the connection's until mux_end().
+ * body_size bytes, which must then be put, all of them. c is the connection's until mux_end_call().
  */
-void mux_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size,
+void mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size,
     uint32_t reply_most);
 
 /* The same for a request that is answered only when it fails. */
-void mux_tell(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size);
+void mux_begin_one_way(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size);
 
 /*
  * Puts bytes of the body. What is small is collected, what is large is written from where it is and
@@ -135,13 +135,13 @@ int mux_send(struct mux *m);
 int mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline);
 
 /* Gives c and its reply back. It was answered, or the connection has ended. */
-void mux_end(struct mux *m, struct mux_call *c);
+void mux_end_call(struct mux *m, struct mux_call *c);
 
 /* True when c was answered. */
 bool mux_is_answered(struct mux *m, const struct mux_call *c);
 
 /* Ends the connection: for a reply whose body was not as it must be, or for silence. Returns error. */
-int mux_break(struct mux *m, int error);
+int mux_abort(struct mux *m, int error);
 
 /* False when the connection has ended. Looks at the socket, unless somebody else does. */
 bool mux_is_alive(struct mux *m);

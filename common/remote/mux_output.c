@@ -59,7 +59,7 @@ write_all(struct mux *m, const uint8_t *bytes, size_t size)
 }
 
 int
-mux_begin(struct mux *m, uint64_t deadline)
+mux_become_sender(struct mux *m, uint64_t deadline)
 {
 	int error = 0;
 
@@ -103,7 +103,8 @@ put_header(struct mux *m, uint16_t tag, uint32_t op, uint64_t body_size)
 }
 
 void
-mux_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size, uint32_t reply_most)
+mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size,
+    uint32_t reply_most)
 {
 	c->is_waiting = c->is_done = false;
 	c->reply_most = reply_most;
@@ -117,7 +118,7 @@ mux_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size, uin
 }
 
 void
-mux_tell(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size)
+mux_begin_one_way(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size)
 {
 	put_header(m, f->tag, op, body_size);
 }

@@ -66,9 +66,9 @@ exchange(struct mux *mux, struct mux_call *c, uint32_t size)
 	if (error == 0)
 		error = mux_wait(mux, c, clock_after_ms(clock_now(), REPLY_MS));
 	if (error == -ETIMEDOUT && !mux_is_answered(mux, c))
-		return mux_break(mux, -ETIMEDOUT);
+		return mux_abort(mux, -ETIMEDOUT);
 	if (error == 0 && c->reply.left != size)
-		return mux_break(mux, -EPROTO);
+		return mux_abort(mux, -EPROTO);
 	return error;
 }
 
@@ -180,17 +180,17 @@ static int
 say_hello(const struct remote *r, struct mux *mux, struct remote_terms *t)
 {
 	struct mux_call c;
-	int error = mux_begin(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, CLOCK_NEVER);
 
 	if (error != 0)
 		return error;
-	mux_call(mux, &c, OP_HELLO, 8, PROTOCOL_HELLO_REPLY_SIZE);
+	mux_begin_call(mux, &c, OP_HELLO, 8, PROTOCOL_HELLO_REPLY_SIZE);
 	mux_put_u32(mux, PROTOCOL_VERSION_2);
 	mux_put_u32(mux, 0);
 	error = exchange(mux, &c, PROTOCOL_HELLO_REPLY_SIZE);
 	if (error == 0)
 		error = read_hello(t, c.reply);
-	mux_end(mux, &c);
+	mux_end_call(mux, &c);
 	if (error == 0)
 		mux_use_tags(mux);
 	if (error == -ENOSYS && r->speaks_version_1) {
@@ -204,13 +204,13 @@ static int
 make_table(struct remote *r)
 {
 	struct mux_call c;
-	int error = mux_begin(r->mux, CLOCK_NEVER);
+	int error = mux_become_sender(r->mux, CLOCK_NEVER);
 
 	if (error != 0)
 		return error;
-	mux_call(r->mux, &c, OP_NEW_FDTABLE, 0, 0);
+	mux_begin_call(r->mux, &c, OP_NEW_FDTABLE, 0, 0);
 	error = remote_exchange(r, &c, 0);
-	mux_end(r->mux, &c);
+	mux_end_call(r->mux, &c);
 	return error;
 }
 

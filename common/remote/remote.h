@@ -83,7 +83,7 @@ void remote_put(struct remote *r);
 
 /*
  * Ends the sender's turn, in which c and its body were put, and waits for the reply, which must have exactly
- * size bytes. c is the caller's to mux_end() whatever the result.
+ * size bytes. c is the caller's to mux_end_call() whatever the result.
  */
 int remote_exchange(struct remote *r, struct mux_call *c, uint32_t size);
 

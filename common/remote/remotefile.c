@@ -25,13 +25,13 @@ ask_open(struct remotefile *f)
 	struct mux_call c;
 	int error;
 
-	mux_call(r->mux, &c, OP_OPEN, 4 + size, 4);
+	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
 	mux_put_u32(r->mux, (uint32_t)size);
 	mux_put(r->mux, f->name, size);
 	error = remote_exchange(r, &c, 4);
 	if (error == 0)
 		f->fd = wire_get_u32(&c.reply);
-	mux_end(r->mux, &c);
+	mux_end_call(r->mux, &c);
 	return error;
 }
 
@@ -44,7 +44,7 @@ open_name(struct remotefile *f)
 
 	if (error != 0)
 		return error;
-	error = mux_begin(mux, CLOCK_NEVER);
+	error = mux_become_sender(mux, CLOCK_NEVER);
 	if (error == 0)
 		error = ask_open(f);
 	if (error != 0)
@@ -152,20 +152,20 @@ remotefile_take_refusal(struct remotefile *f, bool *was_reported)
 }
 
 int
-remotefile_begin(struct remotefile *f, enum op op, uint64_t deadline)
+remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline)
 {
-	int error = mux_begin(f->remote->mux, deadline);
+	int error = mux_become_sender(f->remote->mux, deadline);
 
 	return error != 0 ? remotefile_fail(f, op, error) : 0;
 }
 
 int
-remotefile_finish(struct remotefile *f, struct mux_call *c, enum op op, int error)
+remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error)
 {
 	bool was_reported;
 	int refusal;
 
-	mux_end(f->remote->mux, c);
+	mux_end_call(f->remote->mux, c);
 	if (error != 0)
 		remotefile_fail(f, op, error);
 	refusal = remotefile_take_refusal(f, &was_reported);
@@ -182,12 +182,12 @@ ask_close(struct remotefile *f)
 	if (error != 0)
 		return error;
 	mux = f->remote->mux;
-	error = mux_begin(mux, CLOCK_NEVER);
+	error = mux_become_sender(mux, CLOCK_NEVER);
 	if (error != 0)
 		return remotefile_fail(f, OP_CLOSE, error);
-	mux_call(mux, &c, OP_CLOSE, 4, 0);
+	mux_begin_call(mux, &c, OP_CLOSE, 4, 0);
 	mux_put_u32(mux, f->fd);
-	return remotefile_finish(f, &c, OP_CLOSE, remote_exchange(f->remote, &c, 0));
+	return remotefile_end_call(f, &c, OP_CLOSE, remote_exchange(f->remote, &c, 0));
 }
 
 /* True when closing has nobody to be told to: a child that never called closes the last of what it inherited. */
@@ -228,13 +228,13 @@ remotefile_map(struct backend_file *base, uint32_t size)
 	int error = remotefile_enter(f);
 
 	if (error == 0)
-		error = remotefile_begin(f, OP_MMAP, CLOCK_NEVER);
+		error = remotefile_become_sender(f, OP_MMAP, CLOCK_NEVER);
 	if (error != 0)
 		return error;
-	mux_call(r->mux, &c, OP_MMAP, 8, 0);
+	mux_begin_call(r->mux, &c, OP_MMAP, 8, 0);
 	mux_put_u32(r->mux, f->fd);
 	mux_put_u32(r->mux, size);
-	return remotefile_finish(f, &c, OP_MMAP, remote_exchange(r, &c, 0));
+	return remotefile_end_call(f, &c, OP_MMAP, remote_exchange(r, &c, 0));
 }
 
 static int
@@ -242,16 +242,16 @@ ask_stat(struct remotefile *f, struct protocol_stat *s)
 {
 	struct remote *r = f->remote;
 	struct mux_call c;
-	int error = remotefile_begin(f, OP_STAT, CLOCK_NEVER);
+	int error = remotefile_become_sender(f, OP_STAT, CLOCK_NEVER);
 
 	if (error != 0)
 		return error;
-	mux_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
+	mux_begin_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
 	mux_put_u32(r->mux, f->fd);
 	error = remote_exchange(r, &c, PROTOCOL_STAT_SIZE);
 	if (error == 0)
 		protocol_get_stat(&c.reply, s);
-	mux_end(r->mux, &c);
+	mux_end_call(r->mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
 }
 

@@ -19,7 +19,7 @@ read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct
 	f->has_segment = reply->left > 0;
 	if (reply->failed || *version < since ||
 	    (replica_is_mapped(f->base.replica) && !f->has_segment))
-		return mux_break(f->remote->mux, -EPROTO);
+		return mux_abort(f->remote->mux, -EPROTO);
 	return 0;
 }
 
@@ -78,13 +78,13 @@ cancel(struct remotefile *f, struct mux_call *acquire, uint64_t deadline)
 	struct mux *mux = f->remote->mux;
 	struct mux_call c;
 
-	if (mux_begin(mux, deadline) != 0)
+	if (mux_become_sender(mux, deadline) != 0)
 		return;
-	mux_call(mux, &c, OP_CANCEL, 4, 0);
+	mux_begin_call(mux, &c, OP_CANCEL, 4, 0);
 	mux_put_u32(mux, acquire->tag);
 	if (mux_send(mux) != 0 || mux_wait(mux, &c, deadline) != 0)
-		(void)mux_break(mux, -ETIMEDOUT);
-	mux_end(mux, &c);
+		(void)mux_abort(mux, -ETIMEDOUT);
+	mux_end_call(mux, &c);
 }
 
 /* When an ACQUIRE that was sent just now, with that deadline, has been answered for sure. */
@@ -122,7 +122,7 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t d
 	if (error == 0 && read_grant(f, PROTOCOL_EXCLUSIVE, since, &c->reply, &version) == 0)
 		remotefile_give_back(f, 0);
 	else if (!mux_is_answered(mux, c))
-		(void)mux_break(mux, -ETIMEDOUT);
+		(void)mux_abort(mux, -ETIMEDOUT);
 	return -ETIMEDOUT;
 }
 
@@ -132,7 +132,7 @@ ask_grant(struct remotefile *f, struct mux_call *c, enum protocol_mode mode, uin
 {
 	struct mux *mux = f->remote->mux;
 
-	mux_call(mux, c, OP_ACQUIRE, 17, grant_most(f));
+	mux_begin_call(mux, c, OP_ACQUIRE, 17, grant_most(f));
 	mux_put_u32(mux, f->fd);
 	mux_put_u8(mux, (uint8_t)mode);
 	mux_put_u32(mux, timeout);
@@ -172,7 +172,7 @@ acquire(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t dea
 	int error;
 
 	*again = false;
-	error = remotefile_begin(f, OP_ACQUIRE, deadline);
+	error = remotefile_become_sender(f, OP_ACQUIRE, deadline);
 	if (error != 0)
 		return error;
 	ask_grant(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
@@ -181,12 +181,12 @@ acquire(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t dea
 		error = await_grant(f, &c, since, deadline);
 	if (error == 0) {
 		error = use_grant(f, mode, since, c.reply, again);
-		mux_end(mux, &c);
+		mux_end_call(mux, &c);
 		return error == -EPROTO ? remotefile_fail(f, OP_ACQUIRE, error) : error;
 	}
 	if (error == -EAGAIN && !is_try)
 		error = -ETIMEDOUT;
-	return remotefile_finish(f, &c, OP_ACQUIRE, error);
+	return remotefile_end_call(f, &c, OP_ACQUIRE, error);
 }
 
 int

@@ -21,10 +21,10 @@ int remotefile_enter(struct remotefile *f);
 int remotefile_take_refusal(struct remotefile *f, bool *was_reported);
 
 /* Begins a sender's turn for f. */
-int remotefile_begin(struct remotefile *f, enum op op, uint64_t deadline);
+int remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline);
 
 /* Ends a call for who has the file's lock: the result is error, which op had, or the failure of the release before. */
-int remotefile_finish(struct remotefile *f, struct mux_call *c, enum op op, int error);
+int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error);
 
 /* A grant that cannot be used, or is not wanted any more. The caller has an error to tell already. */
 void remotefile_give_back(struct remotefile *f, uint8_t flags);

@@ -26,9 +26,9 @@ remotefile_give_back(struct remotefile *f, uint8_t flags)
 	struct mux *mux = f->remote->mux;
 	size_t size = f->has_segment ? sizeof no_blocks : 0;
 
-	if (mux_begin(mux, CLOCK_NEVER) != 0)
+	if (mux_become_sender(mux, CLOCK_NEVER) != 0)
 		return;
-	mux_tell(mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + size);
+	mux_begin_one_way(mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + size);
 	put_release(f, flags | PROTOCOL_RELEASE_ONE_WAY);
 	mux_put(mux, no_blocks, size);
 	(void)mux_send(mux);
@@ -43,11 +43,11 @@ release_and_wait(struct remotefile *f, uint64_t delta_size,
 	struct mux_call c;
 	int error;
 
-	mux_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
+	mux_begin_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
 	put_release(f, 0);
 	put(f, r->mux);
 	error = remote_exchange(r, &c, 8);
-	mux_end(r->mux, &c);
+	mux_end_call(r->mux, &c);
 	return error;
 }
 
@@ -64,12 +64,12 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
 	void (*put)(struct remotefile *, struct mux *) = is_prepared ? f->codec->put :
 								       put_no_blocks;
 	struct remote *r = f->remote;
-	int error = mux_begin(r->mux, CLOCK_NEVER);
+	int error = mux_become_sender(r->mux, CLOCK_NEVER);
 
 	if (error == 0 && r->terms.has_leases) {
 		error = release_and_wait(f, delta_size, put);
 	} else if (error == 0) {
-		mux_tell(r->mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
+		mux_begin_one_way(r->mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
 		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
 		put(f, r->mux);
 		error = mux_send(r->mux);

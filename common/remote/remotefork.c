@@ -61,16 +61,16 @@ static int
 attach(struct mux *mux, uint64_t ident)
 {
 	struct mux_call c;
-	int error = mux_begin(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, CLOCK_NEVER);
 
 	if (error != 0)
 		return error;
-	mux_call(mux, &c, OP_CHILD_ATTACH, 8, 0);
+	mux_begin_call(mux, &c, OP_CHILD_ATTACH, 8, 0);
 	mux_put_u64(mux, ident);
 	error = mux_send(mux);
 	if (error == 0)
 		error = mux_wait(mux, &c, CLOCK_NEVER);
-	mux_end(mux, &c);
+	mux_end_call(mux, &c);
 	return error;
 }
 
@@ -197,15 +197,15 @@ static int
 ask_fork(struct remote *r, uint64_t *ident)
 {
 	struct mux_call c;
-	int error = mux_begin(r->mux, CLOCK_NEVER);
+	int error = mux_become_sender(r->mux, CLOCK_NEVER);
 
 	if (error != 0)
 		return error;
-	mux_call(r->mux, &c, OP_FORK, 0, 8);
+	mux_begin_call(r->mux, &c, OP_FORK, 0, 8);
 	error = remote_exchange(r, &c, 8);
 	if (error == 0)
 		*ident = wire_get_u64(&c.reply);
-	mux_end(r->mux, &c);
+	mux_end_call(r->mux, &c);
 	return error;
 }
 
