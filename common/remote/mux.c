@@ -2,25 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/cond.h"
 #include "common/wire/stream.h"
-
-void
-mux_lock(struct mux *m)
-{
-	(void)pthread_mutex_lock(&m->mutex);
-}
-
-void
-mux_unlock(struct mux *m)
-{
-	(void)pthread_mutex_unlock(&m->mutex);
-}
 
 int
 mux_create(struct mux **out, struct stream *s)
@@ -44,7 +31,7 @@ mux_destroy(struct mux *m)
 {
 	if (m == NULL)
 		return;
-	assert(TAILQ_EMPTY(&m->calls) && m->sleepers == 0);
+	assert(TAILQ_EMPTY(&m->calls) && m->pollers == 0);
 	stream_destroy(m->stream);
 	buf_fini(&m->spare);
 	free(m->failures);
@@ -54,55 +41,38 @@ mux_destroy(struct mux *m)
 	free(m);
 }
 
-void
-mux_abandon(struct mux *m, bool is_locked)
-{
-	stream_destroy(m->stream);
-	m->stream = NULL;
-	m->has_ended = true;
-	m->error = -ENOTCONN;
-	m->sleepers = 0;
-	m->is_driven = m->is_sending = false;
-	m->incoming = NULL;
-	TAILQ_INIT(&m->calls);
-	if (is_locked)
-		mux_unlock(m);
-	else
-		(void)pthread_mutex_init(&m->mutex, NULL);
-}
-
 int
 mux_handshake(struct mux *m)
 {
 	short ready;
 	int error;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	while ((error = stream_handshake(m->stream)) == -EAGAIN) {
-		error = mux_core_sleep(m, mux_core_wanted(m), m->deadline, &ready);
+		error = mux_core_poll(m, mux_core_poll_events(m), m->deadline, &ready);
 		if (error != 0)
 			break;
 	}
 	if (error != 0)
 		error = mux_core_end(m, error);
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }
 
 void
 mux_set_deadline(struct mux *m, uint64_t deadline)
 {
-	mux_lock(m);
+	mux_core_lock(m);
 	m->deadline = deadline;
-	mux_unlock(m);
+	mux_core_unlock(m);
 }
 
 void
 mux_use_tags(struct mux *m)
 {
-	mux_lock(m);
+	mux_core_lock(m);
 	m->has_tags = true;
-	mux_unlock(m);
+	mux_core_unlock(m);
 }
 
 int
@@ -111,7 +81,7 @@ mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 	bool is_last_chance;
 	int error = 0;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	is_last_chance = m->deadline <= deadline;
 	if (is_last_chance)
 		deadline = m->deadline;
@@ -133,7 +103,7 @@ mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 		error = c->status;
 	else if (m->has_ended && error != -ETIMEDOUT)
 		error = m->error;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }
 
@@ -162,14 +132,14 @@ keep_buffer(struct mux *m, struct mux_call *c)
 void
 mux_end_call(struct mux *m, struct mux_call *c)
 {
-	mux_lock(m);
+	mux_core_lock(m);
 	assert(c->is_done || m->has_ended);
 	if (!c->is_done)
 		TAILQ_REMOVE(&m->calls, c, link);
 	if (m->incoming == c)
 		m->incoming = NULL;
 	keep_buffer(m, c);
-	mux_unlock(m);
+	mux_core_unlock(m);
 	(void)pthread_cond_destroy(&c->woken);
 	explicit_bzero(c->small, sizeof c->small);
 }
@@ -179,18 +149,18 @@ mux_is_answered(struct mux *m, const struct mux_call *c)
 {
 	bool is_done;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	is_done = c->is_done;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return is_done;
 }
 
 int
 mux_abort(struct mux *m, int error)
 {
-	mux_lock(m);
+	mux_core_lock(m);
 	error = mux_core_end(m, error);
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }
 
@@ -199,9 +169,9 @@ mux_has_ended(struct mux *m)
 {
 	bool has_ended;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	has_ended = m->has_ended;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return has_ended;
 }
 
@@ -209,9 +179,7 @@ mux_has_ended(struct mux *m)
 static void
 look(struct mux *m)
 {
-	struct pollfd p = { .fd = stream_fd(m->stream), .events = POLLIN };
-
-	if ((!m->is_drained && stream_has_pending(m->stream)) || poll(&p, 1, 0) == 1)
+	if ((!m->is_drained && stream_has_pending(m->stream)) || mux_core_is_readable(m))
 		(void)mux_input_read(m);
 }
 
@@ -220,11 +188,11 @@ mux_is_alive(struct mux *m)
 {
 	bool is_alive;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	if (!m->has_ended && !m->is_driven)
 		look(m);
 	is_alive = !m->has_ended;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return is_alive;
 }
 
@@ -232,4 +200,33 @@ const char *
 mux_reason(struct mux *m)
 {
 	return mux_has_ended(m) ? m->reason : "";
+}
+
+void
+mux_fork_prepare(struct mux *m)
+{
+	mux_core_lock(m);
+}
+
+void
+mux_fork_parent(struct mux *m)
+{
+	mux_core_unlock(m);
+}
+
+void
+mux_fork_child(struct mux *m, bool is_prepared)
+{
+	stream_destroy(m->stream);
+	m->stream = NULL;
+	m->has_ended = true;
+	m->error = -ENOTCONN;
+	m->pollers = 0;
+	m->is_driven = m->is_sending = false;
+	m->incoming = NULL;
+	TAILQ_INIT(&m->calls);
+	if (is_prepared)
+		mux_core_unlock(m);
+	else
+		(void)pthread_mutex_init(&m->mutex, NULL);
 }

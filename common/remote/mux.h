@@ -68,13 +68,6 @@ int mux_create(struct mux **out, struct stream *s);
 /* Takes NULL. Closes the connection and wipes; there must be no calls. */
 void mux_destroy(struct mux *m);
 
-/*
- * In a forked child: closes the inherited socket, without a byte to the parent's server, and forgets the calls
- * of threads that are not here. The connection has then ended. is_locked: by mux_lock(), in this thread; else
- * anybody may have had the mutex.
- */
-void mux_abandon(struct mux *m, bool is_locked);
-
 /* Limits all waiting, until it is told otherwise: nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER at first. */
 void mux_set_deadline(struct mux *m, uint64_t deadline);
 
@@ -152,8 +145,14 @@ bool mux_has_ended(struct mux *m);
 /* Why the connection has ended, a sentence of TLS; "" when it has not or TLS had no part in it. Valid as long as m. */
 const char *mux_reason(struct mux *m);
 
-/* For fork(2): between the two nobody else is in the connection, but for those asleep in poll(2). */
-void mux_lock(struct mux *m);
-void mux_unlock(struct mux *m);
+/*
+ * For fork(2). Between prepare and one of the others nobody else is in the connection, but for those asleep in poll(2).
+ * child closes the inherited socket, without a byte to the parent's server, and forgets the calls of threads that are
+ * not here: the connection has then ended. is_prepared false: prepare was not called, and anybody may have had the
+ * mutex.
+ */
+void mux_fork_prepare(struct mux *m);
+void mux_fork_parent(struct mux *m);
+void mux_fork_child(struct mux *m, bool is_prepared);
 
 #endif

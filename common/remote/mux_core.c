@@ -7,10 +7,22 @@
 #include "common/base/clock.h"
 #include "common/wire/stream.h"
 
+void
+mux_core_lock(struct mux *m)
+{
+	(void)pthread_mutex_lock(&m->mutex);
+}
+
+void
+mux_core_unlock(struct mux *m)
+{
+	(void)pthread_mutex_unlock(&m->mutex);
+}
+
 static void
 close_stream(struct mux *m)
 {
-	if (m->sleepers > 0)
+	if (m->pollers > 0)
 		return;
 	stream_destroy(m->stream);
 	m->stream = NULL;
@@ -39,19 +51,19 @@ mux_core_end(struct mux *m, int error)
 }
 
 short
-mux_core_wanted(const struct mux *m)
+mux_core_poll_events(const struct mux *m)
 {
 	return stream_wants_write(m->stream) ? POLLOUT : POLLIN;
 }
 
 int
-mux_core_sleep(struct mux *m, short events, uint64_t deadline, short *ready)
+mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
 {
 	struct pollfd p = { .fd = stream_fd(m->stream), .events = events };
 	int n, error, timeout;
 
-	m->sleepers++;
-	mux_unlock(m);
+	m->pollers++;
+	mux_core_unlock(m);
 	do {
 		timeout = -1;
 		if (deadline != CLOCK_NEVER)
@@ -60,10 +72,18 @@ mux_core_sleep(struct mux *m, short events, uint64_t deadline, short *ready)
 		/* A signal is the program's business; who waits for a lock goes on waiting. */
 	} while (n < 0 && errno == EINTR);
 	error = n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
-	mux_lock(m);
-	m->sleepers--;
+	mux_core_lock(m);
+	m->pollers--;
 	if (m->has_ended)
 		close_stream(m);
 	*ready = p.revents;
 	return error;
+}
+
+bool
+mux_core_is_readable(const struct mux *m)
+{
+	struct pollfd p = { .fd = stream_fd(m->stream), .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
 }

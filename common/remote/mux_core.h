@@ -40,8 +40,8 @@ struct mux {
 	bool has_ended;
 	int error; /* with which it ended */
 	char reason[REASON_SIZE];
-	unsigned sleepers; /* in poll(2) */
-	bool is_driven;    /* one of them, or one that reads, drives */
+	unsigned pollers; /* in poll(2) */
+	bool is_driven;   /* one of them, or one that reads, drives */
 	bool has_tags;
 	uint16_t last_tag;
 	uint64_t deadline;      /* of all waiting, until the two ends have agreed */
@@ -70,17 +70,23 @@ struct mux {
 	uint8_t staging[STAGING_SIZE];
 };
 
+void mux_core_lock(struct mux *m);
+void mux_core_unlock(struct mux *m);
+
 /* mux_core.c: the connection has ended: nobody sleeps any longer. Returns error as callers are to see it. */
 int mux_core_end(struct mux *m, int error);
 
 /* mux_core.c: the events that the stream's last -EAGAIN asks for. */
-short mux_core_wanted(const struct mux *m);
+short mux_core_poll_events(const struct mux *m);
 
 /*
  * mux_core.c: sleeps, without the mutex, until the socket is ready for one of events, *ready, or the connection has ended:
  * 0; or -ETIMEDOUT.
  */
-int mux_core_sleep(struct mux *m, short events, uint64_t deadline, short *ready);
+int mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready);
+
+/* mux_core.c: true when a read from the socket would return now. */
+bool mux_core_is_readable(const struct mux *m);
 
 /* mux_input.c: the call that a reply with that tag is for, or NULL. */
 struct mux_call *mux_input_find(struct mux *m, uint16_t tag);

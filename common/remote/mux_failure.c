@@ -46,14 +46,14 @@ mux_failure_register(struct mux *m, struct mux_failure *f)
 {
 	ssize_t i;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	i = reserve_entry(m);
 	if (i >= 0) {
 		m->failures[i] = f;
 		f->tag = (uint16_t)(ONE_WAY_TAG + i);
 		f->is_registered = true;
 	}
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return i < 0 ? (int)i : 0;
 }
 
@@ -62,10 +62,10 @@ mux_failure_unregister(struct mux *m, struct mux_failure *f)
 {
 	if (!f->is_registered)
 		return;
-	mux_lock(m);
+	mux_core_lock(m);
 	m->failures[f->tag - ONE_WAY_TAG] = NULL;
 	f->is_registered = false;
-	mux_unlock(m);
+	mux_core_unlock(m);
 }
 
 int
@@ -73,12 +73,12 @@ mux_failure_take(struct mux *m, struct mux_failure *f, bool *was_reported)
 {
 	int error;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	error = f->error;
 	*was_reported = f->is_reported;
 	f->error = 0;
 	f->is_reported = false;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }
 
@@ -87,9 +87,9 @@ mux_failure_report(struct mux *m, struct mux_failure *f)
 {
 	int error;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	error = f->is_reported ? 0 : f->error;
 	f->is_reported = f->error != 0;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }

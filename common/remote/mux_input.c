@@ -125,7 +125,7 @@ mux_input_read(struct mux *m)
 
 	m->is_drained = n == -EAGAIN;
 	if (n == -EAGAIN) {
-		m->read_wants = mux_core_wanted(m);
+		m->read_wants = mux_core_poll_events(m);
 		return 0;
 	}
 	if (n <= 0)
@@ -166,7 +166,7 @@ mux_input_drive(struct mux *m, uint64_t deadline)
 	m->is_driven = true;
 	/* A reply seldom waits for us: polling first saves a read that finds nothing. */
 	if (m->is_drained || !stream_has_pending(m->stream))
-		error = mux_core_sleep(m, events, deadline, &ready);
+		error = mux_core_poll(m, events, deadline, &ready);
 	if (m->has_ended)
 		error = m->error;
 	else if (error == 0)

@@ -24,7 +24,7 @@ wait_writable(struct mux *m)
 	if (!drives && soon < deadline)
 		deadline = soon;
 	m->is_driven = true;
-	error = mux_core_sleep(m, mux_core_wanted(m) | (drives ? POLLIN : 0), deadline, &ready);
+	error = mux_core_poll(m, mux_core_poll_events(m) | (drives ? POLLIN : 0), deadline, &ready);
 	if (!m->has_ended && error == 0 && drives && (ready & POLLIN) != 0)
 		error = mux_input_read(m);
 	if (drives) {
@@ -43,7 +43,7 @@ write_all(struct mux *m, const uint8_t *bytes, size_t size)
 {
 	ssize_t n;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	while (size > 0 && !m->has_ended) {
 		n = stream_write(m->stream, bytes, size);
 		if (n >= 0) {
@@ -55,7 +55,7 @@ write_all(struct mux *m, const uint8_t *bytes, size_t size)
 			break;
 		}
 	}
-	mux_unlock(m);
+	mux_core_unlock(m);
 }
 
 int
@@ -63,7 +63,7 @@ mux_become_sender(struct mux *m, uint64_t deadline)
 {
 	int error = 0;
 
-	mux_lock(m);
+	mux_core_lock(m);
 	if (m->deadline < deadline)
 		deadline = m->deadline;
 	while (m->is_sending && !m->has_ended && error == 0)
@@ -75,7 +75,7 @@ mux_become_sender(struct mux *m, uint64_t deadline)
 		error = 0;
 	if (error == 0)
 		m->is_sending = true;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }
 
@@ -110,10 +110,10 @@ mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_siz
 	c->reply_most = reply_most;
 	c->body = (struct buf){ 0 };
 	cond_init(&c->woken);
-	mux_lock(m);
+	mux_core_lock(m);
 	c->tag = draw_tag(m);
 	TAILQ_INSERT_TAIL(&m->calls, c, link);
-	mux_unlock(m);
+	mux_core_unlock(m);
 	put_header(m, c->tag, op, body_size);
 }
 
@@ -192,10 +192,10 @@ mux_send(struct mux *m)
 
 	assert(m->body_left == 0);
 	flush(m);
-	mux_lock(m);
+	mux_core_lock(m);
 	m->is_sending = false;
 	(void)pthread_cond_signal(&m->turn);
 	error = m->has_ended ? m->error : 0;
-	mux_unlock(m);
+	mux_core_unlock(m);
 	return error;
 }

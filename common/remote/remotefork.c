@@ -243,7 +243,7 @@ remotefork_prepare(struct mount *m)
 	TAILQ_FOREACH(r, &rm->remotes, link)
 		prepare(r);
 	TAILQ_FOREACH(r, &rm->remotes, link)
-		mux_lock(r->mux);
+		mux_fork_prepare(r->mux);
 }
 
 void
@@ -255,7 +255,7 @@ remotefork_parent(struct mount *m)
 
 	TAILQ_FOREACH(r, &rm->remotes, link) {
 		k = &r->fork;
-		mux_unlock(r->mux);
+		mux_fork_parent(r->mux);
 		if (!k->is_ready)
 			continue;
 		k->copies[k->count++] = (struct remotefork_copy){ .ident = k->ident,
@@ -274,7 +274,7 @@ remotefork_child(struct mount *m, bool is_prepared)
 
 	TAILQ_FOREACH(r, &rm->remotes, link) {
 		k = &r->fork;
-		mux_abandon(r->mux, is_prepared);
+		mux_fork_child(r->mux, is_prepared);
 		close_fd(&k->pipe[0]);
 		k->has_ident = is_prepared && k->is_ready;
 		if (!k->has_ident)
