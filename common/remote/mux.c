@@ -20,7 +20,7 @@ mux_create(struct mux **out, struct stream *s)
 	m->deadline = CLOCK_NEVER;
 	m->replies_since_large = KEEP_REPLIES;
 	(void)pthread_mutex_init(&m->mutex, NULL);
-	cond_init(&m->turn);
+	cond_init(&m->sender_done);
 	TAILQ_INIT(&m->calls);
 	*out = m;
 	return 0;
@@ -35,7 +35,9 @@ mux_destroy(struct mux *m)
 	stream_destroy(m->stream);
 	buf_fini(&m->spare);
 	free(m->failures);
-	/* The condition variable stays: in a forked child, destroying it would wait for threads there are not. */
+	/*
+	 * In a forked child, destroying sender_done would wait for threads that do not exist there.
+	 */
 	(void)pthread_mutex_destroy(&m->mutex);
 	explicit_bzero(m, sizeof *m);
 	free(m);
@@ -78,15 +80,15 @@ mux_use_tags(struct mux *m)
 int
 mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 {
-	bool is_last_chance;
+	bool ends_at_deadline;
 	int error = 0;
 
 	mux_core_lock(m);
-	is_last_chance = m->deadline <= deadline;
-	if (is_last_chance)
+	ends_at_deadline = m->deadline <= deadline;
+	if (ends_at_deadline)
 		deadline = m->deadline;
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
-		if (!m->is_driven) {
+		if (!m->has_driver) {
 			error = mux_input_drive(m, deadline);
 			continue;
 		}
@@ -95,10 +97,9 @@ mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 			error = -ETIMEDOUT;
 		c->is_waiting = false;
 	}
-	/* Its own time is up: it has not come about. */
-	if (!c->is_done && !m->has_ended && is_last_chance)
+	if (!c->is_done && !m->has_ended && ends_at_deadline)
 		(void)mux_core_end(m, -ETIMEDOUT);
-	mux_input_pass_on(m);
+	mux_input_wake_driver(m);
 	if (c->is_done)
 		error = c->status;
 	else if (m->has_ended && error != -ETIMEDOUT)
@@ -107,7 +108,9 @@ mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 	return error;
 }
 
-/* Keeps the buffer of a reply for the next one; a large one only where large replies come again and again. */
+/*
+ * Keeps the buffer of a reply for the next one; a large one only while large replies keep coming.
+ */
 static void
 keep_buffer(struct mux *m, struct mux_call *c)
 {
@@ -175,9 +178,9 @@ mux_has_ended(struct mux *m)
 	return has_ended;
 }
 
-/* Takes what the server has said although nobody asked. */
+/* Reads what has arrived unasked: the end of the connection, or failures of one-way requests. */
 static void
-look(struct mux *m)
+read_unasked(struct mux *m)
 {
 	if ((!m->is_drained && stream_has_pending(m->stream)) || mux_core_is_readable(m))
 		(void)mux_input_read(m);
@@ -189,8 +192,8 @@ mux_is_alive(struct mux *m)
 	bool is_alive;
 
 	mux_core_lock(m);
-	if (!m->has_ended && !m->is_driven)
-		look(m);
+	if (!m->has_ended && !m->has_driver)
+		read_unasked(m);
 	is_alive = !m->has_ended;
 	mux_core_unlock(m);
 	return is_alive;
@@ -222,7 +225,7 @@ mux_fork_child(struct mux *m, bool is_prepared)
 	m->has_ended = true;
 	m->error = -ENOTCONN;
 	m->pollers = 0;
-	m->is_driven = m->is_sending = false;
+	m->has_driver = m->is_sending = false;
 	m->incoming = NULL;
 	TAILQ_INIT(&m->calls);
 	if (is_prepared)

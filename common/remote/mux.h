@@ -1,22 +1,27 @@
 /*
  * mux: one connection to a server, shared by the threads of a process.
  *
- * A request is put together in the sender's turn: mux_become_sender() waits for it, mux_send() gives the whole frame to the
- * kernel and ends it. Replies are matched by tag: any number of calls may wait at a time, each for its own
- * reply. No thread belongs to the connection: of those that wait, one drives it, reading for all; when
- * it has what it came for, another takes over. Nobody holds the mutex while it sleeps, so a thread that waits for
- * a lock holds up no other. A sender whom the socket keeps waiting reads, too, if nobody else does: two ends
- * that both have much to say cannot block each other.
+ * One thread at a time is the *sender*: mux_become_sender() waits until no other thread is,
+ * mux_begin_call() or mux_begin_one_way() begins a request, and mux_send() gives the rest of the
+ * frame to the kernel and ends the role. Replies are matched by tag: any number of calls may wait
+ * at a time, each for its own reply.
  *
- * A request that is answered only when it fails (mux_begin_one_way()) is sent for a struct mux_failure, in which the
- * failure is found after any later call.
+ * No thread belongs to the connection. One of the waiting threads, the *driver*, reads for all of
+ * them; when it has its own reply, another waiting thread becomes the driver. No thread sleeps with
+ * the mutex locked, so a thread that waits for a lock delays no other. While the socket takes no
+ * bytes, the sender drives too if there is no driver: two ends that both have much to send cannot
+ * block each other.
  *
- * The server is trusted with content, not with lengths: a reply that nobody asked for, one that is
- * larger than its caller allowed, and a failure with a body end the connection with -EPROTO. A connection
- * that has ended, for whatever reason, is shut down at once (so that the server gives up our locks) and stays
- * ended: all who wait are told why, and every later mux_become_sender() says -ENOTCONN.
+ * A *one-way* request is answered only when it fails. Its failure is recorded in a struct
+ * mux_failure before any later request is answered.
  *
- * The memory of replies is wiped when it is given back.
+ * The server is trusted with content, not with lengths: a reply that no call waits for, one that is
+ * larger than its caller allowed, and a failure with a body end the connection with -EPROTO. A
+ * connection that has ended, for any reason, is shut down at once, so that the server releases our
+ * locks, and stays ended: every waiting call returns the reason, and every later
+ * mux_become_sender() returns -ENOTCONN.
+ *
+ * The memory of replies is wiped before it is freed.
  */
 #ifndef COMMON_REMOTE_MUX_H
 #define COMMON_REMOTE_MUX_H
@@ -37,7 +42,7 @@ enum { MUX_SMALL = 64 }; /* bytes; a reply of this size or less needs no buffer 
 
 /* One request and its reply; the caller's storage, filled by mux_begin_call(). */
 struct mux_call {
-	struct wire_reader reply; /* its body, once mux_wait() said 0; valid until mux_end_call() */
+	struct wire_reader reply; /* the body, after mux_wait() returned 0, until mux_end_call() */
 
 	/* The connection's own. */
 	TAILQ_ENTRY(mux_call) link;
@@ -51,105 +56,123 @@ struct mux_call {
 	uint8_t small[MUX_SMALL];
 };
 
-/* Where the failure of one-way requests is recorded; the caller's storage, zeros to begin with. */
+/* Where failures of one-way requests are recorded; the caller's storage, zeros to begin with. */
 struct mux_failure {
 	bool is_registered;
-	uint16_t tag;
-	int error; /* see mux_failure_take() */
-	bool is_reported;
+	uint16_t tag;     /* while registered: of the requests */
+	int error;        /* the last failure, a negative errno; 0: none */
+	bool is_reported; /* by mux_failure_report() */
 };
 
 /*
- * A connection over s, which it owns from then on, its handshake not yet done. Frames have no tags until
- * mux_use_tags(); replies then come in the order of the requests. Returns 0 or -ENOMEM (s stays the caller's).
+ * A connection over s, which it owns from then on; the handshake is still to be done. Frames have
+ * no tags until mux_use_tags(); replies then come in the order of the requests. Returns 0 or
+ * -ENOMEM (s stays the caller's).
  */
 int mux_create(struct mux **out, struct stream *s);
 
 /* Takes NULL. Closes the connection and wipes; there must be no calls. */
 void mux_destroy(struct mux *m);
 
-/* Limits all waiting, until it is told otherwise: nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER at first. */
+/*
+ * Limits every wait on m, until it is called again: nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER at
+ * first. A call that waits until then in vain ends the connection.
+ */
 void mux_set_deadline(struct mux *m, uint64_t deadline);
 
-/* Does the handshake. Before the connection is shared. -ETIMEDOUT, or see stream_handshake(). */
+/* Does the handshake, before m is shared. Returns 0, -ETIMEDOUT, or see stream_handshake(). */
 int mux_handshake(struct mux *m);
 
 /* HELLO was agreed to: frames carry tags from now on. There must be no calls. */
 void mux_use_tags(struct mux *m);
 
-/* Gives f a tag. Returns 0, -EMFILE or -ENOMEM. */
+/* Gives f a tag, for one-way requests. Returns 0, -EMFILE or -ENOMEM. */
 int mux_failure_register(struct mux *m, struct mux_failure *f);
 
-/* Takes it back, once a later request was answered or the connection has ended. */
+/*
+ * Undoes mux_failure_register(), if it was called. First a later request must have been answered,
+ * or the connection have ended.
+ */
 void mux_failure_unregister(struct mux *m, struct mux_failure *f);
 
 /*
- * The failure that is recorded, a negative errno, which is then forgotten; 0 when there is none. *was_reported: whether
- * mux_failure_report() returned it before.
+ * Removes the recorded failure from f and returns it, a negative errno, or 0 when there is none.
+ * *was_reported: whether mux_failure_report() has returned it before.
  */
 int mux_failure_take(struct mux *m, struct mux_failure *f, bool *was_reported);
 
-/* The same for who cannot do anything about it: reported once, and it stays recorded. */
+/*
+ * Returns the recorded failure, once: 0 when there is none or it was reported before. For callers
+ * that cannot act on it: it stays recorded.
+ */
 int mux_failure_report(struct mux *m, struct mux_failure *f);
 
 /*
- * Waits for the sender's turn, at most until deadline (CLOCK_NEVER: as long as it takes). Returns 0, -ETIMEDOUT, or
- * -ENOTCONN when the connection has ended; the turn is the caller's only with 0, and ends with mux_send().
+ * Makes the caller the sender, waiting at most until deadline (CLOCK_NEVER: without limit). Returns
+ * 0, -ETIMEDOUT, or -ENOTCONN when the connection has ended. After 0 the caller ends the role with
+ * mux_send().
  */
 int mux_become_sender(struct mux *m, uint64_t deadline);
 
 /*
- * In the turn, begins a request that is answered, by a body of at most reply_most bytes: operation op with
- * body_size bytes, which must then be put, all of them. c is the connection's until mux_end_call().
+ * The sender begins a request that is answered, by a body of at most reply_most bytes: operation op
+ * with body_size bytes, all of which must then be put. c is the connection's until mux_end_call().
  */
 void mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size,
     uint32_t reply_most);
 
-/* The same for a request that is answered only when it fails. */
+/* The same for a one-way request. Its failure is recorded in f, which is registered. */
 void mux_begin_one_way(struct mux *m, const struct mux_failure *f, uint32_t op, uint64_t body_size);
 
 /*
- * Puts bytes of the body. What is small is collected, what is large is written from where it is and
- * must not change before mux_send() returns. A failure is told by mux_send().
+ * Puts bytes of the body. Few bytes are copied, many are written from where they are and must not
+ * change before mux_send() returns, which also returns an error that happens here.
  */
 void mux_put(struct mux *m, const void *bytes, size_t size);
 void mux_put_u8(struct mux *m, uint8_t value);
 void mux_put_u32(struct mux *m, uint32_t value);
 void mux_put_u64(struct mux *m, uint64_t value);
 
-/* Ends the turn. Returns 0 when the kernel has all of the request; else the connection has ended, and with what. */
+/*
+ * Ends the request; the caller is no longer the sender. Returns 0 when the kernel has all of it,
+ * else the error with which the connection has ended.
+ */
 int mux_send(struct mux *m);
 
 /*
- * Waits for the reply to c until deadline. Returns 0 with c->reply, the negative errno that the server answered
- * with, one with which the connection has ended (mux_has_ended() tells which), or -ETIMEDOUT: c is then still
- * the connection's, to be waited for again, until it is answered or the connection has ended.
+ * Waits for the reply to c until deadline. Returns 0 with c->reply, the negative errno that the
+ * server answered with, the error with which the connection has ended (mux_has_ended() tells them
+ * apart), or -ETIMEDOUT. After that c is still the connection's, to be waited for again, until it
+ * is answered or the connection has ended.
  */
 int mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline);
 
-/* Gives c and its reply back. It was answered, or the connection has ended. */
+/* Ends c, which was answered or whose connection has ended, and frees its reply. */
 void mux_end_call(struct mux *m, struct mux_call *c);
 
 /* True when c was answered. */
 bool mux_is_answered(struct mux *m, const struct mux_call *c);
 
-/* Ends the connection: for a reply whose body was not as it must be, or for silence. Returns error. */
+/* Ends the connection, because of a malformed reply or of silence. Returns error. */
 int mux_abort(struct mux *m, int error);
 
-/* False when the connection has ended. Looks at the socket, unless somebody else does. */
+/* False when the connection has ended. Reads the socket first, unless a driver does. */
 bool mux_is_alive(struct mux *m);
 
-/* The same without looking. */
+/* True when the connection is known to have ended. Does not read the socket. */
 bool mux_has_ended(struct mux *m);
 
-/* Why the connection has ended, a sentence of TLS; "" when it has not or TLS had no part in it. Valid as long as m. */
+/*
+ * Why the connection has ended, a sentence of TLS; "" when it has not or TLS had no part in it.
+ * Valid as long as m.
+ */
 const char *mux_reason(struct mux *m);
 
 /*
- * For fork(2). Between prepare and one of the others nobody else is in the connection, but for those asleep in poll(2).
- * child closes the inherited socket, without a byte to the parent's server, and forgets the calls of threads that are
- * not here: the connection has then ended. is_prepared false: prepare was not called, and anybody may have had the
- * mutex.
+ * For fork(2). Between prepare and parent or child no other thread uses the connection, except
+ * those that sleep in poll(2). child closes the inherited socket without sending a byte, and
+ * forgets the calls of threads that do not exist in the child: the connection has then ended.
+ * is_prepared false: prepare was not called, and any thread of the parent may have held the mutex.
  */
 void mux_fork_prepare(struct mux *m);
 void mux_fork_parent(struct mux *m);

@@ -33,20 +33,20 @@ mux_core_end(struct mux *m, int error)
 {
 	struct mux_call *c;
 
-	/* Whatever the socket calls it, to the caller the server went away. */
+	/* The caller sees one error for a server that went away. */
 	if (error == -EPIPE || error == 0)
 		error = -ECONNRESET;
 	if (m->has_ended)
 		return error;
 	m->has_ended = true;
-	/* The time that was up is that of the one who says so; to the others the server is gone. */
+	/* Only the caller whose deadline has passed gets ETIMEDOUT. */
 	m->error = error == -ETIMEDOUT ? -ECONNRESET : error;
 	(void)snprintf(m->reason, sizeof m->reason, "%s", stream_reason(m->stream));
 	stream_abort(m->stream);
 	close_stream(m);
 	TAILQ_FOREACH(c, &m->calls, link)
 		(void)pthread_cond_signal(&c->woken);
-	(void)pthread_cond_broadcast(&m->turn);
+	(void)pthread_cond_broadcast(&m->sender_done);
 	return error;
 }
 
@@ -69,7 +69,7 @@ mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
 		if (deadline != CLOCK_NEVER)
 			timeout = clock_poll_timeout(clock_now(), deadline);
 		n = poll(&p, 1, timeout);
-		/* A signal is the program's business; who waits for a lock goes on waiting. */
+		/* A wait for a lock goes on after a signal. */
 	} while (n < 0 && errno == EINTR);
 	error = n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
 	mux_core_lock(m);

@@ -18,7 +18,7 @@ mux_failure_record(struct mux *m, struct frame frame)
 	return 0;
 }
 
-/* A place for one more, or -ENOMEM, -EMFILE. */
+/* Returns the index of a free entry, or -ENOMEM, -EMFILE. */
 static ssize_t
 reserve_entry(struct mux *m)
 {

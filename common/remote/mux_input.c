@@ -33,7 +33,7 @@ answer(struct mux *m, struct mux_call *c)
 		(void)pthread_cond_signal(&c->woken);
 }
 
-/* The header of a reply is here: finds whose it is, and room for the body. */
+/* A header has arrived: finds its call, and room for the body. */
 static int
 begin_reply(struct mux *m, struct frame f)
 {
@@ -61,7 +61,7 @@ begin_reply(struct mux *m, struct frame f)
 	return 0;
 }
 
-/* Where the next bytes of the incoming body belong. */
+/* Where to put the next bytes of the incoming body. */
 static uint8_t *
 incoming_room(struct mux *m)
 {
@@ -73,7 +73,7 @@ incoming_room(struct mux *m)
 }
 
 static void
-incoming_came(struct mux *m, size_t size)
+commit_incoming(struct mux *m, size_t size)
 {
 	if (m->incoming_size > MUX_SMALL)
 		buf_commit(&m->incoming->body, size);
@@ -82,7 +82,7 @@ incoming_came(struct mux *m, size_t size)
 		answer(m, m->incoming);
 }
 
-/* Hands out what was read. */
+/* Gives the bytes that were read to their calls. */
 static int
 dispatch(struct mux *m)
 {
@@ -95,7 +95,7 @@ dispatch(struct mux *m)
 			if (part > m->in_size)
 				part = m->in_size;
 			memcpy(incoming_room(m), m->in + m->in_head, part);
-			incoming_came(m, part);
+			commit_incoming(m, part);
 		} else if (m->in_size >= FRAME_HEADER_SIZE) {
 			part = FRAME_HEADER_SIZE;
 			error = begin_reply(m, frame_get(m->in + m->in_head));
@@ -116,7 +116,7 @@ dispatch(struct mux *m)
 int
 mux_input_read(struct mux *m)
 {
-	/* A large body goes where it belongs at once. */
+	/* The rest of a body goes to its call without a copy. */
 	bool is_direct = m->incoming != NULL && m->in_size == 0;
 	size_t size = is_direct ? m->incoming_size - m->incoming_have : READ_SIZE - m->in_size;
 	uint8_t *room = is_direct ? incoming_room(m) : m->in + m->in_size;
@@ -131,7 +131,7 @@ mux_input_read(struct mux *m)
 	if (n <= 0)
 		return mux_core_end(m, (int)n);
 	if (is_direct) {
-		incoming_came(m, (size_t)n);
+		commit_incoming(m, (size_t)n);
 		return 1;
 	}
 	m->in_size += (size_t)n;
@@ -143,11 +143,11 @@ mux_input_read(struct mux *m)
 }
 
 void
-mux_input_pass_on(struct mux *m)
+mux_input_wake_driver(struct mux *m)
 {
 	struct mux_call *c;
 
-	if (m->is_driven)
+	if (m->has_driver)
 		return;
 	TAILQ_FOREACH(c, &m->calls, link) {
 		if (c->is_waiting) {
@@ -163,8 +163,8 @@ mux_input_drive(struct mux *m, uint64_t deadline)
 	short events = m->is_drained ? m->read_wants : POLLIN, ready;
 	int error = 0;
 
-	m->is_driven = true;
-	/* A reply seldom waits for us: polling first saves a read that finds nothing. */
+	m->has_driver = true;
+	/* The reply is seldom here already: polling first saves a read that finds nothing. */
 	if (m->is_drained || !stream_has_pending(m->stream))
 		error = mux_core_poll(m, events, deadline, &ready);
 	if (m->has_ended)
@@ -173,6 +173,6 @@ mux_input_drive(struct mux *m, uint64_t deadline)
 		error = mux_input_read(m);
 	else if (error != -ETIMEDOUT)
 		error = mux_core_end(m, error);
-	m->is_driven = false;
+	m->has_driver = false;
 	return error > 0 ? 0 : error;
 }

@@ -10,26 +10,27 @@
 #include "common/wire/stream.h"
 
 /*
- * The socket takes no more: sleeps until it does, and drives meanwhile if nobody else does. Who drives may stop doing
- * so while we sleep, and nobody but us may be left: so look again soon.
+ * Sleeps until the socket takes bytes again, and drives meanwhile if there is no driver. If there
+ * is one, it may stop while this thread sleeps and leave no other thread to drive: so check again
+ * soon.
  */
 static int
 wait_writable(struct mux *m)
 {
-	bool drives = !m->is_driven;
-	uint64_t deadline = m->deadline, soon = clock_after_ms(clock_now(), LOOK_AGAIN_MS);
+	bool drives = !m->has_driver;
+	uint64_t deadline = m->deadline, soon = clock_after_ms(clock_now(), RECHECK_MS);
 	short ready;
 	int error;
 
 	if (!drives && soon < deadline)
 		deadline = soon;
-	m->is_driven = true;
+	m->has_driver = true;
 	error = mux_core_poll(m, mux_core_poll_events(m) | (drives ? POLLIN : 0), deadline, &ready);
 	if (!m->has_ended && error == 0 && drives && (ready & POLLIN) != 0)
 		error = mux_input_read(m);
 	if (drives) {
-		m->is_driven = false;
-		mux_input_pass_on(m);
+		m->has_driver = false;
+		mux_input_wake_driver(m);
 	}
 	if (m->has_ended)
 		return m->error;
@@ -67,7 +68,7 @@ mux_become_sender(struct mux *m, uint64_t deadline)
 	if (m->deadline < deadline)
 		deadline = m->deadline;
 	while (m->is_sending && !m->has_ended && error == 0)
-		if (!cond_wait_until(&m->turn, &m->mutex, deadline))
+		if (!cond_wait_until(&m->sender_done, &m->mutex, deadline))
 			error = -ETIMEDOUT;
 	if (m->has_ended)
 		error = -ENOTCONN;
@@ -140,7 +141,7 @@ mux_put(struct mux *m, const void *bytes, size_t size)
 	m->body_left -= size;
 	while (size > 0) {
 		if (m->staged == 0 && size >= STAGING_SIZE) {
-			/* Whole records, from where they are. */
+			/* Whole records are not copied. */
 			part = size - size % STAGING_SIZE;
 			write_all(m, next, part);
 		} else {
@@ -194,7 +195,7 @@ mux_send(struct mux *m)
 	flush(m);
 	mux_core_lock(m);
 	m->is_sending = false;
-	(void)pthread_cond_signal(&m->turn);
+	(void)pthread_cond_signal(&m->sender_done);
 	error = m->has_ended ? m->error : 0;
 	mux_core_unlock(m);
 	return error;
