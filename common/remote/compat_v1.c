@@ -113,7 +113,7 @@ unlock(struct remotefile *f)
 		mux_put_u32(mux, size);
 		mux_put(mux, replica->dirty.shadow, size);
 	}
-	error = remote_exchange(f->remote, &c, 0);
+	error = dial_exchange(mux, &c, 0);
 	mux_end_call(mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_UNLOCK, error) : 0;
 }

@@ -28,7 +28,7 @@ ask_open(struct remotefile *f)
 	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
 	mux_put_u32(r->mux, (uint32_t)size);
 	mux_put(r->mux, f->name, size);
-	error = remote_exchange(r, &c, 4);
+	error = dial_exchange(r->mux, &c, 4);
 	if (error == 0)
 		f->fd = wire_get_u32(&c.reply);
 	mux_end_call(r->mux, &c);
@@ -187,7 +187,7 @@ ask_close(struct remotefile *f)
 		return remotefile_fail(f, OP_CLOSE, error);
 	mux_begin_call(mux, &c, OP_CLOSE, 4, 0);
 	mux_put_u32(mux, f->fd);
-	return remotefile_end_call(f, &c, OP_CLOSE, remote_exchange(f->remote, &c, 0));
+	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0));
 }
 
 /* True when closing has nobody to be told to: a child that never called closes the last of what it inherited. */
@@ -234,7 +234,7 @@ remotefile_map(struct backend_file *base, uint32_t size)
 	mux_begin_call(r->mux, &c, OP_MMAP, 8, 0);
 	mux_put_u32(r->mux, f->fd);
 	mux_put_u32(r->mux, size);
-	return remotefile_end_call(f, &c, OP_MMAP, remote_exchange(r, &c, 0));
+	return remotefile_end_call(f, &c, OP_MMAP, dial_exchange(r->mux, &c, 0));
 }
 
 static int
@@ -248,7 +248,7 @@ ask_stat(struct remotefile *f, struct protocol_stat *s)
 		return error;
 	mux_begin_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
 	mux_put_u32(r->mux, f->fd);
-	error = remote_exchange(r, &c, PROTOCOL_STAT_SIZE);
+	error = dial_exchange(r->mux, &c, PROTOCOL_STAT_SIZE);
 	if (error == 0)
 		protocol_get_stat(&c.reply, s);
 	mux_end_call(r->mux, &c);
@@ -268,7 +268,8 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out)
 	if (error != 0)
 		return error;
 	if (r->terms.version == PROTOCOL_VERSION_1)
-		return error_message(-ENOTSUP, "%s: a version 1 server does not tell", r->address);
+		return error_message(-ENOTSUP, "%s: a version 1 server does not tell",
+		    r->target.addr->text);
 	error = ask_stat(f, &s);
 	refusal = mux_failure_report(r->mux, &f->failure);
 	if (refusal != 0)

@@ -46,7 +46,7 @@ release_and_wait(struct remotefile *f, uint64_t delta_size,
 	mux_begin_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
 	put_release(f, 0);
 	put(f, r->mux);
-	error = remote_exchange(r, &c, 8);
+	error = dial_exchange(r->mux, &c, 8);
 	mux_end_call(r->mux, &c);
 	return error;
 }

@@ -79,14 +79,14 @@ static int
 become_own(struct remote *r)
 {
 	struct remotefork *k = &r->fork;
-	struct remote_terms terms;
+	struct dial_terms terms;
 	struct mux *mux;
 	int error;
 
 	if (!k->has_ident)
 		return error_message(-ESTALE, "%s: this forked child has nothing to go on with",
-		    r->address);
-	error = remote_dial(r, &mux, &terms);
+		    r->target.addr->text);
+	error = dial_connect(&r->target, &mux, &terms);
 	if (error != 0)
 		return error;
 	error = attach(mux, k->ident);
@@ -103,8 +103,9 @@ become_own(struct remote *r)
 	mux_destroy(mux);
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
-		    "%s: the server no longer has what this child inherited", r->address);
-	return error_message(error, "%s: the server does not let this child go on", r->address);
+		    "%s: the server no longer has what this child inherited", r->target.addr->text);
+	return error_message(error, "%s: the server does not let this child go on",
+	    r->target.addr->text);
 }
 
 int
@@ -146,12 +147,12 @@ static void
 reclaim(struct remote *r)
 {
 	struct remotefork *k = &r->fork;
-	struct remote_terms terms; /* not r's: it may be another server by now */
+	struct dial_terms terms; /* not r's: it may be another server by now */
 	struct mux *mux;
 	size_t i = 0;
 	int error;
 
-	if (remote_dial(r, &mux, &terms) != 0)
+	if (dial_connect(&r->target, &mux, &terms) != 0)
 		return;
 	while (i < k->count) {
 		if (k->copies[i].child_fd >= 0) {
@@ -202,7 +203,7 @@ ask_fork(struct remote *r, uint64_t *ident)
 	if (error != 0)
 		return error;
 	mux_begin_call(r->mux, &c, OP_FORK, 0, 8);
-	error = remote_exchange(r, &c, 8);
+	error = dial_exchange(r->mux, &c, 8);
 	if (error == 0)
 		*ident = wire_get_u64(&c.reply);
 	mux_end_call(r->mux, &c);

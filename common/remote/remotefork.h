@@ -51,7 +51,7 @@ void remotefork_init(struct remotefork *k);
 /* Closes and frees; the connection ends. */
 void remotefork_fini(struct remotefork *k);
 
-/* Before any use of r->mux: makes sure it is this process's. Returns 0, -ESTALE (too late), or see remote_dial(). */
+/* Before any use of r->mux: makes sure it is this process's. Returns 0, -ESTALE (too late), or see dial_connect(). */
 int remotefork_enter(struct remote *r);
 
 /*

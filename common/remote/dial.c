@@ -1,0 +1,182 @@
+#include "common/remote/dial.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/size.h"
+#include "common/wire/stream.h"
+
+enum {
+	CONNECT_MS = 10000, /* for the socket, and again for handshake and HELLO */
+	REPLY_MS = 30000    /* for what the server answers at once */
+};
+
+const char *
+dial_describe(struct mux *mux, int error, char *text, size_t size)
+{
+	bool may_be_tls = error == -ENOTCONN || error == -ECONNRESET || error == -EPROTO ||
+	    error == -EACCES;
+
+	if (mux != NULL && may_be_tls && *mux_reason(mux) != '\0')
+		return mux_reason(mux);
+	if (error == -ENOTCONN)
+		return mux == NULL ? "no server listens there" : "the connection has ended before";
+	if (error == -ECONNRESET)
+		return "the server closed the connection";
+	if (error == -EPROTO)
+		return "the server does not keep to the protocol (is it of the mount's type?)";
+	if (error == -EEXIST)
+		return "a file of that name that is not the server's is in its directory, see its log";
+	if (error == -EBADE)
+		return "it is in use by clients of another version, or has a segment that is not mapped here";
+	if (error == -ENOSPC || error == -EDQUOT)
+		return "the server has no room left in its directory";
+	if (error == -EIO)
+		return "the server cannot use its directory, see its log";
+	if (error == -EAGAIN)
+		return "somebody else has the lock";
+	if (error == -ETIMEDOUT)
+		return "not in time";
+	if (error == -ESTALE)
+		return "the server had taken the lock away, nothing was published";
+	return strerror_r(-error, text, size);
+}
+
+int
+dial_fail(const struct dial_target *t, struct mux *mux, int error)
+{
+	char text[128];
+
+	return error_message(error, "%s: %s%s", t->addr->text,
+	    dial_describe(mux, error, text, sizeof text),
+	    error == -ECONNRESET && t->tls == NULL ? "; does it want TLS, and so a CAFILE here?" :
+						     "");
+}
+
+int
+dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size)
+{
+	int error = mux_send(mux);
+
+	if (error == 0)
+		error = mux_wait(mux, c, clock_after_ms(clock_now(), REPLY_MS));
+	if (error == -ETIMEDOUT && !mux_is_answered(mux, c))
+		return mux_abort(mux, -ETIMEDOUT);
+	if (error == 0 && c->reply.left != size)
+		return mux_abort(mux, -EPROTO);
+	return error;
+}
+
+static int
+read_hello(struct dial_terms *t, struct wire_reader reply)
+{
+	uint32_t version = wire_get_u32(&reply);
+	uint32_t features = wire_get_u32(&reply);
+	uint32_t block_size = wire_get_u32(&reply);
+	uint32_t largest_body = wire_get_u32(&reply);
+	const uint8_t *id = wire_get_bytes(&reply, sizeof t->instance_id);
+
+	assert(wire_is_done(&reply));
+	if (version != PROTOCOL_VERSION_2 || block_size != SIZE_BLOCK)
+		return -EPROTONOSUPPORT;
+	t->version = PROTOCOL_VERSION_2;
+	t->has_leases = (features & PROTOCOL_FEATURE_LEASES) != 0;
+	t->largest_body = protocol_largest_body(SIZE_SEGMENT_MOST);
+	if (largest_body < t->largest_body)
+		t->largest_body = largest_body;
+	memcpy(t->instance_id, id, sizeof t->instance_id);
+	return 0;
+}
+
+/* HELLO: agrees on the version. */
+static int
+agree(const struct dial_target *t, struct mux *mux, struct dial_terms *terms)
+{
+	struct mux_call c;
+	int error = mux_become_sender(mux, CLOCK_NEVER);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_HELLO, 8, PROTOCOL_HELLO_REPLY_SIZE);
+	mux_put_u32(mux, PROTOCOL_VERSION_2);
+	mux_put_u32(mux, 0);
+	error = dial_exchange(mux, &c, PROTOCOL_HELLO_REPLY_SIZE);
+	if (error == 0)
+		error = read_hello(terms, c.reply);
+	mux_end_call(mux, &c);
+	if (error == 0)
+		mux_use_tags(mux);
+	if (error == -ENOSYS && t->speaks_version_1) {
+		terms->version = PROTOCOL_VERSION_1;
+		error = 0;
+	}
+	return error == -ENOSYS ? -EPROTONOSUPPORT : error;
+}
+
+/* Refuses plaintext over TCP, and a name that only TLS can check. */
+static int
+check_plaintext(const struct dial_target *t)
+{
+	if (t->addr->kind == ADDR_TCP)
+		return error_message(-EPERM,
+		    "%s: plaintext over TCP is refused: a CAFILE is needed for TLS", t->addr->text);
+	if (t->name != NULL)
+		return error_message(-EPERM,
+		    "%s: name=%s cannot be checked in plaintext: a CAFILE is needed for TLS",
+		    t->addr->text, t->name);
+	return 0;
+}
+
+/* Connects; nothing has been sent yet. */
+static int
+open_mux(struct mux **out, const struct dial_target *t)
+{
+	const char *name = t->name;
+	struct stream *s;
+	int fd, error;
+
+	if (name == NULL && t->addr->kind == ADDR_TCP)
+		name = t->addr->host;
+	error = addr_connect(t->addr, CONNECT_MS, &fd);
+	if (error != 0)
+		return error;
+	error = stream_create(&s, fd, t->tls, name);
+	if (error != 0) {
+		(void)close(fd);
+		return error;
+	}
+	error = mux_create(out, s);
+	if (error != 0)
+		stream_destroy(s);
+	return error;
+}
+
+int
+dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms)
+{
+	struct dial_terms agreed = { 0 };
+	struct mux *mux = NULL;
+	int error = t->tls == NULL ? check_plaintext(t) : 0;
+
+	if (error != 0)
+		return error;
+	error = open_mux(&mux, t);
+	if (error == 0) {
+		mux_set_deadline(mux, clock_after_ms(clock_now(), CONNECT_MS));
+		error = mux_handshake(mux);
+	}
+	if (error == 0)
+		error = agree(t, mux, &agreed);
+	if (error != 0) {
+		dial_fail(t, mux, error);
+		mux_destroy(mux);
+		return error;
+	}
+	*out = mux;
+	*terms = agreed;
+	return 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * dial: connecting to a server: socket, TLS, HELLO and the fallback to version 1; one exchange of a
+ * request and its reply, with a bounded wait; and what went wrong, in words.
+ *
+ * The server's certificate decides who it is. Plaintext is for unix sockets only, and gives
+ * everything to the host.
+ */
+#ifndef COMMON_REMOTE_DIAL_H
+#define COMMON_REMOTE_DIAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/remote/mux.h"
+#include "common/wire/addr.h"
+#include "common/wire/protocol.h"
+
+struct tls_context;
+
+/* A server, and how to connect to it. What the pointers lead to is the caller's. */
+struct dial_target {
+	const struct addr *addr;
+	const char *name;        /* that the certificate must carry; NULL: over TCP, the host */
+	struct tls_context *tls; /* NULL: plaintext */
+	bool speaks_version_1;   /* if the server does not know HELLO */
+};
+
+/* What both ends of a connection agreed on in its HELLO. */
+struct dial_terms {
+	enum protocol_version version;
+	bool has_leases;       /* wait for the reply to a release */
+	uint32_t largest_body; /* version 2: of a reply */
+	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+};
+
+/*
+ * Connects and agrees on the version. The connection has no descriptors, and every wait on it is
+ * limited until mux_set_deadline(). Returns 0; -EPERM for what plaintext may not do;
+ * -EPROTONOSUPPORT (version 1 only, and not speaks_version_1), -ETIMEDOUT, -ENOMEM; or see
+ * addr_connect(), stream_handshake(), mux_wait(); with words.
+ */
+int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms);
+
+/*
+ * Sends the request that was put and waits at most 30 seconds for the reply to c, whose body must
+ * have exactly size bytes. Returns 0 or see mux_wait(). The caller calls mux_end_call() whatever
+ * the result.
+ */
+int dial_exchange(struct mux *m, struct mux_call *c, uint32_t size);
+
+/* Puts the failure to connect into words; m is NULL when there is no connection. Returns error. */
+int dial_fail(const struct dial_target *t, struct mux *m, int error);
+
+/*
+ * Describes error, a negative errno that a call on m ended with; m is NULL when there is no
+ * connection. The result may be text, size bytes, and is valid as long as both.
+ */
+const char *dial_describe(struct mux *m, int error, char *text, size_t size);
+
+#endif
