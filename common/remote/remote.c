@@ -51,11 +51,12 @@ remote_put(struct remote *r)
 	if (r == NULL || --r->references > 0)
 		return;
 	if (r->mux != NULL) {
-		remotefork_settle(r);
+		if (!mux_has_ended(r->mux))
+			inherit_reclaim(&r->inherit);
 		rm = r->mount->backend_state;
 		TAILQ_REMOVE(&rm->remotes, r, link);
 	}
-	remotefork_fini(&r->fork);
+	inherit_fini(&r->inherit);
 	mux_destroy(r->mux);
 	free(r);
 }
@@ -144,7 +145,7 @@ connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 		.tls = tls,
 		.speaks_version_1 = speaks_version_1,
 	};
-	remotefork_init(&r->fork);
+	inherit_init(&r->inherit, &r->target);
 	error = connect_to(r);
 	if (error != 0) {
 		remote_put(r);
@@ -161,7 +162,7 @@ remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool s
 	int error;
 
 	if (rm->current != NULL &&
-	    (remotefork_enter(rm->current) != 0 || !mux_is_alive(rm->current->mux)))
+	    (remote_attach(rm->current) != 0 || !mux_is_alive(rm->current->mux)))
 		drop_current(rm);
 	if (rm->current == NULL) {
 		error = connect_mount(m, tls, speaks_version_1);
@@ -171,4 +172,40 @@ remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool s
 	rm->current->references++;
 	*out = rm->current;
 	return 0;
+}
+
+void
+remote_fork_prepare(struct mount *m)
+{
+	struct remote_mount *rm = m->backend_state;
+	struct remote *r;
+
+	TAILQ_FOREACH(r, &rm->remotes, link)
+		inherit_fork_prepare(&r->inherit, &r->mux, &r->terms);
+	TAILQ_FOREACH(r, &rm->remotes, link)
+		mux_fork_prepare(r->mux);
+}
+
+void
+remote_fork_parent(struct mount *m)
+{
+	struct remote_mount *rm = m->backend_state;
+	struct remote *r;
+
+	TAILQ_FOREACH(r, &rm->remotes, link) {
+		mux_fork_parent(r->mux);
+		inherit_fork_parent(&r->inherit);
+	}
+}
+
+void
+remote_fork_child(struct mount *m, bool is_prepared)
+{
+	struct remote_mount *rm = m->backend_state;
+	struct remote *r;
+
+	TAILQ_FOREACH(r, &rm->remotes, link) {
+		mux_fork_child(r->mux, is_prepared);
+		inherit_fork_child(&r->inherit, is_prepared);
+	}
 }

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "common/remote/dial.h"
+#include "common/remote/inherit.h"
 #include "common/remote/mux.h"
-#include "common/remote/remotefork.h"
 #include "common/wire/addr.h"
 #include "common/wire/protocol.h"
 
@@ -34,8 +34,8 @@ struct remote {
 	TAILQ_ENTRY(remote) link; /* of the mount's */
 	struct mount *mount;
 	struct dial_target target;
-	struct remotefork fork;
-	struct mux *mux;         /* after remotefork_enter() */
+	struct inherit inherit;
+	struct mux *mux;         /* after remote_attach() */
 	struct dial_terms terms; /* of mux */
 	unsigned references;     /* the mount's and its files'; guarded by the mount's mutex */
 };
@@ -43,6 +43,9 @@ struct remote {
 /* Members of struct backend_ops. */
 int remote_configure(struct mount *m, const char *uri);
 void remote_detach(struct mount *m);
+void remote_fork_prepare(struct mount *m);
+void remote_fork_parent(struct mount *m);
+void remote_fork_child(struct mount *m, bool is_prepared);
 
 /* True when m has a connection for new files, though it may have ended. */
 bool remote_is_connected(const struct mount *m);
@@ -61,6 +64,13 @@ int remote_get(struct remote **out, struct mount *m, struct tls_context *tls,
 
 /* Gives the reference back. With the mount's mutex. Takes NULL. */
 void remote_put(struct remote *r);
+
+/* Before every use of r->mux: see inherit_attach(). */
+static inline int
+remote_attach(struct remote *r)
+{
+	return inherit_attach(&r->inherit, &r->mux, &r->terms);
+}
 
 /* Puts the failure of an operation on the file of that name into words. Returns error. */
 int remote_fail(const struct remote *r, enum op op, const char *name, int error);

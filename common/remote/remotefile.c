@@ -49,7 +49,7 @@ open_name(struct remotefile *f)
 		error = ask_open(f);
 	if (error != 0)
 		mux_failure_unregister(mux, &f->failure);
-	f->epoch = f->remote->fork.epoch;
+	f->epoch = f->remote->inherit.epoch;
 	return error;
 }
 
@@ -118,24 +118,24 @@ register_again(struct remotefile *f)
 	struct remote *r = f->remote;
 	int error = 0;
 
-	(void)pthread_mutex_lock(&r->fork.mutex);
-	if (f->epoch != r->fork.epoch) {
+	(void)pthread_mutex_lock(&r->inherit.mutex);
+	if (f->epoch != r->inherit.epoch) {
 		/* What the parent's releases came to is not ours to tell. */
 		f->failure = (struct mux_failure){ 0 };
 		error = mux_failure_register(r->mux, &f->failure);
 		if (error == 0)
-			f->epoch = r->fork.epoch;
+			f->epoch = r->inherit.epoch;
 	}
-	(void)pthread_mutex_unlock(&r->fork.mutex);
+	(void)pthread_mutex_unlock(&r->inherit.mutex);
 	return error;
 }
 
 int
 remotefile_enter(struct remotefile *f)
 {
-	int error = remotefork_enter(f->remote);
+	int error = remote_attach(f->remote);
 
-	if (error != 0 || f->epoch == f->remote->fork.epoch)
+	if (error != 0 || f->epoch == f->remote->inherit.epoch)
 		return error;
 	return register_again(f);
 }
@@ -194,7 +194,7 @@ ask_close(struct remotefile *f)
 static bool
 is_unused_copy(const struct remote *r)
 {
-	return atomic_load(&r->fork.is_inherited) && !remote_is_shared(r);
+	return atomic_load(&r->inherit.is_inherited) && !remote_is_shared(r);
 }
 
 int
@@ -204,7 +204,7 @@ remotefile_close(struct backend_file *base)
 	struct remote *r = f->remote;
 	int error = is_unused_copy(r) ? 0 : ask_close(f);
 
-	if (f->epoch == r->fork.epoch)
+	if (f->epoch == r->inherit.epoch)
 		mux_failure_unregister(r->mux, &f->failure);
 	remote_put(r);
 	destroy(f);
@@ -216,7 +216,7 @@ remotefile_is_alive(struct backend_file *f)
 {
 	struct remote *r = ((struct remotefile *)f)->remote;
 
-	return remotefork_enter(r) == 0 && mux_is_alive(r->mux);
+	return remote_attach(r) == 0 && mux_is_alive(r->mux);
 }
 
 int

@@ -1,0 +1,254 @@
+#include "common/remote/inherit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/remote/dial.h"
+#include "common/remote/mux.h"
+#include "common/wire/protocol.h"
+
+enum {
+	RECLAIM_COUNT = 32, /* orphans that are reclaimed together */
+	COPIES_LEAST = 8
+};
+
+void
+inherit_init(struct inherit *k, const struct dial_target *target)
+{
+	*k = (struct inherit){ .target = target, .pipe = { -1, -1 } };
+	(void)pthread_mutex_init(&k->mutex, NULL);
+}
+
+static void
+close_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+static void
+close_pipe(struct inherit *k)
+{
+	close_fd(&k->pipe[0]);
+	close_fd(&k->pipe[1]);
+}
+
+static void
+free_copies(struct inherit *k)
+{
+	while (k->count > 0)
+		close_fd(&k->copies[--k->count].child_fd);
+	free(k->copies);
+	k->copies = NULL;
+	k->room = 0;
+}
+
+void
+inherit_fini(struct inherit *k)
+{
+	close_pipe(k);
+	free_copies(k);
+	(void)pthread_mutex_destroy(&k->mutex);
+}
+
+/* CHILD_ATTACH over mux. */
+static int
+attach(struct mux *mux, uint64_t ident)
+{
+	struct mux_call c;
+	int error = mux_become_sender(mux, CLOCK_NEVER);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_CHILD_ATTACH, 8, 0);
+	mux_put_u64(mux, ident);
+	error = mux_send(mux);
+	if (error == 0)
+		error = mux_wait(mux, &c, CLOCK_NEVER);
+	mux_end_call(mux, &c);
+	return error;
+}
+
+/* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
+static int
+connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+{
+	const char *address = k->target->addr->text;
+	struct dial_terms new_terms;
+	struct mux *new_mux;
+	int error;
+
+	if (!k->has_ident)
+		return error_message(-ESTALE, "%s: this forked child has nothing to go on with",
+		    address);
+	error = dial_connect(k->target, &new_mux, &new_terms);
+	if (error != 0)
+		return error;
+	error = attach(new_mux, k->ident);
+	/* An ident is good once, whatever the result. */
+	k->has_ident = false;
+	close_fd(&k->pipe[1]);
+	if (error == 0) {
+		mux_set_deadline(new_mux, CLOCK_NEVER);
+		mux_destroy(*mux);
+		*mux = new_mux;
+		*terms = new_terms;
+		return 0;
+	}
+	mux_destroy(new_mux);
+	if (error == -EINVAL)
+		return error_message(-ESTALE,
+		    "%s: the server no longer has what this child inherited", address);
+	return error_message(error, "%s: the server does not let this child go on", address);
+}
+
+int
+inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+{
+	int error = 0;
+
+	if (!atomic_load_explicit(&k->is_inherited, memory_order_acquire))
+		return 0;
+	(void)pthread_mutex_lock(&k->mutex);
+	if (atomic_load(&k->is_inherited)) {
+		error = connect_and_attach(k, mux, terms);
+		if (error == 0)
+			atomic_store_explicit(&k->is_inherited, false, memory_order_release);
+	}
+	(void)pthread_mutex_unlock(&k->mutex);
+	return error;
+}
+
+/* Finds new orphans; returns how many there are now. */
+static size_t
+count_orphans(struct inherit *k)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < k->count; i++) {
+		struct pollfd p = { .fd = k->copies[i].child_fd, .events = POLLIN };
+
+		if (p.fd >= 0 && poll(&p, 1, 0) == 1)
+			close_fd(&k->copies[i].child_fd);
+		count += k->copies[i].child_fd < 0;
+	}
+	return count;
+}
+
+/* Attaches to the orphans, and drops them with the connection. What fails is tried again later. */
+static void
+reclaim(struct inherit *k)
+{
+	struct dial_terms terms; /* not kept: this may be another server by now */
+	struct mux *mux;
+	size_t i = 0;
+	int error;
+
+	if (dial_connect(k->target, &mux, &terms) != 0)
+		return;
+	while (i < k->count) {
+		if (k->copies[i].child_fd >= 0) {
+			i++;
+			continue;
+		}
+		error = attach(mux, k->copies[i].ident);
+		/* EINVAL: its child had attached after all, and ended. */
+		if (error != 0 && error != -EINVAL)
+			break;
+		k->copies[i] = k->copies[--k->count];
+	}
+	mux_destroy(mux);
+}
+
+void
+inherit_reclaim(struct inherit *k)
+{
+	if (!atomic_load(&k->is_inherited) && count_orphans(k) > 0)
+		reclaim(k);
+}
+
+/* Room for one copy more. */
+static bool
+reserve(struct inherit *k)
+{
+	size_t room = k->room == 0 ? COPIES_LEAST : 2 * k->room;
+	struct inherit_copy *grown;
+
+	if (k->count < k->room)
+		return true;
+	grown = reallocarray(k->copies, room, sizeof *grown);
+	if (grown == NULL)
+		return false;
+	k->copies = grown;
+	k->room = room;
+	return true;
+}
+
+/* FORK: *ident is good for one child. */
+static int
+request_copy(struct mux *mux, uint64_t *ident)
+{
+	struct mux_call c;
+	int error = mux_become_sender(mux, CLOCK_NEVER);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_FORK, 0, 8);
+	error = dial_exchange(mux, &c, 8);
+	if (error == 0)
+		*ident = wire_get_u64(&c.reply);
+	mux_end_call(mux, &c);
+	return error;
+}
+
+void
+inherit_fork_prepare(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+{
+	size_t orphans = count_orphans(k);
+	int error;
+
+	k->is_ready = false;
+	/* A child that forks before its first call has no connection to send FORK on. */
+	if (inherit_attach(k, mux, terms) != 0 || mux_has_ended(*mux) || !reserve(k) ||
+	    pipe2(k->pipe, O_CLOEXEC) != 0)
+		return;
+	if (orphans >= RECLAIM_COUNT)
+		reclaim(k);
+	error = request_copy(*mux, &k->ident);
+	if (error == -EMFILE) {
+		reclaim(k);
+		error = request_copy(*mux, &k->ident);
+	}
+	k->is_ready = error == 0;
+	if (!k->is_ready)
+		close_pipe(k);
+}
+
+void
+inherit_fork_parent(struct inherit *k)
+{
+	if (!k->is_ready)
+		return;
+	k->copies[k->count++] = (struct inherit_copy){ .ident = k->ident, .child_fd = k->pipe[0] };
+	k->pipe[0] = -1;
+	close_pipe(k);
+}
+
+void
+inherit_fork_child(struct inherit *k, bool is_prepared)
+{
+	close_fd(&k->pipe[0]);
+	k->has_ident = is_prepared && k->is_ready;
+	if (!k->has_ident)
+		close_fd(&k->pipe[1]);
+	free_copies(k);
+	k->epoch++;
+	(void)pthread_mutex_init(&k->mutex, NULL);
+	atomic_store(&k->is_inherited, true);
+}
