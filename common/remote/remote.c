@@ -95,7 +95,7 @@ remote_is_shared(const struct remote *r)
 }
 
 static int
-make_table(struct mux *mux)
+request_table(struct mux *mux)
 {
 	struct mux_call c;
 	int error = mux_become_sender(mux, CLOCK_NEVER);
@@ -119,7 +119,7 @@ connect_to(struct remote *r)
 		return error;
 	r->mux = mux;
 	TAILQ_INSERT_TAIL(&rm->remotes, r, link);
-	error = make_table(mux);
+	error = request_table(mux);
 	if (error != 0)
 		return dial_fail(&r->target, mux, error);
 	mux_set_deadline(mux, CLOCK_NEVER);

@@ -18,7 +18,7 @@ remotefile_fail(const struct remotefile *f, enum op op, int error)
 
 /* OPEN, in the sender's turn. */
 static int
-ask_open(struct remotefile *f)
+request_open(struct remotefile *f)
 {
 	struct remote *r = f->remote;
 	size_t size = strlen(f->name);
@@ -46,7 +46,7 @@ open_name(struct remotefile *f)
 		return error;
 	error = mux_become_sender(mux, CLOCK_NEVER);
 	if (error == 0)
-		error = ask_open(f);
+		error = request_open(f);
 	if (error != 0)
 		mux_failure_unregister(mux, &f->failure);
 	f->epoch = f->remote->inherit.epoch;
@@ -85,7 +85,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     struct replica *replica, const char *name)
 {
 	struct remotefile *f = calloc(1, codec->size);
-	bool is_old = remote_is_connected(m);
+	bool was_connected = remote_is_connected(m);
 	int error = -ENOMEM;
 
 	if (f == NULL)
@@ -101,7 +101,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	 * The server may have gone since the connection was last used: that is not this one's
 	 * fault.
 	 */
-	if (is_old && (error == -ECONNRESET || error == -ENOTCONN))
+	if (was_connected && (error == -ECONNRESET || error == -ENOTCONN))
 		error = open_once(f, m, tls);
 	if (error != 0) {
 		destroy(f);
@@ -131,7 +131,7 @@ register_again(struct remotefile *f)
 }
 
 int
-remotefile_enter(struct remotefile *f)
+remotefile_attach(struct remotefile *f)
 {
 	int error = remote_attach(f->remote);
 
@@ -141,7 +141,7 @@ remotefile_enter(struct remotefile *f)
 }
 
 int
-remotefile_take_refusal(struct remotefile *f, bool *was_reported)
+remotefile_take_failure(struct remotefile *f, bool *was_reported)
 {
 	int error = mux_failure_take(f->remote->mux, &f->failure, was_reported);
 
@@ -163,21 +163,21 @@ int
 remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error)
 {
 	bool was_reported;
-	int refusal;
+	int failure;
 
 	mux_end_call(f->remote->mux, c);
 	if (error != 0)
 		remotefile_fail(f, op, error);
-	refusal = remotefile_take_refusal(f, &was_reported);
-	return refusal != 0 && !was_reported ? refusal : error;
+	failure = remotefile_take_failure(f, &was_reported);
+	return failure != 0 && !was_reported ? failure : error;
 }
 
 static int
-ask_close(struct remotefile *f)
+request_close(struct remotefile *f)
 {
 	struct mux *mux;
 	struct mux_call c;
-	int error = remotefile_enter(f);
+	int error = remotefile_attach(f);
 
 	if (error != 0)
 		return error;
@@ -192,7 +192,7 @@ ask_close(struct remotefile *f)
 
 /* True when closing has nobody to be told to: a child that never called closes the last of what it inherited. */
 static bool
-is_unused_copy(const struct remote *r)
+needs_no_close(const struct remote *r)
 {
 	return atomic_load(&r->inherit.is_inherited) && !remote_is_shared(r);
 }
@@ -200,9 +200,9 @@ is_unused_copy(const struct remote *r)
 int
 remotefile_close(struct backend_file *base)
 {
-	struct remotefile *f = (struct remotefile *)base;
+	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
-	int error = is_unused_copy(r) ? 0 : ask_close(f);
+	int error = needs_no_close(r) ? 0 : request_close(f);
 
 	if (f->epoch == r->inherit.epoch)
 		mux_failure_unregister(r->mux, &f->failure);
@@ -214,7 +214,7 @@ remotefile_close(struct backend_file *base)
 bool
 remotefile_is_alive(struct backend_file *f)
 {
-	struct remote *r = ((struct remotefile *)f)->remote;
+	struct remote *r = remotefile_of(f)->remote;
 
 	return remote_attach(r) == 0 && mux_is_alive(r->mux);
 }
@@ -222,10 +222,10 @@ remotefile_is_alive(struct backend_file *f)
 int
 remotefile_map(struct backend_file *base, uint32_t size)
 {
-	struct remotefile *f = (struct remotefile *)base;
+	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
 	struct mux_call c;
-	int error = remotefile_enter(f);
+	int error = remotefile_attach(f);
 
 	if (error == 0)
 		error = remotefile_become_sender(f, OP_MMAP, CLOCK_NEVER);
@@ -238,7 +238,7 @@ remotefile_map(struct backend_file *base, uint32_t size)
 }
 
 static int
-ask_stat(struct remotefile *f, struct protocol_stat *s)
+request_stat(struct remotefile *f, struct protocol_stat *s)
 {
 	struct remote *r = f->remote;
 	struct mux_call c;
@@ -259,21 +259,21 @@ ask_stat(struct remotefile *f, struct protocol_stat *s)
 int
 remotefile_stat(struct backend_file *base, struct sm_stat *out)
 {
-	struct remotefile *f = (struct remotefile *)base;
+	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
 	struct protocol_stat s = { 0 };
-	int error, refusal;
+	int error, failure;
 
-	error = remotefile_enter(f);
+	error = remotefile_attach(f);
 	if (error != 0)
 		return error;
 	if (r->terms.version == PROTOCOL_VERSION_1)
 		return error_message(-ENOTSUP, "%s: a version 1 server does not tell",
 		    r->target.addr->text);
-	error = ask_stat(f, &s);
-	refusal = mux_failure_report(r->mux, &f->failure);
-	if (refusal != 0)
-		return remotefile_fail(f, OP_RELEASE, refusal);
+	error = request_stat(f, &s);
+	failure = mux_failure_report(r->mux, &f->failure);
+	if (failure != 0)
+		return remotefile_fail(f, OP_RELEASE, failure);
 	if (error != 0)
 		return error;
 	*out = (struct sm_stat){

@@ -6,7 +6,10 @@
 #include "common/client/replica.h"
 #include "common/remote/compat_v1.h"
 
-enum { LATE_MS = 50 }; /* how late the answer to a timed ACQUIRE may be before we take that back */
+enum {
+	LATE_MS = 50,     /* how late the reply to a timed ACQUIRE may be before it is cancelled */
+	SILENCE_MS = 5000 /* how late one may be that the server can send at once */
+};
 
 /* Reads the head of the reply to an ACQUIRE that said since; what is left of it is the delta. */
 static int
@@ -25,7 +28,7 @@ read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct
 
 /* Takes the reply to an ACQUIRE. */
 static int
-take_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply)
+apply_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply)
 {
 	struct replica *replica = f->base.replica;
 	uint64_t version;
@@ -41,7 +44,7 @@ take_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct
 	error = f->codec->apply(f, version, reply);
 	if (error != 0) {
 		replica_void(replica);
-		remotefile_give_back(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0);
+		remotefile_release_empty(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0);
 	}
 	return error;
 }
@@ -116,18 +119,18 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t d
 		return mux_wait(mux, c, 0);
 	if (error != -ETIMEDOUT || mux_has_ended(mux))
 		return error;
-	patience = clock_after_ms(clock_now(), REMOTEFILE_SILENCE_MS);
+	patience = clock_after_ms(clock_now(), SILENCE_MS);
 	cancel(f, c, patience);
 	error = mux_wait(mux, c, patience);
 	if (error == 0 && read_grant(f, PROTOCOL_EXCLUSIVE, since, &c->reply, &version) == 0)
-		remotefile_give_back(f, 0);
+		remotefile_release_empty(f, 0);
 	else if (!mux_is_answered(mux, c))
 		(void)mux_abort(mux, -ETIMEDOUT);
 	return -ETIMEDOUT;
 }
 
 static void
-ask_grant(struct remotefile *f, struct mux_call *c, enum protocol_mode mode, uint64_t since,
+begin_acquire(struct remotefile *f, struct mux_call *c, enum protocol_mode mode, uint64_t since,
     uint32_t timeout)
 {
 	struct mux *mux = f->remote->mux;
@@ -141,46 +144,47 @@ ask_grant(struct remotefile *f, struct mux_call *c, enum protocol_mode mode, uin
 
 /*
  * Takes the answer to an ACQUIRE that said since. If the release before was refused, the replica is not
- * what since said, and the grant is given back: -ESTALE or what the refusal was, or 0 and *again when that was
+ * what since said, and the grant is given back: -ESTALE or what the refusal was, or 0 and *retry when that was
  * told before.
  */
 static int
 use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply,
-    bool *again)
+    bool *retry)
 {
 	bool was_reported;
 	uint64_t version;
-	int refusal = remotefile_take_refusal(f, &was_reported), error;
+	int failure = remotefile_take_failure(f, &was_reported), error;
 
-	if (refusal == 0)
-		return take_grant(f, mode, since, reply);
+	if (failure == 0)
+		return apply_grant(f, mode, since, reply);
 	error = read_grant(f, mode, since, &reply, &version);
 	if (error != 0)
 		return error;
-	remotefile_give_back(f, 0);
-	*again = was_reported;
-	return was_reported ? 0 : refusal;
+	remotefile_release_empty(f, 0);
+	*retry = was_reported;
+	return was_reported ? 0 : failure;
 }
 
-/* One ACQUIRE. *again: it has come to nothing, and not for a reason that is to be told. */
+/* One ACQUIRE. *retry: it has come to nothing, and not for a reason that is to be told. */
 static int
-acquire(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t deadline, bool *again)
+acquire_once(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t deadline,
+    bool *retry)
 {
 	struct mux *mux = f->remote->mux;
 	uint64_t since = replica_since(f->base.replica);
 	struct mux_call c;
 	int error;
 
-	*again = false;
+	*retry = false;
 	error = remotefile_become_sender(f, OP_ACQUIRE, deadline);
 	if (error != 0)
 		return error;
-	ask_grant(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
+	begin_acquire(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
 	error = mux_send(mux);
 	if (error == 0)
 		error = await_grant(f, &c, since, deadline);
 	if (error == 0) {
-		error = use_grant(f, mode, since, c.reply, again);
+		error = use_grant(f, mode, since, c.reply, retry);
 		mux_end_call(mux, &c);
 		return error == -EPROTO ? remotefile_fail(f, OP_ACQUIRE, error) : error;
 	}
@@ -192,22 +196,22 @@ acquire(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t dea
 int
 remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 {
-	struct remotefile *f = (struct remotefile *)base;
-	bool is_try = deadline == 0, was_reported, again;
-	int error = remotefile_enter(f);
+	struct remotefile *f = remotefile_of(base);
+	bool is_try = deadline == 0, was_reported, retry;
+	int error = remotefile_attach(f);
 
 	if (error != 0)
 		return error;
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
 		return compat_v1_acquire(f, mode, deadline);
-	error = remotefile_take_refusal(f, &was_reported);
+	error = remotefile_take_failure(f, &was_reported);
 	if (error != 0 && !was_reported)
 		return error;
 	/* A try waits for nobody's lock; the server has to say so soon all the same. */
 	if (is_try)
-		deadline = clock_after_ms(clock_now(), REMOTEFILE_SILENCE_MS);
+		deadline = clock_after_ms(clock_now(), SILENCE_MS);
 	do
-		error = acquire(f, mode, is_try, deadline, &again);
-	while (again);
+		error = acquire_once(f, mode, is_try, deadline, &retry);
+	while (retry);
 	return error;
 }

@@ -5,20 +5,23 @@
 #ifndef COMMON_REMOTE_REMOTEFILE_CORE_H
 #define COMMON_REMOTE_REMOTEFILE_CORE_H
 
+#include "common/base/container.h"
 #include "common/remote/remotefile.h"
 
-enum {
-	REMOTEFILE_SILENCE_MS = 5000
-}; /* how long a server may say nothing when it has no reason to */
+static inline struct remotefile *
+remotefile_of(struct backend_file *f)
+{
+	return container_of(f, struct remotefile, base);
+}
 
 /* Makes sure that the connection is this process's, and knows f. */
-int remotefile_enter(struct remotefile *f);
+int remotefile_attach(struct remotefile *f);
 
 /*
  * The failure of the last release, if it has come: the replica was void since then. For who has the file's lock.
  * Returns 0 or a negative errno; *was_reported: somebody was told already.
  */
-int remotefile_take_refusal(struct remotefile *f, bool *was_reported);
+int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
 /* Begins a sender's turn for f. */
 int remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline);
@@ -27,6 +30,6 @@ int remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline
 int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error);
 
 /* A grant that cannot be used, or is not wanted any more. The caller has an error to tell already. */
-void remotefile_give_back(struct remotefile *f, uint8_t flags);
+void remotefile_release_empty(struct remotefile *f, uint8_t flags);
 
 #endif

@@ -21,7 +21,7 @@ put_release(struct remotefile *f, uint8_t flags)
 }
 
 void
-remotefile_give_back(struct remotefile *f, uint8_t flags)
+remotefile_release_empty(struct remotefile *f, uint8_t flags)
 {
 	struct mux *mux = f->remote->mux;
 	size_t size = f->has_segment ? sizeof no_blocks : 0;
@@ -80,7 +80,7 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
 int
 remotefile_release(struct backend_file *base, bool is_publishing)
 {
-	struct remotefile *f = (struct remotefile *)base;
+	struct remotefile *f = remotefile_of(base);
 	struct replica *replica = base->replica;
 	bool is_exclusive = f->mode == PROTOCOL_EXCLUSIVE, is_prepared = false, has_blocks = false;
 	uint64_t size = f->has_segment ? sizeof no_blocks : 0;
