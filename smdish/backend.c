@@ -18,7 +18,7 @@ check(uint32_t size, uint64_t version, struct wire_reader body)
 	int more;
 
 	delta_begin(&delta, &body, size);
-	/* Where nothing was published there is nothing to send. */
+	/* Before anything was published there are no blocks. */
 	if (version == 0 && delta.left > 0)
 		return -EPROTO;
 	while ((more = delta_next(&delta, &piece)) > 0)
@@ -63,7 +63,7 @@ prepare(struct remotefile *f, uint64_t *size, bool *has_blocks)
 	return 0;
 }
 
-/* The bytes go from the shadow, which does not change before the next grant. */
+/* Writes from the shadow, which does not change before the next grant. */
 static void
 put(struct remotefile *f, struct mux *m)
 {

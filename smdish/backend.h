@@ -1,6 +1,6 @@
 /*
- * backend: the smdish client: what the server has goes in plain deltas (DESIGN 5) over the
- * connection, which is all that keeps it from the host.
+ * backend: the smdish client. Segments travel as plain deltas (PROTOCOL 5.7): the connection's TLS
+ * alone hides them from the host.
  */
 #ifndef SMDISH_BACKEND_H
 #define SMDISH_BACKEND_H

@@ -8,12 +8,12 @@
 
 enum { PAUSE_LEAST = 50 * 1000, PAUSE_MOST = 5 * 1000 * 1000 }; /* nanoseconds */
 
-/* The version of a replica that has been given a segment; this protocol has no others. */
+/* The version of a replica that has received a segment: this protocol has no versions. */
 enum { SOME_VERSION = 1 };
 
-/* Takes what follows the status of a LOCK. Returns 0, or -EPROTO with the mapping as it was. */
+/* Applies the body of the reply to a LOCK. Returns 0, or -EPROTO with the mapping as it was. */
 static int
-take_lock(struct remotefile *f, struct wire_reader reply)
+apply_lock(struct remotefile *f, struct wire_reader reply)
 {
 	struct replica *replica = f->base.replica;
 	uint32_t size = replica->dirty.size;
@@ -39,7 +39,7 @@ take_lock(struct remotefile *f, struct wire_reader reply)
 	return 0;
 }
 
-/* Asks once. */
+/* LOCK, once. */
 static int
 try_lock(struct remotefile *f, uint64_t deadline)
 {
@@ -55,18 +55,17 @@ try_lock(struct remotefile *f, uint64_t deadline)
 	error = mux_send(mux);
 	if (error == 0)
 		error = mux_wait(mux, &c, CLOCK_NEVER);
-	if (error == 0 && take_lock(f, c.reply) != 0)
+	if (error == 0 && apply_lock(f, c.reply) != 0)
 		error = mux_abort(mux, -EPROTO);
 	mux_end_call(mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_LOCK, error) : 0;
 }
 
-/* Sleeps for a while, not beyond deadline. */
+/* Sleeps for pause or left nanoseconds, the shorter of them. */
 static void
-rest(uint64_t pause, uint64_t left)
+sleep_between(uint64_t pause, uint64_t left)
 {
-	uint64_t ns = pause < left ? pause : left;
-	struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)ns };
+	struct timespec ts = clock_timespec(pause < left ? pause : left);
 
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
@@ -87,13 +86,13 @@ compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadli
 				return remotefile_fail(f, OP_LOCK, -ETIMEDOUT);
 			left = deadline - now;
 		}
-		rest(pause, left);
+		sleep_between(pause, left);
 		pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
 	}
 	return error;
 }
 
-/* Sends the lock back, with the shadow if there is a segment. */
+/* UNLOCK, with the shadow if there is a segment. */
 static int
 unlock(struct remotefile *f)
 {
@@ -126,8 +125,7 @@ compat_v1_release(struct remotefile *f, bool is_publishing)
 	int error;
 
 	/*
-	 * Sending back is publishing here: a reader, too, must not lose what a fresh replica was
-	 * given.
+	 * UNLOCK publishes, a reader's too: it must send what the program wrote to a fresh replica.
 	 */
 	if (has_segment && is_publishing && (f->mode == PROTOCOL_EXCLUSIVE || replica->is_fresh))
 		replica_collect_all(replica);

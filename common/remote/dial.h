@@ -18,7 +18,7 @@
 
 struct tls_context;
 
-/* A server, and how to connect to it. What the pointers lead to is the caller's. */
+/* A server, and how to connect to it. The caller owns what its members point to. */
 struct dial_target {
 	const struct addr *addr;
 	const char *name;        /* that the certificate must carry; NULL: over TCP, the host */
@@ -26,7 +26,7 @@ struct dial_target {
 	bool speaks_version_1;   /* if the server does not know HELLO */
 };
 
-/* What both ends of a connection agreed on in its HELLO. */
+/* The terms that both ends of a connection agreed on in HELLO. */
 struct dial_terms {
 	enum protocol_version version;
 	bool has_leases;       /* wait for the reply to a release */
@@ -35,10 +35,10 @@ struct dial_terms {
 };
 
 /*
- * Connects and agrees on the version. The connection has no descriptors, and every wait on it is
- * limited until mux_set_deadline(). Returns 0; -EPERM for what plaintext may not do;
- * -EPROTONOSUPPORT (version 1 only, and not speaks_version_1), -ETIMEDOUT, -ENOMEM; or see
- * addr_connect(), stream_handshake(), mux_wait(); with words.
+ * Connects and agrees on the version. The session has no descriptors yet, and every wait on *out is
+ * limited until mux_set_deadline(). Returns 0; -EPERM (plaintext over TCP, or a name without TLS);
+ * -EPROTONOSUPPORT (a server of version 1, and not speaks_version_1); -ETIMEDOUT; -ENOMEM; or see
+ * addr_connect(), stream_handshake(), mux_wait(). Failures have words.
  */
 int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms);
 
@@ -53,8 +53,8 @@ int dial_exchange(struct mux *m, struct mux_call *c, uint32_t size);
 int dial_fail(const struct dial_target *t, struct mux *m, int error);
 
 /*
- * Describes error, a negative errno that a call on m ended with; m is NULL when there is no
- * connection. The result may be text, size bytes, and is valid as long as both.
+ * The failure of a call on m, or to connect (m is NULL), in words; error is a negative errno.
+ * Returns a constant, mux_reason(), or text, which has size bytes.
  */
 const char *dial_describe(struct mux *m, int error, char *text, size_t size);
 

@@ -141,7 +141,10 @@ count_orphans(struct inherit *k)
 	return count;
 }
 
-/* Attaches to the orphans, and drops them with the connection. What fails is tried again later. */
+/*
+ * Attaches to the orphans, and drops them with the connection. A later call tries again after a
+ * failure.
+ */
 static void
 reclaim(struct inherit *k)
 {

@@ -1,5 +1,5 @@
 /*
- * inherit: what a forked child inherits of a connection.
+ * inherit: the descriptors of a connection that a forked child inherits.
  *
  * Parent and child both go on with all they had open, each over a connection of its own. Before the
  * fork the parent asks the server for a copy of its descriptors (FORK). The child closes the
@@ -12,7 +12,7 @@
  * then an *orphan*, which the parent finds at a later fork. When there are many orphans the parent
  * reclaims them: it attaches to them over a connection that it then closes.
  *
- * All functions but inherit_attach() are called with the mount's mutex.
+ * All functions except inherit_attach() are called with the mount's mutex.
  */
 #ifndef COMMON_REMOTE_INHERIT_H
 #define COMMON_REMOTE_INHERIT_H

@@ -35,9 +35,7 @@ mux_destroy(struct mux *m)
 	stream_destroy(m->stream);
 	buf_fini(&m->spare);
 	free(m->failures);
-	/*
-	 * In a forked child, destroying sender_done would wait for threads that do not exist there.
-	 */
+	/* In a forked child, destroying sender_done would wait for threads that are not there. */
 	(void)pthread_mutex_destroy(&m->mutex);
 	explicit_bzero(m, sizeof *m);
 	free(m);
@@ -108,9 +106,7 @@ mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
 	return error;
 }
 
-/*
- * Keeps the buffer of a reply for the next one; a large one only while large replies keep coming.
- */
+/* Keeps the buffer of a reply for the next; a large one only while large replies keep coming. */
 static void
 keep_buffer(struct mux *m, struct mux_call *c)
 {

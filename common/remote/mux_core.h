@@ -68,7 +68,7 @@ struct mux {
 	struct mux_failure **failures;
 	size_t failures_room;
 
-	/* Output. What follows is_sending is the sender's own. */
+	/* Output. The members after is_sending are the sender's own. */
 	pthread_cond_t sender_done;
 	bool is_sending;
 	uint64_t body_left; /* of the request, still to be put */

@@ -94,6 +94,7 @@ remote_is_shared(const struct remote *r)
 	return r->references > mine;
 }
 
+/* NEW_FDTABLE. */
 static int
 request_table(struct mux *mux)
 {
@@ -108,6 +109,7 @@ request_table(struct mux *mux)
 	return error;
 }
 
+/* Connects, and gets an empty table of descriptors. */
 static int
 connect_to(struct remote *r)
 {
@@ -126,7 +128,7 @@ connect_to(struct remote *r)
 	return 0;
 }
 
-/* Makes the connection that the mount's new files use. */
+/* Makes the connection for new files. */
 static int
 connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 {

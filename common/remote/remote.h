@@ -1,9 +1,20 @@
 /*
  * remote: a mount's connection to its server, for backends that have one.
  *
- * One connection a mount and process. The first open makes it, the mount's files share it, and it
- * is closed with the last of them and the mount. When it has ended, the next open makes another,
- * while files of the old one fail with ENOTCONN. What is sent on it is remotefile.h's.
+ * There is one connection a mount and process. The first open makes it, and the mount's files share
+ * it. After it has ended, the next open makes another, while files of the old one fail with
+ * ENOTCONN.
+ *
+ * The files of this folder, of which each calls only those above it in this list:
+ *
+ *	mux*			a connection that threads share; mux_core.h lists its files
+ *	dial			connecting, one exchange of request and reply, errors in words
+ *	inherit			the descriptors that a forked child inherits
+ *	remote			a mount's connection
+ *	remotefile		a memory file: open, close, map, stat
+ *	compat_v1		taking and releasing a lock with version 1
+ *	remotefile_release	releasing it with version 2
+ *	remotefile_acquire	taking it with version 2
  */
 #ifndef COMMON_REMOTE_REMOTE_H
 #define COMMON_REMOTE_REMOTE_H
@@ -23,11 +34,13 @@ struct tls_context;
 
 TAILQ_HEAD(remote_list, remote);
 
-/* What a mount keeps of its server: its backend_state. Guarded by the mount's mutex. */
+/*
+ * The backend_state of a mount. Guarded by the mount's mutex, except addr, which does not change.
+ */
 struct remote_mount {
 	struct addr addr;
-	struct remote_list remotes; /* all connections that files still use */
-	struct remote *current;     /* the one that new files use; NULL before the first */
+	struct remote_list remotes; /* all connections that are in use */
+	struct remote *current;     /* for new files; NULL: there is none */
 };
 
 struct remote {
@@ -35,7 +48,7 @@ struct remote {
 	struct mount *mount;
 	struct dial_target target;
 	struct inherit inherit;
-	struct mux *mux;         /* after remote_attach() */
+	struct mux *mux;         /* to be used after remote_attach() */
 	struct dial_terms terms; /* of mux */
 	unsigned references;     /* the mount's and its files'; guarded by the mount's mutex */
 };
@@ -47,22 +60,20 @@ void remote_fork_prepare(struct mount *m);
 void remote_fork_parent(struct mount *m);
 void remote_fork_child(struct mount *m, bool is_prepared);
 
-/* True when m has a connection for new files, though it may have ended. */
+/* True when m has a connection for new files, which may have ended. With the mount's mutex. */
 bool remote_is_connected(const struct mount *m);
 
-/* True when somebody besides the mount and the caller has a reference. With the mount's mutex. */
+/* True when there are references besides the mount's and the caller's. With the mount's mutex. */
 bool remote_is_shared(const struct remote *r);
 
 /*
- * The connection of m, which is made if there is none that lives; tls NULL: in plaintext. With the
- * mount's mutex. The caller gets a reference. Returns 0; -EPERM for what plaintext may not do;
- * -EPROTONOSUPPORT (version 1 only, and not speaks_version_1), -ETIMEDOUT, -ENOMEM; or see
- * addr_connect(), stream_handshake(), mux_wait().
+ * Gives the caller a reference to the connection of m, and connects first if there is none that
+ * lives; tls NULL: in plaintext. With the mount's mutex. Returns 0, -ENOMEM, or see dial_connect().
  */
 int remote_get(struct remote **out, struct mount *m, struct tls_context *tls,
     bool speaks_version_1);
 
-/* Gives the reference back. With the mount's mutex. Takes NULL. */
+/* Drops a reference; closes with the last one. With the mount's mutex. Takes NULL. */
 void remote_put(struct remote *r);
 
 /* Before every use of r->mux: see inherit_attach(). */

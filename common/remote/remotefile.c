@@ -16,7 +16,7 @@ remotefile_fail(const struct remotefile *f, enum op op, int error)
 	return remote_fail(f->remote, op, f->name, error);
 }
 
-/* OPEN, in the sender's turn. */
+/* OPEN; the caller is the sender. */
 static int
 request_open(struct remotefile *f)
 {
@@ -35,7 +35,7 @@ request_open(struct remotefile *f)
 	return error;
 }
 
-/* OPEN, over the mount's connection; registers f there. */
+/* Registers f with the connection, and opens it there. */
 static int
 open_name(struct remotefile *f)
 {
@@ -53,7 +53,7 @@ open_name(struct remotefile *f)
 	return error;
 }
 
-/* Opens f over the mount's connection, which is made if there is none that lives. */
+/* Opens f over the mount's connection. */
 static int
 open_once(struct remotefile *f, struct mount *m, struct tls_context *tls)
 {
@@ -97,10 +97,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	f->name = strdup(name);
 	if (f->name != NULL)
 		error = open_once(f, m, tls);
-	/*
-	 * The server may have gone since the connection was last used: that is not this one's
-	 * fault.
-	 */
+	/* An old connection may have been dead before this call: try once more. */
 	if (was_connected && (error == -ECONNRESET || error == -ENOTCONN))
 		error = open_once(f, m, tls);
 	if (error != 0) {
@@ -111,7 +108,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	return 0;
 }
 
-/* Registers f anew in the connection that a forked child made. */
+/* In a forked child, registers f with the new connection. */
 static int
 register_again(struct remotefile *f)
 {
@@ -120,7 +117,7 @@ register_again(struct remotefile *f)
 
 	(void)pthread_mutex_lock(&r->inherit.mutex);
 	if (f->epoch != r->inherit.epoch) {
-		/* What the parent's releases came to is not ours to tell. */
+		/* The parent reports the failures of its releases. */
 		f->failure = (struct mux_failure){ 0 };
 		error = mux_failure_register(r->mux, &f->failure);
 		if (error == 0)
@@ -190,7 +187,10 @@ request_close(struct remotefile *f)
 	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0));
 }
 
-/* True when closing has nobody to be told to: a child that never called closes the last of what it inherited. */
+/*
+ * True in a forked child that has not attached and closes the last file that it inherited: the
+ * server has nothing to close.
+ */
 static bool
 needs_no_close(const struct remote *r)
 {
@@ -255,7 +255,10 @@ request_stat(struct remotefile *f, struct protocol_stat *s)
 	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
 }
 
-/* Without the file's lock: it tells of a refused release, and leaves it to the next holder to act on that. */
+/*
+ * Without the file's local lock: reports a failed release, and leaves the replica to the next
+ * holder.
+ */
 int
 remotefile_stat(struct backend_file *base, struct sm_stat *out)
 {

@@ -1,14 +1,14 @@
 /*
- * remotefile: an open memory file that a server keeps; the operations on it as DESIGN 4 has them.
+ * remotefile: an open memory file that a server keeps, and the operations on it (PROTOCOL 5).
  *
- * The functions here are the members of the struct backend_ops of smdish, and of smuf. What is
- * left to such a backend is a struct remotefile_codec: how the delta of a grant is checked and
- * applied, and how that of a release is made.
+ * The functions here are members of the struct backend_ops of smdish and of smuf. The two differ in
+ * their struct remotefile_codec: how the delta of a grant is checked and applied, and how that of a
+ * release is made.
  *
- * A release is one-way: it is sent and believed. Its refusal, if it comes, comes before the reply
- * to any later request; it is noted for its file (struct mux_failure), whose next call finds it,
- * makes the replica void and fails with it. A server that limits how long locks are held says so
- * in its HELLO, and is waited for.
+ * A release is a one-way request: it counts as published once it is sent. If the server refuses it,
+ * the failure arrives before the reply to any later request and is recorded for the file. The next
+ * call on the file reports it, and the next holder finds the replica void. A server that limits how
+ * long locks are held says so in its HELLO (leases): then a release waits for its reply.
  */
 #ifndef COMMON_REMOTE_REMOTEFILE_H
 #define COMMON_REMOTE_REMOTEFILE_H
@@ -26,30 +26,30 @@
 
 struct remotefile;
 
-/* How deltas look (DESIGN 5). Each function is called with the file's lock held. */
+/* How deltas look (PROTOCOL 5.7, 5.8). Each function is called with the file's lock held. */
 struct remotefile_codec {
 	size_t size; /* of the backend's own struct, whose first member is a struct remotefile */
 
-	/* What the backend added begins, zeros until then, and ends. NULL when it added nothing. */
+	/* Begin and end what the backend adds, which is zeros before. NULL when it adds nothing. */
 	void (*init)(struct remotefile *f);
 	void (*fini)(struct remotefile *f);
 
 	bool speaks_version_1; /* falls back to LOCK and UNLOCK of whole segments */
 
 	/*
-	 * A mapped file was granted: checks all of delta, then applies it, so that the replica
-	 * has that version. On failure (-EPROTO, -EBADMSG, ...) the mapping is as it was.
+	 * A mapped file was granted: checks all of delta, then applies it, which brings the replica
+	 * to version. On failure (-EPROTO, -EBADMSG, ...) the mapping is as it was.
 	 */
 	int (*apply)(struct remotefile *f, uint64_t version, struct wire_reader delta);
 
 	/*
-	 * A mapped file held exclusively is going to be released: finds what changed and does
-	 * with it all that can fail. *size is then how many bytes put() will put, *has_blocks
-	 * whether any block is among them.
+	 * A mapped file held exclusively is going to be released: finds what changed and does all
+	 * with it that can fail. Sets *size to the number of bytes that put() will put, and
+	 * *has_blocks to whether any block is among them.
 	 */
 	int (*prepare)(struct remotefile *f, uint64_t *size, bool *has_blocks);
 
-	/* Puts the delta that was prepared; it is believed to be published from then on, until the replica is void. */
+	/* Puts the delta that was prepared. It counts as published until the replica is void. */
 	void (*put)(struct remotefile *f, struct mux *m);
 };
 
@@ -59,15 +59,19 @@ struct remotefile {
 	struct remote *remote;
 	char *name;
 	uint32_t fd;
-	uint64_t grant;          /* while the lock is held */
-	enum protocol_mode mode; /* of that grant */
-	bool has_segment;        /* that grant had a delta, and so must its release */
-	uint8_t v1_type;         /* version 1: the type that was locked, and must be unlocked */
-	struct mux_failure failure;
-	atomic_uint epoch; /* of the remote, when failure was registered */
+	uint64_t grant;             /* while the lock is held */
+	enum protocol_mode mode;    /* of that grant */
+	bool has_segment;           /* that grant had a delta, and so must its release */
+	uint8_t v1_type;            /* version 1: the type in LOCK, and so in UNLOCK */
+	struct mux_failure failure; /* of one-way releases */
+	atomic_uint epoch;          /* of the connection, when failure was registered */
 };
 
-/* For a backend's open: connects if need be, and opens name for ops and codec. */
+/*
+ * For a backend's open: connects if there is no connection that lives, and opens name. ops and
+ * codec are the backend's, the other arguments those of the member open. Errors: see remote_get(),
+ * mux_wait().
+ */
 int remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
     struct replica *replica, const char *name);
@@ -80,7 +84,7 @@ int remotefile_stat(struct backend_file *f, struct sm_stat *out);
 int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
 int remotefile_release(struct backend_file *f, bool is_publishing);
 
-/* See remote_fail(). */
+/* Puts the failure of op on f into words. Returns error. */
 int remotefile_fail(const struct remotefile *f, enum op op, int error);
 
 #endif

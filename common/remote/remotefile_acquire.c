@@ -8,10 +8,10 @@
 
 enum {
 	LATE_MS = 50,     /* how late the reply to a timed ACQUIRE may be before it is cancelled */
-	SILENCE_MS = 5000 /* how late one may be that the server can send at once */
+	SILENCE_MS = 5000 /* how long to wait for a reply that the server can send at once */
 };
 
-/* Reads the head of the reply to an ACQUIRE that said since; what is left of it is the delta. */
+/* Reads the head of the reply to an ACQUIRE from since, and leaves the delta in reply. */
 static int
 read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader *reply,
     uint64_t *version)
@@ -26,7 +26,7 @@ read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct
 	return 0;
 }
 
-/* Takes the reply to an ACQUIRE. */
+/* Brings the replica to the version that the reply to an ACQUIRE grants. */
 static int
 apply_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply)
 {
@@ -49,7 +49,7 @@ apply_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struc
 	return error;
 }
 
-/* What is left until deadline as an ACQUIRE has it, rounded up. */
+/* The time until deadline as an ACQUIRE has it, rounded up. */
 static uint32_t
 timeout_until(uint64_t deadline)
 {
@@ -63,7 +63,7 @@ timeout_until(uint64_t deadline)
 	return ms < PROTOCOL_TIMEOUT_NEVER ? (uint32_t)ms : PROTOCOL_TIMEOUT_NEVER - 1;
 }
 
-/* The largest reply that an ACQUIRE can have. */
+/* The largest body of a reply to an ACQUIRE. */
 static uint32_t
 grant_most(const struct remotefile *f)
 {
@@ -74,7 +74,7 @@ grant_most(const struct remotefile *f)
 	return protocol_largest_body(replica->dirty.size);
 }
 
-/* Takes an ACQUIRE back. It is answered one way or the other, unless the connection ends. */
+/* Cancels an ACQUIRE, which is then answered, unless the connection ends. */
 static void
 cancel(struct remotefile *f, struct mux_call *acquire, uint64_t deadline)
 {
@@ -90,7 +90,7 @@ cancel(struct remotefile *f, struct mux_call *acquire, uint64_t deadline)
 	mux_end_call(mux, &c);
 }
 
-/* When an ACQUIRE that was sent just now, with that deadline, has been answered for sure. */
+/* When the reply must have come to an ACQUIRE that was sent just now, with that deadline. */
 static uint64_t
 answer_due(uint64_t deadline)
 {
@@ -103,8 +103,9 @@ answer_due(uint64_t deadline)
 }
 
 /*
- * Waits for the answer to an ACQUIRE. The server's clock ends a wait in time; if it does not, we take
- * the ACQUIRE back, and a grant that crosses that is given back. A server that is silent even then is given up.
+ * Waits for the reply to an ACQUIRE. The server ends a timed wait by its own clock; if it is late,
+ * cancels the ACQUIRE and releases a grant that crosses the CANCEL. If the server is silent even
+ * then, ends the connection.
  */
 static int
 await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t deadline)
@@ -114,7 +115,7 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t d
 	int error;
 
 	error = mux_wait(mux, c, answer_due(deadline));
-	/* It may have come between the two: then it counts. */
+	/* A reply that came between the two calls counts. */
 	if (error == -ETIMEDOUT && mux_is_answered(mux, c))
 		return mux_wait(mux, c, 0);
 	if (error != -ETIMEDOUT || mux_has_ended(mux))
@@ -143,9 +144,9 @@ begin_acquire(struct remotefile *f, struct mux_call *c, enum protocol_mode mode,
 }
 
 /*
- * Takes the answer to an ACQUIRE that said since. If the release before was refused, the replica is not
- * what since said, and the grant is given back: -ESTALE or what the refusal was, or 0 and *retry when that was
- * told before.
+ * Uses the grant that answers an ACQUIRE from since. If the release before has failed, the replica
+ * never had that version: releases the grant and returns the failure, or 0 and *retry when it was
+ * reported before.
  */
 static int
 use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader reply,
@@ -165,7 +166,7 @@ use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct 
 	return was_reported ? 0 : failure;
 }
 
-/* One ACQUIRE. *retry: it has come to nothing, and not for a reason that is to be told. */
+/* One ACQUIRE. *retry: the grant was of no use, because of a failure that was reported before. */
 static int
 acquire_once(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t deadline,
     bool *retry)
@@ -207,7 +208,7 @@ remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t 
 	error = remotefile_take_failure(f, &was_reported);
 	if (error != 0 && !was_reported)
 		return error;
-	/* A try waits for nobody's lock; the server has to say so soon all the same. */
+	/* The server can answer a try at once: do not wait for long. */
 	if (is_try)
 		deadline = clock_after_ms(clock_now(), SILENCE_MS);
 	do

@@ -1,6 +1,6 @@
 /*
- * remotefile_core: what the files that make up remotefile share: remotefile.c (open, close, map, stat), remotefile_acquire.c,
- * remotefile_release.c. Everybody else includes remotefile.h.
+ * remotefile_core: shared by remotefile.c, remotefile_release.c and remotefile_acquire.c. Others
+ * include remotefile.h.
  */
 #ifndef COMMON_REMOTE_REMOTEFILE_CORE_H
 #define COMMON_REMOTE_REMOTEFILE_CORE_H
@@ -14,22 +14,32 @@ remotefile_of(struct backend_file *f)
 	return container_of(f, struct remotefile, base);
 }
 
-/* Makes sure that the connection is this process's, and knows f. */
+/*
+ * Before every use of the connection: makes sure that it is this process's, and that f is
+ * registered there. Errors: see inherit_attach(), mux_failure_register().
+ */
 int remotefile_attach(struct remotefile *f);
 
 /*
- * The failure of the last release, if it has come: the replica was void since then. For who has the file's lock.
- * Returns 0 or a negative errno; *was_reported: somebody was told already.
+ * Returns the recorded failure of a release, and voids the replica, since that was not published; 0
+ * when there is none. *was_reported: whether a call has returned it before. The caller holds the
+ * file's local lock.
  */
 int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
-/* Begins a sender's turn for f. */
+/* Makes the caller the sender, for op: see mux_become_sender(). */
 int remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline);
 
-/* Ends a call for who has the file's lock: the result is error, which op had, or the failure of the release before. */
+/*
+ * Ends a call whose result is error. Returns that, or a failure of an earlier release that no call
+ * has returned yet. The caller holds the file's local lock.
+ */
 int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error);
 
-/* A grant that cannot be used, or is not wanted any more. The caller has an error to tell already. */
+/*
+ * Ends a grant that cannot be used or is no longer wanted, with nothing published; flags as in
+ * RELEASE. For a caller that has another error to return.
+ */
 void remotefile_release_empty(struct remotefile *f, uint8_t flags);
 
 #endif

@@ -34,7 +34,7 @@ remotefile_release_empty(struct remotefile *f, uint8_t flags)
 	(void)mux_send(mux);
 }
 
-/* RELEASE and its reply, for a server with leases. */
+/* RELEASE and its reply. */
 static int
 release_and_wait(struct remotefile *f, uint64_t delta_size,
     void (*put)(struct remotefile *, struct mux *))
@@ -57,7 +57,7 @@ put_no_blocks(struct remotefile *f, struct mux *mux)
 	mux_put(mux, no_blocks, f->has_segment ? sizeof no_blocks : 0);
 }
 
-/* Sends the RELEASE that was prepared and, where the server has leases, waits for what comes of it. */
+/* Sends a RELEASE; if the server has leases, waits for the reply. */
 static int
 send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
 {
