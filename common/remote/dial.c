@@ -24,13 +24,13 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 	if (mux != NULL && may_be_tls && *mux_reason(mux) != '\0')
 		return mux_reason(mux);
 	if (error == -ENOTCONN)
-		return mux == NULL ? "no server listens there" : "the connection has ended before";
+		return mux == NULL ? "no server listens there" : "the connection has ended";
 	if (error == -ECONNRESET)
 		return "the server closed the connection";
 	if (error == -EPROTO)
-		return "the server does not keep to the protocol (is it of the mount's type?)";
+		return "the server violates the protocol (is it of the mount's type?)";
 	if (error == -EEXIST)
-		return "a file of that name that is not the server's is in its directory, see its log";
+		return "the server's directory has a file of that name that is not its own, see its log";
 	if (error == -EBADE)
 		return "it is in use by clients of another version, or has a segment that is not mapped here";
 	if (error == -ENOSPC || error == -EDQUOT)
@@ -38,9 +38,9 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 	if (error == -EIO)
 		return "the server cannot use its directory, see its log";
 	if (error == -EAGAIN)
-		return "somebody else has the lock";
+		return "another client has the lock";
 	if (error == -ETIMEDOUT)
-		return "not in time";
+		return "timed out";
 	if (error == -ESTALE)
 		return "the server had taken the lock away, nothing was published";
 	return strerror_r(-error, text, size);
@@ -53,8 +53,9 @@ dial_fail(const struct dial_target *t, struct mux *mux, int error)
 
 	return error_message(error, "%s: %s%s", t->addr->text,
 	    dial_describe(mux, error, text, sizeof text),
-	    error == -ECONNRESET && t->tls == NULL ? "; does it want TLS, and so a CAFILE here?" :
-						     "");
+	    error == -ECONNRESET && t->tls == NULL ?
+		"; does it require TLS, and so a CAFILE here?" :
+		"");
 }
 
 int

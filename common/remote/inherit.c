@@ -85,7 +85,7 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	int error;
 
 	if (!k->has_ident)
-		return error_message(-ESTALE, "%s: this forked child has nothing to go on with",
+		return error_message(-ESTALE, "%s: this forked child has inherited no descriptors",
 		    address);
 	error = dial_connect(k->target, &new_mux, &new_terms);
 	if (error != 0)
@@ -105,7 +105,7 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
-	return error_message(error, "%s: the server does not let this child go on", address);
+	return error_message(error, "%s: this child cannot attach to what it inherited", address);
 }
 
 int

@@ -271,7 +271,7 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out)
 	if (error != 0)
 		return error;
 	if (r->terms.version == PROTOCOL_VERSION_1)
-		return error_message(-ENOTSUP, "%s: a version 1 server does not tell",
+		return error_message(-ENOTSUP, "%s: a version 1 server has no STAT",
 		    r->target.addr->text);
 	error = request_stat(f, &s);
 	failure = mux_failure_report(r->mux, &f->failure);
