@@ -1,4 +1,4 @@
-/* Replies that cannot be, or do not come whole: nothing is touched, nothing hangs (DESIGN 5, 8). */
+/* Malformed and incomplete replies: nothing is touched, nothing hangs (PROTOCOL 5, DESIGN 7). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #include "common/wire/frame.h"
 #include "tests/unit/rig.h"
 
-/* Grants that cannot be applied: nothing of them is. */
+/* Grants that cannot be applied whole touch nothing. */
 
 static const char *bad_grant;
 
@@ -98,7 +98,7 @@ expect_broken(uint16_t tag, uint32_t status, const char *body)
 }
 
 static void
-a_reply_that_cannot_be_ends_the_connection(void **state)
+a_malformed_reply_ends_the_connection(void **state)
 {
 	static char large[2 * (RIG_SEGMENT + 200) + 1];
 
@@ -146,7 +146,7 @@ a_one_way_release_is_answered_by_an_empty_failure_only(void **state)
 	}
 }
 
-/* A reply of which only some bytes come. */
+/* A reply of which only some bytes arrive. */
 
 static uint8_t reply[64];
 static size_t reply_size, reply_cut;
@@ -173,7 +173,7 @@ serve_a_cut_reply(void)
 	}
 	rig_write(reply, reply_cut);
 	rig_hang_up();
-	/* Whoever opens again gets a connection of his own. */
+	/* Opening again makes a new connection. */
 	rig_greet();
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000000");
@@ -239,7 +239,7 @@ serve_death_in_an_open(void)
 	rig_answer(0, "0000000000000001 " U64_0);
 }
 
-/* The old connection's end is not the fault of whoever opens: he gets a new one. */
+/* The end of the old connection does not fail the open: it connects again. */
 static void
 an_open_over_a_dying_connection_connects_again(void **state)
 {
@@ -281,7 +281,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_delta_out_of_range_touches_nothing),
-		cmocka_unit_test(a_reply_that_cannot_be_ends_the_connection),
+		cmocka_unit_test(a_malformed_reply_ends_the_connection),
 		cmocka_unit_test(a_one_way_release_is_answered_by_an_empty_failure_only),
 		cmocka_unit_test(a_reply_in_single_bytes_is_a_reply),
 		cmocka_unit_test(a_server_that_closes_at_any_byte_is_econnreset_then_enotconn),

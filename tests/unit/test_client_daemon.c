@@ -1,6 +1,6 @@
 /*
- * The client against the real server, a child of the test: processes, threads, leases, and its
- * sudden death.
+ * The client against the real server, a child of the test: processes, threads, leases, and a server
+ * that is killed.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -180,7 +180,7 @@ static struct sm *shared;
 static struct sm_file *files[2];
 static uint64_t *words[2];
 
-/* Takes a lock in one of several ways; 0 when it came to hold it. */
+/* Takes a lock in one of several ways; 0 when it holds it. */
 static int
 take_somehow(struct sm_file *file, unsigned way)
 {
@@ -197,7 +197,7 @@ take_somehow(struct sm_file *file, unsigned way)
 	return sm_timedlock(file, &ts);
 }
 
-/* Returns how often it incremented each, in the halves of a number; or what went wrong. */
+/* Returns how often it incremented each, in the halves of a number; NULL after an error. */
 static void *
 use_both(void *arg)
 {
@@ -327,7 +327,7 @@ a_lease_that_ran_out_voids_the_replica(void **state)
 	must(sm_unlock(a), "sm_unlock");
 	must(sm_lock(a), "sm_lock");
 	mine[0] = 2;
-	/* The lock is this one's when the late one has lost it. */
+	/* This call succeeds when the late client has lost the lock. */
 	must(sm_lock(b), "sm_lock");
 	assert_int_equal(other[0], 1);
 	other[1] = 3;

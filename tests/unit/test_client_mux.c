@@ -1,6 +1,7 @@
 /*
- * One connection, many threads, and a server that answers in every order that is awkward (DESIGN 4.2, 8):
- * each gets what is his or an error, nobody waits for ever. A test that hangs is ended by name.
+ * One connection, many threads, and a server that answers in every awkward order: each thread gets
+ * its own reply or an error, and none waits for ever (PROTOCOL 5, DESIGN 7). A watchdog ends a test
+ * that hangs, and names it.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,10 +40,10 @@ static sem_t go_on;   /* posted by the test */
 
 /* A call from a thread of its own. */
 
-enum what { LOCK, RDLOCK, SECTION, TIMED_SECTION };
+enum kind { LOCK, RDLOCK, SECTION, TIMED_SECTION };
 
 struct caller {
-	enum what what;
+	enum kind kind;
 	struct sm_file *file;
 	pthread_t thread;
 	int result, error;
@@ -58,11 +59,11 @@ soon(void)
 }
 
 static int
-call(enum what what, struct sm_file *file)
+call(enum kind kind, struct sm_file *file)
 {
 	struct timespec deadline = soon();
 
-	switch (what) {
+	switch (kind) {
 	case LOCK:
 		return sm_lock(file);
 	case TIMED_SECTION:
@@ -81,16 +82,16 @@ run_caller(void *arg)
 	struct caller *c = arg;
 	uint64_t begin = clock_now();
 
-	c->result = call(c->what, c->file);
+	c->result = call(c->kind, c->file);
 	c->error = c->result == 0 ? 0 : errno;
 	c->took_ms = (clock_now() - begin) / CLOCK_MS;
 	return NULL;
 }
 
 static void
-start(struct caller *c, enum what what, struct sm_file *file)
+start(struct caller *c, enum kind kind, struct sm_file *file)
 {
-	*c = (struct caller){ .what = what, .file = file };
+	*c = (struct caller){ .kind = kind, .file = file };
 	assert_int_equal(pthread_create(&c->thread, NULL, run_caller, c), 0);
 }
 
@@ -101,11 +102,11 @@ finish(struct caller *c)
 }
 
 static void
-expect(const struct caller *c, const char *who, int error)
+expect(const struct caller *c, const char *call, int error)
 {
 	if (c->error != error)
-		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", who, strerror(error),
-		    strerror(c->error), (unsigned long)c->took_ms, rig.surprise);
+		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", call,
+		    strerror(error), strerror(c->error), (unsigned long)c->took_ms, rig.surprise);
 }
 
 /* The test's part: the rig with the files 0 to 3 open as well. */
@@ -126,7 +127,7 @@ begin(rig_script *script)
 
 /* The script's part. */
 
-struct asked {
+struct request {
 	uint32_t op, fd;
 	uint16_t tag;
 };
@@ -155,41 +156,41 @@ number_at(const uint8_t *bytes)
 	    bytes[3];
 }
 
-static struct asked
-take_asked(void)
+static struct request
+take_request(void)
 {
-	struct asked a = { .op = rig_take_any() };
+	struct request a = { .op = rig_take_any() };
 
 	a.tag = rig.tag;
 	a.fd = rig.body_size >= 4 ? number_at(rig.body) : UINT32_MAX;
 	return a;
 }
 
-/* Takes an ACQUIRE of each file, in whatever order. */
+/* Takes an ACQUIRE of each file, in any order. */
 static void
-take_acquires(struct asked asked[FILES])
+take_acquires(struct request requests[FILES])
 {
-	struct asked a;
+	struct request a;
 	int i;
 
 	for (i = 0; i < FILES && rig.fd >= 0; i++) {
-		a = take_asked();
+		a = take_request();
 		if (a.op != OP_ACQUIRE || a.fd < FIRST_FD || a.fd >= FIRST_FD + FILES)
 			rig_surprise("expected an ACQUIRE, got %s of %u", protocol_op_name(a.op),
 			    a.fd);
 		else
-			asked[a.fd - FIRST_FD] = a;
+			requests[a.fd - FIRST_FD] = a;
 	}
 }
 
 static void
 take_releases(void)
 {
-	struct asked a;
+	struct request a;
 	int i;
 
 	for (i = 0; i < FILES && rig.fd >= 0; i++) {
-		a = take_asked();
+		a = take_request();
 		if (a.op != OP_RELEASE && rig.fd >= 0)
 			rig_surprise("expected a RELEASE, got %s of %u", protocol_op_name(a.op),
 			    a.fd);
@@ -213,16 +214,16 @@ static void
 serve_in_another_order(void)
 {
 	uint8_t frames[FILES * GRANT_FRAME_SIZE];
-	struct asked asked[FILES];
+	struct request requests[FILES];
 	size_t i;
 	int round;
 
 	greet();
 	for (round = 0; round < ROUNDS && rig.fd >= 0; round++) {
-		take_acquires(asked);
+		take_acquires(requests);
 		for (i = 0; i < FILES; i++)
 			grant_frame(frames + i * GRANT_FRAME_SIZE,
-			    asked[FILES - 1 - (i + (size_t)round) % FILES].tag,
+			    requests[FILES - 1 - (i + (size_t)round) % FILES].tag,
 			    (uint8_t)(round + 1));
 		for (i = 0; is_in_pieces && i < sizeof frames; i++)
 			rig_write(frames + i, 1);
@@ -254,19 +255,19 @@ replies_in_any_order_find_their_threads(void **state)
 	}
 }
 
-/* One after the other, so that each reply ends whoever drives. */
+/* One after the other, so that each reply ends the driver's call. */
 static void
 serve_one_by_one(void)
 {
-	struct asked asked[FILES];
+	struct request requests[FILES];
 	uint8_t frame[GRANT_FRAME_SIZE];
 	int round, i;
 
 	greet();
 	for (round = 0; round < ROUNDS && rig.fd >= 0; round++) {
-		take_acquires(asked);
+		take_acquires(requests);
 		for (i = 0; i < FILES; i++) {
-			grant_frame(frame, asked[(i + round) % FILES].tag, (uint8_t)(round + 1));
+			grant_frame(frame, requests[(i + round) % FILES].tag, (uint8_t)(round + 1));
 			rig_write(frame, sizeof frame);
 			rig_take_any();
 		}
@@ -274,7 +275,7 @@ serve_one_by_one(void)
 }
 
 static void
-who_has_his_reply_leaves_somebody_to_drive(void **state)
+a_driver_that_has_its_reply_is_replaced(void **state)
 {
 	struct caller callers[FILES];
 	int round, i;
@@ -341,7 +342,7 @@ expect_crossing(uint32_t status, bool cancel_first)
 }
 
 static void
-a_grant_that_crosses_cancel_is_given_back(void **state)
+a_grant_that_crosses_cancel_is_released(void **state)
 {
 	(void)state;
 	expect_crossing(0, false);
@@ -356,31 +357,31 @@ a_cancelled_wait_is_etimedout_and_the_connection_goes_on(void **state)
 	expect_crossing(ECANCELED, true);
 }
 
-/* Half of the grant is there when the time is over, the rest comes later. */
+/* Half of the grant arrives before the deadline, the rest later. */
 static void
 serve_half_a_grant_in_time(void)
 {
 	uint8_t frame[GRANT_FRAME_SIZE];
-	struct asked a;
+	struct request a;
 
 	greet();
-	a = take_asked();
+	a = take_request();
 	grant_frame(frame, a.tag, 1);
 	rig_write(frame, GRANT_FRAME_SIZE - 3);
 	usleep(4 * DEADLINE_MS * 1000);
 	rig_write(frame + GRANT_FRAME_SIZE - 3, 3);
-	a = take_asked();
+	a = take_request();
 	if (a.op == OP_CANCEL) {
 		rig_answer(0, "");
-		a = take_asked();
+		a = take_request();
 	}
 	if (a.op != OP_RELEASE)
 		rig_surprise("expected a RELEASE, got %s", protocol_op_name(a.op));
 }
 
-/* In time or too late, that is the library's to say; but it is either, and no lock is left behind. */
+/* Either result is right, but none leaves a lock behind. */
 static void
-a_grant_half_of_which_came_in_time_is_kept_or_given_back(void **state)
+a_grant_half_of_which_came_in_time_is_kept_or_released(void **state)
 {
 	struct timespec deadline;
 	int result;
@@ -399,14 +400,14 @@ a_grant_half_of_which_came_in_time_is_kept_or_given_back(void **state)
 static void
 serve_others_after_a_cancel(void)
 {
-	struct asked timed, other, cancel;
+	struct request timed, other, cancel;
 	uint8_t frame[GRANT_FRAME_SIZE];
 
 	greet();
-	timed = take_asked();
+	timed = take_request();
 	sem_post(&reached);
-	other = take_asked();
-	cancel = take_asked();
+	other = take_request();
+	cancel = take_request();
 	if (cancel.op != OP_CANCEL || cancel.fd != timed.tag)
 		rig_surprise("expected a CANCEL of %u, got %s of %u", timed.tag,
 		    protocol_op_name(cancel.op), cancel.fd);
@@ -419,7 +420,7 @@ serve_others_after_a_cancel(void)
 }
 
 static void
-who_drove_and_gives_up_leaves_somebody_to_drive(void **state)
+a_driver_that_times_out_is_replaced(void **state)
 {
 	struct caller timed, other;
 
@@ -444,20 +445,20 @@ static void
 serve_silence(void)
 {
 	uint8_t frame[GRANT_FRAME_SIZE];
-	struct asked asked[FILES];
+	struct request requests[FILES];
 
 	greet();
-	take_acquires(asked);
-	grant_frame(frame, asked[1].tag, 1);
+	take_acquires(requests);
+	grant_frame(frame, requests[1].tag, 1);
 	rig_write(frame, silent_after);
-	/* CANCEL, and then the client has to give up. */
+	/* After CANCEL the client has to disconnect. */
 	if (rig_take_any() != OP_CANCEL && rig.fd >= 0)
 		rig_surprise("expected CANCEL");
 	rig_take_end();
 }
 
 static void
-expect_silence_given_up(size_t bytes)
+expect_silence_to_disconnect(size_t bytes)
 {
 	struct caller callers[FILES];
 	int i;
@@ -473,44 +474,44 @@ expect_silence_given_up(size_t bytes)
 		fail_msg("sm_timedlock: expected to give up after about %d ms, took %lu",
 		    SILENCE_MS, (unsigned long)callers[0].took_ms);
 	rig_end();
-	/* To those who set no time the server is gone. */
+	/* The callers without a deadline see that the server is gone. */
 	for (i = 1; i < FILES; i++)
 		expect(&callers[i], "sm_lock of the others", ECONNRESET);
 }
 
 static void
-a_silent_server_is_given_up_after_five_seconds(void **state)
+a_silent_server_is_disconnected_after_five_seconds(void **state)
 {
 	(void)state;
-	expect_silence_given_up(0);
+	expect_silence_to_disconnect(0);
 }
 
 static void
-half_a_reply_to_another_thread_and_silence_is_given_up_after_five_seconds(void **state)
+half_a_reply_to_another_thread_then_silence_disconnects_after_five_seconds(void **state)
 {
 	(void)state;
-	expect_silence_given_up(GRANT_FRAME_SIZE - 1);
+	expect_silence_to_disconnect(GRANT_FRAME_SIZE - 1);
 }
 
 /* The end, at each byte. */
 
 static size_t reply_cut;
-static uint16_t stray_tag; /* instead of the end: a reply that nobody asked for */
+static uint16_t stray_tag; /* instead of the end: a reply to no request */
 
 static void
 serve_an_end(void)
 {
 	uint8_t frame[GRANT_FRAME_SIZE];
-	struct asked asked[FILES];
+	struct request requests[FILES];
 
 	greet();
-	take_acquires(asked);
+	take_acquires(requests);
 	if (stray_tag != 0) {
 		rig_answer_tag(stray_tag, stray_tag & 0x8000 ? ESTALE : 0, "");
 		rig_take_end();
 		return;
 	}
-	grant_frame(frame, asked[2].tag, 1);
+	grant_frame(frame, requests[2].tag, 1);
 	rig_write(frame, reply_cut);
 }
 
@@ -533,7 +534,7 @@ expect_all_to_fail(int error)
 }
 
 static void
-a_server_that_closes_at_any_byte_is_told_to_all_who_wait(void **state)
+a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters(void **state)
 {
 	(void)state;
 	for (reply_cut = 0; reply_cut < GRANT_FRAME_SIZE; reply_cut++)
@@ -541,7 +542,7 @@ a_server_that_closes_at_any_byte_is_told_to_all_who_wait(void **state)
 }
 
 static void
-a_reply_that_nobody_waits_for_is_eproto_for_all(void **state)
+a_reply_that_no_call_waits_for_is_eproto_for_all(void **state)
 {
 	(void)state;
 	stray_tag = 0x7000;
@@ -582,7 +583,7 @@ serve_a_refusal_before_another_files_reply(void)
 }
 
 static void
-a_late_refusal_is_told_on_its_own_file_only(void **state)
+a_late_refusal_is_reported_on_its_own_file_only(void **state)
 {
 	struct sm_file *other;
 	struct sm_stat st;
@@ -617,7 +618,7 @@ serve_a_refusal_before_the_same_files_reply(void)
 }
 
 static void
-a_late_refusal_before_the_same_files_grant_gives_that_back(void **state)
+a_late_refusal_before_the_same_files_grant_releases_the_grant(void **state)
 {
 	struct sm_file *other;
 
@@ -634,14 +635,15 @@ a_late_refusal_before_the_same_files_grant_gives_that_back(void **state)
 	rig_end();
 }
 
-static bool has_asked_again; /* the thread that was given a grant it could not use */
+static bool has_retried; /* the thread that got a grant that it could not use */
 
 /*
- * One thread asks for the lock with a since that the refusal makes wrong; the reply to another thread's STAT of the
- * same file comes before the grant, and so that thread may be the one that is told.
+ * One thread sends an ACQUIRE with a since that the refusal makes wrong. The reply to another
+ * thread's STAT of the same file comes before the grant, so that the refusal may be reported to
+ * that thread.
  */
 static void
-serve_a_refusal_that_another_thread_is_told(void)
+serve_a_refusal_that_is_reported_to_another_thread(void)
 {
 	uint16_t release, acquire;
 
@@ -655,47 +657,50 @@ serve_a_refusal_that_another_thread_is_told(void)
 	rig_answer_tag(release, ESTALE, "");
 	rig_answer(0, STAT_REPLY);
 	sem_wait(&go_on);
-	/* What this client had written is not there, and as it said since 1 it is not told of block 0. */
+	/*
+	 * The master copy lacks what this client wrote, and the delta since 1 does not name block
+	 * 0.
+	 */
 	rig_answer_tag(acquire, 0,
 	    "0000000000000002 0000000000000009 00000001 00001000 00000002 6f6b");
 	rig_take(OP_RELEASE, "00000007 0000000000000002 01 00000000");
-	/* Whoever asks next, the same thread again or the test's main one. */
+	/* The next ACQUIRE comes from the same thread or from the main one. */
 	rig_grant(U64_0, "0000000000000003", ACQUIRED_OK);
 	rig_take(OP_RELEASE, "00000007 0000000000000003 01 00000000");
 	sem_wait(&go_on);
-	if (has_asked_again) {
+	if (has_retried) {
 		rig_grant("0000000000000009", "0000000000000004", "0000000000000009 00000000");
 		rig_take(OP_RELEASE, "00000007 0000000000000004 01 00000000");
 	}
 }
 
 static void
-a_late_refusal_told_to_another_thread_does_not_let_a_wrong_grant_pass(void **state)
+a_late_refusal_reported_to_another_thread_does_not_let_a_wrong_grant_pass(void **state)
 {
-	struct caller asker;
+	struct caller locker;
 	struct sm_file *other;
 	struct sm_stat st;
 	int result;
 
 	(void)state;
-	rig_begin(serve_a_refusal_that_another_thread_is_told);
+	rig_begin(serve_a_refusal_that_is_reported_to_another_thread);
 	other = sm_open(rig.sm, "/m/g");
 	assert_non_null(other);
 	OK(sm_lock(rig.file));
 	rig.segment[0] = 'X';
 	OK(sm_unlock(rig.file));
-	start(&asker, SECTION, rig.file);
+	start(&locker, SECTION, rig.file);
 	sem_wait(&reached);
 	result = sm_stat(rig.file, &st);
 	sem_post(&go_on);
-	finish(&asker);
-	if (asker.error == 0 && memcmp(rig.segment, "ok", 2) != 0)
+	finish(&locker);
+	if (locker.error == 0 && memcmp(rig.segment, "ok", 2) != 0)
 		fail_msg(
 		    "sm_stat said %d, sm_lock 0: expected block 0 to begin with 6f6b, got %02x%02x",
 		    result, rig.segment[0], rig.segment[1]);
-	if (asker.error != 0)
-		expect(&asker, "sm_lock", ESTALE);
-	has_asked_again = asker.error == 0;
+	if (locker.error != 0)
+		expect(&locker, "sm_lock", ESTALE);
+	has_retried = locker.error == 0;
 	sem_post(&go_on);
 	OK(sm_lock(rig.file));
 	assert_memory_equal(rig.segment, "ok", 2);
@@ -708,11 +713,11 @@ a_late_refusal_told_to_another_thread_does_not_let_a_wrong_grant_pass(void **sta
 static void
 serve_all_but_one(void)
 {
-	struct asked held;
+	struct request held;
 	int i;
 
 	greet();
-	held = take_asked();
+	held = take_request();
 	sem_post(&reached);
 	for (i = 0; i < ROUNDS; i++) {
 		rig_take_any(); /* ACQUIRE */
@@ -730,7 +735,7 @@ serve_all_but_one(void)
 }
 
 static void
-who_waits_for_a_lock_holds_up_nobody(void **state)
+a_thread_that_waits_for_a_lock_delays_no_other(void **state)
 {
 	struct caller waiter;
 	struct sm_file *other;
@@ -755,11 +760,11 @@ who_waits_for_a_lock_holds_up_nobody(void **state)
 	rig_end();
 }
 
-/* Both ends have much to say. */
+/* Both ends have much to send. */
 
 static bool is_timed;
 
-/* Takes a RELEASE that is too large for the rig to keep: its header, and returns the body's size. */
+/* Takes the header of a RELEASE that is too large for the rig to keep; returns the body's size. */
 static uint32_t
 take_large_header(void)
 {
@@ -790,7 +795,7 @@ discard(size_t size)
 	}
 }
 
-/* Grants with a whole segment, more than any socket takes. */
+/* Grants with a whole segment, which is more than any socket buffer holds. */
 static void
 grant_large(uint16_t tag)
 {
@@ -808,7 +813,7 @@ grant_large(uint16_t tag)
 static void
 serve_much(void)
 {
-	struct asked a;
+	struct request a;
 	uint16_t acquire;
 	uint32_t size;
 	char hex[64];
@@ -825,16 +830,16 @@ serve_much(void)
 	rig_take(OP_MMAP, hex);
 	rig_answer(0, "");
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
-	a = take_asked(); /* ACQUIRE of the other file */
+	a = take_request(); /* ACQUIRE of the other file */
 	acquire = a.tag;
 	sem_post(&reached);
 	size = take_large_header();
-	/* So that whoever has a deadline wants to cancel while the RELEASE has the turn. */
+	/* The deadline passes, and CANCEL has to wait, while the RELEASE is being sent. */
 	if (is_timed)
 		usleep(5 * DEADLINE_MS * 1000);
 	grant_large(acquire);
 	discard(size);
-	a = take_asked();
+	a = take_request();
 	if (a.op == OP_CANCEL) {
 		rig_answer(0, "");
 		a.op = OP_RELEASE;
@@ -843,20 +848,20 @@ serve_much(void)
 	}
 	if (a.op != OP_RELEASE)
 		rig_surprise("expected a RELEASE, got %s of %u", protocol_op_name(a.op), a.fd);
-	/* The connection is as good as before. */
+	/* The connection goes on. */
 	rig_take(OP_STAT, "00000008");
 	rig_answer(0, STAT_REPLY);
 }
 
 static void
-expect_both_to_be_heard(enum what what)
+expect_both_to_arrive(enum kind kind)
 {
 	struct sm_file *other;
 	struct caller caller;
 	struct sm_stat st;
 	uint8_t *segment, *received;
 
-	is_timed = what == TIMED_SECTION;
+	is_timed = kind == TIMED_SECTION;
 	rig_begin_with("track=diff", serve_much);
 	other = sm_open(rig.sm, "/m/g");
 	assert_non_null(other);
@@ -866,7 +871,7 @@ expect_both_to_be_heard(enum what what)
 	assert_non_null(received);
 	OK(sm_lock(rig.file));
 	memset(segment, 'r', LARGE);
-	start(&caller, what, other);
+	start(&caller, kind, other);
 	sem_wait(&reached);
 	OK(sm_unlock(rig.file));
 	finish(&caller);
@@ -884,14 +889,14 @@ static void
 a_huge_release_and_a_huge_grant_pass_each_other(void **state)
 {
 	(void)state;
-	expect_both_to_be_heard(SECTION);
+	expect_both_to_arrive(SECTION);
 }
 
 static void
-they_do_so_also_while_the_grants_taker_waits_to_cancel(void **state)
+they_pass_also_while_a_cancel_waits_to_be_sent(void **state)
 {
 	(void)state;
-	expect_both_to_be_heard(TIMED_SECTION);
+	expect_both_to_arrive(TIMED_SECTION);
 }
 
 /* A test that hangs. */
@@ -899,7 +904,7 @@ they_do_so_also_while_the_grants_taker_waits_to_cancel(void **state)
 static const char *running;
 
 static void
-bark(int signal)
+report_hang(int signal)
 {
 	char text[800];
 	int size = snprintf(text, sizeof text, "\n%s hangs; the peer: %s\n", running, rig.surprise);
@@ -915,7 +920,7 @@ setup(void **state)
 	running = *state;
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	signal(SIGALRM, bark);
+	signal(SIGALRM, report_hang);
 	alarm(WATCHDOG_S);
 	return 0;
 }
@@ -924,7 +929,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	/* Whatever the script of a failed test still waits for. */
+	/* The script of a failed test may still wait. */
 	sem_post(&go_on);
 	rig_abandon();
 	alarm(0);
@@ -941,21 +946,21 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(replies_in_any_order_find_their_threads),
-		TEST(who_has_his_reply_leaves_somebody_to_drive),
-		TEST(a_grant_that_crosses_cancel_is_given_back),
+		TEST(a_driver_that_has_its_reply_is_replaced),
+		TEST(a_grant_that_crosses_cancel_is_released),
 		TEST(a_cancelled_wait_is_etimedout_and_the_connection_goes_on),
-		TEST(a_grant_half_of_which_came_in_time_is_kept_or_given_back),
-		TEST(who_drove_and_gives_up_leaves_somebody_to_drive),
-		TEST(a_silent_server_is_given_up_after_five_seconds),
-		TEST(half_a_reply_to_another_thread_and_silence_is_given_up_after_five_seconds),
-		TEST(a_server_that_closes_at_any_byte_is_told_to_all_who_wait),
-		TEST(a_reply_that_nobody_waits_for_is_eproto_for_all),
-		TEST(a_late_refusal_is_told_on_its_own_file_only),
-		TEST(a_late_refusal_before_the_same_files_grant_gives_that_back),
-		TEST(a_late_refusal_told_to_another_thread_does_not_let_a_wrong_grant_pass),
-		TEST(who_waits_for_a_lock_holds_up_nobody),
+		TEST(a_grant_half_of_which_came_in_time_is_kept_or_released),
+		TEST(a_driver_that_times_out_is_replaced),
+		TEST(a_silent_server_is_disconnected_after_five_seconds),
+		TEST(half_a_reply_to_another_thread_then_silence_disconnects_after_five_seconds),
+		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
+		TEST(a_reply_that_no_call_waits_for_is_eproto_for_all),
+		TEST(a_late_refusal_is_reported_on_its_own_file_only),
+		TEST(a_late_refusal_before_the_same_files_grant_releases_the_grant),
+		TEST(a_late_refusal_reported_to_another_thread_does_not_let_a_wrong_grant_pass),
+		TEST(a_thread_that_waits_for_a_lock_delays_no_other),
 		TEST(a_huge_release_and_a_huge_grant_pass_each_other),
-		TEST(they_do_so_also_while_the_grants_taker_waits_to_cancel),
+		TEST(they_pass_also_while_a_cancel_waits_to_be_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Releases that are refused, late, waited for, large, or not made at all (DESIGN 4.2, 5). */
+/* Releases that are refused, late, waited for, large, or not made at all (PROTOCOL 5.3). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +28,7 @@ serve_refusal(void)
 	rig_take(OP_ACQUIRE, "00000007 01 " FOREVER " 0000000000000001");
 	rig_answer_tag(release, 116, "");
 	rig_answer(0, "0000000000000003 0000000000000002 00000000");
-	/* The grant is given back, nothing is published with it. */
+	/* The grant is released, and nothing is published with it. */
 	rig_take(OP_RELEASE, "00000007 0000000000000003 01 00000000");
 	/* The replica was void. */
 	rig_grant(U64_0, "0000000000000004", "0000000000000002 00000001 00002000 00000001 5a");
@@ -91,7 +91,7 @@ a_refusal_is_matched_to_its_file(void **state)
 	OK(sm_unlock(other));
 	OK(sm_close(other));
 	FAILS(sm_lock(rig.file), EINVAL);
-	/* Void, and nothing was published ever: what the refused release had is gone. */
+	/* The replica is void and nothing was ever published: the refused bytes are gone. */
 	OK(sm_lock(rig.file));
 	assert_int_equal(rig.segment[0], 0);
 	OK(sm_unlock(rig.file));
@@ -115,7 +115,7 @@ serve_refusal_at_close(void)
 }
 
 static void
-a_refusal_is_told_by_close_if_by_nothing_before(void **state)
+a_refusal_is_reported_by_close_if_by_no_call_before(void **state)
 {
 	(void)state;
 	rig_begin_with(NULL, serve_refusal_at_close);
@@ -192,7 +192,7 @@ closing_a_holder_releases_and_publishes_nothing(void **state)
 	rig_end();
 }
 
-/* Both ends have much to say: the peer says its refusals before it reads. */
+/* Both ends have much to send: the peer sends its refusals before it reads. */
 
 enum { LARGE = 900 * 1024 };
 
@@ -214,10 +214,10 @@ serve_large(void)
 		frame_put(refusals[i], (struct frame){ frame_tagged(rig.tag, 22), 0 });
 	rig_grant(U64_0, "0000000000000002", U64_0 NO_BLOCKS);
 	p.fd = rig.fd;
-	/* The release has begun to come: what is said from here on is said of it. */
+	/* The release has begun to arrive: the refusals are of it. */
 	while (poll(&p, 1, -1) < 0)
 		continue;
-	/* More than a socket holds, and so is what the client is writing meanwhile. */
+	/* More than a socket buffer holds; the client writes as much meanwhile. */
 	rig_write(refusals, sizeof refusals);
 	if (rig_take_any() != OP_RELEASE || rig.body_size != 13 + 4 + 8 + LARGE)
 		rig_surprise("expected a large RELEASE, got %u bytes", rig.body_size);
@@ -306,7 +306,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_refused_release_fails_the_next_lock_and_voids_the_replica),
 		cmocka_unit_test(a_refusal_is_matched_to_its_file),
-		cmocka_unit_test(a_refusal_is_told_by_close_if_by_nothing_before),
+		cmocka_unit_test(a_refusal_is_reported_by_close_if_by_no_call_before),
 		cmocka_unit_test(with_leases_unlock_waits_and_fails_itself),
 		cmocka_unit_test(closing_a_holder_releases_and_publishes_nothing),
 		cmocka_unit_test(two_ends_that_both_write_do_not_block_each_other),

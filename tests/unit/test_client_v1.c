@@ -1,4 +1,4 @@
-/* A version 1 server, which answers HELLO with ENOSYS, is spoken to in version 1 (DESIGN 4.1). */
+/* The client speaks version 1 with a server that answers HELLO with ENOSYS (PROTOCOL 4). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +50,7 @@ serve_v1(void)
 	rig_answer(0, "01 00000004 77787980");
 	rig_take(OP_UNLOCK, "00000000 01 00000004 7778797a");
 	rig_answer(22, "");
-	/* The replica is void; here that changes nothing but who believes what. */
+	/* The replica is void, which version 1 does not show. */
 	rig_take(OP_LOCK, "00000000 01");
 	rig_answer(0, "01 00000004 31323334");
 	rig_take(OP_UNLOCK, "00000000 01 00000004 31323334");
@@ -64,7 +64,7 @@ serve_v1(void)
 }
 
 static void
-a_version_1_server_is_spoken_to_in_version_1(void **state)
+the_client_speaks_version_1_with_a_version_1_server(void **state)
 {
 	struct sm_file *second;
 	struct sm_stat st;
@@ -89,7 +89,7 @@ a_version_1_server_is_spoken_to_in_version_1(void **state)
 	OK(sm_rdlock(rig.file));
 	assert_memory_equal(rig.segment, "1234", 4);
 	OK(sm_unlock(rig.file));
-	/* Closing the holder sends back what came. */
+	/* Closing the holder sends back what the server sent. */
 	second = sm_open(rig.sm, "/m/f");
 	assert_non_null(second);
 	OK(sm_lock(second));
@@ -116,7 +116,7 @@ serve_v1_busy(void)
 	rig_answer(0, "");
 	/* Over 100 ms, with pauses of 50 us that double up to 5 ms. */
 	if (count < 10 || count > 40)
-		rig_surprise("asked %u times", count);
+		rig_surprise("expected 10 to 40 LOCKs, got %u", count);
 }
 
 static void
@@ -151,7 +151,7 @@ serve_v1_bad(void)
 }
 
 static void
-a_version_1_reply_that_cannot_be_touches_nothing(void **state)
+a_malformed_version_1_reply_touches_nothing(void **state)
 {
 	const char *bad[] = { "", "00", "03", "01", "01 00000003 616263", "01 00000004 616263",
 		"02 00", "01 00000005 6162636465" };
@@ -174,9 +174,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_version_1_server_is_spoken_to_in_version_1),
+		cmocka_unit_test(the_client_speaks_version_1_with_a_version_1_server),
 		cmocka_unit_test(a_version_1_lock_is_polled_with_growing_pauses),
-		cmocka_unit_test(a_version_1_reply_that_cannot_be_touches_nothing),
+		cmocka_unit_test(a_malformed_version_1_reply_touches_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
