@@ -47,15 +47,17 @@ int dial_connect(const struct dial_target *t, struct mux **out, struct dial_term
  * have exactly size bytes. Returns 0 or see mux_wait(). The caller calls mux_end_call() whatever
  * the result.
  */
-int dial_exchange(struct mux *m, struct mux_call *c, uint32_t size);
-
-/* Puts the failure to connect into words; m is NULL when there is no connection. Returns error. */
-int dial_fail(const struct dial_target *t, struct mux *m, int error);
+int dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size);
 
 /*
- * The failure of a call on m, or to connect (m is NULL), in words; error is a negative errno.
+ * Puts the failure to connect into words; mux is NULL when there is no connection. Returns error.
+ */
+int dial_fail(const struct dial_target *t, struct mux *mux, int error);
+
+/*
+ * The failure of a call on mux, or to connect (mux is NULL), in words; error is a negative errno.
  * Returns a constant, mux_reason(), or text, which has size bytes.
  */
-const char *dial_describe(struct mux *m, int error, char *text, size_t size);
+const char *dial_describe(struct mux *mux, int error, char *text, size_t size);
 
 #endif
