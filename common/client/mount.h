@@ -38,7 +38,7 @@ struct mount {
 	pthread_mutex_t mutex;
 	struct file_list files;
 
-	/* The backend's own, or NULL: configure makes it; detach, also after a failure, frees it. */
+	/* The backend's own or NULL: configure makes it; detach, even after a failure, frees it. */
 	void *backend_state;
 };
 

@@ -26,7 +26,9 @@
 
 struct remotefile;
 
-/* How deltas look (PROTOCOL 5.7, 5.8). Each function is called with the file's lock held. */
+/*
+ * How deltas look (PROTOCOL 5.7, PROTOCOL 5.8). Each function is called with the file's lock held.
+ */
 struct remotefile_codec {
 	size_t size; /* of the backend's own struct, whose first member is a struct remotefile */
 
