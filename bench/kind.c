@@ -9,13 +9,13 @@
 #define MASTER_KEY_SIZE 32 /* nothing else may be in its file */
 
 const struct kind kinds[KIND_COUNT] = {
-	{ "smdish", "/memserver0", TOOL_SMDISHSERVER, NULL, NULL,
+	{ "smdish", "/memserver0", "smdishserver", NULL, NULL,
 	    "MOUNT unix:@/smdishserver.sock /memserver0 smdish name=smdishserver",
 	    "segments in the server's memory" },
-	{ "smuf", "/memserver1", TOOL_SMUFSERVER, "smuf", NULL,
+	{ "smuf", "/memserver1", "smufserver", "smuf", NULL,
 	    "MOUNT unix:@/smufserver.sock,file:@/smuf /memserver1,/memfiles1 smuf name=smufserver",
 	    "segments sealed in the host's files" },
-	{ "smc", "/memserver2", TOOL_NONE, "smc", "smc.key",
+	{ "smc", "/memserver2", NULL, "smc", "smc.key",
 	    "MOUNT file:@/smc /memserver2,/memfiles2 smc key=@/smc.key",
 	    "no server, segments encrypted in the host's files" },
 };

@@ -8,16 +8,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "bench/tool.h"
-
 struct kind {
-	const char *type;  /* as mount files and our output call it */
-	const char *path;  /* where it is mounted in a world */
-	enum tool server;  /* the program that serves it; TOOL_NONE: it needs none */
-	const char *files; /* the directory of its host files, in the world's; NULL: it has none */
-	const char *key;   /* the file of its master key, there; NULL: it has none */
-	const char *mount; /* the line of the mount file; @ is the world's directory */
-	const char *about; /* in the line above the table: what it is */
+	const char *type;   /* as mount files and our output call it */
+	const char *path;   /* where it is mounted in a world */
+	const char *server; /* the program that serves it; NULL: it needs none */
+	const char *files;  /* the directory of its host files, in the world's; NULL: it has none */
+	const char *key;    /* the file of its master key, there; NULL: it has none */
+	const char *mount;  /* the line of the mount file; @ is the world's directory */
+	const char *about;  /* in the line above the table: what it is */
 };
 
 enum { KIND_COUNT = 3 };

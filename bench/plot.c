@@ -11,7 +11,7 @@
 
 #include "bench/cost.h"
 #include "bench/kind.h"
-#include "bench/pin.h"
+#include "bench/process.h"
 #include "bench/progress.h"
 #include "bench/ruler.h"
 #include "bench/words.h"
@@ -225,6 +225,6 @@ plot_run(const char *directory)
 		return 1;
 	}
 	fill_in(&plot);
-	pin_core();
+	process_pin();
 	return world_run(measure, &plot);
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "bench/json.h"
-#include "bench/pin.h"
+#include "bench/process.h"
 
 enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_GROWTHS };
 
@@ -107,7 +107,7 @@ print_rulers(const struct report *r)
 	printf(
 	    "The ruler: OpenSSL and the kernel alone. Both ends of everything: %s.\n"
 	    "Files of the host: in %s (%s).\n\n",
-	    pin_words(r->core), r->files, r->file_system);
+	    process_pin_text(r->core), r->files, r->file_system);
 	printf("%-46s %10s %10s %10s  %s\n", "", "median us", "mean us", "99th % us",
 	    "round trips (by means)");
 	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++) {

@@ -19,7 +19,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "bench/child.h"
+#include "bench/process.h"
 #include "bench/mutex.h"
 #include "common/base/clock.h"
 
@@ -289,7 +289,7 @@ open_connection(struct ruler *ruler)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
 		return -errno;
-	if ((error = child_fork(&ruler->child)) != 0) {
+	if ((error = process_fork(&ruler->child)) != 0) {
 		close(fds[0]);
 		close(fds[1]);
 		return error;
@@ -350,7 +350,7 @@ ruler_destroy(struct ruler *ruler)
 {
 	if (ruler == NULL)
 		return;
-	child_kill(ruler->child);
+	process_kill(ruler->child);
 	SSL_free(ruler->ssl);
 	if (ruler->fd != -1)
 		close(ruler->fd);

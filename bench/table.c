@@ -5,7 +5,7 @@
 #include "bench/cost.h"
 #include "bench/json.h"
 #include "bench/kind.h"
-#include "bench/pin.h"
+#include "bench/process.h"
 #include "bench/progress.h"
 #include "bench/stats.h"
 #include "bench/words.h"
@@ -50,7 +50,7 @@ print_head(const struct table *table)
 	printf(
 	    "One critical section (lock, change, unlock) in microseconds.\n"
 	    "Servers: TLS with client certificates over unix sockets. All of it: %s.\n",
-	    pin_words(table->core));
+	    process_pin_text(table->core));
 	for (size_t i = 0; i < KIND_COUNT; i++)
 		printf("%s: %s.\n", kinds[i].type, kinds[i].about);
 	printf(
@@ -153,6 +153,6 @@ table_run(bool is_json)
 	struct table table = { .is_json = is_json };
 
 	fill_in(&table);
-	table.core = pin_core();
+	table.core = process_pin();
 	return world_run(measure, &table);
 }

@@ -13,7 +13,7 @@
 #include "bench/growth.h"
 #include "bench/kind.h"
 #include "bench/mounted.h"
-#include "bench/pin.h"
+#include "bench/process.h"
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/ruler.h"
@@ -434,7 +434,7 @@ targets_run(bool is_json)
 		return 1;
 	}
 	run->is_json = is_json;
-	run->report.core = pin_core();
+	run->report.core = process_pin();
 	if (getloadavg(&run->report.load, 1) != 1)
 		run->report.load = -1;
 	status = world_run(measure, run);

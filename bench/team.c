@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bench/child.h"
+#include "bench/process.h"
 
 /* What a worker reads at the gate. */
 static const char token_go = 'g';
@@ -124,7 +124,7 @@ start_member(struct team *team, size_t process)
 
 	if (pipe(fds) == -1)
 		return -errno;
-	if ((error = child_fork(&pid)) != 0) {
+	if ((error = process_fork(&pid)) != 0) {
 		close(fds[0]);
 		close(fds[1]);
 		return error;
@@ -215,7 +215,7 @@ team_finish(struct team *team)
 	for (size_t i = 0; i < team->plan.processes; i++) {
 		struct member *member = &team->members[i];
 
-		if (member->pid != -1 && child_wait(member->pid) != 0)
+		if (member->pid != -1 && process_wait(member->pid) != 0)
 			error = -EPIPE;
 		member->pid = -1;
 	}
@@ -228,7 +228,7 @@ team_destroy(struct team *team)
 	if (team == NULL)
 		return;
 	for (size_t i = 0; i < team->plan.processes; i++) {
-		child_kill(team->members[i].pid);
+		process_kill(team->members[i].pid);
 		if (team->members[i].ready != -1)
 			close(team->members[i].ready);
 	}

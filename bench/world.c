@@ -14,9 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/child.h"
 #include "bench/kind.h"
-#include "bench/tool.h"
+#include "bench/process.h"
 #include "common/base/clock.h"
 
 #define START_TIME (20 * CLOCK_SEC) /* a sanitizer's build on a busy machine is slow */
@@ -69,12 +68,6 @@ await(struct watcher *w, pid_t pid, int fd, uint64_t deadline, int *status)
 	}
 }
 
-static int
-exit_status(int status)
-{
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* --- the directory ------------------------------------------------------ */
 
 /* The mount file. */
@@ -114,11 +107,11 @@ in_directory(const struct watcher *w, char out[PATH_MAX], const char *name, cons
 
 /* Copy what a program had to say to our standard error. */
 static void
-show_log(const struct watcher *w, enum tool tool)
+show_log(const struct watcher *w, const char *program)
 {
 	char path[PATH_MAX], bytes[4096];
 	size_t size;
-	FILE *file = fopen(in_directory(w, path, tool_name(tool), ".log"), "r");
+	FILE *file = fopen(in_directory(w, path, program, ".log"), "r");
 
 	if (file == NULL)
 		return;
@@ -129,12 +122,11 @@ show_log(const struct watcher *w, enum tool tool)
 
 /* In the child: become the program, which writes to its log. */
 static _Noreturn void
-become(const struct watcher *w, enum tool tool, const char *const argv[])
+become(const struct watcher *w, const char *program, const char *const argv[])
 {
 	char path[PATH_MAX];
 	int null = open("/dev/null", O_RDONLY);
-	int log = open(in_directory(w, path, tool_name(tool), ".log"), O_WRONLY | O_CREAT | O_TRUNC,
-	    0600);
+	int log = open(in_directory(w, path, program, ".log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	if (null == -1 || log == -1 || dup2(null, STDIN_FILENO) == -1 ||
 	    dup2(log, STDOUT_FILENO) == -1 || dup2(log, STDERR_FILENO) == -1 ||
@@ -147,14 +139,14 @@ become(const struct watcher *w, enum tool tool, const char *const argv[])
 }
 
 static int
-start_program(const struct watcher *w, enum tool tool, const char *const argv[], pid_t *out)
+start_program(const struct watcher *w, const char *program, const char *const argv[], pid_t *out)
 {
-	int error = child_fork(out);
+	int error = process_fork(out);
 
 	if (error != 0)
 		warnx("cannot start %s: %s", argv[0], strerror(-error));
 	else if (*out == 0)
-		become(w, tool, argv);
+		become(w, program, argv);
 	return error;
 }
 
@@ -175,16 +167,22 @@ stop_program(struct watcher *w, pid_t pid)
 		seen = await(w, pid, -1, deadline, &status);
 	while (seen == -EINTR);
 	if (seen != AWAIT_ENDED)
-		child_kill(pid);
+		process_kill(pid);
 }
 
+/* Where a program is, seen from the directory of smbench. */
+static const char *const server_places[] = { ".", NULL };
+/* In a tree, also from build/asan; installed; copied side by side. */
+static const char *const mkpki_places[] = { "../deploy", "../../deploy", "../libexec/memserver",
+	"../libexec", ".", NULL };
+
 static int
-find_program(char out[PATH_MAX], enum tool tool)
+find_program(char out[PATH_MAX], const char *program, const char *const *places)
 {
-	int error = tool_find(out, tool);
+	int error = process_find(out, program, places);
 
 	if (error != 0)
-		warnx("cannot find %s, neither beside smbench nor in $PATH: %s", tool_name(tool),
+		warnx("cannot find %s, neither beside smbench nor in $PATH: %s", program,
 		    strerror(-error));
 	return error;
 }
@@ -199,8 +197,8 @@ make_keys(struct watcher *w, const char *command, const char *name)
 	int error, status = 0;
 	pid_t pid = -1;
 
-	if ((error = find_program(mkpki, TOOL_MKPKI)) != 0 ||
-	    (error = start_program(w, TOOL_MKPKI, argv, &pid)) != 0)
+	if ((error = find_program(mkpki, "mkpki", mkpki_places)) != 0 ||
+	    (error = start_program(w, "mkpki", argv, &pid)) != 0)
 		return error;
 	error = await(w, pid, -1, clock_now() + START_TIME, &status);
 	if (error < 0)
@@ -208,8 +206,9 @@ make_keys(struct watcher *w, const char *command, const char *name)
 	if (error == AWAIT_ENDED && status == 0)
 		return 0;
 	if (w->signal == 0) {
-		warnx("%s %s failed (status %d); it said:", mkpki, command, exit_status(status));
-		show_log(w, TOOL_MKPKI);
+		warnx("%s %s failed (status %d); it said:", mkpki, command,
+		    process_exit_status(status));
+		show_log(w, "mkpki");
 	}
 	return -1;
 }
@@ -244,7 +243,7 @@ await_server(struct watcher *w, const struct kind *kind, pid_t *server, int noti
 	if (seen == AWAIT_ENDED)
 		*server = -1;
 	if (w->signal == 0) {
-		warnx("%s %s; it said:", tool_name(kind->server),
+		warnx("%s %s; it said:", kind->server,
 		    seen == AWAIT_ENDED ? "ended" : "does not get ready");
 		show_log(w, kind->server);
 	}
@@ -261,10 +260,10 @@ start_server(struct watcher *w, const struct kind *kind, pid_t *server)
 	size_t count = 4;
 	int notify_fd, error;
 
-	if (find_program(program, kind->server) != 0 ||
-	    make_keys(w, "server", tool_name(kind->server)) != 0)
+	if (find_program(program, kind->server, server_places) != 0 ||
+	    make_keys(w, "server", kind->server) != 0)
 		return -1;
-	snprintf(pki, sizeof pki, "pki/%s", tool_name(kind->server));
+	snprintf(pki, sizeof pki, "pki/%s", kind->server);
 	argv[count++] = in_directory(w, ca, "pki/root", ".crt");
 	argv[count++] = in_directory(w, cert, pki, ".crt");
 	argv[count++] = in_directory(w, key, pki, ".key");
@@ -272,7 +271,7 @@ start_server(struct watcher *w, const struct kind *kind, pid_t *server)
 		argv[count++] = "-r";
 		argv[count++] = in_directory(w, files, kind->files, "");
 	}
-	argv[count] = in_directory(w, address, tool_name(kind->server), ".sock");
+	argv[count] = in_directory(w, address, kind->server, ".sock");
 	if ((notify_fd = open_notify(w)) == -1)
 		return -1;
 	error = start_program(w, kind->server, argv, server);
@@ -316,8 +315,7 @@ populate(struct watcher *w)
 		return -1;
 	for (size_t i = 0; i < KIND_COUNT; i++)
 		if (kind_furnish(&kinds[i], w->world.directory) != 0 ||
-		    (kinds[i].server != TOOL_NONE &&
-			start_server(w, &kinds[i], &w->servers[i]) != 0))
+		    (kinds[i].server != NULL && start_server(w, &kinds[i], &w->servers[i]) != 0))
 			return -1;
 	return 0;
 }
@@ -327,7 +325,7 @@ watch(struct watcher *w, int (*measure)(const struct world *, void *), void *arg
 {
 	int status = 0;
 
-	if (child_fork(&w->measurer) != 0) {
+	if (process_fork(&w->measurer) != 0) {
 		warnx("cannot start a process");
 		return 1;
 	}
@@ -340,7 +338,7 @@ watch(struct watcher *w, int (*measure)(const struct world *, void *), void *arg
 	w->measurer = -1;
 	if (WIFSIGNALED(status))
 		warnx("the measuring was ended by signal %d", WTERMSIG(status));
-	return exit_status(status);
+	return process_exit_status(status);
 }
 
 int
@@ -353,7 +351,7 @@ world_run(int (*measure)(const struct world *, void *), void *arg)
 		return 1;
 	if (populate(&w) == 0)
 		status = watch(&w, measure, arg);
-	child_kill(w.measurer);
+	process_kill(w.measurer);
 	for (size_t i = 0; i < KIND_COUNT; i++)
 		stop_program(&w, w.servers[i]);
 	scratch_destroy(w.world.directory);
