@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bench/json.h"
 #include "bench/mounted.h"
+#include "bench/output.h"
 #include "bench/plain.h"
 #include "bench/team.h"
 #include "common/base/clock.h"
@@ -275,9 +275,9 @@ void
 job_print_json(const struct job *job, const struct job_result *result)
 {
 	printf("{\"mempath\": ");
-	json_string(stdout, job->mempath);
+	output_json_string(job->mempath);
 	printf(", \"lockpath\": ");
-	json_string(stdout, job->lockpath);
+	output_json_string(job->lockpath);
 	printf(
 	    ", \"mounted\": %s, \"memsize\": %zu, \"changed\": %zu, \"processes\": %zu, "
 	    "\"threads\": %zu, \"iterations\": %zu, \"sections\": %zu, \"elapsed_ns\": %" PRIu64
@@ -285,7 +285,7 @@ job_print_json(const struct job *job, const struct job_result *result)
 	    result->is_mounted ? "true" : "false", job->size, job->changed, job->processes,
 	    job->threads, job->iterations, result->sections, result->elapsed,
 	    (double)result->elapsed / 1e9 / (double)result->sections);
-	json_stats(stdout, &result->cost);
+	output_json_stats(&result->cost);
 	printf(", \"spread\": %.5f, \"shares\": [", result->spread);
 	for (size_t i = 0; i < job->processes * job->threads; i++)
 		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);

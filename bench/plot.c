@@ -11,10 +11,9 @@
 
 #include "bench/cost.h"
 #include "bench/kind.h"
+#include "bench/output.h"
 #include "bench/process.h"
-#include "bench/progress.h"
 #include "bench/ruler.h"
-#include "bench/words.h"
 #include "bench/world.h"
 #include "common/base/size.h"
 
@@ -102,7 +101,7 @@ measure_pass(struct plot *plot, const struct world *world, struct ruler *ruler, 
 	int error = measure_round_trip(ruler, &plot->round_trip[pass]);
 
 	for (size_t i = 0; i < POINT_COUNT && error == 0; i++) {
-		progress_show(pass * POINT_COUNT + i, PASSES * POINT_COUNT);
+		output_progress(pass * POINT_COUNT + i, PASSES * POINT_COUNT);
 		error = measure_point(&plot->points[i], world, pass);
 	}
 	return error;
@@ -125,7 +124,7 @@ micros(const uint64_t passes[PASSES])
 static void
 write_sizes(FILE *file, const struct plot *plot)
 {
-	char words[WORDS_MOST];
+	char words[OUTPUT_SIZE_TEXT];
 
 	fprintf(file, "# segment, bytes, us, one byte and all: fcntl + mmap");
 	for (size_t i = 0; i < KIND_COUNT; i++)
@@ -134,7 +133,7 @@ write_sizes(FILE *file, const struct plot *plot)
 	for (size_t i = 0; i < SIZE_COUNT; i++) {
 		const struct point *one = &plot->points[2 * i], *all = one + 1;
 
-		fprintf(file, "\"%s\" %zu %.3f %.3f", words_size(words, one->size), one->size,
+		fprintf(file, "\"%s\" %zu %.3f %.3f", output_size_text(words, one->size), one->size,
 		    micros(one->plain), micros(all->plain));
 		for (size_t j = 0; j < KIND_COUNT; j++)
 			fprintf(file, " %.3f %.3f", micros(one->mounted[j]),
@@ -146,7 +145,7 @@ write_sizes(FILE *file, const struct plot *plot)
 static void
 write_changes(FILE *file, const struct plot *plot)
 {
-	char words[WORDS_MOST];
+	char words[OUTPUT_SIZE_TEXT];
 
 	fprintf(file, "# changed, bytes, us: fcntl + mmap");
 	for (size_t i = 0; i < KIND_COUNT; i++)
@@ -155,8 +154,8 @@ write_changes(FILE *file, const struct plot *plot)
 	for (size_t i = 0; i < CHANGE_COUNT; i++) {
 		const struct point *point = &plot->points[2 * SIZE_COUNT + i];
 
-		fprintf(file, "\"%s\" %zu %.3f", words_size(words, point->changed), point->changed,
-		    micros(point->plain));
+		fprintf(file, "\"%s\" %zu %.3f", output_size_text(words, point->changed),
+		    point->changed, micros(point->plain));
 		for (size_t j = 0; j < KIND_COUNT; j++)
 			fprintf(file, " %.3f", micros(point->mounted[j]));
 		fputc('\n', file);
@@ -203,7 +202,7 @@ measure(const struct world *world, void *arg)
 		warnx("%s: %s", ruler_name(RULER_ROUND_TRIP), strerror(-error));
 	for (size_t pass = 0; pass < PASSES && error == 0; pass++)
 		error = measure_pass(plot, world, ruler, pass);
-	progress_show(1, 1);
+	output_progress(1, 1);
 	ruler_destroy(ruler);
 	if (error != 0)
 		return 1;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "bench/json.h"
+#include "bench/output.h"
 #include "bench/process.h"
 
 enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_GROWTHS };
@@ -253,7 +253,7 @@ json_begin(const struct kind *kind, const char *work, size_t index)
 	if (kind != NULL)
 		printf("\"server\": \"%s\", ", kind->type);
 	printf("\"work\": ");
-	json_string(stdout, work);
+	output_json_string(work);
 	printf(", ");
 }
 
@@ -262,7 +262,7 @@ json_costs(const struct report *r, const struct stats *cost)
 {
 	printf("\"round_trips\": %.3f, \"round_trips_by_means\": %.3f, ",
 	    ratio(r, cost, RULER_ROUND_TRIP), mean_ratio(r, cost, RULER_ROUND_TRIP));
-	json_stats(stdout, cost);
+	output_json_stats(cost);
 }
 
 static void
@@ -276,7 +276,7 @@ json_verdicts(const struct verdicts *v)
 		snprintf(name, sizeof name, "%s%s", verdict->work, verdict->aspect);
 		json_begin(verdict->kind, name, i);
 		printf("\"unit\": ");
-		json_string(stdout, verdict->unit);
+		output_json_string(verdict->unit);
 		printf(", \"measured\": %.4f, \"target\": %.2f, \"met\": %s}", verdict->measured,
 		    verdict->target, is_met(verdict) ? "true" : "false");
 	}
@@ -290,7 +290,7 @@ report_print_json(const struct report *r)
 	find_verdicts(r, &v);
 	printf("{\"core\": %d, \"load\": %.2f, \"file_system\": ", r->core < 0 ? -1 : r->core,
 	    r->load);
-	json_string(stdout, r->file_system);
+	output_json_string(r->file_system);
 	printf(", \"ruler\": [");
 	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++) {
 		json_begin(NULL, ruler_name(kind), kind);
@@ -320,9 +320,9 @@ report_print_json(const struct report *r)
 		json_begin(r->growths[i].kind, r->growths[i].work, i);
 		printf("\"ratio\": %.3f, \"ratio_least\": %.3f, \"ratio_most\": %.3f, \"alone\": {",
 		    result->ratio, result->ratio_least, result->ratio_most);
-		json_stats(stdout, &result->alone);
+		output_json_stats(&result->alone);
 		printf("}, \"crowded\": {");
-		json_stats(stdout, &result->crowded);
+		output_json_stats(&result->crowded);
 		printf("}}");
 	}
 	printf("\n], \"rows\": [");

@@ -3,12 +3,10 @@
 #include <stdio.h>
 
 #include "bench/cost.h"
-#include "bench/json.h"
 #include "bench/kind.h"
+#include "bench/output.h"
 #include "bench/process.h"
-#include "bench/progress.h"
 #include "bench/stats.h"
-#include "bench/words.h"
 #include "bench/world.h"
 #include "common/base/size.h"
 
@@ -75,17 +73,17 @@ print_stats(const struct stats *stats)
 static void
 print_text(const struct table *table)
 {
-	char words[WORDS_MOST];
+	char words[OUTPUT_SIZE_TEXT];
 
 	print_head(table);
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		const struct row *row = &table->rows[i];
 
-		printf("%8s  ", words_size(words, row->size));
+		printf("%8s  ", output_size_text(words, row->size));
 		printf("%8s",
 		    row->size == 0                ? "-" :
 			row->changed == row->size ? "all" :
-						    words_size(words, row->changed));
+						    output_size_text(words, row->changed));
 		for (size_t j = 0; j < KIND_COUNT; j++)
 			print_stats(&row->mounted[j]);
 		print_stats(&row->plain);
@@ -99,7 +97,7 @@ print_json(const struct table *table)
 	char name[32];
 
 	printf("{\"core\": %d, \"file_system\": ", table->core < 0 ? -1 : table->core);
-	json_string(stdout, scratch_file_system(name, table->world->directory));
+	output_json_string(scratch_file_system(name, table->world->directory));
 	printf(", \"rows\": [");
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		const struct row *row = &table->rows[i];
@@ -108,11 +106,11 @@ print_json(const struct table *table)
 		    row->changed);
 		for (size_t j = 0; j < KIND_COUNT; j++) {
 			printf("\"%s\": {", kinds[j].type);
-			json_stats(stdout, &row->mounted[j]);
+			output_json_stats(&row->mounted[j]);
 			printf("}, ");
 		}
 		printf("\"fcntl_mmap\": {");
-		json_stats(stdout, &row->plain);
+		output_json_stats(&row->plain);
 		printf("}}");
 	}
 	printf("\n]}\n");
@@ -135,11 +133,11 @@ measure(const struct world *world, void *arg)
 
 	table->world = world;
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		progress_show(i, ROW_COUNT);
+		output_progress(i, ROW_COUNT);
 		if (measure_row(&table->rows[i], world) != 0)
 			return 1;
 	}
-	progress_show(ROW_COUNT, ROW_COUNT);
+	output_progress(ROW_COUNT, ROW_COUNT);
 	if (table->is_json)
 		print_json(table);
 	else

@@ -13,8 +13,8 @@
 #include "bench/growth.h"
 #include "bench/kind.h"
 #include "bench/mounted.h"
+#include "bench/output.h"
 #include "bench/process.h"
-#include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/ruler.h"
 #include "bench/stats.h"
@@ -351,7 +351,7 @@ measure_growth(struct run *run)
 
 	close_contests(run);
 	for (size_t i = 0; i < r->growth_count; i++) {
-		progress_show(ROUNDS + 1 + i, step_count(run));
+		output_progress(ROUNDS + 1 + i, step_count(run));
 		error = growth_measure(&r->growths[i].result, run->growths[i].beside,
 		    run->growths[i].crowd, run->growths[i].target->rounds);
 		if (error != 0) {
@@ -369,7 +369,7 @@ measure_all(struct run *run)
 	int error;
 
 	for (size_t round = 0; round <= ROUNDS; round++) {
-		progress_show(round, step_count(run));
+		output_progress(round, step_count(run));
 		if ((error = measure_round(run, round)) != 0)
 			return error;
 	}
@@ -377,7 +377,7 @@ measure_all(struct run *run)
 		contest_tell(run->contests[i].contest, &run->report.contests[i].result);
 	if ((error = measure_growth(run)) != 0)
 		return error;
-	progress_show(step_count(run), step_count(run));
+	output_progress(step_count(run), step_count(run));
 	return 0;
 }
 
