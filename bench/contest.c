@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bench/mounted.h"
+#include "bench/section.h"
 #include "bench/team.h"
 #include "common/base/clock.h"
 
@@ -111,7 +111,8 @@ work(void *arg, void *sm, size_t worker, struct gate *gate)
 	const struct contest *contest = arg;
 	struct board *board = contest->board;
 	struct section section = { .ops = NULL };
-	int error = mounted_open(&section, sm, contest->path, contest->path, contest->plan->size);
+	int error = section_open_mounted(&section, sm, contest->path, contest->path,
+	    contest->plan->size);
 
 	/* One meeting before the window, one when all are out of it, one when the number is told. */
 	while (error == 0 && team_pass(gate)) {

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/mounted.h"
-#include "bench/plain.h"
+#include "bench/section.h"
 #include "common/base/clock.h"
 
 enum {
@@ -56,7 +55,7 @@ cost_mounted(const struct world *world, const struct kind *kind, size_t size, si
 	else if (sm_load(sm, world->conf) == -1)
 		error = -errno;
 	if (error == 0)
-		error = mounted_open(&section, sm, path, path, size);
+		error = section_open_mounted(&section, sm, path, path, size);
 	if (error == 0)
 		error = measure_section(&section, changed, out);
 	if (error != 0)
@@ -75,7 +74,7 @@ cost_plain(const struct world *world, size_t size, size_t changed, struct stats 
 
 	snprintf(memory, sizeof memory, "%s/memory", world->directory);
 	snprintf(lock, sizeof lock, "%s/lock", world->directory);
-	if ((error = plain_open(&section, memory, lock, size, false)) == 0)
+	if ((error = section_open_plain(&section, memory, lock, size, false)) == 0)
 		error = measure_section(&section, changed, out);
 	if (error != 0)
 		warnx("fcntl and mmap: %s", strerror(-error));

@@ -8,9 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bench/mounted.h"
+#include "bench/section.h"
 #include "bench/output.h"
-#include "bench/plain.h"
 #include "bench/team.h"
 #include "common/base/clock.h"
 
@@ -80,7 +79,7 @@ fail:
 static int
 open_section(const struct job *job, struct sm *sm, struct section *section, bool *is_mounted)
 {
-	int error = mounted_open(section, sm, job->mempath, job->lockpath, job->size);
+	int error = section_open_mounted(section, sm, job->mempath, job->lockpath, job->size);
 
 	*is_mounted = error == 0;
 	if (error == -EXDEV)
@@ -91,7 +90,7 @@ open_section(const struct job *job, struct sm *sm, struct section *section, bool
 		    sm_error(sm));
 	if (error != -ENOENT)
 		return error == 0 ? 0 : -1;
-	if ((error = plain_open(section, job->mempath, job->lockpath, job->size,
+	if ((error = section_open_plain(section, job->mempath, job->lockpath, job->size,
 		 job->threads > 1)) == 0)
 		return 0;
 	warnx("%s, %s: under no mount, and as plain files: %s", job->mempath, job->lockpath,

@@ -1,14 +1,196 @@
 #include "bench/section.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
 
+/* --- memory files ------------------------------------------------------- */
+
+struct mounted {
+	struct sm *sm;
+	struct sm_file *mem;
+	struct sm_file *lock;
+	void *memory;
+};
+
+static int
+mounted_lock(void *place)
+{
+	return sm_lock(((struct mounted *)place)->lock) == 0 ? 0 : -errno;
+}
+
+static int
+mounted_unlock(void *place)
+{
+	return sm_unlock(((struct mounted *)place)->lock) == 0 ? 0 : -errno;
+}
+
+static void
+mounted_close(void *arg)
+{
+	struct mounted *place = arg;
+
+	if (place == NULL)
+		return;
+	if (place->memory != NULL)
+		sm_unmap(place->sm, place->memory);
+	if (place->mem != NULL)
+		sm_close(place->mem);
+	if (place->lock != NULL)
+		sm_close(place->lock);
+	free(place);
+}
+
+static const struct section_ops mounted_ops = { mounted_lock, mounted_unlock, mounted_close };
+
+int
+section_open_mounted(struct section *out, struct sm *sm, const char *mempath, const char *lockpath,
+    size_t size)
+{
+	int error = 0;
+	struct mounted *place = calloc(1, sizeof *place);
+
+	if (place == NULL)
+		return -ENOMEM;
+	place->sm = sm;
+	if ((place->mem = sm_open(sm, mempath)) == NULL)
+		error = -errno;
+	if (error != 0 && error != -ENOENT)
+		goto out;
+	if ((place->lock = sm_open(sm, lockpath)) == NULL && errno != ENOENT) {
+		error = -errno;
+		goto out;
+	}
+	if (place->mem == NULL || place->lock == NULL) {
+		error = place->mem == place->lock ? -ENOENT : -EXDEV;
+		goto out;
+	}
+	if (size > 0 && (place->memory = sm_map(place->mem, NULL, size)) == NULL) {
+		error = -errno;
+		goto out;
+	}
+	*out = (struct section){ .ops = &mounted_ops,
+		.place = place,
+		.memory = place->memory,
+		.size = size };
+	place = NULL;
+out:
+	mounted_close(place);
+	return error;
+}
+
+/* --- plain files -------------------------------------------------------- */
+
+struct plain {
+	void *memory; /* NULL: none */
+	size_t size;
+	int fd;      /* of the lock file */
+	int command; /* of fcntl(2) */
+};
+
+static int
+set_lock(const struct plain *place, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+	while (fcntl(place->fd, place->command, &lock) == -1)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int
+plain_lock(void *place)
+{
+	return set_lock(place, F_WRLCK);
+}
+
+static int
+plain_unlock(void *place)
+{
+	return set_lock(place, F_UNLCK);
+}
+
+static void
+plain_close(void *arg)
+{
+	struct plain *place = arg;
+
+	if (place == NULL)
+		return;
+	if (place->memory != NULL)
+		munmap(place->memory, place->size);
+	if (place->fd != -1)
+		close(place->fd);
+	free(place);
+}
+
+static const struct section_ops plain_ops = { plain_lock, plain_unlock, plain_close };
+
+static int
+map_file(struct plain *place, const char *path)
+{
+	int error = 0;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	struct stat st;
+	void *memory;
+
+	if (fd == -1)
+		return -errno;
+	if (fstat(fd, &st) == -1 ||
+	    (S_ISREG(st.st_mode) && (uint64_t)st.st_size < place->size &&
+		ftruncate(fd, (off_t)place->size) == -1) ||
+	    (memory = mmap(NULL, place->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) ==
+		MAP_FAILED)
+		error = -errno;
+	else
+		place->memory = memory;
+	close(fd);
+	return error;
+}
+
+int
+section_open_plain(struct section *out, const char *mempath, const char *lockpath, size_t size,
+    bool is_threaded)
+{
+	int error = 0;
+	struct plain *place = calloc(1, sizeof *place);
+
+	if (place == NULL)
+		return -ENOMEM;
+	place->size = size;
+	place->fd = -1;
+	place->command = is_threaded ? F_OFD_SETLKW : F_SETLKW;
+	/* Map first: closing a descriptor of a file drops this process's record locks on it. */
+	if (size > 0 && (error = map_file(place, mempath)) != 0)
+		goto out;
+	if ((place->fd = open(lockpath, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) == -1) {
+		error = -errno;
+		goto out;
+	}
+	*out = (struct section){ .ops = &plain_ops,
+		.place = place,
+		.memory = place->memory,
+		.size = size };
+	place = NULL;
+out:
+	plain_close(place);
+	return error;
+}
+
+/* --- the critical section ----------------------------------------------- */
+
 /*
- * Runs are a whole number of blocks apart and never overlap, so that all bytes
- * of one hold the same value, and adding one to it changes all of them.
+ * Runs are a whole number of blocks apart and never overlap, so all bytes of a run hold the same
+ * value, and adding one to it changes all of them.
  */
 static void
 change(struct section *section, size_t changed)
@@ -25,7 +207,7 @@ change(struct section *section, size_t changed)
 }
 
 static int
-pass(struct section *section, size_t changed, size_t times)
+repeat(struct section *section, size_t changed, size_t times)
 {
 	int error = 0;
 
@@ -48,7 +230,7 @@ section_measure_means(struct section *section, size_t changed, size_t group, uin
 	assert(changed <= section->size && group > 0);
 	last = clock_now();
 	for (size_t i = 0; i < count; i++) {
-		if ((error = pass(section, changed, group)) != 0)
+		if ((error = repeat(section, changed, group)) != 0)
 			return error;
 		end = clock_now();
 		samples[i] = (end - last + group / 2) / group;

@@ -1,25 +1,37 @@
 /*
  * section: critical sections, timed one by one.
  *
- * What is locked and written is behind two kinds of place: memory files of a
- * server (mounted.h) and plain files (plain.h).  The loop is the same for
- * both: lock, change some bytes, unlock, look at the clock.
+ * The loop is the same for every kind of path: lock, change some bytes, unlock, read the clock.
+ * Each run of changed bytes begins at the start of a block, one or more blocks after the previous
+ * run, so that no block always stays in the cache. Every changed byte gets another value: writing
+ * the old value would cost nothing with a tracker that compares.
  *
- * The bytes that change walk through the memory, a block or more further each
- * time, so that no block is always the one in the cache; each byte written
- * really gets another value, as writing the old one would cost a tracker that
- * compares nothing.  A run of them begins at the start of a block.
+ * A section is on one of two kinds of path:
+ *
+ * Memory files, through the client library. Like the original, the section maps through one handle
+ * and locks through another. A lock updates, and an unlock publishes, the mapping *of the same
+ * memory file*, so both paths are usually one. With two different paths the section measures a pure
+ * lock beside memory that no other process shares.
+ *
+ * Plain files, as a program uses them that trusts the kernel: one file mapped with MAP_SHARED, and
+ * a record lock (fcntl, F_SETLKW) on the whole of another. The mapped file may be /dev/zero, as in
+ * the original: then every process has zeros of its own and shares only the lock. A record lock
+ * belongs to a process; where threads compete the section takes an open-file-description lock
+ * (F_OFD_SETLKW), which excludes threads too.
  */
 #ifndef BENCH_SECTION_H
 #define BENCH_SECTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/client/smclient.h"
+
 struct section_ops {
-	int (*lock)(void *place);   /* 0 or -errno */
-	int (*unlock)(void *place); /* 0 or -errno */
-	void (*close)(void *place); /* frees it; NULL is fine */
+	int (*lock)(void *place);   /* 0 or a negative errno */
+	int (*unlock)(void *place); /* 0 or a negative errno */
+	void (*close)(void *place); /* frees place; NULL does nothing */
 };
 
 struct section {
@@ -27,24 +39,41 @@ struct section {
 	void *place;
 	unsigned char *memory; /* NULL if size is 0 */
 	size_t size;           /* bytes */
-	size_t next;           /* which run of bytes is changed next */
+	size_t next;           /* the run of bytes that the next critical section changes */
 };
 
 /*
- * Do `count` critical sections that change `changed` bytes each (at most the
- * size), and store the nanoseconds of each, from the end of one to the end of
- * the next.  -errno, and nothing is locked, when one fails.
+ * Opens memory files and maps size bytes of mempath (0: none). sm must outlive the section.
+ * Returns 0, -ENOENT if neither path is under a mount, -EXDEV if only one is, or another negative
+ * errno of the library; *out is then untouched. sm_error() describes a failure, also one of
+ * section_measure().
+ */
+int section_open_mounted(struct section *out, struct sm *sm, const char *mempath,
+    const char *lockpath, size_t size);
+
+/*
+ * Opens plain files, which may be one file. Creates missing files and extends a regular file that
+ * is shorter than size; closing the section keeps them. is_threaded: other threads of this process
+ * open the same files. Returns 0 or a negative errno; *out is then untouched.
+ */
+int section_open_plain(struct section *out, const char *mempath, const char *lockpath, size_t size,
+    bool is_threaded);
+
+/*
+ * Does count critical sections that change `changed` bytes each (at most size). Stores the
+ * nanoseconds of each, from the end of the previous one to its own end. Returns 0, or a negative
+ * errno when one failed; the lock is then not held.
  */
 int section_measure(struct section *section, size_t changed, uint64_t *samples, size_t count);
 
 /*
- * The same where each sample is the mean of `group` (at least 1) critical sections: for those that are so short that
- * looking at the clock would be much of it.
+ * Does the same, but each sample is the mean of `group` critical sections (at least 1): for
+ * sections so short that reading the clock would be much of their cost.
  */
 int section_measure_means(struct section *section, size_t changed, size_t group, uint64_t *samples,
     size_t count);
 
-/* Close what mounted_open() or plain_open() opened; one that is not open is fine. */
+/* Closes an open section; one that is all zeros is not open. */
 void section_close(struct section *section);
 
 #endif

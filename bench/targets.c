@@ -12,7 +12,7 @@
 #include "bench/crowd.h"
 #include "bench/growth.h"
 #include "bench/kind.h"
-#include "bench/mounted.h"
+#include "bench/section.h"
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/report.h"
@@ -243,7 +243,8 @@ open_sections(struct run *run, const struct world *world)
 
 		series->batch = ruler_is_bulk(series->target->unit) ? BATCH_BULK : BATCH_SMALL;
 		snprintf(path, sizeof path, "%s/target%zu", run->report.sections[i].kind->path, i);
-		error = mounted_open(&series->section, run->sm, path, path, series->target->size);
+		error = section_open_mounted(&series->section, run->sm, path, path,
+		    series->target->size);
 	}
 	if (error != 0)
 		warnx("%s: %s", strerror(-error), sm_error(run->sm));
