@@ -54,7 +54,7 @@ worker_count(const struct contest *contest)
 /* --- in the workers ----------------------------------------------------- */
 
 static void *
-enter(void *arg)
+setup(void *arg)
 {
 	const struct contest *contest = arg;
 	struct sm *sm = sm_new();
@@ -67,7 +67,7 @@ enter(void *arg)
 }
 
 static void
-leave(void *sm)
+teardown(void *sm)
 {
 	sm_free(sm);
 }
@@ -106,7 +106,7 @@ look(const struct section *section, uint64_t *number)
 }
 
 static int
-work(void *arg, void *sm, size_t worker, struct gate *gate)
+work(void *arg, void *sm, size_t worker, struct team_barrier *barrier)
 {
 	const struct contest *contest = arg;
 	struct board *board = contest->board;
@@ -115,11 +115,11 @@ work(void *arg, void *sm, size_t worker, struct gate *gate)
 	    contest->plan->size);
 
 	/* One meeting before the window, one when all are out of it, one when the number is told. */
-	while (error == 0 && team_pass(gate)) {
+	while (error == 0 && team_wait(barrier)) {
 		error = compete(&section, board->duration, &board->turns[worker]);
-		if (error == 0 && team_pass(gate) && worker == 0 && section.memory != NULL)
+		if (error == 0 && team_wait(barrier) && worker == 0 && section.memory != NULL)
 			error = look(&section, &board->number);
-		if (error == 0 && !team_pass(gate))
+		if (error == 0 && !team_wait(barrier))
 			break;
 	}
 	if (error != 0)
@@ -137,9 +137,9 @@ contest_create(struct contest **out, const struct contest_plan *plan, const char
 	struct contest *contest = calloc(1, sizeof *contest);
 	struct team_plan team = { .processes = plan->processes,
 		.threads = plan->threads,
-		.enter = enter,
+		.setup = setup,
 		.work = work,
-		.leave = leave };
+		.teardown = teardown };
 	int error = -ENOMEM;
 
 	assert(plan->size == 0 || plan->size >= sizeof(uint64_t));
@@ -169,7 +169,7 @@ run_window(struct contest *contest, uint64_t duration)
 
 	contest->board->duration = duration;
 	for (int meeting = 0; meeting < 3; meeting++)
-		if ((error = team_meet(contest->team)) != 0)
+		if ((error = team_release(contest->team)) != 0)
 			return error;
 	for (size_t i = 0; i < worker_count(contest); i++)
 		contest->total += board->turns[i].count;

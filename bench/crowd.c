@@ -20,7 +20,7 @@ struct crowd {
 
 /* The clients of a process. */
 static void *
-enter(void *arg)
+setup(void *arg)
 {
 	const struct crowd *crowd = arg;
 	struct sm **clients = calloc(crowd->plan->clients / CROWD_PROCESSES, sizeof(struct sm *));
@@ -47,14 +47,14 @@ open_client(const struct crowd *crowd, struct sm *sm, size_t number)
 }
 
 static int
-work(void *arg, void *shared, size_t process, struct gate *gate)
+work(void *arg, void *shared, size_t process, struct team_barrier *barrier)
 {
 	const struct crowd *crowd = arg;
 	const size_t count = crowd->plan->clients / CROWD_PROCESSES;
 	struct sm **clients = shared;
 
 	/* Meetings: come, all are there; go, all have gone. */
-	while (team_pass(gate)) {
+	while (team_wait(barrier)) {
 		for (size_t i = 0; i < count; i++) {
 			clients[i] = sm_new();
 			if (clients[i] == NULL ||
@@ -64,20 +64,20 @@ work(void *arg, void *shared, size_t process, struct gate *gate)
 				return -1;
 			}
 		}
-		if (!team_pass(gate) || !team_pass(gate))
+		if (!team_wait(barrier) || !team_wait(barrier))
 			break;
 		for (size_t i = 0; i < count; i++) {
 			sm_free(clients[i]);
 			clients[i] = NULL;
 		}
-		if (!team_pass(gate))
+		if (!team_wait(barrier))
 			break;
 	}
 	return 0;
 }
 
 static void
-leave(void *clients)
+teardown(void *clients)
 {
 	free(clients);
 }
@@ -90,9 +90,9 @@ crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf
 	struct crowd *crowd = malloc(sizeof *crowd);
 	const struct team_plan team = { .processes = CROWD_PROCESSES,
 		.threads = 1,
-		.enter = enter,
+		.setup = setup,
 		.work = work,
-		.leave = leave,
+		.teardown = teardown,
 		.arg = crowd };
 	int error;
 
@@ -111,9 +111,9 @@ crowd_create(struct crowd **out, const struct crowd_plan *plan, const char *conf
 static int
 meet_twice(struct crowd *crowd)
 {
-	int error = team_meet(crowd->team);
+	int error = team_release(crowd->team);
 
-	return error != 0 ? error : team_meet(crowd->team);
+	return error != 0 ? error : team_release(crowd->team);
 }
 
 int

@@ -99,19 +99,19 @@ open_section(const struct job *job, struct sm *sm, struct section *section, bool
 }
 
 static void *
-enter(void *arg)
+setup(void *arg)
 {
 	return make_mounts(((struct run *)arg)->job);
 }
 
 static void
-leave(void *sm)
+teardown(void *sm)
 {
 	sm_free(sm);
 }
 
 static int
-work(void *arg, void *sm, size_t index, struct gate *gate)
+work(void *arg, void *sm, size_t index, struct team_barrier *barrier)
 {
 	const struct job *job = ((struct run *)arg)->job;
 	struct worker *worker = &((struct run *)arg)->workers[index];
@@ -122,7 +122,7 @@ work(void *arg, void *sm, size_t index, struct gate *gate)
 		goto out;
 	/* Or the kernel would find memory for them while the clock runs. */
 	memset(worker->samples, 0, job->iterations * sizeof *worker->samples);
-	if (!team_pass(gate))
+	if (!team_wait(barrier))
 		goto out;
 	worker->start = clock_now();
 	error = section_measure(&section, job->changed, worker->samples, job->iterations);
@@ -131,7 +131,7 @@ work(void *arg, void *sm, size_t index, struct gate *gate)
 		warnx("%s: %s: %s", job->lockpath, strerror(-error),
 		    worker->is_mounted ? sm_error(sm) : "critical section failed");
 	/* To unmap is for all threads of a process: not before the last is done. */
-	else if (!team_pass(gate))
+	else if (!team_wait(barrier))
 		error = -1;
 out:
 	section_close(&section);
@@ -144,9 +144,9 @@ run_workers(struct run *run)
 {
 	const struct team_plan plan = { .processes = run->job->processes,
 		.threads = run->job->threads,
-		.enter = enter,
+		.setup = setup,
 		.work = work,
-		.leave = leave,
+		.teardown = teardown,
 		.arg = run };
 	struct team *team = NULL;
 	int error = team_create(&team, &plan);
@@ -156,7 +156,7 @@ run_workers(struct run *run)
 		return error;
 	}
 	/* Who fails says why. */
-	if ((error = team_meet(team)) == 0 && (error = team_meet(team)) == 0)
+	if ((error = team_release(team)) == 0 && (error = team_release(team)) == 0)
 		error = team_finish(team);
 	team_destroy(team);
 	return error;

@@ -11,39 +11,40 @@
 
 #include "bench/process.h"
 
-/* What a worker reads at the gate. */
+/* A worker at the barrier reads one of these. */
 static const char token_go = 'g';
 static const char token_end = 'e';
 
-struct member {
+struct process {
 	pid_t pid; /* -1: none */
-	int ready; /* read: a byte for each of its workers that is at the gate; its end when it ends */
+	/* Read end: a byte for each of its workers at the barrier, end of file when it ends. */
+	int arrived;
 };
 
 struct team {
 	struct team_plan plan;
 	/*
-	 * A byte for each worker: of one pipe at even meetings, of the other at
-	 * odd ones, or who is early at the next would take what a late one
-	 * has not read yet.  Our own ends to read stay open: nobody gets SIGPIPE.
+	 * A token for each worker: from one pipe at even steps, from the other at odd steps.
+	 * With one pipe an early worker would take at the next step what a late one has not read
+	 * yet. The parent keeps its read ends open, so that its writes never raise SIGPIPE.
 	 */
 	int go[2][2];
-	size_t meetings;
-	struct member members[];
+	size_t steps;
+	struct process processes[];
 };
 
-struct gate {
-	int ready;
+struct team_barrier {
+	int arrived;
 	int go[2];
-	size_t meetings;
+	size_t steps;
 };
 
-struct thread {
+struct worker {
 	const struct team_plan *plan;
-	struct gate gate;
+	struct team_barrier barrier;
 	void *shared;
-	size_t worker;
-	pthread_t id;
+	size_t number;
+	pthread_t thread;
 };
 
 void *
@@ -57,13 +58,13 @@ team_share(size_t size)
 /* --- in the workers ----------------------------------------------------- */
 
 bool
-team_pass(struct gate *gate)
+team_wait(struct team_barrier *barrier)
 {
 	const char byte = 0;
-	const int go = gate->go[gate->meetings++ % 2];
+	const int go = barrier->go[barrier->steps++ % 2];
 	char token = token_end;
 
-	if (write(gate->ready, &byte, 1) != 1)
+	if (write(barrier->arrived, &byte, 1) != 1)
 		return false;
 	while (read(go, &token, 1) == -1 && errno == EINTR)
 		;
@@ -71,53 +72,51 @@ team_pass(struct gate *gate)
 }
 
 static void *
-run_thread(void *arg)
+run_worker(void *arg)
 {
-	struct thread *t = arg;
+	struct worker *worker = arg;
+	const struct team_plan *plan = worker->plan;
 
-	/* All of the process: the others may be at a gate that would never open. */
-	if (t->plan->work(t->plan->arg, t->shared, t->worker, &t->gate) != 0)
+	/* End the whole process: its other threads may wait at a barrier that would never open. */
+	if (plan->work(plan->arg, worker->shared, worker->number, &worker->barrier) != 0)
 		_exit(1);
 	return NULL;
 }
 
-/* A process; returns its exit status, if it returns. */
-static int
-run_member(const struct team_plan *plan, size_t process, const struct gate *gate)
+static void
+run_process(const struct team_plan *plan, size_t process, const struct team_barrier *barrier)
 {
-	struct thread *threads = calloc(plan->threads, sizeof *threads);
-	void *shared = plan->enter(plan->arg);
+	struct worker *workers = calloc(plan->threads, sizeof *workers);
+	void *shared = plan->setup(plan->arg);
 	int error;
 
-	if (threads == NULL || shared == NULL)
+	if (workers == NULL || shared == NULL)
 		_exit(1);
 	for (size_t i = 0; i < plan->threads; i++)
-		threads[i] = (struct thread){ .plan = plan,
-			.gate = *gate,
+		workers[i] = (struct worker){ .plan = plan,
+			.barrier = *barrier,
 			.shared = shared,
-			.worker = process * plan->threads + i };
-	/* The first is the process's own: one of a single thread never starts any. */
+			.number = process * plan->threads + i };
+	/* The initial thread is the first worker: a process of one thread never starts another. */
 	for (size_t i = 1; i < plan->threads; i++) {
-		error = pthread_create(&threads[i].id, NULL, run_thread, &threads[i]);
+		error = pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]);
 		if (error != 0) {
 			warnx("cannot start a thread: %s", strerror(error));
 			_exit(1);
 		}
 	}
-	run_thread(&threads[0]);
+	run_worker(&workers[0]);
 	for (size_t i = 1; i < plan->threads; i++)
-		pthread_join(threads[i].id, NULL);
-	plan->leave(shared);
-	free(threads);
-	return 0;
+		pthread_join(workers[i].thread, NULL);
+	plan->teardown(shared);
+	free(workers);
 }
 
 /* --- in the parent ------------------------------------------------------ */
 
 static int
-start_member(struct team *team, size_t process)
+start_process(struct team *team, size_t index)
 {
-	struct member *member = &team->members[process];
 	int fds[2];
 	int error;
 	pid_t pid = -1;
@@ -130,15 +129,16 @@ start_member(struct team *team, size_t process)
 		return error;
 	}
 	if (pid == 0) {
-		const struct gate gate = { .ready = fds[1],
+		const struct team_barrier barrier = { .arrived = fds[1],
 			.go = { team->go[0][0], team->go[1][0] } };
 
 		close(fds[0]);
-		exit(run_member(&team->plan, process, &gate));
+		run_process(&team->plan, index, &barrier);
+		exit(0);
 	}
-	/* Now, or its end would go unnoticed as long as a later one lives. */
+	/* Close it now: processes that start later would keep the pipe open after this one ended. */
 	close(fds[1]);
-	*member = (struct member){ .pid = pid, .ready = fds[0] };
+	team->processes[index] = (struct process){ .pid = pid, .arrived = fds[0] };
 	return 0;
 }
 
@@ -150,19 +150,19 @@ team_create(struct team **out, const struct team_plan *plan)
 
 	assert(plan->processes > 0 && plan->threads > 0);
 	assert(plan->processes <= TEAM_WORKERS_MOST / plan->threads);
-	team = calloc(1, sizeof *team + plan->processes * sizeof team->members[0]);
+	team = calloc(1, sizeof *team + plan->processes * sizeof team->processes[0]);
 	if (team == NULL)
 		return -ENOMEM;
 	team->plan = *plan;
 	for (size_t i = 0; i < 2; i++)
 		team->go[i][0] = team->go[i][1] = -1;
 	for (size_t i = 0; i < plan->processes; i++)
-		team->members[i] = (struct member){ .pid = -1, .ready = -1 };
+		team->processes[i] = (struct process){ .pid = -1, .arrived = -1 };
 	for (size_t i = 0; i < 2; i++)
 		if (pipe(team->go[i]) == -1 && error == 0)
 			error = -errno;
 	for (size_t i = 0; i < plan->processes && error == 0; i++)
-		error = start_member(team, i);
+		error = start_process(team, i);
 	if (error != 0) {
 		team_destroy(team);
 		return error;
@@ -175,21 +175,21 @@ static void
 give_tokens(struct team *team, char token)
 {
 	char tokens[TEAM_WORKERS_MOST];
-	const int go = team->go[team->meetings++ % 2][1];
+	const int go = team->go[team->steps++ % 2][1];
 	const size_t count = team->plan.processes * team->plan.threads;
 
 	memset(tokens, token, count);
 	for (size_t done = 0; done < count;) {
 		ssize_t n = write(go, tokens + done, count - done);
 
-		assert(n > 0 || errno == EINTR); /* there is room, and we can read it ourselves */
+		assert(n > 0 || errno == EINTR); /* the pipe has room and a read end */
 		if (n > 0)
 			done += (size_t)n;
 	}
 }
 
 int
-team_meet(struct team *team)
+team_release(struct team *team)
 {
 	char byte;
 
@@ -197,7 +197,8 @@ team_meet(struct team *team)
 		for (size_t j = 0; j < team->plan.threads; j++) {
 			ssize_t n;
 
-			while ((n = read(team->members[i].ready, &byte, 1)) == -1 && errno == EINTR)
+			while ((n = read(team->processes[i].arrived, &byte, 1)) == -1 &&
+			    errno == EINTR)
 				;
 			if (n != 1)
 				return -EPIPE;
@@ -213,11 +214,11 @@ team_finish(struct team *team)
 
 	give_tokens(team, token_end);
 	for (size_t i = 0; i < team->plan.processes; i++) {
-		struct member *member = &team->members[i];
+		struct process *process = &team->processes[i];
 
-		if (member->pid != -1 && process_wait(member->pid) != 0)
+		if (process->pid != -1 && process_wait(process->pid) != 0)
 			error = -EPIPE;
-		member->pid = -1;
+		process->pid = -1;
 	}
 	return error;
 }
@@ -228,9 +229,9 @@ team_destroy(struct team *team)
 	if (team == NULL)
 		return;
 	for (size_t i = 0; i < team->plan.processes; i++) {
-		process_kill(team->members[i].pid);
-		if (team->members[i].ready != -1)
-			close(team->members[i].ready);
+		process_kill(team->processes[i].pid);
+		if (team->processes[i].arrived != -1)
+			close(team->processes[i].arrived);
 	}
 	for (size_t i = 0; i < 4; i++)
 		if (team->go[i / 2][i % 2] != -1)

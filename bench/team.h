@@ -1,16 +1,14 @@
 /*
- * team: processes, of one thread or several, that do something together and
- * begin each step of it at the same moment.
+ * team: processes, of one thread or several, that begin each step of their work together.
  *
- * The steps are meetings: team_meet() of the parent and team_pass() of every
- * worker return when all of them are there.  How many there are is up to both sides,
- * which must agree.  A worker that fails ends its process at once; the parent
- * hears of it at the next meeting and gives up, instead of waiting for ever.
+ * Workers are all threads of all processes. Between two steps they wait at a barrier: team_wait()
+ * of each worker and team_release() of the parent return when all of them have arrived. The callers
+ * of both agree on the number of steps. A worker that fails ends its process at once; the parent's
+ * next team_release() reports it instead of waiting for ever. The parent sleeps while they work.
  *
- * What workers have to tell goes through memory that the caller shares with
- * them (team_share()).  Create a team before this process opens anything with
- * the client library: then the workers, who are forks, inherit nothing of it.
- * The parent sleeps while they work.
+ * Workers put their results into memory that the caller shares with them (team_share()). A caller
+ * creates a team before it opens anything with the client library: then its workers, which are
+ * forks, inherit nothing of it.
  */
 #ifndef BENCH_TEAM_H
 #define BENCH_TEAM_H
@@ -18,49 +16,52 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* More than any machine runs; the tokens of one meeting must fit into a pipe. */
+/* More than any machine runs; the tokens of one barrier must fit into a pipe. */
 enum { TEAM_WORKERS_MOST = 10000 };
 
-struct team; /* the parent's end */
-struct gate; /* a worker's end */
+struct team;         /* the parent's end */
+struct team_barrier; /* a worker's end */
 
 struct team_plan {
 	size_t processes;
-	size_t threads; /* of each process; workers are all of them */
+	size_t threads; /* of each process */
 	/*
-	 * In each process, before its threads: make what they share.  NULL
-	 * after saying why not.
+	 * Called in each process before its threads start: makes what they share. Returns NULL
+	 * after printing why it failed.
 	 */
-	void *(*enter)(void *arg);
+	void *(*setup)(void *arg);
 	/*
-	 * In each thread.  worker counts from 0, the threads of one process one
-	 * after the other.  0, or -1 after saying what is wrong.
+	 * Called in each thread. worker counts from 0, the threads of a process one after the
+	 * other. Returns 0, or a negative errno after printing why it failed.
 	 */
-	int (*work)(void *arg, void *shared, size_t worker, struct gate *gate);
-	/* In each process, when all of its threads have worked well. */
-	void (*leave)(void *shared);
+	int (*work)(void *arg, void *shared, size_t worker, struct team_barrier *barrier);
+	/* Called in each process when all of its threads have returned 0. */
+	void (*teardown)(void *shared);
 	void *arg;
 };
 
-/* size bytes of zeros that parent and workers will share; NULL: no memory.  munmap(2) frees them. */
+/*
+ * Maps size bytes of zeros that the parent and the workers share. Returns NULL without memory.
+ * munmap(2) frees them.
+ */
 void *team_share(size_t size);
 
-/* Start the processes.  -errno; *plan is copied. */
+/* Starts the processes. Copies *plan. Returns 0 or a negative errno. */
 int team_create(struct team **out, const struct team_plan *plan);
 
-/* Wait until all workers have come to team_pass(), and let them go on.  -EPIPE: one has ended. */
-int team_meet(struct team *team);
+/* Waits until all workers are at the barrier and releases them. -EPIPE: a process has ended. */
+int team_release(struct team *team);
 
 /*
- * Tell workers that come to team_pass() that there is nothing more to do, and wait
- * for all to end.  0, or -EPIPE if one of them did not end well.
+ * Lets the next team_wait() of each worker return false, and waits until all processes have ended.
+ * Returns 0, or -EPIPE if one of them failed.
  */
 int team_finish(struct team *team);
 
-/* Kill who is still there.  NULL is fine. */
+/* Kills the processes that still run. NULL does nothing. */
 void team_destroy(struct team *team);
 
-/* In a worker: wait for all the others.  False: that was all, end. */
-bool team_pass(struct gate *gate);
+/* In a worker: waits for all the others. Returns false when there is no further step. */
+bool team_wait(struct team_barrier *barrier);
 
 #endif
