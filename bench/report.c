@@ -195,13 +195,13 @@ print_growths(const struct report *r, const struct kind *kind)
 	printf("%-46s %10s %10s %8s  %s\n", "", "without us", "with us", "ratio",
 	    "of single rounds");
 	for (size_t i = 0; i < r->growth_count; i++) {
-		const struct growth_result *result = &r->growths[i].result;
+		const struct crowd_result *result = &r->growths[i].result;
 
 		if (r->growths[i].kind == kind)
 			printf("%-46s %10.2f %10.2f %8.2f  %.2f to %.2f, of %zu\n",
 			    r->growths[i].work, (double)result->alone.median / 1e3,
 			    (double)result->crowded.median / 1e3, result->ratio,
-			    result->ratio_least, result->ratio_most, result->rounds);
+			    result->ratio_least, result->ratio_most, r->growths[i].rounds);
 	}
 }
 
@@ -315,7 +315,7 @@ report_print_json(const struct report *r)
 	}
 	printf("\n], \"growth\": [");
 	for (size_t i = 0; i < r->growth_count; i++) {
-		const struct growth_result *result = &r->growths[i].result;
+		const struct crowd_result *result = &r->growths[i].result;
 
 		json_begin(r->growths[i].kind, r->growths[i].work, i);
 		printf("\"ratio\": %.3f, \"ratio_least\": %.3f, \"ratio_most\": %.3f, \"alone\": {",

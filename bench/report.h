@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "bench/contest.h"
-#include "bench/growth.h"
+#include "bench/crowd.h"
 #include "bench/kind.h"
 #include "bench/ruler.h"
 #include "bench/stats.h"
@@ -45,8 +45,9 @@ struct report {
 	struct {
 		const struct kind *kind;
 		const char *work;
+		size_t rounds;
 		double target; /* times the cost without a crowd */
-		struct growth_result result;
+		struct crowd_result result;
 	} growths[REPORT_GROWTHS];
 };
 

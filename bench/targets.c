@@ -10,7 +10,6 @@
 
 #include "bench/contest.h"
 #include "bench/crowd.h"
-#include "bench/growth.h"
 #include "bench/kind.h"
 #include "bench/section.h"
 #include "bench/output.h"
@@ -80,12 +79,11 @@ static const struct growth_target {
 	const char *work;
 	struct crowd_plan plan;
 	double limit;
-	size_t rounds;
 } growths[] = {
-	{ "smdish", "1000 idle clients", { "client", 1000, 1 }, 1.2, 4 },
-	{ "smdish", "100,000 files of 100 idle clients", { "file", 100, 1000 }, 1.2, 4 },
-	{ "smuf", "1000 idle clients", { "client", 1000, 1 }, 1.2, 4 },
-	{ "smuf", "100,000 files of 100 idle clients", { "file", 100, 1000 }, 1.2, 1 },
+	{ "smdish", "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ "smdish", "100,000 files of 100 idle clients", { "file", 100, 1000, 4 }, 1.2 },
+	{ "smuf", "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ "smuf", "100,000 files of 100 idle clients", { "file", 100, 1000, 1 }, 1.2 },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -166,6 +164,7 @@ plan_growths(struct run *run)
 		run->growths[r->growth_count].beside = find_pure_lock(run, kind);
 		r->growths[r->growth_count].kind = kind;
 		r->growths[r->growth_count].work = target->work;
+		r->growths[r->growth_count].rounds = target->plan.rounds;
 		r->growths[r->growth_count++].target = target->limit;
 	}
 }
@@ -353,8 +352,8 @@ measure_growth(struct run *run)
 	close_contests(run);
 	for (size_t i = 0; i < r->growth_count; i++) {
 		output_progress(ROUNDS + 1 + i, step_count(run));
-		error = growth_measure(&r->growths[i].result, run->growths[i].beside,
-		    run->growths[i].crowd, run->growths[i].target->rounds);
+		error = crowd_measure(run->growths[i].crowd, run->growths[i].beside,
+		    &r->growths[i].result);
 		if (error != 0) {
 			warnx("%s, %s: %s: %s", r->growths[i].kind->type, r->growths[i].work,
 			    strerror(-error), sm_error(run->sm));
