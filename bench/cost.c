@@ -41,7 +41,7 @@ measure_section(struct section *section, size_t changed, struct stats *out)
 }
 
 int
-cost_mounted(const struct world *world, const struct kind *kind, size_t size, size_t changed,
+cost_mounted(const struct world *world, const struct world_kind *kind, size_t size, size_t changed,
     struct stats *out)
 {
 	char path[64];

@@ -10,13 +10,12 @@
 
 #include <stddef.h>
 
-#include "bench/kind.h"
 #include "bench/stats.h"
 #include "bench/world.h"
 
 /* On the world's mount of a kind, with a segment of size bytes (0: none), of which so many change. */
-int cost_mounted(const struct world *world, const struct kind *kind, size_t size, size_t changed,
-    struct stats *out);
+int cost_mounted(const struct world *world, const struct world_kind *kind, size_t size,
+    size_t changed, struct stats *out);
 
 /* The same with a file's record lock and a shared mapping of the kernel. */
 int cost_plain(const struct world *world, size_t size, size_t changed, struct stats *out);

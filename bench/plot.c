@@ -10,11 +10,10 @@
 #include <unistd.h>
 
 #include "bench/cost.h"
-#include "bench/kind.h"
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/ruler.h"
-#include "bench/world.h"
+#include "bench/watcher.h"
 #include "common/base/size.h"
 
 enum { PASSES = 3, ROUND_TRIPS = 5000 };
@@ -36,7 +35,7 @@ enum {
 struct point {
 	size_t size;
 	size_t changed;
-	uint64_t mounted[KIND_COUNT][PASSES];
+	uint64_t mounted[WORLD_KINDS][PASSES];
 	uint64_t plain[PASSES];
 };
 
@@ -83,8 +82,8 @@ measure_point(struct point *point, const struct world *world, size_t pass)
 	struct stats stats;
 	int error;
 
-	for (size_t i = 0; i < KIND_COUNT; i++) {
-		error = cost_mounted(world, &kinds[i], point->size, point->changed, &stats);
+	for (size_t i = 0; i < WORLD_KINDS; i++) {
+		error = cost_mounted(world, &world_kinds[i], point->size, point->changed, &stats);
 		if (error != 0)
 			return error;
 		point->mounted[i][pass] = stats.median;
@@ -127,15 +126,15 @@ write_sizes(FILE *file, const struct plot *plot)
 	char words[OUTPUT_SIZE_TEXT];
 
 	fprintf(file, "# segment, bytes, us, one byte and all: fcntl + mmap");
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		fprintf(file, ", %s", kinds[i].type);
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		fprintf(file, ", %s", world_kinds[i].type);
 	fputc('\n', file);
 	for (size_t i = 0; i < SIZE_COUNT; i++) {
 		const struct point *one = &plot->points[2 * i], *all = one + 1;
 
 		fprintf(file, "\"%s\" %zu %.3f %.3f", output_size_text(words, one->size), one->size,
 		    micros(one->plain), micros(all->plain));
-		for (size_t j = 0; j < KIND_COUNT; j++)
+		for (size_t j = 0; j < WORLD_KINDS; j++)
 			fprintf(file, " %.3f %.3f", micros(one->mounted[j]),
 			    micros(all->mounted[j]));
 		fputc('\n', file);
@@ -148,15 +147,15 @@ write_changes(FILE *file, const struct plot *plot)
 	char words[OUTPUT_SIZE_TEXT];
 
 	fprintf(file, "# changed, bytes, us: fcntl + mmap");
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		fprintf(file, ", %s", kinds[i].type);
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		fprintf(file, ", %s", world_kinds[i].type);
 	fputc('\n', file);
 	for (size_t i = 0; i < CHANGE_COUNT; i++) {
 		const struct point *point = &plot->points[2 * SIZE_COUNT + i];
 
 		fprintf(file, "\"%s\" %zu %.3f", output_size_text(words, point->changed),
 		    point->changed, micros(point->plain));
-		for (size_t j = 0; j < KIND_COUNT; j++)
+		for (size_t j = 0; j < WORLD_KINDS; j++)
 			fprintf(file, " %.3f", micros(point->mounted[j]));
 		fputc('\n', file);
 	}
@@ -225,5 +224,5 @@ plot_run(const char *directory)
 	}
 	fill_in(&plot);
 	process_pin();
-	return world_run(measure, &plot);
+	return watcher_run(measure, &plot);
 }

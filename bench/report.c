@@ -14,7 +14,7 @@ enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_GROWTHS };
 #define LOAD_QUIET 0.5
 
 struct verdict {
-	const struct kind *kind;
+	const struct world_kind *kind;
 	const char *work;
 	const char *aspect; /* of it; or "" */
 	const char *unit;
@@ -132,7 +132,7 @@ print_in_unit(const struct report *r, const struct stats *cost, enum ruler_kind 
 }
 
 static void
-print_sections(const struct report *r, const struct kind *kind)
+print_sections(const struct report *r, const struct world_kind *kind)
 {
 	char head[64];
 
@@ -153,7 +153,7 @@ print_sections(const struct report *r, const struct kind *kind)
 }
 
 static void
-print_contests(const struct report *r, const struct kind *kind)
+print_contests(const struct report *r, const struct world_kind *kind)
 {
 	char head[64];
 
@@ -178,7 +178,7 @@ print_contests(const struct report *r, const struct kind *kind)
 }
 
 static bool
-has_growths(const struct report *r, const struct kind *kind)
+has_growths(const struct report *r, const struct world_kind *kind)
 {
 	for (size_t i = 0; i < r->growth_count; i++)
 		if (r->growths[i].kind == kind)
@@ -187,7 +187,7 @@ has_growths(const struct report *r, const struct kind *kind)
 }
 
 static void
-print_growths(const struct report *r, const struct kind *kind)
+print_growths(const struct report *r, const struct world_kind *kind)
 {
 	if (!has_growths(r, kind))
 		return;
@@ -206,7 +206,7 @@ print_growths(const struct report *r, const struct kind *kind)
 }
 
 static void
-print_verdicts(const struct verdicts *v, const struct kind *kind)
+print_verdicts(const struct verdicts *v, const struct world_kind *kind)
 {
 	char name[64];
 
@@ -234,12 +234,13 @@ report_print(const struct report *r)
 
 	find_verdicts(r, &v);
 	print_rulers(r);
-	for (const struct kind *kind = kinds; kind < kinds + KIND_COUNT; kind++) {
+	for (const struct world_kind *kind = world_kinds; kind < world_kinds + WORLD_KINDS;
+	     kind++) {
 		print_sections(r, kind);
 		print_contests(r, kind);
 		print_growths(r, kind);
 	}
-	for (const struct kind *kind = kinds; kind < kinds + KIND_COUNT; kind++)
+	for (const struct world_kind *kind = world_kinds; kind < world_kinds + WORLD_KINDS; kind++)
 		print_verdicts(&v, kind);
 }
 
@@ -247,7 +248,7 @@ report_print(const struct report *r)
 
 /* kind: NULL if it is about none. */
 static void
-json_begin(const struct kind *kind, const char *work, size_t index)
+json_begin(const struct world_kind *kind, const char *work, size_t index)
 {
 	printf("%s\n  {", index > 0 ? "," : "");
 	if (kind != NULL)

@@ -11,7 +11,7 @@
 
 #include "bench/contest.h"
 #include "bench/crowd.h"
-#include "bench/kind.h"
+#include "bench/world.h"
 #include "bench/ruler.h"
 #include "bench/stats.h"
 
@@ -26,7 +26,7 @@ struct report {
 	struct stats rulers[RULER_KINDS];
 	size_t section_count;
 	struct {
-		const struct kind *kind;
+		const struct world_kind *kind;
 		const char *work;
 		enum ruler_kind unit;
 		double target; /* at most so many of them; 0: none */
@@ -34,7 +34,7 @@ struct report {
 	} sections[REPORT_SECTIONS];
 	size_t contest_count;
 	struct {
-		const struct kind *kind;
+		const struct world_kind *kind;
 		const char *work;
 		size_t seconds;       /* of a window */
 		double target;        /* round trips that handing over may take; 0: none */
@@ -43,7 +43,7 @@ struct report {
 	} contests[REPORT_CONTESTS];
 	size_t growth_count;
 	struct {
-		const struct kind *kind;
+		const struct world_kind *kind;
 		const char *work;
 		size_t rounds;
 		double target; /* times the cost without a crowd */

@@ -3,17 +3,16 @@
 #include <stdio.h>
 
 #include "bench/cost.h"
-#include "bench/kind.h"
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/stats.h"
-#include "bench/world.h"
+#include "bench/watcher.h"
 #include "common/base/size.h"
 
 struct row {
 	size_t size;
 	size_t changed;
-	struct stats mounted[KIND_COUNT];
+	struct stats mounted[WORLD_KINDS];
 	struct stats plain;
 };
 
@@ -49,17 +48,17 @@ print_head(const struct table *table)
 	    "One critical section (lock, change, unlock) in microseconds.\n"
 	    "Servers: TLS with client certificates over unix sockets. All of it: %s.\n",
 	    process_pin_text(table->core));
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		printf("%s: %s.\n", kinds[i].type, kinds[i].about);
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		printf("%s: %s.\n", world_kinds[i].type, world_kinds[i].about);
 	printf(
 	    "fcntl + mmap: the kernel's own record lock and shared mapping.\n"
 	    "Files of the host: in %s (%s).\n\n",
-	    table->world->directory, scratch_file_system(name, table->world->directory));
+	    table->world->directory, world_file_system(table->world, name));
 	printf("%8s  %8s", "", "");
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		printf("  %18s", kinds[i].type);
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		printf("  %18s", world_kinds[i].type);
 	printf("  %18s\n%8s  %8s", "fcntl + mmap", "segment", "changed");
-	for (size_t i = 0; i < KIND_COUNT + 1; i++)
+	for (size_t i = 0; i < WORLD_KINDS + 1; i++)
 		printf("  %9s%9s", "median", "99th %");
 	putchar('\n');
 }
@@ -84,7 +83,7 @@ print_text(const struct table *table)
 		    row->size == 0                ? "-" :
 			row->changed == row->size ? "all" :
 						    output_size_text(words, row->changed));
-		for (size_t j = 0; j < KIND_COUNT; j++)
+		for (size_t j = 0; j < WORLD_KINDS; j++)
 			print_stats(&row->mounted[j]);
 		print_stats(&row->plain);
 		putchar('\n');
@@ -97,15 +96,15 @@ print_json(const struct table *table)
 	char name[32];
 
 	printf("{\"core\": %d, \"file_system\": ", table->core < 0 ? -1 : table->core);
-	output_json_string(scratch_file_system(name, table->world->directory));
+	output_json_string(world_file_system(table->world, name));
 	printf(", \"rows\": [");
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		const struct row *row = &table->rows[i];
 
 		printf("%s\n  {\"segment\": %zu, \"changed\": %zu, ", i > 0 ? "," : "", row->size,
 		    row->changed);
-		for (size_t j = 0; j < KIND_COUNT; j++) {
-			printf("\"%s\": {", kinds[j].type);
+		for (size_t j = 0; j < WORLD_KINDS; j++) {
+			printf("\"%s\": {", world_kinds[j].type);
 			output_json_stats(&row->mounted[j]);
 			printf("}, ");
 		}
@@ -121,8 +120,9 @@ measure_row(struct row *row, const struct world *world)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < KIND_COUNT && error == 0; i++)
-		error = cost_mounted(world, &kinds[i], row->size, row->changed, &row->mounted[i]);
+	for (size_t i = 0; i < WORLD_KINDS && error == 0; i++)
+		error = cost_mounted(world, &world_kinds[i], row->size, row->changed,
+		    &row->mounted[i]);
 	return error != 0 ? error : cost_plain(world, row->size, row->changed, &row->plain);
 }
 
@@ -152,5 +152,5 @@ table_run(bool is_json)
 
 	fill_in(&table);
 	table.core = process_pin();
-	return world_run(measure, &table);
+	return watcher_run(measure, &table);
 }

@@ -10,14 +10,13 @@
 
 #include "bench/contest.h"
 #include "bench/crowd.h"
-#include "bench/kind.h"
 #include "bench/section.h"
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/report.h"
 #include "bench/ruler.h"
 #include "bench/stats.h"
-#include "bench/world.h"
+#include "bench/watcher.h"
 #include "common/base/size.h"
 
 enum {
@@ -32,42 +31,54 @@ enum {
  * The rows of section 10 of the design, and a few for comparison: what is done, and how many units it may cost.
  */
 static const struct target {
-	const char *type;
+	const struct world_kind *kind;
 	const char *work;
 	size_t size;
 	size_t changed;
 	enum ruler_kind unit;
 	double limit; /* 0: no target */
 } targets[] = {
-	{ "smdish", "pure lock", 0, 0, RULER_ROUND_TRIP, 1.6 },
-	{ "smdish", "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 1.6 },
-	{ "smdish", "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 2.0 },
-	{ "smdish", "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_BULK_4K, 1.3 },
-	{ "smuf", "pure lock", 0, 0, RULER_ROUND_TRIP, 0 },
-	{ "smuf", "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 1.8 },
-	{ "smuf", "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 2.0 },
-	{ "smuf", "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_GCM_4K, 1.3 },
-	{ "smc", "pure lock", 0, 0, RULER_MUTEX, 5.0 },
-	{ "smc", "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 0 },
-	{ "smc", "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 1.0 },
-	{ "smc", "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_CTR_4K, 1.3 },
+	{ &world_kinds[WORLD_SMDISH], "pure lock", 0, 0, RULER_ROUND_TRIP, 1.6 },
+	{ &world_kinds[WORLD_SMDISH], "1 KiB segment, 1 byte changed", SIZE_KIB, 1,
+	    RULER_ROUND_TRIP, 1.6 },
+	{ &world_kinds[WORLD_SMDISH], "1 MiB segment, 1 byte changed", SIZE_MIB, 1,
+	    RULER_ROUND_TRIP, 2.0 },
+	{ &world_kinds[WORLD_SMDISH], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
+	    RULER_BULK_4K, 1.3 },
+	{ &world_kinds[WORLD_SMUF], "pure lock", 0, 0, RULER_ROUND_TRIP, 0 },
+	{ &world_kinds[WORLD_SMUF], "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP,
+	    1.8 },
+	{ &world_kinds[WORLD_SMUF], "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP,
+	    2.0 },
+	{ &world_kinds[WORLD_SMUF], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
+	    RULER_GCM_4K, 1.3 },
+	{ &world_kinds[WORLD_SMC], "pure lock", 0, 0, RULER_MUTEX, 5.0 },
+	{ &world_kinds[WORLD_SMC], "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP,
+	    0 },
+	{ &world_kinds[WORLD_SMC], "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP,
+	    1.0 },
+	{ &world_kinds[WORLD_SMC], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
+	    RULER_CTR_4K, 1.3 },
 };
 
 static const struct contest_target {
-	const char *type;
+	const struct world_kind *kind;
 	struct contest_plan plan;
 	double limit; /* round trips; 0: no target, for comparison */
 	double spread_limit;
 } contests[] = {
-	{ "smdish", { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
-	{ "smdish", { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
-	{ "smdish", { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
-	{ "smuf", { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
-	{ "smuf", { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
-	{ "smuf", { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
-	{ "smc", { "8 processes on one lock", 8, 1, 0, 5 }, 2.0, 0.10 },
-	{ "smc", { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
-	{ "smc", { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+	{ &world_kinds[WORLD_SMDISH], { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
+	{ &world_kinds[WORLD_SMDISH], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 },
+	    0, 0 },
+	{ &world_kinds[WORLD_SMDISH], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+	{ &world_kinds[WORLD_SMUF], { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
+	{ &world_kinds[WORLD_SMUF], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0,
+	    0 },
+	{ &world_kinds[WORLD_SMUF], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+	{ &world_kinds[WORLD_SMC], { "8 processes on one lock", 8, 1, 0, 5 }, 2.0, 0.10 },
+	{ &world_kinds[WORLD_SMC], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0,
+	    0 },
+	{ &world_kinds[WORLD_SMC], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
 };
 
 /*
@@ -75,15 +86,17 @@ static const struct contest_target {
  * time to make and remove so many, above all soon after it has removed others: one round of those has to do.
  */
 static const struct growth_target {
-	const char *type;
+	const struct world_kind *kind;
 	const char *work;
 	struct crowd_plan plan;
 	double limit;
 } growths[] = {
-	{ "smdish", "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
-	{ "smdish", "100,000 files of 100 idle clients", { "file", 100, 1000, 4 }, 1.2 },
-	{ "smuf", "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
-	{ "smuf", "100,000 files of 100 idle clients", { "file", 100, 1000, 1 }, 1.2 },
+	{ &world_kinds[WORLD_SMDISH], "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ &world_kinds[WORLD_SMDISH], "100,000 files of 100 idle clients", { "file", 100, 1000, 4 },
+	    1.2 },
+	{ &world_kinds[WORLD_SMUF], "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ &world_kinds[WORLD_SMUF], "100,000 files of 100 idle clients", { "file", 100, 1000, 1 },
+	    1.2 },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -128,9 +141,8 @@ plan_sections(struct run *run)
 	struct report *r = &run->report;
 
 	for (const struct target *target = targets; target < targets + COUNT(targets); target++) {
-		const struct kind *kind = kind_find(target->type);
+		const struct world_kind *kind = target->kind;
 
-		assert(kind != NULL);
 		run->sections[r->section_count].target = target;
 		r->sections[r->section_count].kind = kind;
 		r->sections[r->section_count].work = target->work;
@@ -141,7 +153,7 @@ plan_sections(struct run *run)
 
 /* The section that is a pure lock. */
 static struct section *
-find_pure_lock(struct run *run, const struct kind *kind)
+find_pure_lock(struct run *run, const struct world_kind *kind)
 {
 	for (size_t i = 0; i < run->report.section_count; i++)
 		if (run->report.sections[i].kind == kind && run->sections[i].target->size == 0)
@@ -157,9 +169,8 @@ plan_growths(struct run *run)
 
 	for (const struct growth_target *target = growths; target < growths + COUNT(growths);
 	     target++) {
-		const struct kind *kind = kind_find(target->type);
+		const struct world_kind *kind = target->kind;
 
-		assert(kind != NULL);
 		run->growths[r->growth_count].target = target;
 		run->growths[r->growth_count].beside = find_pure_lock(run, kind);
 		r->growths[r->growth_count].kind = kind;
@@ -194,10 +205,9 @@ open_contests(struct run *run, const struct world *world)
 
 	for (size_t i = 0; i < COUNT(contests); i++) {
 		const struct contest_target *target = &contests[i];
-		const struct kind *kind = kind_find(target->type);
+		const struct world_kind *kind = target->kind;
 		const size_t n = r->contest_count;
 
-		assert(kind != NULL);
 		snprintf(run->contests[n].path, sizeof run->contests[n].path, "%s/contest%zu",
 		    kind->path, n);
 		error = contest_create(&run->contests[n].contest, &target->plan, world->conf,
@@ -395,8 +405,7 @@ fill_in(struct run *run, const struct world *world)
 		stats_compute(&r->sections[i].cost, run->sections[i].samples,
 		    run->sections[i].count);
 	snprintf(r->files, sizeof r->files, "%s", world->directory);
-	snprintf(r->file_system, sizeof r->file_system, "%s",
-	    scratch_file_system(name, world->directory));
+	snprintf(r->file_system, sizeof r->file_system, "%s", world_file_system(world, name));
 }
 
 static int
@@ -437,7 +446,7 @@ targets_run(bool is_json)
 	run->report.core = process_pin();
 	if (getloadavg(&run->report.load, 1) != 1)
 		run->report.load = -1;
-	status = world_run(measure, run);
+	status = watcher_run(measure, run);
 	free(run);
 	return status;
 }

@@ -1,28 +1,56 @@
 /*
- * world: a mount of each kind of memory files, of our own, for as long as something is measured: keys that are made for
- * it and thrown away, a private temporary directory, and in it the servers' unix sockets (TLS, client
- * certificates) and the host files of memory files.
+ * world: the kinds of memory files, and the private directory that a run measures them in.
  *
- * The calling process watches.  The measuring is done by a child, so that the
- * watcher can stop everybody and remove the directory in plain code whatever
- * happens: the measuring fails or crashes, ^C, SIGTERM, SIGHUP.  (Only SIGKILL
- * leaves the directory behind; the processes end even then.)
+ * The directory holds everything that a run makes: certificates, sockets, logs, host files, and a
+ * mount file with a mount of each kind. It is below $TMPDIR or /tmp, the file system on which a
+ * program's files would be, if that is a disk's and not memory. The servers, which use the
+ * certificates and sockets, are in watcher.h.
  */
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
-#include "bench/scratch.h"
+#include <limits.h>
 
-struct world {
-	char directory[SCRATCH_PATH_SIZE]; /* for files of the measuring's own, too */
-	char conf[96];                     /* a mount file for sm_load(): all of kinds */
+enum { WORLD_SMDISH, WORLD_SMUF, WORLD_SMC, WORLD_KINDS };
+
+struct world_kind {
+	const char *type;   /* in mount files and in the output */
+	const char *path;   /* its mount point */
+	const char *server; /* the program that serves it; NULL: none */
+	const char *files;  /* the directory of its host files; NULL: it has none */
+	const char *key;    /* the file of its master key; NULL: it has none */
+	const char *mount;  /* its line of the mount file; @ stands for the world's directory */
+	const char *about;  /* its description above the table */
 };
 
+/* The table has a column, and the targets have rows, for each of these. */
+extern const struct world_kind world_kinds[WORLD_KINDS];
+
+struct world {
+	char directory[64]; /* "" when it is not open; also for other files of a run */
+	char conf[96];      /* the mount file, for sm_load() */
+};
+
+/* The name of the certificate that the mount file gives to clients: pki/NAME.crt, pki/NAME.key. */
+#define WORLD_CLIENT "smbench"
+
 /*
- * Make a world, run measure(world, arg) in a process of its own, and clean
- * up.  Returns what measure returned, an exit status, or 1 after saying what went
- * wrong.  Ends the process by the signal that ended the measuring.
+ * Makes the directory with the host files' directories, the master keys and the mount file. Returns
+ * 0, or a negative errno after printing why it failed; *world is then not open.
  */
-int world_run(int (*measure)(const struct world *, void *), void *arg);
+int world_open(struct world *world);
+
+/* Removes the directory and everything in it. */
+void world_close(struct world *world);
+
+/* Writes the path of DIRECTORY/NAME and suffix to out. Returns out. */
+const char *world_path(const struct world *world, char out[PATH_MAX], const char *name,
+    const char *suffix);
+
+/*
+ * The name of the file system that the directory is on, "ext4" or "tmpfs", or its hexadecimal
+ * number if it is not a known one. Returns out or a constant.
+ */
+const char *world_file_system(const struct world *world, char out[32]);
 
 #endif
