@@ -1,9 +1,9 @@
 /*
- * cost: what one critical section costs a process that has nobody to compete
- * with, in a world of its own: one figure in about half a second.
+ * cost: what one critical section costs a process that competes with no other, on each kind of
+ * memory file and on plain files: a point of the table and of the plots.
  *
- * Every figure has a connection and a memory file of its own, and is measured after a
- * warm-up.  Both functions return 0, or -errno after saying what is wrong.
+ * Each figure takes about half a second. It has a connection and a memory file of its own, and
+ * comes after a warm-up.
  */
 #ifndef BENCH_COST_H
 #define BENCH_COST_H
@@ -13,11 +13,17 @@
 #include "bench/stats.h"
 #include "bench/world.h"
 
-/* On the world's mount of a kind, with a segment of size bytes (0: none), of which so many change. */
-int cost_mounted(const struct world *world, const struct world_kind *kind, size_t size,
-    size_t changed, struct stats *out);
+struct cost {
+	size_t size;                       /* of the segment, bytes; 0: a pure lock */
+	size_t changed;                    /* in each critical section, bytes */
+	struct stats mounted[WORLD_KINDS]; /* on the world's mounts, nanoseconds */
+	struct stats plain; /* the kernel's record lock and shared mapping, nanoseconds */
+};
 
-/* The same with a file's record lock and a shared mapping of the kernel. */
-int cost_plain(const struct world *world, size_t size, size_t changed, struct stats *out);
+/*
+ * Measures the figures of cost->size and cost->changed. Returns 0, or a negative errno after
+ * printing what failed.
+ */
+int cost_measure(struct cost *cost, const struct world *world);
 
 #endif

@@ -2,9 +2,7 @@
 
 #include <err.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +16,7 @@
 
 enum { PASSES = 3, ROUND_TRIPS = 5000 };
 
-/* Powers of four: the same distance from each to the next on a logarithmic axis. */
+/* Powers of four: equal distances on a logarithmic axis. */
 static const size_t sizes[] = { 0, SIZE_KIB, 4 * SIZE_KIB, 16 * SIZE_KIB, 64 * SIZE_KIB,
 	256 * SIZE_KIB, SIZE_MIB };
 static const size_t changes[] = { 1, 16, 256, 4 * SIZE_KIB, 16 * SIZE_KIB, 64 * SIZE_KIB,
@@ -27,11 +25,11 @@ static const size_t changes[] = { 1, 16, 256, 4 * SIZE_KIB, 16 * SIZE_KIB, 64 * 
 enum {
 	SIZE_COUNT = sizeof sizes / sizeof sizes[0],
 	CHANGE_COUNT = sizeof changes / sizeof changes[0],
-	/* One byte and all for each size; two points of 1 MiB are measured twice, which is simpler. */
+	/* One byte and all for each size. Two points of 1 MiB are measured twice for simplicity. */
 	POINT_COUNT = 2 * SIZE_COUNT + CHANGE_COUNT
 };
 
-/* A point of the plots; medians of each pass, nanoseconds. */
+/* A point of the plots, with the median of each pass in nanoseconds. */
 struct point {
 	size_t size;
 	size_t changed;
@@ -46,7 +44,7 @@ struct plot {
 };
 
 static void
-fill_in(struct plot *plot)
+plan_points(struct plot *plot)
 {
 	struct point *point = plot->points;
 
@@ -79,19 +77,15 @@ measure_round_trip(struct ruler *ruler, uint64_t *out)
 static int
 measure_point(struct point *point, const struct world *world, size_t pass)
 {
-	struct stats stats;
-	int error;
+	struct cost cost = { .size = point->size, .changed = point->changed };
+	int error = cost_measure(&cost, world);
 
-	for (size_t i = 0; i < WORLD_KINDS; i++) {
-		error = cost_mounted(world, &world_kinds[i], point->size, point->changed, &stats);
-		if (error != 0)
-			return error;
-		point->mounted[i][pass] = stats.median;
-	}
-	error = cost_plain(world, point->size, point->changed, &stats);
-	if (error == 0)
-		point->plain[pass] = stats.median;
-	return error;
+	if (error != 0)
+		return error;
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		point->mounted[i][pass] = cost.mounted[i].median;
+	point->plain[pass] = cost.plain.median;
+	return 0;
 }
 
 static int
@@ -103,6 +97,21 @@ measure_pass(struct plot *plot, const struct world *world, struct ruler *ruler, 
 		output_progress(pass * POINT_COUNT + i, PASSES * POINT_COUNT);
 		error = measure_point(&plot->points[i], world, pass);
 	}
+	return error;
+}
+
+static int
+measure_all(struct plot *plot, const struct world *world)
+{
+	struct ruler *ruler = NULL;
+	int error = ruler_create(&ruler, RULER_ROUND_TRIP);
+
+	if (error != 0)
+		warnx("%s: %s", ruler_name(RULER_ROUND_TRIP), strerror(-error));
+	for (size_t pass = 0; pass < PASSES && error == 0; pass++)
+		error = measure_pass(plot, world, ruler, pass);
+	output_progress(1, 1);
+	ruler_destroy(ruler);
 	return error;
 }
 
@@ -121,18 +130,24 @@ micros(const uint64_t passes[PASSES])
 }
 
 static void
-write_sizes(FILE *file, const struct plot *plot)
+write_head(FILE *file, const char *text)
 {
-	char words[OUTPUT_SIZE_TEXT];
-
-	fprintf(file, "# segment, bytes, us, one byte and all: fcntl + mmap");
+	fprintf(file, "# %s: fcntl + mmap", text);
 	for (size_t i = 0; i < WORLD_KINDS; i++)
 		fprintf(file, ", %s", world_kinds[i].type);
 	fputc('\n', file);
+}
+
+static void
+write_sizes(FILE *file, const struct plot *plot)
+{
+	char text[OUTPUT_SIZE_TEXT];
+
+	write_head(file, "segment, bytes, us, one byte and all");
 	for (size_t i = 0; i < SIZE_COUNT; i++) {
 		const struct point *one = &plot->points[2 * i], *all = one + 1;
 
-		fprintf(file, "\"%s\" %zu %.3f %.3f", output_size_text(words, one->size), one->size,
+		fprintf(file, "\"%s\" %zu %.3f %.3f", output_size_text(text, one->size), one->size,
 		    micros(one->plain), micros(all->plain));
 		for (size_t j = 0; j < WORLD_KINDS; j++)
 			fprintf(file, " %.3f %.3f", micros(one->mounted[j]),
@@ -144,16 +159,13 @@ write_sizes(FILE *file, const struct plot *plot)
 static void
 write_changes(FILE *file, const struct plot *plot)
 {
-	char words[OUTPUT_SIZE_TEXT];
+	char text[OUTPUT_SIZE_TEXT];
 
-	fprintf(file, "# changed, bytes, us: fcntl + mmap");
-	for (size_t i = 0; i < WORLD_KINDS; i++)
-		fprintf(file, ", %s", world_kinds[i].type);
-	fputc('\n', file);
+	write_head(file, "changed, bytes, us");
 	for (size_t i = 0; i < CHANGE_COUNT; i++) {
 		const struct point *point = &plot->points[2 * SIZE_COUNT + i];
 
-		fprintf(file, "\"%s\" %zu %.3f", output_size_text(words, point->changed),
+		fprintf(file, "\"%s\" %zu %.3f", output_size_text(text, point->changed),
 		    point->changed, micros(point->plain));
 		for (size_t j = 0; j < WORLD_KINDS; j++)
 			fprintf(file, " %.3f", micros(point->mounted[j]));
@@ -171,19 +183,20 @@ static int
 write_file(const struct plot *plot, const char *name, void (*write)(FILE *, const struct plot *))
 {
 	char path[PATH_MAX];
+	int error = 0;
 	FILE *file;
 
 	snprintf(path, sizeof path, "%s/%s", plot->directory, name);
 	if ((file = fopen(path, "w")) == NULL) {
-		warn("%s", path);
-		return -1;
+		error = -errno;
+	} else {
+		write(file, plot);
+		if (ferror(file) | fclose(file))
+			error = -EIO;
 	}
-	write(file, plot);
-	if (ferror(file) | fclose(file)) {
+	if (error != 0)
 		warn("%s", path);
-		return -1;
-	}
-	return 0;
+	return error;
 }
 
 /* --- the run ------------------------------------------------------------ */
@@ -192,24 +205,14 @@ static int
 measure(const struct world *world, void *arg)
 {
 	struct plot *plot = arg;
-	struct ruler *ruler = NULL;
-	int error;
 
-	/* For the ruler. */
+	/* OpenSSL writes to the ruler's socket with write(2). */
 	signal(SIGPIPE, SIG_IGN);
-	if ((error = ruler_create(&ruler, RULER_ROUND_TRIP)) != 0)
-		warnx("%s: %s", ruler_name(RULER_ROUND_TRIP), strerror(-error));
-	for (size_t pass = 0; pass < PASSES && error == 0; pass++)
-		error = measure_pass(plot, world, ruler, pass);
-	output_progress(1, 1);
-	ruler_destroy(ruler);
-	if (error != 0)
+	if (measure_all(plot, world) != 0 || write_file(plot, "size.dat", write_sizes) != 0 ||
+	    write_file(plot, "changed.dat", write_changes) != 0 ||
+	    write_file(plot, "run.gp", write_run) != 0)
 		return 1;
-	return write_file(plot, "size.dat", write_sizes) == 0 &&
-		write_file(plot, "changed.dat", write_changes) == 0 &&
-		write_file(plot, "run.gp", write_run) == 0 ?
-	    0 :
-	    1;
+	return 0;
 }
 
 int
@@ -217,12 +220,12 @@ plot_run(const char *directory)
 {
 	struct plot plot = { .directory = directory };
 
-	/* Better now than after measuring. */
+	/* Find out before measuring. */
 	if (access(directory, W_OK | X_OK) == -1) {
 		warn("%s", directory);
 		return 1;
 	}
-	fill_in(&plot);
+	plan_points(&plot);
 	process_pin();
 	return watcher_run(measure, &plot);
 }

@@ -5,39 +5,34 @@
 #include "bench/cost.h"
 #include "bench/output.h"
 #include "bench/process.h"
-#include "bench/stats.h"
 #include "bench/watcher.h"
 #include "common/base/size.h"
 
-struct row {
-	size_t size;
-	size_t changed;
-	struct stats mounted[WORLD_KINDS];
-	struct stats plain;
-};
+enum { ROW_COUNT = 9 };
 
 struct table {
 	bool is_json;
 	int core; /* negative: not pinned */
 	const struct world *world;
-	struct row rows[9];
+	struct cost rows[ROW_COUNT];
 };
 
-enum { ROW_COUNT = sizeof((struct table *)0)->rows / sizeof(struct row) };
-
-static const size_t sizes[] = { 0, SIZE_KIB, 10 * SIZE_KIB, 100 * SIZE_KIB, SIZE_MIB };
-
+/* A pure lock, then each size with one byte and with all bytes changed. */
 static void
-fill_in(struct table *table)
+plan_rows(struct table *table)
 {
-	struct row *row = table->rows;
+	static const size_t sizes[] = { SIZE_KIB, 10 * SIZE_KIB, 100 * SIZE_KIB, SIZE_MIB };
+	struct cost *row = table->rows;
 
-	*row++ = (struct row){ .size = 0 };
-	for (size_t i = 1; i < sizeof sizes / sizeof sizes[0]; i++) {
-		*row++ = (struct row){ .size = sizes[i], .changed = 1 };
-		*row++ = (struct row){ .size = sizes[i], .changed = sizes[i] };
+	_Static_assert(ROW_COUNT == 1 + 2 * (sizeof sizes / sizeof sizes[0]), "a row for each");
+	*row++ = (struct cost){ .size = 0 };
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		*row++ = (struct cost){ .size = sizes[i], .changed = 1 };
+		*row++ = (struct cost){ .size = sizes[i], .changed = sizes[i] };
 	}
 }
+
+/* --- printing ----------------------------------------------------------- */
 
 static void
 print_head(const struct table *table)
@@ -70,24 +65,43 @@ print_stats(const struct stats *stats)
 }
 
 static void
+print_row(const struct cost *row)
+{
+	char text[OUTPUT_SIZE_TEXT];
+
+	printf("%8s  ", output_size_text(text, row->size));
+	if (row->size == 0)
+		printf("%8s", "-");
+	else if (row->changed == row->size)
+		printf("%8s", "all");
+	else
+		printf("%8s", output_size_text(text, row->changed));
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		print_stats(&row->mounted[i]);
+	print_stats(&row->plain);
+	putchar('\n');
+}
+
+static void
+print_json_row(const struct cost *row)
+{
+	printf("\n  {\"segment\": %zu, \"changed\": %zu, ", row->size, row->changed);
+	for (size_t i = 0; i < WORLD_KINDS; i++) {
+		printf("\"%s\": {", world_kinds[i].type);
+		output_json_stats(&row->mounted[i]);
+		printf("}, ");
+	}
+	printf("\"fcntl_mmap\": {");
+	output_json_stats(&row->plain);
+	printf("}}");
+}
+
+static void
 print_text(const struct table *table)
 {
-	char words[OUTPUT_SIZE_TEXT];
-
 	print_head(table);
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		const struct row *row = &table->rows[i];
-
-		printf("%8s  ", output_size_text(words, row->size));
-		printf("%8s",
-		    row->size == 0                ? "-" :
-			row->changed == row->size ? "all" :
-						    output_size_text(words, row->changed));
-		for (size_t j = 0; j < WORLD_KINDS; j++)
-			print_stats(&row->mounted[j]);
-		print_stats(&row->plain);
-		putchar('\n');
-	}
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		print_row(&table->rows[i]);
 }
 
 static void
@@ -99,32 +113,14 @@ print_json(const struct table *table)
 	output_json_string(world_file_system(table->world, name));
 	printf(", \"rows\": [");
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		const struct row *row = &table->rows[i];
-
-		printf("%s\n  {\"segment\": %zu, \"changed\": %zu, ", i > 0 ? "," : "", row->size,
-		    row->changed);
-		for (size_t j = 0; j < WORLD_KINDS; j++) {
-			printf("\"%s\": {", world_kinds[j].type);
-			output_json_stats(&row->mounted[j]);
-			printf("}, ");
-		}
-		printf("\"fcntl_mmap\": {");
-		output_json_stats(&row->plain);
-		printf("}}");
+		if (i > 0)
+			putchar(',');
+		print_json_row(&table->rows[i]);
 	}
 	printf("\n]}\n");
 }
 
-static int
-measure_row(struct row *row, const struct world *world)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < WORLD_KINDS && error == 0; i++)
-		error = cost_mounted(world, &world_kinds[i], row->size, row->changed,
-		    &row->mounted[i]);
-	return error != 0 ? error : cost_plain(world, row->size, row->changed, &row->plain);
-}
+/* --- the run ------------------------------------------------------------ */
 
 static int
 measure(const struct world *world, void *arg)
@@ -134,7 +130,7 @@ measure(const struct world *world, void *arg)
 	table->world = world;
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		output_progress(i, ROW_COUNT);
-		if (measure_row(&table->rows[i], world) != 0)
+		if (cost_measure(&table->rows[i], world) != 0)
 			return 1;
 	}
 	output_progress(ROW_COUNT, ROW_COUNT);
@@ -150,7 +146,7 @@ table_run(bool is_json)
 {
 	struct table table = { .is_json = is_json };
 
-	fill_in(&table);
+	plan_rows(&table);
 	table.core = process_pin();
 	return watcher_run(measure, &table);
 }

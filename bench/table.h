@@ -1,11 +1,10 @@
 /*
- * table: what smbench prints without arguments: critical sections over
- * segments of growing size, with one byte and with all bytes changed, a
- * column for each kind of memory files, and beside them the same with the
- * kernel's own record lock and shared mapping.
+ * table: what smbench prints without arguments: critical sections on segments of growing size, with
+ * one byte and with all bytes changed, in a column for each kind of memory file, and in the right
+ * column with the kernel's own record lock and shared mapping.
  *
- * The right column is no competitor: it trusts the kernel with everything.
- * It is there to see what not trusting it costs.
+ * The right column is no competitor: it trusts the kernel with everything. Beside it the others
+ * show the cost of not trusting the kernel.
  */
 #ifndef BENCH_TABLE_H
 #define BENCH_TABLE_H
@@ -13,8 +12,8 @@
 #include <stdbool.h>
 
 /*
- * Make a world, measure and print, clean up.  An exit status, after saying
- * what went wrong.  This process is pinned to one core from then on.
+ * Makes a world, measures, prints, and cleans up. Returns an exit status, 1 after printing what
+ * failed. Pins this process to one core for the rest of its life.
  */
 int table_run(bool is_json);
 
