@@ -4,6 +4,7 @@
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,32 +15,32 @@
 
 #define WARM_UP_TIME (CLOCK_SEC / 5)
 
-/* Critical sections of one worker in one window whose ends are kept: more than any server grants. */
+/* More critical sections of one worker in one window than any server grants. */
 enum { ENDS_MOST = 1000 * 1000 };
 
-/* What a worker did in a window. */
-struct turn {
+/* What one worker did in the current window. */
+struct tally {
 	uint64_t begin;
-	size_t count; /* of all; the ends are those of the first ENDS_MOST */
-	uint64_t ends[ENDS_MOST];
+	size_t count;             /* critical sections */
+	uint64_t ends[ENDS_MOST]; /* of the first ENDS_MOST of them */
 };
 
-/* Shared with the workers; only ever written on one side of a meeting. */
-struct board {
+/* Memory shared with the workers: parent and workers write it on different sides of a barrier. */
+struct shared {
 	uint64_t duration; /* of the next window */
-	uint64_t number;   /* what the segment says */
-	struct turn turns[];
+	uint64_t number;   /* in the segment */
+	struct tally tallies[];
 };
 
 struct contest {
 	const struct contest_plan *plan;
 	const char *conf;
-	const char *path;
+	char path[64];
 	struct team *team;
-	struct board *board;
-	size_t board_size;
-	uint64_t total; /* of all windows, the uncounted ones, too */
-	size_t windows; /* of those that count */
+	struct shared *shared;
+	size_t shared_size;
+	uint64_t total; /* critical sections of all windows, also of those that do not count */
+	size_t windows; /* that count */
 	uint64_t *costs;
 	size_t cost_count;
 	struct contest_result result;
@@ -73,14 +74,14 @@ teardown(void *sm)
 }
 
 static int
-compete(const struct section *section, uint64_t duration, struct turn *turn)
+compete(const struct section *section, uint64_t duration, struct tally *tally)
 {
 	uint64_t now = clock_now();
 	const uint64_t deadline = now + duration;
 	int error;
 
-	turn->begin = now;
-	for (turn->count = 0; now < deadline; turn->count++) {
+	tally->begin = now;
+	for (tally->count = 0; now < deadline; tally->count++) {
 		if ((error = section->ops->lock(section->place)) != 0)
 			return error;
 		if (section->memory != NULL)
@@ -88,14 +89,14 @@ compete(const struct section *section, uint64_t duration, struct turn *turn)
 		if ((error = section->ops->unlock(section->place)) != 0)
 			return error;
 		now = clock_now();
-		if (turn->count < ENDS_MOST)
-			turn->ends[turn->count] = now;
+		if (tally->count < ENDS_MOST)
+			tally->ends[tally->count] = now;
 	}
 	return 0;
 }
 
 static int
-look(const struct section *section, uint64_t *number)
+read_number(const struct section *section, uint64_t *number)
 {
 	int error = section->ops->lock(section->place);
 
@@ -105,27 +106,27 @@ look(const struct section *section, uint64_t *number)
 	return section->ops->unlock(section->place);
 }
 
+/* The barriers: a window begins; all have left it; the first worker has read the number. */
 static int
 work(void *arg, void *sm, size_t worker, struct team_barrier *barrier)
 {
 	const struct contest *contest = arg;
-	struct board *board = contest->board;
+	struct shared *shared = contest->shared;
 	struct section section = { .ops = NULL };
 	int error = section_open_mounted(&section, sm, contest->path, contest->path,
 	    contest->plan->size);
 
-	/* One meeting before the window, one when all are out of it, one when the number is told. */
 	while (error == 0 && team_wait(barrier)) {
-		error = compete(&section, board->duration, &board->turns[worker]);
+		error = compete(&section, shared->duration, &shared->tallies[worker]);
 		if (error == 0 && team_wait(barrier) && worker == 0 && section.memory != NULL)
-			error = look(&section, &board->number);
+			error = read_number(&section, &shared->number);
 		if (error == 0 && !team_wait(barrier))
 			break;
 	}
 	if (error != 0)
 		warnx("%s: %s: %s", contest->plan->work, strerror(-error), sm_error(sm));
 	section_close(&section);
-	return error == 0 ? 0 : -1;
+	return error;
 }
 
 /* --- in the parent ------------------------------------------------------ */
@@ -147,9 +148,9 @@ contest_create(struct contest **out, const struct contest_plan *plan, const char
 		return error;
 	contest->plan = plan;
 	contest->conf = conf;
-	contest->path = path;
-	contest->board_size = sizeof(struct board) + worker_count(contest) * sizeof(struct turn);
-	if ((contest->board = team_share(contest->board_size)) != NULL) {
+	snprintf(contest->path, sizeof contest->path, "%s", path);
+	contest->shared_size = sizeof(struct shared) + worker_count(contest) * sizeof(struct tally);
+	if ((contest->shared = team_share(contest->shared_size)) != NULL) {
 		team.arg = contest;
 		error = team_create(&contest->team, &team);
 	}
@@ -161,36 +162,43 @@ contest_create(struct contest **out, const struct contest_plan *plan, const char
 	return 0;
 }
 
+void
+contest_destroy(struct contest *contest)
+{
+	if (contest == NULL)
+		return;
+	team_destroy(contest->team);
+	if (contest->shared != NULL)
+		munmap(contest->shared, contest->shared_size);
+	free(contest->costs);
+	free(contest);
+}
+
 static int
 run_window(struct contest *contest, uint64_t duration)
 {
-	const struct board *board = contest->board;
+	const struct shared *shared = contest->shared;
 	int error;
 
-	contest->board->duration = duration;
-	for (int meeting = 0; meeting < 3; meeting++)
+	contest->shared->duration = duration;
+	for (int barrier = 0; barrier < 3; barrier++)
 		if ((error = team_release(contest->team)) != 0)
 			return error;
 	for (size_t i = 0; i < worker_count(contest); i++)
-		contest->total += board->turns[i].count;
-	if (contest->plan->size == 0 || board->number == contest->total)
+		contest->total += shared->tallies[i].count;
+	if (contest->plan->size == 0 || shared->number == contest->total)
 		return 0;
 	warnx("%s: %" PRIu64 " critical sections, but the segment counted %" PRIu64,
-	    contest->plan->work, contest->total, board->number);
+	    contest->plan->work, contest->total, shared->number);
 	return -EBADMSG;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
+/* --- the figures of a window -------------------------------------------- */
 
 /*
- * Who runs first has the lock to himself until the others are there, which is a long time for a lock that needs no
- * server.  What counts is the time in which all of them want it, and all ends were kept.
+ * The part of a window that counts: all workers want the lock, and all ends were stored. The first
+ * worker to run has the lock alone until the others arrive, which is a long time for a lock that
+ * needs no server.
  */
 struct span {
 	uint64_t begin;
@@ -203,36 +211,37 @@ find_span(const struct contest *contest, uint64_t duration)
 	struct span span = { 0, CLOCK_NEVER };
 
 	for (size_t i = 0; i < worker_count(contest); i++) {
-		const struct turn *turn = &contest->board->turns[i];
-		uint64_t end = turn->begin + duration;
+		const struct tally *tally = &contest->shared->tallies[i];
+		uint64_t end = tally->begin + duration;
 
-		if (turn->count > ENDS_MOST && turn->ends[ENDS_MOST - 1] < end)
-			end = turn->ends[ENDS_MOST - 1];
-		if (turn->begin > span.begin)
-			span.begin = turn->begin;
+		if (tally->count > ENDS_MOST && tally->ends[ENDS_MOST - 1] < end)
+			end = tally->ends[ENDS_MOST - 1];
+		if (tally->begin > span.begin)
+			span.begin = tally->begin;
 		if (end < span.end)
 			span.end = end;
 	}
 	return span;
 }
 
-/* Copy a worker's ends in it to out; returns how many. */
+/* Copies a worker's ends within the span to out. Returns their number. */
 static size_t
-copy_ends(const struct turn *turn, struct span span, uint64_t *out)
+copy_ends(const struct tally *tally, struct span span, uint64_t *out)
 {
-	const size_t kept = turn->count < ENDS_MOST ? turn->count : ENDS_MOST;
+	const size_t kept = tally->count < ENDS_MOST ? tally->count : ENDS_MOST;
 	size_t first = 0, end;
 
-	while (first < kept && turn->ends[first] <= span.begin)
+	while (first < kept && tally->ends[first] <= span.begin)
 		first++;
-	for (end = first; end < kept && turn->ends[end] <= span.end;)
+	for (end = first; end < kept && tally->ends[end] <= span.end;)
 		end++;
-	memcpy(out, turn->ends + first, (end - first) * sizeof *out);
+	memcpy(out, tally->ends + first, (end - first) * sizeof *out);
 	return end - first;
 }
 
+/* Keeps the shares of the window if they spread more than those before. */
 static void
-note_shares(struct contest *contest, const uint64_t *counts)
+add_shares(struct contest *contest, const uint64_t *counts)
 {
 	const size_t workers = worker_count(contest);
 	const double spread = stats_spread(counts, workers);
@@ -250,7 +259,7 @@ note_shares(struct contest *contest, const uint64_t *counts)
 }
 
 static int
-note_costs(struct contest *contest, uint64_t *ends, size_t count)
+add_costs(struct contest *contest, uint64_t *ends, size_t count)
 {
 	const size_t workers = worker_count(contest);
 	uint64_t *costs = reallocarray(contest->costs, contest->cost_count + count / workers + 1,
@@ -259,14 +268,14 @@ note_costs(struct contest *contest, uint64_t *ends, size_t count)
 	if (costs == NULL)
 		return -ENOMEM;
 	contest->costs = costs;
-	qsort(ends, count, sizeof *ends, compare);
+	stats_sort(ends, count);
 	for (size_t i = workers; i < count; i += workers)
 		costs[contest->cost_count++] = (ends[i] - ends[i - workers]) / workers;
 	return 0;
 }
 
 static int
-note_window(struct contest *contest, uint64_t duration)
+add_window(struct contest *contest, uint64_t duration)
 {
 	const size_t workers = worker_count(contest);
 	const struct span span = find_span(contest, duration);
@@ -277,11 +286,11 @@ note_window(struct contest *contest, uint64_t duration)
 
 	if (counts != NULL && ends != NULL) {
 		for (size_t i = 0; i < workers; i++) {
-			counts[i] = copy_ends(&contest->board->turns[i], span, ends + count);
+			counts[i] = copy_ends(&contest->shared->tallies[i], span, ends + count);
 			count += counts[i];
 		}
-		note_shares(contest, counts);
-		error = note_costs(contest, ends, count);
+		add_shares(contest, counts);
+		error = add_costs(contest, ends, count);
 	}
 	free(counts);
 	free(ends);
@@ -298,24 +307,12 @@ contest_measure(struct contest *contest)
 	if ((error = run_window(contest, WARM_UP_TIME)) != 0 ||
 	    (error = run_window(contest, duration)) != 0)
 		return error;
-	return note_window(contest, duration);
+	return add_window(contest, duration);
 }
 
 void
-contest_tell(struct contest *contest, struct contest_result *out)
+contest_summarise(struct contest *contest, struct contest_result *out)
 {
 	*out = contest->result;
 	stats_compute(&out->cost, contest->costs, contest->cost_count);
-}
-
-void
-contest_destroy(struct contest *contest)
-{
-	if (contest == NULL)
-		return;
-	team_destroy(contest->team);
-	if (contest->board != NULL)
-		munmap(contest->board, contest->board_size);
-	free(contest->costs);
-	free(contest);
 }

@@ -1,19 +1,19 @@
 /*
- * contest: processes, of one thread or several, that take one lock of the
- * world from each other for a fixed time.
+ * contest: processes, of one thread or several, that take one lock of the world from each other for
+ * a fixed time: a window.
  *
- * What it costs to hand the lock over: everybody always wants it, so each critical section ends
- * with handing it over, and nothing else happens meanwhile.  The ends of all critical
- * sections, whoever did them, are put in order; a sample is the time from one of them to the one as many
- * later as there are workers (usually all have had their turn), divided by that number.  The mean
- * of the samples is the time of the windows divided by the critical sections in them.  The
- * median leaves out what else the machine did, as it does for the round trips.
+ * What a contest measures is the cost of handing the lock over. All workers always want the lock,
+ * so each critical section ends with a handover, and nothing else happens meanwhile. The ends of
+ * all critical sections of all workers are put in order. A sample is the time from one end to the
+ * end as many later as there are workers (usually each has had the lock once), divided by that
+ * number. The mean of the samples is the time of the windows divided by the critical sections in
+ * them. The median leaves out other work of the machine, as it does for the round trips.
  *
- * The shares are the counts of each worker in a window, from when the last of them has begun to when the first
- * stops: in that time all want the lock.
+ * The share of a worker is its number of critical sections in a window, from the moment when the
+ * last worker has begun to the moment when the first one stops: in that time all want the lock.
  *
- * With a segment, every critical section adds 1 to a number in it, and after each window that
- * number must be exactly as many as there were.
+ * With a segment, each critical section adds 1 to a number in it. After each window that number
+ * must equal the number of critical sections so far.
  */
 #ifndef BENCH_CONTEST_H
 #define BENCH_CONTEST_H
@@ -34,8 +34,8 @@ struct contest_plan {
 };
 
 struct contest_result {
-	struct stats cost; /* of handing over, nanoseconds; of all windows */
-	/* Of the window where shares were furthest apart: */
+	struct stats cost; /* of a handover, of all windows, nanoseconds */
+	/* Of the window with the greatest spread of shares: */
 	double spread; /* (most - least) / mean */
 	uint64_t least;
 	uint64_t most;
@@ -44,23 +44,23 @@ struct contest_result {
 struct contest;
 
 /*
- * Start the workers; they mount what conf says and use the memory file at path.
- * Both strings, and *plan, must stay.  -errno.
+ * Starts the workers, which load the mount file conf and open the memory file at path. *plan and
+ * conf must outlive the contest. Returns 0 or a negative errno.
  */
 int contest_create(struct contest **out, const struct contest_plan *plan, const char *conf,
     const char *path);
 
 /*
- * Let them compete for a moment that does not count, and then for one window.
- * At most CONTEST_WINDOWS times.  -EPIPE when a worker has failed (it has said why), -EBADMSG when
- * the number in the segment is wrong (this is said, too).
+ * Lets the workers compete for a moment that does not count, and then for one window. At most
+ * CONTEST_WINDOWS times. Returns 0, -EPIPE when a worker failed, which has printed why, -EBADMSG
+ * after printing that the number in the segment is wrong, or another negative errno.
  */
 int contest_measure(struct contest *contest);
 
-/* What there was to see; once, at the end. */
-void contest_tell(struct contest *contest, struct contest_result *out);
+/* Computes the result of all windows; once, after the last. */
+void contest_summarise(struct contest *contest, struct contest_result *out);
 
-/* NULL is fine.  The workers have ended when this returns. */
+/* Kills the workers; they have ended when this returns. NULL does nothing. */
 void contest_destroy(struct contest *contest);
 
 #endif

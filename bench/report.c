@@ -8,15 +8,15 @@
 #include "bench/output.h"
 #include "bench/process.h"
 
-enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_GROWTHS };
+enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_CROWDS };
 
-/* The load of the last minute; with less than this the machine was ours. */
+/* Below this load of the last minute nobody else was using the machine. */
 #define LOAD_QUIET 0.5
 
 struct verdict {
 	const struct world_kind *kind;
 	const char *work;
-	const char *aspect; /* of it; or "" */
+	const char *aspect; /* of the work; or "" */
 	const char *unit;
 	double measured;
 	double target;
@@ -27,7 +27,7 @@ struct verdicts {
 	size_t count;
 };
 
-/* How many units a thing costs: by medians, which the verdict goes by, and by means. */
+/* How many units a cost is, by medians. */
 static double
 ratio(const struct report *report, const struct stats *stats, enum ruler_kind unit)
 {
@@ -45,8 +45,60 @@ mean_ratio(const struct report *report, const struct stats *stats, enum ruler_ki
 static void
 add(struct verdicts *v, struct verdict verdict)
 {
+	if (verdict.target == 0)
+		return;
 	assert(v->count < VERDICTS_MOST);
 	v->list[v->count++] = verdict;
+}
+
+static void
+add_section(struct verdicts *v, const struct report *r, size_t i)
+{
+	const struct report_section *row = r->sections[i].row;
+
+	add(v,
+	    (struct verdict){ .kind = row->kind,
+		.work = row->work,
+		.aspect = "",
+		.unit = ruler_unit(row->unit),
+		.measured = ratio(r, &r->sections[i].cost, row->unit),
+		.target = row->target });
+}
+
+static void
+add_contest(struct verdicts *v, const struct report *r, size_t i)
+{
+	const struct report_contest *row = r->contests[i].row;
+	const struct contest_result *result = &r->contests[i].result;
+
+	add(v,
+	    (struct verdict){ .kind = row->kind,
+		.work = row->plan.work,
+		.aspect = ": handing it over",
+		.unit = "round trips",
+		.measured = ratio(r, &result->cost, RULER_ROUND_TRIP),
+		.target = row->target });
+	add(v,
+	    (struct verdict){ .kind = row->kind,
+		.work = row->plan.work,
+		.aspect = ": shares",
+		.unit = "% apart",
+		.measured = result->spread * 100,
+		.target = row->spread_target * 100 });
+}
+
+static void
+add_crowd(struct verdicts *v, const struct report *r, size_t i)
+{
+	const struct report_crowd *row = r->crowds[i].row;
+
+	add(v,
+	    (struct verdict){ .kind = row->kind,
+		.work = row->work,
+		.aspect = "",
+		.unit = "x without them",
+		.measured = r->crowds[i].result.ratio,
+		.target = row->target });
 }
 
 static void
@@ -54,30 +106,11 @@ find_verdicts(const struct report *r, struct verdicts *v)
 {
 	v->count = 0;
 	for (size_t i = 0; i < r->section_count; i++)
-		if (r->sections[i].target > 0)
-			add(v,
-			    (struct verdict){ r->sections[i].kind, r->sections[i].work, "",
-				ruler_unit(r->sections[i].unit),
-				ratio(r, &r->sections[i].cost, r->sections[i].unit),
-				r->sections[i].target });
-	for (size_t i = 0; i < r->contest_count; i++) {
-		const struct contest_result *result = &r->contests[i].result;
-
-		if (r->contests[i].target > 0)
-			add(v,
-			    (struct verdict){ r->contests[i].kind, r->contests[i].work,
-				": handing it over", "round trips",
-				ratio(r, &result->cost, RULER_ROUND_TRIP), r->contests[i].target });
-		if (r->contests[i].spread_target > 0)
-			add(v,
-			    (struct verdict){ r->contests[i].kind, r->contests[i].work, ": shares",
-				"% apart", result->spread * 100,
-				r->contests[i].spread_target * 100 });
-	}
-	for (size_t i = 0; i < r->growth_count; i++)
-		add(v,
-		    (struct verdict){ r->growths[i].kind, r->growths[i].work, "", "x without them",
-			r->growths[i].result.ratio, r->growths[i].target });
+		add_section(v, r, i);
+	for (size_t i = 0; i < r->contest_count; i++)
+		add_contest(v, r, i);
+	for (size_t i = 0; i < r->crowd_count; i++)
+		add_crowd(v, r, i);
 }
 
 static bool
@@ -86,9 +119,9 @@ is_met(const struct verdict *verdict)
 	return verdict->measured <= verdict->target;
 }
 
-/* --- in words ----------------------------------------------------------- */
+/* --- as text ------------------------------------------------------------ */
 
-/* Nanoseconds where a microsecond is long. */
+/* More digits for times below a microsecond. */
 static void
 print_stats(const char *name, const struct stats *stats)
 {
@@ -96,6 +129,14 @@ print_stats(const char *name, const struct stats *stats)
 
 	printf("%-46s %10.*f %10.*f %10.*f", name, digits, (double)stats->median / 1e3, digits,
 	    stats->mean / 1e3, digits, (double)stats->p99 / 1e3);
+}
+
+/* In round trips; the caller ends the line. */
+static void
+print_ratios(const struct report *r, const struct stats *stats)
+{
+	printf("  %11.2f (%6.2f)", ratio(r, stats, RULER_ROUND_TRIP),
+	    mean_ratio(r, stats, RULER_ROUND_TRIP));
 }
 
 static void
@@ -112,12 +153,12 @@ print_rulers(const struct report *r)
 	    "round trips (by means)");
 	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++) {
 		print_stats(ruler_name(kind), &r->rulers[kind]);
-		printf("  %11.2f (%6.2f)\n", ratio(r, &r->rulers[kind], RULER_ROUND_TRIP),
-		    mean_ratio(r, &r->rulers[kind], RULER_ROUND_TRIP));
+		print_ratios(r, &r->rulers[kind]);
+		putchar('\n');
 	}
 }
 
-/* A section in a unit of its own. */
+/* A second line for a section whose unit is not the round trip. */
 static void
 print_in_unit(const struct report *r, const struct stats *cost, enum ruler_kind unit)
 {
@@ -140,15 +181,16 @@ print_sections(const struct report *r, const struct world_kind *kind)
 	printf("\n%-46s %10s %10s %10s  %s\n", head, "median us", "mean us", "99th % us",
 	    "round trips (by means)");
 	for (size_t i = 0; i < r->section_count; i++) {
+		const struct report_section *row = r->sections[i].row;
 		const struct stats *cost = &r->sections[i].cost;
 
-		if (r->sections[i].kind != kind)
+		if (row->kind != kind)
 			continue;
-		print_stats(r->sections[i].work, cost);
-		printf("  %11.2f (%6.2f)\n", ratio(r, cost, RULER_ROUND_TRIP),
-		    mean_ratio(r, cost, RULER_ROUND_TRIP));
-		if (r->sections[i].unit != RULER_ROUND_TRIP)
-			print_in_unit(r, cost, r->sections[i].unit);
+		print_stats(row->work, cost);
+		print_ratios(r, cost);
+		putchar('\n');
+		if (row->unit != RULER_ROUND_TRIP)
+			print_in_unit(r, cost, row->unit);
 	}
 }
 
@@ -161,15 +203,15 @@ print_contests(const struct report *r, const struct world_kind *kind)
 	printf("\n%-46s %10s %10s %10s  %-23s %s\n", head, "median us", "mean us", "99th % us",
 	    "round trips (by means)", "shares");
 	for (size_t i = 0; i < r->contest_count; i++) {
+		const struct report_contest *row = r->contests[i].row;
 		const struct contest_result *result = &r->contests[i].result;
 
-		if (r->contests[i].kind != kind)
+		if (row->kind != kind)
 			continue;
-		print_stats(r->contests[i].work, &result->cost);
-		printf("  %11.2f (%6.2f)    %" PRIu64 " to %" PRIu64 " in %zu s, %.2f %% apart\n",
-		    ratio(r, &result->cost, RULER_ROUND_TRIP),
-		    mean_ratio(r, &result->cost, RULER_ROUND_TRIP), result->least, result->most,
-		    r->contests[i].seconds, result->spread * 100);
+		print_stats(row->plan.work, &result->cost);
+		print_ratios(r, &result->cost);
+		printf("    %" PRIu64 " to %" PRIu64 " in %zu s, %.2f %% apart\n", result->least,
+		    result->most, row->plan.seconds, result->spread * 100);
 	}
 	printf(
 	    "(shares: critical sections of each in one window, of %d windows the worst one;\n"
@@ -178,30 +220,31 @@ print_contests(const struct report *r, const struct world_kind *kind)
 }
 
 static bool
-has_growths(const struct report *r, const struct world_kind *kind)
+has_crowds(const struct report *r, const struct world_kind *kind)
 {
-	for (size_t i = 0; i < r->growth_count; i++)
-		if (r->growths[i].kind == kind)
+	for (size_t i = 0; i < r->crowd_count; i++)
+		if (r->crowds[i].row->kind == kind)
 			return true;
 	return false;
 }
 
 static void
-print_growths(const struct report *r, const struct world_kind *kind)
+print_crowds(const struct report *r, const struct world_kind *kind)
 {
-	if (!has_growths(r, kind))
+	if (!has_crowds(r, kind))
 		return;
 	printf("\n%s, pure lock of one process beside others\n", kind->type);
 	printf("%-46s %10s %10s %8s  %s\n", "", "without us", "with us", "ratio",
 	    "of single rounds");
-	for (size_t i = 0; i < r->growth_count; i++) {
-		const struct crowd_result *result = &r->growths[i].result;
+	for (size_t i = 0; i < r->crowd_count; i++) {
+		const struct report_crowd *row = r->crowds[i].row;
+		const struct crowd_result *result = &r->crowds[i].result;
 
-		if (r->growths[i].kind == kind)
-			printf("%-46s %10.2f %10.2f %8.2f  %.2f to %.2f, of %zu\n",
-			    r->growths[i].work, (double)result->alone.median / 1e3,
+		if (row->kind == kind)
+			printf("%-46s %10.2f %10.2f %8.2f  %.2f to %.2f, of %zu\n", row->work,
+			    (double)result->alone.median / 1e3,
 			    (double)result->crowded.median / 1e3, result->ratio,
-			    result->ratio_least, result->ratio_most, r->growths[i].rounds);
+			    result->ratio_least, result->ratio_most, row->plan.rounds);
 	}
 }
 
@@ -234,19 +277,18 @@ report_print(const struct report *r)
 
 	find_verdicts(r, &v);
 	print_rulers(r);
-	for (const struct world_kind *kind = world_kinds; kind < world_kinds + WORLD_KINDS;
-	     kind++) {
-		print_sections(r, kind);
-		print_contests(r, kind);
-		print_growths(r, kind);
+	for (size_t i = 0; i < WORLD_KINDS; i++) {
+		print_sections(r, &world_kinds[i]);
+		print_contests(r, &world_kinds[i]);
+		print_crowds(r, &world_kinds[i]);
 	}
-	for (const struct world_kind *kind = world_kinds; kind < world_kinds + WORLD_KINDS; kind++)
-		print_verdicts(&v, kind);
+	for (size_t i = 0; i < WORLD_KINDS; i++)
+		print_verdicts(&v, &world_kinds[i]);
 }
 
-/* --- for machines ------------------------------------------------------- */
+/* --- as JSON ------------------------------------------------------------ */
 
-/* kind: NULL if it is about none. */
+/* Begins an element of a list. kind is NULL for a ruler. */
 static void
 json_begin(const struct world_kind *kind, const char *work, size_t index)
 {
@@ -264,15 +306,65 @@ json_costs(const struct report *r, const struct stats *cost)
 	printf("\"round_trips\": %.3f, \"round_trips_by_means\": %.3f, ",
 	    ratio(r, cost, RULER_ROUND_TRIP), mean_ratio(r, cost, RULER_ROUND_TRIP));
 	output_json_stats(cost);
+	printf("}");
 }
 
 static void
-json_verdicts(const struct verdicts *v)
+json_rulers(const struct report *r)
 {
+	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++) {
+		json_begin(NULL, ruler_name(kind), kind);
+		json_costs(r, &r->rulers[kind]);
+	}
+}
+
+static void
+json_sections(const struct report *r)
+{
+	for (size_t i = 0; i < r->section_count; i++) {
+		json_begin(r->sections[i].row->kind, r->sections[i].row->work, i);
+		json_costs(r, &r->sections[i].cost);
+	}
+}
+
+static void
+json_contests(const struct report *r)
+{
+	for (size_t i = 0; i < r->contest_count; i++) {
+		const struct contest_result *result = &r->contests[i].result;
+
+		json_begin(r->contests[i].row->kind, r->contests[i].row->plan.work, i);
+		printf("\"spread\": %.5f, \"least\": %" PRIu64 ", \"most\": %" PRIu64 ", ",
+		    result->spread, result->least, result->most);
+		json_costs(r, &result->cost);
+	}
+}
+
+static void
+json_crowds(const struct report *r)
+{
+	for (size_t i = 0; i < r->crowd_count; i++) {
+		const struct crowd_result *result = &r->crowds[i].result;
+
+		json_begin(r->crowds[i].row->kind, r->crowds[i].row->work, i);
+		printf("\"ratio\": %.3f, \"ratio_least\": %.3f, \"ratio_most\": %.3f, \"alone\": {",
+		    result->ratio, result->ratio_least, result->ratio_most);
+		output_json_stats(&result->alone);
+		printf("}, \"crowded\": {");
+		output_json_stats(&result->crowded);
+		printf("}}");
+	}
+}
+
+static void
+json_verdicts(const struct report *r)
+{
+	struct verdicts v;
 	char name[64];
 
-	for (size_t i = 0; i < v->count; i++) {
-		const struct verdict *verdict = &v->list[i];
+	find_verdicts(r, &v);
+	for (size_t i = 0; i < v.count; i++) {
+		const struct verdict *verdict = &v.list[i];
 
 		snprintf(name, sizeof name, "%s%s", verdict->work, verdict->aspect);
 		json_begin(verdict->kind, name, i);
@@ -286,47 +378,18 @@ json_verdicts(const struct verdicts *v)
 void
 report_print_json(const struct report *r)
 {
-	struct verdicts v;
-
-	find_verdicts(r, &v);
 	printf("{\"core\": %d, \"load\": %.2f, \"file_system\": ", r->core < 0 ? -1 : r->core,
 	    r->load);
 	output_json_string(r->file_system);
 	printf(", \"ruler\": [");
-	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++) {
-		json_begin(NULL, ruler_name(kind), kind);
-		json_costs(r, &r->rulers[kind]);
-		printf("}");
-	}
+	json_rulers(r);
 	printf("\n], \"sections\": [");
-	for (size_t i = 0; i < r->section_count; i++) {
-		json_begin(r->sections[i].kind, r->sections[i].work, i);
-		json_costs(r, &r->sections[i].cost);
-		printf("}");
-	}
+	json_sections(r);
 	printf("\n], \"contests\": [");
-	for (size_t i = 0; i < r->contest_count; i++) {
-		const struct contest_result *result = &r->contests[i].result;
-
-		json_begin(r->contests[i].kind, r->contests[i].work, i);
-		printf("\"spread\": %.5f, \"least\": %" PRIu64 ", \"most\": %" PRIu64 ", ",
-		    result->spread, result->least, result->most);
-		json_costs(r, &result->cost);
-		printf("}");
-	}
+	json_contests(r);
 	printf("\n], \"growth\": [");
-	for (size_t i = 0; i < r->growth_count; i++) {
-		const struct crowd_result *result = &r->growths[i].result;
-
-		json_begin(r->growths[i].kind, r->growths[i].work, i);
-		printf("\"ratio\": %.3f, \"ratio_least\": %.3f, \"ratio_most\": %.3f, \"alone\": {",
-		    result->ratio, result->ratio_least, result->ratio_most);
-		output_json_stats(&result->alone);
-		printf("}, \"crowded\": {");
-		output_json_stats(&result->crowded);
-		printf("}}");
-	}
+	json_crowds(r);
 	printf("\n], \"rows\": [");
-	json_verdicts(&v);
+	json_verdicts(r);
 	printf("\n]}\n");
 }

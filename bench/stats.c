@@ -12,7 +12,13 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The smallest sample that at least `percent` percent do not exceed. */
+void
+stats_sort(uint64_t *samples, size_t count)
+{
+	qsort(samples, count, sizeof *samples, compare);
+}
+
+/* The smallest sample that at least percent % of all do not exceed. */
 static uint64_t
 nearest_rank(const uint64_t *sorted, size_t count, unsigned int percent)
 {
@@ -27,10 +33,10 @@ stats_compute(struct stats *out, uint64_t *samples, size_t count)
 {
 	double sum = 0;
 
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, sizeof *out);
 	if (count == 0)
 		return;
-	qsort(samples, count, sizeof(*samples), compare);
+	stats_sort(samples, count);
 	for (size_t i = 0; i < count; i++)
 		sum += (double)samples[i];
 	out->count = count;

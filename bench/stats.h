@@ -1,12 +1,11 @@
 /*
- * stats: what is said about an array of timings.
+ * stats: timings in a few figures.
  *
- * A figure of the benchmark is the median of single timings, never a mean:
- * on a machine that does other things as well, a mean tells about those.
- * The mean is kept beside it, because a median can hide that a distribution has
- * two humps, and exchanges on one core do: sometimes the receiver of a message
- * runs at once, sometimes when the sender waits.
- * Percentiles are the nearest rank: always a value that was measured.
+ * A figure of the benchmark is the median of single timings, never a mean: on a machine that does
+ * other work too, a mean measures that work. The mean stands beside it, because a median can hide
+ * that a distribution has two peaks. Exchanges on one core have: the receiver of a message runs
+ * sometimes at once, and sometimes when the sender waits. Percentiles are the nearest rank: always
+ * a value that was measured.
  */
 #ifndef BENCH_STATS_H
 #define BENCH_STATS_H
@@ -23,15 +22,15 @@ struct stats {
 	double mean;
 };
 
-/*
- * Tell about `count` samples, which are sorted in place.
- * No samples give all zeros.
- */
+/* Sorts samples in place, the smallest first. */
+void stats_sort(uint64_t *samples, size_t count);
+
+/* Computes the figures of count samples, which it sorts in place. No samples give all zeros. */
 void stats_compute(struct stats *out, uint64_t *samples, size_t count);
 
 /*
- * How far apart counts are that ought to be equal: (most - least) / mean.  0 if
- * there are none, or all are 0.
+ * How far apart counts are that ought to be equal: (most - least) / mean, 0 if all are 0 or there
+ * are none.
  */
 double stats_spread(const uint64_t *counts, size_t count);
 

@@ -10,174 +10,107 @@
 
 #include "bench/contest.h"
 #include "bench/crowd.h"
-#include "bench/section.h"
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/report.h"
 #include "bench/ruler.h"
+#include "bench/section.h"
 #include "bench/stats.h"
 #include "bench/watcher.h"
 #include "common/base/size.h"
 
 enum {
-	ROUNDS = 21,
+	ROUNDS = 21,                             /* after the first, which does not count */
 	BATCH_SMALL = 500,                       /* samples of one thing in one round */
-	BATCH_BULK = 25,                         /* of what moves a MiB */
-	WARM_UP = 10,                            /* one in so many is done before and not counted */
+	BATCH_BULK = 25,                         /* samples of what moves a MiB */
+	WARM_UP = 10,                            /* a batch divided by this is discarded first */
 	CONTEST_EVERY = ROUNDS / CONTEST_WINDOWS /* rounds from one window to the next */
-};
-
-/*
- * The rows of section 10 of the design, and a few for comparison: what is done, and how many units it may cost.
- */
-static const struct target {
-	const struct world_kind *kind;
-	const char *work;
-	size_t size;
-	size_t changed;
-	enum ruler_kind unit;
-	double limit; /* 0: no target */
-} targets[] = {
-	{ &world_kinds[WORLD_SMDISH], "pure lock", 0, 0, RULER_ROUND_TRIP, 1.6 },
-	{ &world_kinds[WORLD_SMDISH], "1 KiB segment, 1 byte changed", SIZE_KIB, 1,
-	    RULER_ROUND_TRIP, 1.6 },
-	{ &world_kinds[WORLD_SMDISH], "1 MiB segment, 1 byte changed", SIZE_MIB, 1,
-	    RULER_ROUND_TRIP, 2.0 },
-	{ &world_kinds[WORLD_SMDISH], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
-	    RULER_BULK_4K, 1.3 },
-	{ &world_kinds[WORLD_SMUF], "pure lock", 0, 0, RULER_ROUND_TRIP, 0 },
-	{ &world_kinds[WORLD_SMUF], "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP,
-	    1.8 },
-	{ &world_kinds[WORLD_SMUF], "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP,
-	    2.0 },
-	{ &world_kinds[WORLD_SMUF], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
-	    RULER_GCM_4K, 1.3 },
-	{ &world_kinds[WORLD_SMC], "pure lock", 0, 0, RULER_MUTEX, 5.0 },
-	{ &world_kinds[WORLD_SMC], "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP,
-	    0 },
-	{ &world_kinds[WORLD_SMC], "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP,
-	    1.0 },
-	{ &world_kinds[WORLD_SMC], "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB,
-	    RULER_CTR_4K, 1.3 },
-};
-
-static const struct contest_target {
-	const struct world_kind *kind;
-	struct contest_plan plan;
-	double limit; /* round trips; 0: no target, for comparison */
-	double spread_limit;
-} contests[] = {
-	{ &world_kinds[WORLD_SMDISH], { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
-	{ &world_kinds[WORLD_SMDISH], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 },
-	    0, 0 },
-	{ &world_kinds[WORLD_SMDISH], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
-	{ &world_kinds[WORLD_SMUF], { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
-	{ &world_kinds[WORLD_SMUF], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0,
-	    0 },
-	{ &world_kinds[WORLD_SMUF], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
-	{ &world_kinds[WORLD_SMC], { "8 processes on one lock", 8, 1, 0, 5 }, 2.0, 0.10 },
-	{ &world_kinds[WORLD_SMC], { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0,
-	    0 },
-	{ &world_kinds[WORLD_SMC], { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
-};
-
-/*
- * Beside a pure lock of the same kind.  Each of smuf's files is a file of the host, and a disk's file system takes its
- * time to make and remove so many, above all soon after it has removed others: one round of those has to do.
- */
-static const struct growth_target {
-	const struct world_kind *kind;
-	const char *work;
-	struct crowd_plan plan;
-	double limit;
-} growths[] = {
-	{ &world_kinds[WORLD_SMDISH], "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
-	{ &world_kinds[WORLD_SMDISH], "100,000 files of 100 idle clients", { "file", 100, 1000, 4 },
-	    1.2 },
-	{ &world_kinds[WORLD_SMUF], "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
-	{ &world_kinds[WORLD_SMUF], "100,000 files of 100 idle clients", { "file", 100, 1000, 1 },
-	    1.2 },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-_Static_assert(COUNT(targets) <= REPORT_SECTIONS, "room for all sections");
-_Static_assert(COUNT(contests) <= REPORT_CONTESTS, "room for all contests");
-_Static_assert(COUNT(growths) <= REPORT_GROWTHS, "room for all growths");
+/* --- the rows: those of DESIGN 10, and a few for comparison --------------- */
 
-/* What is measured in turn: a ruler, or a section. */
+#define SMDISH &world_kinds[WORLD_SMDISH]
+#define SMUF &world_kinds[WORLD_SMUF]
+#define SMC &world_kinds[WORLD_SMC]
+
+static const struct report_section section_rows[] = {
+	{ SMDISH, "pure lock", 0, 0, RULER_ROUND_TRIP, 1.6 },
+	{ SMDISH, "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 1.6 },
+	{ SMDISH, "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 2.0 },
+	{ SMDISH, "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_BULK_4K, 1.3 },
+	{ SMUF, "pure lock", 0, 0, RULER_ROUND_TRIP, 0 },
+	{ SMUF, "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 1.8 },
+	{ SMUF, "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 2.0 },
+	{ SMUF, "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_GCM_4K, 1.3 },
+	{ SMC, "pure lock", 0, 0, RULER_MUTEX, 5.0 },
+	{ SMC, "1 KiB segment, 1 byte changed", SIZE_KIB, 1, RULER_ROUND_TRIP, 0 },
+	{ SMC, "1 MiB segment, 1 byte changed", SIZE_MIB, 1, RULER_ROUND_TRIP, 1.0 },
+	{ SMC, "1 MiB segment, all of it changed", SIZE_MIB, SIZE_MIB, RULER_CTR_4K, 1.3 },
+};
+
+static const struct report_contest contest_rows[] = {
+	{ SMDISH, { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
+	{ SMDISH, { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
+	{ SMDISH, { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+	{ SMUF, { "8 processes on one lock", 8, 1, 0, 2 }, 2.0, 0.10 },
+	{ SMUF, { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
+	{ SMUF, { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+	{ SMC, { "8 processes on one lock", 8, 1, 0, 5 }, 2.0, 0.10 },
+	{ SMC, { "8 processes, and a number in 1 KiB", 8, 1, SIZE_KIB, 2 }, 0, 0 },
+	{ SMC, { "8 threads of one process", 1, 8, 0, 2 }, 0, 0 },
+};
+
+/*
+ * Each of smuf's files is a file of the host. A disk's file system takes long to create and remove
+ * 100,000 of them, above all soon after it removed others, so that row has one round only.
+ */
+static const struct report_crowd crowd_rows[] = {
+	{ SMDISH, "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ SMDISH, "100,000 files of 100 idle clients", { "file", 100, 1000, 4 }, 1.2 },
+	{ SMUF, "1000 idle clients", { "client", 1000, 1, 4 }, 1.2 },
+	{ SMUF, "100,000 files of 100 idle clients", { "file", 100, 1000, 1 }, 1.2 },
+};
+
+_Static_assert(COUNT(section_rows) <= REPORT_SECTIONS, "room for all sections");
+_Static_assert(COUNT(contest_rows) <= REPORT_CONTESTS, "room for all contests");
+_Static_assert(COUNT(crowd_rows) <= REPORT_CROWDS, "room for all crowds");
+
+/* --- the run ------------------------------------------------------------ */
+
+/* The samples of a ruler, or of a section. */
 struct series {
-	struct ruler *ruler;
+	struct ruler *ruler; /* NULL: a section */
 	struct section section;
-	const struct target *target; /* of a section */
+	const struct report_section *row; /* of a section */
 	size_t batch;
 	size_t count;
 	uint64_t samples[ROUNDS * BATCH_SMALL];
 };
 
-/* The report counts how many there are of each. */
 struct run {
 	bool is_json;
 	struct sm *sm;
 	struct series rulers[RULER_KINDS];
-	struct series sections[REPORT_SECTIONS];
-	struct {
-		struct contest *contest;
-		char path[32];
-	} contests[REPORT_CONTESTS];
-	struct {
-		struct crowd *crowd;
-		const struct growth_target *target;
-		struct section *beside;
-	} growths[REPORT_GROWTHS];
+	struct series sections[COUNT(section_rows)];
+	struct contest *contests[COUNT(contest_rows)];
+	struct crowd *crowds[COUNT(crowd_rows)];
 	struct report report;
 };
 
-/* --- planning ----------------------------------------------------------- */
-
 static void
-plan_sections(struct run *run)
+plan_report(struct report *report)
 {
-	struct report *r = &run->report;
-
-	for (const struct target *target = targets; target < targets + COUNT(targets); target++) {
-		const struct world_kind *kind = target->kind;
-
-		run->sections[r->section_count].target = target;
-		r->sections[r->section_count].kind = kind;
-		r->sections[r->section_count].work = target->work;
-		r->sections[r->section_count].unit = target->unit;
-		r->sections[r->section_count++].target = target->limit;
-	}
-}
-
-/* The section that is a pure lock. */
-static struct section *
-find_pure_lock(struct run *run, const struct world_kind *kind)
-{
-	for (size_t i = 0; i < run->report.section_count; i++)
-		if (run->report.sections[i].kind == kind && run->sections[i].target->size == 0)
-			return &run->sections[i].section;
-	assert(!"a kind that has growths has a pure lock");
-	return NULL;
-}
-
-static void
-plan_growths(struct run *run)
-{
-	struct report *r = &run->report;
-
-	for (const struct growth_target *target = growths; target < growths + COUNT(growths);
-	     target++) {
-		const struct world_kind *kind = target->kind;
-
-		run->growths[r->growth_count].target = target;
-		run->growths[r->growth_count].beside = find_pure_lock(run, kind);
-		r->growths[r->growth_count].kind = kind;
-		r->growths[r->growth_count].work = target->work;
-		r->growths[r->growth_count].rounds = target->plan.rounds;
-		r->growths[r->growth_count++].target = target->limit;
-	}
+	report->section_count = COUNT(section_rows);
+	for (size_t i = 0; i < COUNT(section_rows); i++)
+		report->sections[i].row = &section_rows[i];
+	report->contest_count = COUNT(contest_rows);
+	for (size_t i = 0; i < COUNT(contest_rows); i++)
+		report->contests[i].row = &contest_rows[i];
+	report->crowd_count = COUNT(crowd_rows);
+	for (size_t i = 0; i < COUNT(crowd_rows); i++)
+		report->crowds[i].row = &crowd_rows[i];
 }
 
 /* --- opening ------------------------------------------------------------ */
@@ -197,41 +130,20 @@ open_rulers(struct run *run)
 	return 0;
 }
 
-static int
-open_contests(struct run *run, const struct world *world)
-{
-	struct report *r = &run->report;
-	int error;
-
-	for (size_t i = 0; i < COUNT(contests); i++) {
-		const struct contest_target *target = &contests[i];
-		const struct world_kind *kind = target->kind;
-		const size_t n = r->contest_count;
-
-		snprintf(run->contests[n].path, sizeof run->contests[n].path, "%s/contest%zu",
-		    kind->path, n);
-		error = contest_create(&run->contests[n].contest, &target->plan, world->conf,
-		    run->contests[n].path);
-		if (error != 0)
-			return error;
-		r->contests[n].kind = kind;
-		r->contests[n].work = target->plan.work;
-		r->contests[n].seconds = target->plan.seconds;
-		r->contests[n].target = target->limit;
-		r->contests[n].spread_target = target->spread_limit;
-		r->contest_count++;
-	}
-	return 0;
-}
-
+/* Starts the processes that compete, and those of idle clients. */
 static int
 open_teams(struct run *run, const struct world *world)
 {
-	int error = open_contests(run, world);
+	char path[64];
+	int error = 0;
 
-	for (size_t i = 0; i < run->report.growth_count && error == 0; i++)
-		error = crowd_create(&run->growths[i].crowd, &run->growths[i].target->plan,
-		    world->conf, run->report.growths[i].kind->path);
+	for (size_t i = 0; i < COUNT(contest_rows) && error == 0; i++) {
+		snprintf(path, sizeof path, "%s/contest%zu", contest_rows[i].kind->path, i);
+		error = contest_create(&run->contests[i], &contest_rows[i].plan, world->conf, path);
+	}
+	for (size_t i = 0; i < COUNT(crowd_rows) && error == 0; i++)
+		error = crowd_create(&run->crowds[i], &crowd_rows[i].plan, world->conf,
+		    crowd_rows[i].kind->path);
 	if (error != 0)
 		warnx("cannot start processes: %s", strerror(-error));
 	return error;
@@ -247,13 +159,14 @@ open_sections(struct run *run, const struct world *world)
 		error = -ENOMEM;
 	else if (sm_load(run->sm, world->conf) == -1)
 		error = -errno;
-	for (size_t i = 0; i < run->report.section_count && error == 0; i++) {
-		struct series *series = &run->sections[i];
+	for (size_t i = 0; i < COUNT(section_rows) && error == 0; i++) {
+		const struct report_section *row = &section_rows[i];
 
-		series->batch = ruler_is_bulk(series->target->unit) ? BATCH_BULK : BATCH_SMALL;
-		snprintf(path, sizeof path, "%s/target%zu", run->report.sections[i].kind->path, i);
-		error = section_open_mounted(&series->section, run->sm, path, path,
-		    series->target->size);
+		run->sections[i].row = row;
+		run->sections[i].batch = ruler_is_bulk(row->unit) ? BATCH_BULK : BATCH_SMALL;
+		snprintf(path, sizeof path, "%s/target%zu", row->kind->path, i);
+		error = section_open_mounted(&run->sections[i].section, run->sm, path, path,
+		    row->size);
 	}
 	if (error != 0)
 		warnx("%s: %s", strerror(-error), sm_error(run->sm));
@@ -263,9 +176,9 @@ open_sections(struct run *run, const struct world *world)
 static void
 close_contests(struct run *run)
 {
-	for (size_t i = 0; i < run->report.contest_count; i++) {
-		contest_destroy(run->contests[i].contest);
-		run->contests[i].contest = NULL;
+	for (size_t i = 0; i < COUNT(contest_rows); i++) {
+		contest_destroy(run->contests[i]);
+		run->contests[i] = NULL;
 	}
 }
 
@@ -273,9 +186,9 @@ static void
 close_all(struct run *run)
 {
 	close_contests(run);
-	for (size_t i = 0; i < run->report.growth_count; i++)
-		crowd_destroy(run->growths[i].crowd);
-	for (size_t i = 0; i < run->report.section_count; i++)
+	for (size_t i = 0; i < COUNT(crowd_rows); i++)
+		crowd_destroy(run->crowds[i]);
+	for (size_t i = 0; i < COUNT(section_rows); i++)
 		section_close(&run->sections[i].section);
 	sm_free(run->sm);
 	for (size_t i = 0; i < RULER_KINDS; i++)
@@ -284,16 +197,14 @@ close_all(struct run *run)
 
 /* --- measuring ---------------------------------------------------------- */
 
-/* What is compared with a mean is one. */
 static int
-measure_into(struct series *series, uint64_t *samples, size_t count)
+measure_samples(struct series *series, uint64_t *samples, size_t count)
 {
-	const struct target *target = series->target;
-
 	if (series->ruler != NULL)
 		return ruler_measure(series->ruler, samples, count);
-	return section_measure_means(&series->section, target->changed,
-	    target->unit == RULER_MUTEX ? RULER_GROUP : 1, samples, count);
+	/* A sample of the mutex is a mean, so a sample that is compared with it is one too. */
+	return section_measure_means(&series->section, series->row->changed,
+	    series->row->unit == RULER_MUTEX ? RULER_GROUP : 1, samples, count);
 }
 
 static int
@@ -302,9 +213,9 @@ measure_batch(struct series *series, size_t round)
 	uint64_t *samples = series->samples + series->count;
 	int error;
 
-	/* What is not counted is written over by what is. */
-	if ((error = measure_into(series, samples, series->batch / WARM_UP)) != 0 ||
-	    (error = measure_into(series, samples, series->batch)) != 0)
+	/* Later samples overwrite those that do not count. */
+	if ((error = measure_samples(series, samples, series->batch / WARM_UP)) != 0 ||
+	    (error = measure_samples(series, samples, series->batch)) != 0)
 		return error;
 	if (round > 0)
 		series->count += series->batch;
@@ -314,12 +225,11 @@ measure_batch(struct series *series, size_t round)
 static int
 measure_contests(struct run *run)
 {
-	const struct report *r = &run->report;
 	int error;
 
-	for (size_t i = 0; i < r->contest_count; i++)
-		if ((error = contest_measure(run->contests[i].contest)) != 0) {
-			warnx("%s, %s: %s", r->contests[i].kind->type, r->contests[i].work,
+	for (size_t i = 0; i < COUNT(contest_rows); i++)
+		if ((error = contest_measure(run->contests[i])) != 0) {
+			warnx("%s, %s: %s", contest_rows[i].kind->type, contest_rows[i].plan.work,
 			    strerror(-error));
 			return error;
 		}
@@ -329,7 +239,6 @@ measure_contests(struct run *run)
 static int
 measure_round(struct run *run, size_t round)
 {
-	const struct report *r = &run->report;
 	int error;
 
 	for (enum ruler_kind kind = 0; kind < RULER_KINDS; kind++)
@@ -337,71 +246,73 @@ measure_round(struct run *run, size_t round)
 			warnx("%s: %s", ruler_name(kind), strerror(-error));
 			return error;
 		}
-	for (size_t i = 0; i < r->section_count; i++)
+	for (size_t i = 0; i < COUNT(section_rows); i++)
 		if ((error = measure_batch(&run->sections[i], round)) != 0) {
-			warnx("%s, %s: %s: %s", r->sections[i].kind->type, r->sections[i].work,
+			warnx("%s, %s: %s: %s", section_rows[i].kind->type, section_rows[i].work,
 			    strerror(-error), sm_error(run->sm));
 			return error;
 		}
 	return round > 0 && round % CONTEST_EVERY == 0 ? measure_contests(run) : 0;
 }
 
-static size_t
-step_count(const struct run *run)
+static struct section *
+find_pure_lock(struct run *run, const struct world_kind *kind)
 {
-	return ROUNDS + 1 + run->report.growth_count;
+	for (size_t i = 0; i < COUNT(section_rows); i++)
+		if (section_rows[i].kind == kind && section_rows[i].size == 0)
+			return &run->sections[i].section;
+	assert(!"a kind with a row of crowds has a row of a pure lock");
+	return NULL;
 }
 
-/* The bystanders that growth is about are all there are. */
 static int
-measure_growth(struct run *run)
+measure_crowd(struct run *run, size_t i)
 {
-	struct report *r = &run->report;
-	int error;
+	const struct report_crowd *row = &crowd_rows[i];
+	int error = crowd_measure(run->crowds[i], find_pure_lock(run, row->kind),
+	    &run->report.crowds[i].result);
 
-	close_contests(run);
-	for (size_t i = 0; i < r->growth_count; i++) {
-		output_progress(ROUNDS + 1 + i, step_count(run));
-		error = crowd_measure(run->growths[i].crowd, run->growths[i].beside,
-		    &r->growths[i].result);
-		if (error != 0) {
-			warnx("%s, %s: %s: %s", r->growths[i].kind->type, r->growths[i].work,
-			    strerror(-error), sm_error(run->sm));
-			return error;
-		}
-	}
-	return 0;
+	if (error != 0)
+		warnx("%s, %s: %s: %s", row->kind->type, row->work, strerror(-error),
+		    sm_error(run->sm));
+	return error;
 }
 
 static int
 measure_all(struct run *run)
 {
-	int error;
+	const size_t steps = ROUNDS + 1 + COUNT(crowd_rows);
+	int error = 0;
 
 	for (size_t round = 0; round <= ROUNDS; round++) {
-		output_progress(round, step_count(run));
+		output_progress(round, steps);
 		if ((error = measure_round(run, round)) != 0)
 			return error;
 	}
-	for (size_t i = 0; i < run->report.contest_count; i++)
-		contest_tell(run->contests[i].contest, &run->report.contests[i].result);
-	if ((error = measure_growth(run)) != 0)
-		return error;
-	output_progress(step_count(run), step_count(run));
-	return 0;
+	for (size_t i = 0; i < COUNT(contest_rows); i++)
+		contest_summarise(run->contests[i], &run->report.contests[i].result);
+	/* Beside a crowd there are no other clients. */
+	close_contests(run);
+	for (size_t i = 0; i < COUNT(crowd_rows) && error == 0; i++) {
+		output_progress(ROUNDS + 1 + i, steps);
+		error = measure_crowd(run, i);
+	}
+	if (error == 0)
+		output_progress(steps, steps);
+	return error;
 }
 
-/* --- the run ------------------------------------------------------------ */
+/* --- reporting ---------------------------------------------------------- */
 
 static void
-fill_in(struct run *run, const struct world *world)
+fill_report(struct run *run, const struct world *world)
 {
 	struct report *r = &run->report;
 	char name[sizeof r->file_system];
 
 	for (size_t i = 0; i < RULER_KINDS; i++)
 		stats_compute(&r->rulers[i], run->rulers[i].samples, run->rulers[i].count);
-	for (size_t i = 0; i < r->section_count; i++)
+	for (size_t i = 0; i < COUNT(section_rows); i++)
 		stats_compute(&r->sections[i].cost, run->sections[i].samples,
 		    run->sections[i].count);
 	snprintf(r->files, sizeof r->files, "%s", world->directory);
@@ -414,15 +325,14 @@ measure(const struct world *world, void *arg)
 	struct run *run = arg;
 	int error;
 
-	/* For the rulers, which are bare OpenSSL; the library needs no such thing. */
+	/* The rulers write with OpenSSL, that is with write(2); the library raises no SIGPIPE. */
 	signal(SIGPIPE, SIG_IGN);
-	plan_sections(run);
-	plan_growths(run);
-	/* All children before the library's sockets, so that they inherit none. */
+	plan_report(&run->report);
+	/* Start all children before the library opens its sockets, so that they inherit none. */
 	if ((error = open_rulers(run)) != 0 || (error = open_teams(run, world)) != 0 ||
 	    (error = open_sections(run, world)) != 0 || (error = measure_all(run)) != 0)
 		goto out;
-	fill_in(run, world);
+	fill_report(run, world);
 	if (run->is_json)
 		report_print_json(&run->report);
 	else

@@ -1,14 +1,12 @@
 /*
- * targets: what `smbench --targets` and so `make bench` prints: the ruler, and
- * for each kind of memory files the rows of section 10 of the design with their targets, what
- * was measured, and the verdicts.
+ * targets: `smbench --targets`, and so `make bench`: measures the rows of DESIGN 10 for each kind of
+ * memory file, and the rulers of their targets, and reports them with verdicts (report.h).
  *
- * Everything is in one run: the ruler's connections and all sections are open
- * at the same time, and are measured in turn, a batch of each in every round, so
- * that all of them see the machine in the same moods.  The first of each
- * batch, and the whole first round, are thrown away.  Every few rounds there is a window in
- * which others compete for one lock (contest.h); in the end, the pure lock is measured with and
- * without a crowd of idle clients (growth.h).  A verdict compares the medians of all samples.
+ * Everything is in one run. All rulers and sections are open at the same time, and each round
+ * measures a batch of each in turn, so that changes of the machine's speed affect all of them
+ * alike. The first samples of each batch, and the whole first round, are discarded. Every few rounds
+ * there is a window in which other processes compete for one lock (contest.h). At the end the pure
+ * lock is measured with and without a crowd of idle clients (crowd.h).
  */
 #ifndef BENCH_TARGETS_H
 #define BENCH_TARGETS_H
@@ -16,9 +14,9 @@
 #include <stdbool.h>
 
 /*
- * Make a world, measure and print, clean up.  An exit status: 0 when everything
- * was measured, whatever the verdicts are; 1 after saying what went wrong.
- * This process is pinned to one core from then on.
+ * Makes a world, measures, prints, and cleans up. Returns an exit status: 0 when everything was
+ * measured, whatever the verdicts are, 1 after printing what failed. Pins this process to one core
+ * for the rest of its life.
  */
 int targets_run(bool is_json);
 
