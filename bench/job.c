@@ -8,12 +8,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bench/section.h"
 #include "bench/output.h"
-#include "bench/team.h"
+#include "bench/section.h"
 #include "common/base/clock.h"
 
-/* What a worker tells its parent, in memory that both share. */
+/* The results of a worker, in memory shared with the parent. */
 struct worker {
 	bool is_mounted;
 	uint64_t start;
@@ -21,13 +20,21 @@ struct worker {
 	uint64_t *samples;
 };
 
-/* What the functions of the team are called with. */
+/* The argument of the team's functions. */
 struct run {
 	const struct job *job;
 	struct worker *workers;
 };
 
-/* Add the mount that the argument of a -M describes. */
+static size_t
+worker_count(const struct job *job)
+{
+	return job->processes * job->threads;
+}
+
+/* --- in the workers: mounting ------------------------------------------- */
+
+/* Adds the mount of one -M. */
 static int
 add_mount(struct sm *sm, const char *text)
 {
@@ -52,10 +59,11 @@ add_mount(struct sm *sm, const char *text)
 	return error;
 }
 
-/* The mounts of the command line, or NULL after saying what is wrong. */
-static struct sm *
-make_mounts(const struct job *job)
+/* Makes the mounts of the command line. */
+static void *
+setup(void *arg)
 {
+	const struct job *job = ((struct run *)arg)->job;
 	struct sm *sm = sm_new();
 
 	if (sm == NULL) {
@@ -75,70 +83,85 @@ fail:
 	return NULL;
 }
 
-/* Open the section wherever its paths are; 0, or -1 after saying what is wrong. */
-static int
-open_section(const struct job *job, struct sm *sm, struct section *section, bool *is_mounted)
-{
-	int error = section_open_mounted(section, sm, job->mempath, job->lockpath, job->size);
-
-	*is_mounted = error == 0;
-	if (error == -EXDEV)
-		warnx("%s and %s: one of them is under a mount, and the other is not", job->mempath,
-		    job->lockpath);
-	else if (error != 0 && error != -ENOENT)
-		warnx("%s, %s: %s: %s", job->mempath, job->lockpath, strerror(-error),
-		    sm_error(sm));
-	if (error != -ENOENT)
-		return error == 0 ? 0 : -1;
-	if ((error = section_open_plain(section, job->mempath, job->lockpath, job->size,
-		 job->threads > 1)) == 0)
-		return 0;
-	warnx("%s, %s: under no mount, and as plain files: %s", job->mempath, job->lockpath,
-	    strerror(-error));
-	return -1;
-}
-
-static void *
-setup(void *arg)
-{
-	return make_mounts(((struct run *)arg)->job);
-}
-
 static void
 teardown(void *sm)
 {
 	sm_free(sm);
 }
 
-static int
-work(void *arg, void *sm, size_t index, struct team_barrier *barrier)
-{
-	const struct job *job = ((struct run *)arg)->job;
-	struct worker *worker = &((struct run *)arg)->workers[index];
-	struct section section = { .ops = NULL };
-	int error = -1;
+/* --- in the workers: measuring ------------------------------------------ */
 
-	if (open_section(job, sm, &section, &worker->is_mounted) != 0)
-		goto out;
-	/* Or the kernel would find memory for them while the clock runs. */
-	memset(worker->samples, 0, job->iterations * sizeof *worker->samples);
-	if (!team_wait(barrier))
-		goto out;
+static int
+open_plain(const struct job *job, struct section *section)
+{
+	int error = section_open_plain(section, job->mempath, job->lockpath, job->size,
+	    job->threads > 1);
+
+	if (error != 0)
+		warnx("%s, %s: under no mount, and as plain files: %s", job->mempath, job->lockpath,
+		    strerror(-error));
+	return error;
+}
+
+/* Opens memory files, or plain files if neither path is under a mount. */
+static int
+open_section(const struct job *job, struct sm *sm, struct section *section, bool *is_mounted)
+{
+	int error = section_open_mounted(section, sm, job->mempath, job->lockpath, job->size);
+
+	*is_mounted = error == 0;
+	if (error == -ENOENT)
+		return open_plain(job, section);
+	if (error == -EXDEV)
+		warnx("%s and %s: one of them is under a mount, and the other is not", job->mempath,
+		    job->lockpath);
+	else if (error != 0)
+		warnx("%s, %s: %s: %s", job->mempath, job->lockpath, strerror(-error),
+		    sm_error(sm));
+	return error;
+}
+
+static int
+measure(const struct job *job, struct sm *sm, struct section *section, struct worker *worker)
+{
+	int error;
+
 	worker->start = clock_now();
-	error = section_measure(&section, job->changed, worker->samples, job->iterations);
+	error = section_measure(section, job->changed, worker->samples, job->iterations);
 	worker->end = clock_now();
 	if (error != 0)
 		warnx("%s: %s: %s", job->lockpath, strerror(-error),
 		    worker->is_mounted ? sm_error(sm) : "critical section failed");
-	/* To unmap is for all threads of a process: not before the last is done. */
-	else if (!team_wait(barrier))
-		error = -1;
-out:
-	section_close(&section);
-	return error == 0 ? 0 : -1;
+	return error;
 }
 
-/* Start them all, let them go when the last is ready, wait for the last to end. */
+static int
+work(void *arg, void *sm, size_t number, struct team_barrier *barrier)
+{
+	const struct job *job = ((struct run *)arg)->job;
+	struct worker *worker = &((struct run *)arg)->workers[number];
+	struct section section = { .ops = NULL };
+	int error = open_section(job, sm, &section, &worker->is_mounted);
+
+	if (error != 0)
+		return error;
+	/* Otherwise the kernel would allocate this memory while the clock runs. */
+	memset(worker->samples, 0, job->iterations * sizeof *worker->samples);
+	/*
+	 * The threads of a process have one mapping, so the second barrier keeps each from
+	 * unmapping it before all have finished.
+	 */
+	if (!team_wait(barrier))
+		error = -ECANCELED;
+	else if ((error = measure(job, sm, &section, worker)) == 0 && !team_wait(barrier))
+		error = -ECANCELED;
+	section_close(&section);
+	return error;
+}
+
+/* --- in the parent ------------------------------------------------------ */
+
+/* Starts the workers, releases them when the last is ready, and waits until all have ended. */
 static int
 run_workers(struct run *run)
 {
@@ -155,30 +178,30 @@ run_workers(struct run *run)
 		warnx("cannot start a process: %s", strerror(-error));
 		return error;
 	}
-	/* Who fails says why. */
+	/* A worker that fails prints why. */
 	if ((error = team_release(team)) == 0 && (error = team_release(team)) == 0)
 		error = team_finish(team);
 	team_destroy(team);
 	return error;
 }
 
-/* How many critical sections a worker had done at a time. */
+/* How many critical sections a worker had done at a moment. */
 static size_t
-count_until(const struct worker *worker, size_t iterations, uint64_t when)
+count_until(const struct worker *worker, size_t iterations, uint64_t moment)
 {
 	uint64_t now = worker->start;
 	size_t count = 0;
 
-	while (count < iterations && (now += worker->samples[count]) <= when)
+	while (count < iterations && (now += worker->samples[count]) <= moment)
 		count++;
 	return count;
 }
 
-/* Before the samples are sorted. */
+/* Needs the samples in the order of their critical sections. */
 static void
 find_shares(const struct run *run, struct job_result *out)
 {
-	const size_t workers = run->job->processes * run->job->threads;
+	const size_t workers = worker_count(run->job);
 	uint64_t first_end = UINT64_MAX;
 
 	for (size_t i = 0; i < workers; i++)
@@ -189,10 +212,11 @@ find_shares(const struct run *run, struct job_result *out)
 	out->spread = stats_spread(out->shares, workers);
 }
 
+/* Sorts the samples. */
 static int
 make_result(const struct run *run, uint64_t *samples, struct job_result *out)
 {
-	const size_t workers = run->job->processes * run->job->threads;
+	const size_t workers = worker_count(run->job);
 	uint64_t start = UINT64_MAX, end = 0;
 
 	if ((out->shares = calloc(workers, sizeof *out->shares)) == NULL)
@@ -212,7 +236,7 @@ make_result(const struct run *run, uint64_t *samples, struct job_result *out)
 int
 job_run(const struct job *job, struct job_result *out)
 {
-	const size_t count = job->processes * job->threads;
+	const size_t count = worker_count(job);
 	const size_t workers_size = count * sizeof(struct worker);
 	const size_t size = workers_size + count * job->iterations * sizeof(uint64_t);
 	struct run run = { .job = job, .workers = team_share(size) };
@@ -221,7 +245,7 @@ job_run(const struct job *job, struct job_result *out)
 
 	if (run.workers == NULL) {
 		warn("memory for the times of %zu critical sections", count * job->iterations);
-		return -1;
+		return -ENOMEM;
 	}
 	samples = (uint64_t *)(void *)((char *)run.workers + workers_size);
 	for (size_t i = 0; i < count; i++)
@@ -229,7 +253,7 @@ job_run(const struct job *job, struct job_result *out)
 	if ((error = run_workers(&run)) == 0 && (error = make_result(&run, samples, out)) != 0)
 		warnx("%s", strerror(-error));
 	munmap(run.workers, size);
-	return error == 0 ? 0 : -1;
+	return error;
 }
 
 void
@@ -239,10 +263,12 @@ job_result_fini(struct job_result *result)
 	result->shares = NULL;
 }
 
+/* --- printing ----------------------------------------------------------- */
+
 static void
 print_shares(const struct job *job, const struct job_result *result)
 {
-	const size_t workers = job->processes * job->threads;
+	const size_t workers = worker_count(job);
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < workers; i++)
@@ -255,6 +281,12 @@ print_shares(const struct job *job, const struct job_result *result)
 		    sum > 0 ? (double)result->shares[i] * 100 / (double)sum : 0);
 }
 
+static double
+seconds_each(const struct job_result *result)
+{
+	return (double)result->elapsed / 1e9 / (double)result->sections;
+}
+
 void
 job_print(const struct job *job, const struct job_result *result)
 {
@@ -262,11 +294,10 @@ job_print(const struct job *job, const struct job_result *result)
 
 	printf("critical sections: %zu, elapsed: secs:%" PRIu64 ", usec:%" PRIu64 "\n",
 	    result->sections, micros / 1000000, micros % 1000000);
-	printf("(%.9f seconds per critical section)\n",
-	    (double)result->elapsed / 1e9 / (double)result->sections);
+	printf("(%.9f seconds per critical section)\n", seconds_each(result));
 	printf("median: %.3f us, 99th percentile: %.3f us\n", (double)result->cost.median / 1e3,
 	    (double)result->cost.p99 / 1e3);
-	if (job->processes * job->threads > 1)
+	if (worker_count(job) > 1)
 		print_shares(job, result);
 }
 
@@ -282,11 +313,10 @@ job_print_json(const struct job *job, const struct job_result *result)
 	    "\"threads\": %zu, \"iterations\": %zu, \"sections\": %zu, \"elapsed_ns\": %" PRIu64
 	    ", \"seconds_per_section\": %.9f, ",
 	    result->is_mounted ? "true" : "false", job->size, job->changed, job->processes,
-	    job->threads, job->iterations, result->sections, result->elapsed,
-	    (double)result->elapsed / 1e9 / (double)result->sections);
+	    job->threads, job->iterations, result->sections, result->elapsed, seconds_each(result));
 	output_json_stats(&result->cost);
 	printf(", \"spread\": %.5f, \"shares\": [", result->spread);
-	for (size_t i = 0; i < job->processes * job->threads; i++)
+	for (size_t i = 0; i < worker_count(job); i++)
 		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);
 	printf("]}\n");
 }

@@ -1,5 +1,5 @@
 /*
- * smbench: what one critical section costs.
+ * smbench: measures what one critical section costs. Options and modes.
  */
 #include <err.h>
 #include <getopt.h>
@@ -50,8 +50,8 @@ static const char help[] =
 struct options {
 	bool is_json;
 	bool is_targets;
-	const char *plot_data; /* a directory, or NULL */
-	const char *changed;   /* NULL: not given */
+	const char *plot_data; /* the directory; NULL: not given */
+	const char *changed;   /* the argument of -w, which MEMSIZE limits; NULL: not given */
 	struct job job;
 };
 
@@ -126,7 +126,7 @@ parse_options(struct options *options, int argc, char **argv)
 	}
 }
 
-/* MEMPATH LOCKPATH MEMSIZE ITERATIONS */
+/* argv is MEMPATH LOCKPATH MEMSIZE ITERATIONS. */
 static void
 parse_job(struct options *options, char **argv)
 {
@@ -164,22 +164,26 @@ run_job(const struct options *options)
 	return 0;
 }
 
-/* Options that want paths. */
+/* Options that need paths. */
 static bool
-has_job(const struct options *options)
+has_job_options(const struct options *options)
 {
 	const struct job *job = &options->job;
 
 	return job->conf != NULL || job->mount_count > 0 || job->processes != 1 ||
-	    job->threads != 1 || options->changed != NULL ||
-	    (options->plot_data != NULL && (options->is_targets || options->is_json));
+	    job->threads != 1 || options->changed != NULL;
 }
 
-/* Options that want none. */
+/* Do the options fit together and to a number of paths? */
 static bool
-has_mode(const struct options *options)
+is_usage_valid(const struct options *options, int count)
 {
-	return options->is_targets || options->plot_data != NULL;
+	const bool is_plot = options->plot_data != NULL;
+
+	if (count == 4)
+		return !options->is_targets && !is_plot;
+	return count == 0 && !has_job_options(options) &&
+	    !(is_plot && (options->is_targets || options->is_json));
 }
 
 int
@@ -188,11 +192,11 @@ main(int argc, char **argv)
 	struct options options = { .is_json = false };
 	int status, count;
 
-	/* Or the ends of our children would go unnoticed. */
+	/* If the caller ignored it, waitpid(2) would not report a child's end. */
 	signal(SIGCHLD, SIG_DFL);
 	parse_options(&options, argc, argv);
 	count = argc - optind;
-	if (count == 4 ? has_mode(&options) : count != 0 || has_job(&options))
+	if (!is_usage_valid(&options, count))
 		fail_usage();
 	if (count == 4) {
 		parse_job(&options, argv + optind);
@@ -204,7 +208,7 @@ main(int argc, char **argv)
 	} else {
 		status = table_run(options.is_json);
 	}
-	/* A full disk must not look like a success. */
+	/* A full disk must not look like success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		warn("standard output");
 		status = 1;
