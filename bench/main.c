@@ -28,14 +28,15 @@ static const char usage[] =
 static const char help[] =
     "\n"
     "Times critical sections: lock LOCKPATH, change bytes of the MEMSIZE bytes mapped from\n"
-    "MEMPATH, unlock. With a MEMSIZE of 0 there are only locks. For a memory file, MEMPATH and\n"
-    "LOCKPATH are usually the same path: a lock brings up to date what belongs to it. Paths under no\n"
-    "mount are plain files (/dev/zero and a lock file): the kernel's own mapping and record lock.\n"
+    "MEMPATH, unlock. With a MEMSIZE of 0 there are only locks. Each thread of each process does\n"
+    "ITERATIONS of them. For a memory file, MEMPATH and LOCKPATH are usually the same path: a lock\n"
+    "updates the memory of its own file only. Paths under no mount are plain files (/dev/zero and a\n"
+    "lock file): the kernel's own mapping and record lock.\n"
     "\n"
     "  -f CONF       a mount file (MOUNT, CAFILE, CERTFILE, KEYFILE)\n"
     "  -M MOUNT      one more mount, as in a line of a mount file; may be given again\n"
-    "  -p PROCESSES  that many processes compete, each does ITERATIONS (default 1)\n"
-    "  -t THREADS    of each process, over one connection; each does ITERATIONS (default 1)\n"
+    "  -p PROCESSES  start so many processes that compete (default 1)\n"
+    "  -t THREADS    start so many threads in each process, over one connection (default 1)\n"
     "  -w BYTES      change so many bytes in each critical section (default 1)\n"
     "  -j            print one JSON object\n"
     "  -h, --help    print this\n"
@@ -43,9 +44,11 @@ static const char help[] =
     "\n"
     "Sizes and counts may end in K, M or G (powers of 1024).\n"
     "\n"
-    "Without arguments: starts servers of its own on throwaway keys and prints a table.\n"
-    "With --targets: the same, and compares with bare OpenSSL messages and the design's targets.\n"
-    "With --plot-data: the same servers, and writes what bench/plot.gp draws into DIRECTORY.\n";
+    "Without arguments, smbench starts servers of its own with throwaway keys and prints a table.\n"
+    "With --targets, it starts the same servers, and compares what it measures with bare OpenSSL\n"
+    "messages and with the targets of the design.\n"
+    "With --plot-data, it starts the same servers, and writes the data of bench/plot.gp into\n"
+    "DIRECTORY.\n";
 
 struct options {
 	bool is_json;
