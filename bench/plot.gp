@@ -1,8 +1,8 @@
-# plot.gp: draws what `smbench --plot-data DIR` measured.  `make plots` runs it as
+# plot.gp: draws the data of `smbench --plot-data DIR`. `make plots` runs it as
 #
 #	gnuplot -e "data='DIR'; out='bench/plots'" bench/plot.gp
 #
-# and out/size.svg and out/changed.svg are shown in README.md.
+# README.md shows out/size.svg and out/changed.svg.
 
 load data.'/run.gp'
 
@@ -16,7 +16,7 @@ set yrange [0.5:4000]
 set ytics ('1' 1, '10' 10, '100' 100, '1000' 1000)
 set mytics 10
 set ylabel 'one critical section, µs (median)'
-# The same axis in a unit that means something on every machine.
+# The right axis is in a unit that every machine has.
 set logscale y2 10
 set y2range [0.5/round_trip:4000/round_trip]
 set y2tics ('0.1' 0.1, '1' 1, '10' 10, '100' 100) nomirror
@@ -50,7 +50,7 @@ plot data.'/size.dat' using 0:6:xtic(1) with linespoints ls 1 title 'smdish, all
      '' using 0:9 with linespoints ls 9 title 'smc, 1 byte changed', \
      '' using 0:4 with linespoints ls 3 title 'kernel (fcntl lock, shared mapping), all changed', \
      '' using 0:3 with linespoints ls 4 title 'kernel, 1 byte changed', \
-     round_trip with lines ls 5 title 'a TLS round trip with nothing of ours'
+     round_trip with lines ls 5 title 'a bare TLS round trip'
 
 set output out.'/changed.svg'
 set title "Cost of a critical section against how much of 1 MiB it changes\n{/*0.85 ".where."}"
@@ -61,4 +61,4 @@ plot data.'/changed.dat' using 2:4:xtic(1) with linespoints ls 1 title 'smdish, 
      '' using 2:5 with linespoints ls 6 title 'smuf, segment of 1 MiB', \
      '' using 2:6 with linespoints ls 8 title 'smc, segment of 1 MiB', \
      '' using 2:3 with linespoints ls 3 title 'kernel (fcntl lock, shared mapping)', \
-     round_trip with lines ls 5 title 'a TLS round trip with nothing of ours'
+     round_trip with lines ls 5 title 'a bare TLS round trip'
