@@ -1,24 +1,25 @@
 #!/bin/sh
-# smbench without arguments: a column for each kind of memory files and one for the kernel's own, and nothing
-# that it started or made is left, however it ends.
+# smbench without arguments prints a column for each kind of memory file and one for the kernel's own
+# files, and leaves no process and no file behind, whether it finishes, a signal ends it, or its
+# measuring process crashes.
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
 
 smbench=${BUILD:?}/smbench
-# Where a socket's address has room for the rest of the path.
+# A short path: a socket's address has to hold it.
 tmp=$(mktemp -d /tmp/smbench-test.XXXXXX) || exit 1
 trap 'rm -rf "$tmp"; clean_up' EXIT
 TMPDIR=$tmp
 export TMPDIR
 
-# The processes whose command line has our directory in it: servers.
+# Prints the sockets on the command lines of servers that run below $tmp.
 servers()
 {
 	cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -o "$tmp/[a-zA-Z0-9./]*sock"
 }
 
-# nothing_left WHAT
+# nothing_left WHAT: no file of smbench and no server is left
 nothing_left()
 {
 	expect "$1: files left" '' "$(ls "$tmp")"
@@ -37,7 +38,7 @@ nothing_left 'the table'
 "$smbench" -j >out
 expect 'as JSON: rows with every kind' 9 "$(grep -c '"smdish": {.*"smuf": {.*"smc": {.*"fcntl_mmap": {' out)"
 
-# interrupted SIGNAL STATUS
+# interrupted SIGNAL STATUS: smbench ends with STATUS after SIGNAL, and leaves nothing behind
 interrupted()
 {
 	"$smbench" >out 2>err &
@@ -58,7 +59,7 @@ has_servers()
 interrupted TERM 143
 interrupted HUP 129
 
-# The process that measures crashes.
+# The measuring process crashes.
 "$smbench" >out 2>err &
 bench=$!
 started="$started $bench"
@@ -70,11 +71,11 @@ measurer()
 	done
 	return 1
 }
-await 'the one that measures' measurer
+await 'the measuring process' measurer
 kill -KILL "$pid"
 wait $bench
 expect 'a crash: exit status' 137 $?
-expect 'a crash: what it says' 'smbench: the measuring was ended by signal 9' "$(cat err)"
+expect 'a crash: on standard error' 'smbench: the measuring was ended by signal 9' "$(cat err)"
 nothing_left 'a crash'
 
 finish
