@@ -18,7 +18,7 @@
 /* More critical sections of one worker in one window than any server grants. */
 enum { ENDS_MOST = 1000 * 1000 };
 
-/* What one worker did in the current window. */
+/* The critical sections of one worker in the current window. */
 struct tally {
 	uint64_t begin;
 	size_t count;             /* critical sections */

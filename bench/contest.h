@@ -2,12 +2,12 @@
  * contest: processes, of one thread or several, that take one lock of the world from each other for
  * a fixed time: a window.
  *
- * What a contest measures is the cost of handing the lock over. All workers always want the lock,
- * so each critical section ends with a handover, and nothing else happens meanwhile. The ends of
- * all critical sections of all workers are put in order. A sample is the time from one end to the
- * end as many later as there are workers (usually each has had the lock once), divided by that
- * number. The mean of the samples is the time of the windows divided by the critical sections in
- * them. The median leaves out other work of the machine, as it does for the round trips.
+ * A contest measures the cost of handing the lock over. All workers always want the lock, so each
+ * critical section ends with a handover, and nothing else happens meanwhile. The ends of the
+ * critical sections of all workers are put in order. With N workers, a sample is the time from one
+ * end to the Nth after it, divided by N: usually each worker has had the lock once in that time.
+ * The mean of the samples is the time of the windows divided by the critical sections in them. The
+ * median leaves out other work of the machine, as it does for the round trips.
  *
  * The share of a worker is its number of critical sections in a window, from the moment when the
  * last worker has begun to the moment when the first one stops: in that time all want the lock.

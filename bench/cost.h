@@ -1,6 +1,6 @@
 /*
- * cost: what one critical section costs a process that competes with no other, on each kind of
- * memory file and on plain files: a point of the table and of the plots.
+ * cost: the cost of one critical section, without competition, on each kind of memory file and on
+ * plain files: a point of the table and of the plots.
  *
  * Each figure takes about half a second. It has a connection and a memory file of its own, and
  * comes after a warm-up.
@@ -22,7 +22,7 @@ struct cost {
 
 /*
  * Measures the figures of cost->size and cost->changed. Returns 0, or a negative errno after
- * printing what failed.
+ * printing the failure.
  */
 int cost_measure(struct cost *cost, const struct world *world);
 

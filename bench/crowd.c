@@ -164,7 +164,7 @@ measure_settled(struct section *section, uint64_t *samples)
 	uint64_t end;
 	int error;
 
-	/* Otherwise the disk would write, meanwhile, what was just created or removed. */
+	/* Otherwise the disk would still write the files that were just created or removed. */
 	sync();
 	end = clock_now() + SETTLE_TIME;
 	/* The samples of the warm-up are overwritten. */

@@ -1,6 +1,6 @@
 /*
- * job: the critical sections that a command line with paths asks for: by one process or several
- * that compete, of one thread or several, and what they cost.
+ * job: the critical sections that a command line with paths asks for, by one process or several
+ * that compete, of one thread or several, and their cost.
  *
  * Every process is forked before anything is mounted or opened, and so has a connection of its own,
  * like an unrelated program. The threads of a process share its connection, and each has handles of
@@ -53,7 +53,7 @@ struct job_result {
 
 /*
  * Does the job. Returns 0, and the caller calls job_result_fini(), or a negative errno after
- * printing what failed.
+ * printing the failure.
  */
 int job_run(const struct job *job, struct job_result *out);
 

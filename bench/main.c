@@ -1,5 +1,5 @@
 /*
- * smbench: measures what one critical section costs. Options and modes.
+ * smbench: measures the cost of one critical section. This file has the options and the modes.
  */
 #include <err.h>
 #include <getopt.h>
@@ -29,9 +29,9 @@ static const char help[] =
     "\n"
     "Times critical sections: lock LOCKPATH, change bytes of the MEMSIZE bytes mapped from\n"
     "MEMPATH, unlock. With a MEMSIZE of 0 there are only locks. Each thread of each process does\n"
-    "ITERATIONS of them. For a memory file, MEMPATH and LOCKPATH are usually the same path: a lock\n"
-    "updates the memory of its own file only. Paths under no mount are plain files (/dev/zero and a\n"
-    "lock file): the kernel's own mapping and record lock.\n"
+    "ITERATIONS of them. For a memory file, MEMPATH and LOCKPATH are usually the same path: a\n"
+    "lock updates the memory of its own file only. Paths under no mount are plain files\n"
+    "(/dev/zero and a lock file): the kernel's own mapping and record lock.\n"
     "\n"
     "  -f CONF       a mount file (MOUNT, CAFILE, CERTFILE, KEYFILE)\n"
     "  -M MOUNT      one more mount, as in a line of a mount file; may be given again\n"
@@ -45,7 +45,7 @@ static const char help[] =
     "Sizes and counts may end in K, M or G (powers of 1024).\n"
     "\n"
     "Without arguments, smbench starts servers of its own with throwaway keys and prints a table.\n"
-    "With --targets, it starts the same servers, and compares what it measures with bare OpenSSL\n"
+    "With --targets, it starts the same servers, and compares the costs with bare OpenSSL\n"
     "messages and with the targets of the design.\n"
     "With --plot-data, it starts the same servers, and writes the data of bench/plot.gp into\n"
     "DIRECTORY.\n";
@@ -67,12 +67,12 @@ fail_usage(void)
 }
 
 static size_t
-parse_number(const char *what, const char *text, uint64_t least, uint64_t most)
+parse_number(const char *name, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t value;
 
 	if (size_parse(text, least, most, &value) != 0)
-		errx(USAGE_STATUS, "%s: '%s' is not a number from %llu to %llu", what, text,
+		errx(USAGE_STATUS, "%s: '%s' is not a number from %llu to %llu", name, text,
 		    (unsigned long long)least, (unsigned long long)most);
 	return (size_t)value;
 }
@@ -157,7 +157,8 @@ run_job(const struct options *options)
 		return 1;
 	if (result.is_mounted && job->size > 0 && strcmp(job->mempath, job->lockpath) != 0)
 		warnx(
-		    "note: locking %s does not bring %s up to date; this is the cost of the lock alone",
+		    "note: locking %s does not bring %s up to date; "
+		    "this is the cost of the lock alone",
 		    job->lockpath, job->mempath);
 	if (options->is_json)
 		job_print_json(job, &result);

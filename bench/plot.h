@@ -1,5 +1,5 @@
 /*
- * plot: `smbench --plot-data DIRECTORY` measures what bench/plot.gp draws: the cost of a critical
+ * plot: `smbench --plot-data DIRECTORY` measures the data of bench/plot.gp: the cost of a critical
  * section by the size of the segment, with one byte and with all bytes changed, and by the number
  * of bytes of 1 MiB that change. It writes medians, of several passes over all points:
  *
@@ -14,7 +14,7 @@
 
 /*
  * Makes a world, measures, writes the files, and cleans up. Returns an exit status, 1 after
- * printing what failed. Pins this process to one core for the rest of its life.
+ * printing the failure. Pins this process to one core for the rest of its life.
  */
 int plot_run(const char *directory);
 

@@ -10,7 +10,7 @@
 
 enum { VERDICTS_MOST = REPORT_SECTIONS + 2 * REPORT_CONTESTS + REPORT_CROWDS };
 
-/* Below this load of the last minute nobody else was using the machine. */
+/* A load of the last minute below this means that no other process used the machine. */
 #define LOAD_QUIET 0.5
 
 struct verdict {

@@ -1,5 +1,5 @@
 /*
- * report: what a run of `smbench --targets` measured, as text and as JSON.
+ * report: the measurements of `smbench --targets`, as text and as JSON.
  *
  * The text begins with the rulers. Then it has the times, one kind of memory file after the other,
  * and last the verdicts: each row of DESIGN 10 that has a target, in the unit of the target. A

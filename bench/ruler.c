@@ -1,6 +1,6 @@
 /*
  * The only file of bench that includes OpenSSL. In the product only common/crypto does. This file
- * measures what OpenSSL costs without the product's code, so it must not call that code.
+ * measures the cost of OpenSSL without the product's code, so it must not call that code.
  */
 #include "bench/ruler.h"
 
@@ -27,7 +27,7 @@
 #define BULK (1024 * 1024)
 #define RECORD 16384 /* the most that TLS puts into one record */
 
-/* What goes through a connection, in bytes. */
+/* The messages of a connection, in bytes. */
 struct messages {
 	size_t request;
 	size_t reply;

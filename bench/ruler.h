@@ -1,5 +1,5 @@
 /*
- * ruler: what the machine, the kernel and OpenSSL cost without any of this project's code. Every
+ * ruler: the cost of the machine, the kernel and OpenSSL without any of this project's code. Every
  * target of the benchmark is a multiple of one of these figures.
  *
  * Most rulers are a TLS 1.3 connection over a unix stream socket between the calling process and a

@@ -1,7 +1,7 @@
 /*
- * table: what smbench prints without arguments: critical sections on segments of growing size, with
- * one byte and with all bytes changed, in a column for each kind of memory file, and in the right
- * column with the kernel's own record lock and shared mapping.
+ * table: the output of smbench without arguments: the cost of critical sections on segments of
+ * growing size, with one byte and with all bytes changed. There is a column for each kind of memory
+ * file, and on the right one for the kernel's own record lock and shared mapping.
  *
  * The right column is no competitor: it trusts the kernel with everything. Beside it the others
  * show the cost of not trusting the kernel.
@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 /*
- * Makes a world, measures, prints, and cleans up. Returns an exit status, 1 after printing what
- * failed. Pins this process to one core for the rest of its life.
+ * Makes a world, measures, prints, and cleans up. Returns an exit status, 1 after printing the
+ * failure. Pins this process to one core for the rest of its life.
  */
 int table_run(bool is_json);
 

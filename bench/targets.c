@@ -22,7 +22,7 @@
 enum {
 	ROUNDS = 21,                             /* after the first, which does not count */
 	BATCH_SMALL = 500,                       /* samples of one thing in one round */
-	BATCH_BULK = 25,                         /* samples of what moves a MiB */
+	BATCH_BULK = 25,                         /* samples of work on a MiB */
 	WARM_UP = 10,                            /* a batch divided by this is discarded first */
 	CONTEST_EVERY = ROUNDS / CONTEST_WINDOWS /* rounds from one window to the next */
 };

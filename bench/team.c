@@ -24,9 +24,9 @@ struct process {
 struct team {
 	struct team_plan plan;
 	/*
-	 * A token for each worker: from one pipe at even steps, from the other at odd steps.
-	 * With one pipe an early worker would take at the next step what a late one has not read
-	 * yet. The parent keeps its read ends open, so that its writes never raise SIGPIPE.
+	 * A token for each worker: from one pipe at even steps, from the other at odd steps. With
+	 * one pipe a worker that is early at the next step would take the token of a late one. The
+	 * parent keeps its read ends open, so that its writes never raise SIGPIPE.
 	 */
 	int go[2][2];
 	size_t steps;
@@ -136,7 +136,7 @@ start_process(struct team *team, size_t index)
 		run_process(&team->plan, index, &barrier);
 		exit(0);
 	}
-	/* Close it now: processes that start later would keep the pipe open after this one ended. */
+	/* Otherwise later processes would inherit it and keep the pipe open when this one ends. */
 	close(fds[1]);
 	team->processes[index] = (struct process){ .pid = pid, .arrived = fds[0] };
 	return 0;

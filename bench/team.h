@@ -26,8 +26,8 @@ struct team_plan {
 	size_t processes;
 	size_t threads; /* of each process */
 	/*
-	 * Called in each process before its threads start: makes what they share. Returns NULL
-	 * after printing why it failed.
+	 * Called in each process before its threads start. Returns the object that they share, or
+	 * NULL after printing why it failed.
 	 */
 	void *(*setup)(void *arg);
 	/*

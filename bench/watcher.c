@@ -32,7 +32,7 @@ struct watcher {
 	pid_t measurer;
 };
 
-/* What await() saw. */
+/* The events that await() returns. */
 enum { AWAIT_ENDED, AWAIT_READABLE };
 
 /*

@@ -14,7 +14,7 @@
 
 /*
  * Runs measure(world, arg) in a process of its own. Returns the exit status that measure returned,
- * or 1 after printing what failed. Ends this process by the signal that interrupted the
+ * or 1 after printing the failure. Ends this process by the signal that interrupted the
  * measurement.
  */
 int watcher_run(int (*measure)(const struct world *, void *), void *arg);
