@@ -18,8 +18,7 @@ enum { OUTPUT_SIZE_TEXT = 32 };
 const char *output_size_text(char out[OUTPUT_SIZE_TEXT], size_t size);
 
 /*
- * Prints a JSON string with its quotes. Bytes above 127 are printed as they are: a path is UTF-8,
- * or no encoding of it is right.
+ * Prints a JSON string with its quotes. Bytes above 127 stay unchanged: the text should be UTF-8.
  */
 void output_json_string(const char *text);
 

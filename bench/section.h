@@ -13,8 +13,8 @@
  * memory file*, so both paths are usually one. With two different paths the section measures a pure
  * lock beside memory that no other process shares.
  *
- * Plain files, as a program uses them that trusts the kernel: one file mapped with MAP_SHARED, and
- * a record lock (fcntl, F_SETLKW) on the whole of another. The mapped file may be /dev/zero, as in
+ * Plain files, as in a program that trusts the kernel: one file mapped with MAP_SHARED, and a
+ * record lock (fcntl, F_SETLKW) on the whole of another. The mapped file may be /dev/zero, as in
  * the original: then every process has zeros of its own and shares only the lock. A record lock
  * belongs to a process; where threads compete the section takes an open-file-description lock
  * (F_OFD_SETLKW), which excludes threads too.

@@ -3,7 +3,7 @@
  *
  * A figure of the benchmark is the median of single timings, never a mean: on a machine that does
  * other work too, a mean measures that work. The mean stands beside it, because a median can hide
- * that a distribution has two peaks. Exchanges on one core have: the receiver of a message runs
+ * that a distribution has two peaks, as exchanges on one core do: the receiver of a message runs
  * sometimes at once, and sometimes when the sender waits. Percentiles are the nearest rank: always
  * a value that was measured.
  */
@@ -29,8 +29,8 @@ void stats_sort(uint64_t *samples, size_t count);
 void stats_compute(struct stats *out, uint64_t *samples, size_t count);
 
 /*
- * How far apart counts are that ought to be equal: (most - least) / mean, 0 if all are 0 or there
- * are none.
+ * Returns the spread of counts that ought to be equal: (most - least) / mean, 0 if all are 0 or
+ * there are none.
  */
 double stats_spread(const uint64_t *counts, size_t count);
 

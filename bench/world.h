@@ -1,10 +1,10 @@
 /*
- * world: the kinds of memory files, and the private directory that a run measures them in.
+ * world: the kinds of memory files, and the private directory for a run that measures them.
  *
  * The directory holds everything that a run makes: certificates, sockets, logs, host files, and a
- * mount file with a mount of each kind. It is below $TMPDIR or /tmp, the file system on which a
- * program's files would be, if that is a disk's and not memory. The servers, which use the
- * certificates and sockets, are in watcher.h.
+ * mount file with a mount of each kind. It is below $TMPDIR or /tmp: host files are then on a disk,
+ * as a program's own would be, unless that directory is in memory. watcher.h starts the servers,
+ * which use the certificates and sockets.
  */
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
