@@ -11,6 +11,7 @@
 #include "bench/output.h"
 #include "bench/process.h"
 #include "bench/ruler.h"
+#include "bench/stats.h"
 #include "bench/watcher.h"
 #include "common/base/size.h"
 
