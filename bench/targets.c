@@ -31,9 +31,9 @@ enum {
 
 /* --- the rows: those of DESIGN 10, and a few for comparison --------------- */
 
-#define SMDISH &world_kinds[WORLD_SMDISH]
-#define SMUF &world_kinds[WORLD_SMUF]
-#define SMC &world_kinds[WORLD_SMC]
+#define SMDISH (&world_kinds[WORLD_SMDISH])
+#define SMUF (&world_kinds[WORLD_SMUF])
+#define SMC (&world_kinds[WORLD_SMC])
 
 static const struct report_section section_rows[] = {
 	{ SMDISH, "pure lock", 0, 0, RULER_ROUND_TRIP, 1.6 },
