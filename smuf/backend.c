@@ -16,8 +16,8 @@
 #include "common/remote/remotefile.h"
 #include "common/wire/wire.h"
 #include "smuf/backend_segment.h"
-#include "smuf/delta.h"
 #include "smuf/layout.h"
+#include "smuf/sealdelta.h"
 
 struct smuf_file {
 	struct remotefile base;
@@ -74,7 +74,7 @@ check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 	uint32_t count = size_block_count(replica->dirty.size), left = wire_get_u32(&r), least = 0;
 	struct granted g;
 
-	if (r.failed || r.left != (uint64_t)left * DELTA_GRANT_PIECE_SIZE)
+	if (r.failed || r.left != (uint64_t)left * SEALDELTA_GRANT_PIECE_SIZE)
 		return -EPROTO;
 	for (; left > 0; left--) {
 		g = next_granted(&r);
@@ -170,8 +170,9 @@ static int
 seal_block(struct smuf_file *f, uint32_t block)
 {
 	const uint8_t *plain = replica_stage(f->base.base.replica, block * SIZE_BLOCK);
-	struct wire_writer w = wire_writer(f->pieces + f->piece_count * DELTA_RELEASE_PIECE_SIZE,
-	    DELTA_RELEASE_PIECE_SIZE);
+	struct wire_writer w = wire_writer(f->pieces +
+		f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE,
+	    SEALDELTA_RELEASE_PIECE_SIZE);
 	uint8_t slot = !f->slots[block];
 	uint32_t size = block_size(f, block);
 	int error;
@@ -233,7 +234,8 @@ prepare(struct remotefile *base, uint64_t *size, bool *has_blocks)
 		error = seal_blocks(f);
 	if (error != 0)
 		return error;
-	*size = DELTA_RELEASE_HEAD_SIZE + (uint64_t)f->piece_count * DELTA_RELEASE_PIECE_SIZE;
+	*size = SEALDELTA_RELEASE_HEAD_SIZE +
+	    (uint64_t)f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE;
 	*has_blocks = f->piece_count > 0;
 	testpoint_reach("smuf release: prepared");
 	return 0;
@@ -247,7 +249,7 @@ put(struct remotefile *base, struct mux *m)
 	uint32_t i, block, last;
 
 	mux_put_u32(m, f->piece_count);
-	mux_put(m, f->pieces, (size_t)f->piece_count * DELTA_RELEASE_PIECE_SIZE);
+	mux_put(m, f->pieces, (size_t)f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE);
 	for (i = 0; i < d->count; i++) {
 		last = (d->pieces[i].offset + d->pieces[i].length - 1) / SIZE_BLOCK;
 		for (block = d->pieces[i].offset / SIZE_BLOCK; block <= last; block++)
@@ -301,7 +303,7 @@ begin_segment(struct smuf_file *f, uint32_t size)
 
 	end_segment(f);
 	f->slots = malloc(count);
-	f->pieces = calloc(count, DELTA_RELEASE_PIECE_SIZE);
+	f->pieces = calloc(count, SEALDELTA_RELEASE_PIECE_SIZE);
 	if (f->slots == NULL || f->pieces == NULL || sealbox_create(&f->box) != 0)
 		return -ENOMEM;
 	memset(f->slots, 1, count);

@@ -8,10 +8,10 @@
 #include "common/crypto/random.h"
 #include "common/host/slots.h"
 #include "common/wire/wire.h"
-#include "smuf/delta.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "smuf/mirror.h"
+#include "smuf/sealdelta.h"
 #include "smuf/storefile.h"
 #include "smuf/turns.h"
 
@@ -176,10 +176,10 @@ static size_t
 grant_size(const struct memfile *f, uint64_t since)
 {
 	struct blockmap_run run = { 0 };
-	size_t size = DELTA_GRANT_HEAD_SIZE;
+	size_t size = SEALDELTA_GRANT_HEAD_SIZE;
 
 	while (blockmap_since(&f->blocks, since, run.first + run.count, &run))
-		size += (size_t)run.count * DELTA_GRANT_PIECE_SIZE;
+		size += (size_t)run.count * SEALDELTA_GRANT_PIECE_SIZE;
 	return size;
 }
 
@@ -267,7 +267,7 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	struct wire_reader pieces = *r;
 	int error;
 
-	if (r->failed || r->left != (uint64_t)count * DELTA_RELEASE_PIECE_SIZE)
+	if (r->failed || r->left != (uint64_t)count * SEALDELTA_RELEASE_PIECE_SIZE)
 		return -EPROTO;
 	error = name_blocks(f, count, pieces);
 	if (error != 0) {

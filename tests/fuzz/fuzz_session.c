@@ -32,8 +32,8 @@
 #include "common/wire/status.h"
 #include "common/wire/wire.h"
 #ifdef FUZZ_SMUF
-#include "smuf/delta.h"
 #include "smuf/memdir.h"
+#include "smuf/sealdelta.h"
 #include "smuf/store.h"
 #else
 #include "smdish/store.h"
