@@ -44,7 +44,7 @@ fire(struct timer *t)
 }
 
 void
-mirror_moved(struct storefile *s)
+mirror_lock_changed(struct storefile *s)
 {
 	s->has_moved = true;
 	if (!s->timer.armed)

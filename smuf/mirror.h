@@ -12,6 +12,6 @@ struct storefile;
 enum { MIRROR_MS = 100 };
 
 /* The lock has moved. */
-void mirror_moved(struct storefile *s);
+void mirror_lock_changed(struct storefile *s);
 
 #endif

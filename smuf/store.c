@@ -158,12 +158,12 @@ usage(const struct memfile *f, struct store_usage *usage)
 }
 
 static void
-lock_moved(struct memfile *f, enum store_move move)
+lock_changed(struct memfile *f, enum store_event event)
 {
 	if (f->version == PROTOCOL_VERSION_1)
-		turns_moved(storefile_of(f), move);
+		turns_lock_changed(storefile_of(f), event);
 	else
-		mirror_moved(storefile_of(f));
+		mirror_lock_changed(storefile_of(f));
 }
 
 static bool
@@ -349,7 +349,7 @@ const struct store_ops smuf_store = {
 	.destroy = destroy,
 	.map = map,
 	.usage = usage,
-	.lock_moved = lock_moved,
+	.lock_changed = lock_changed,
 	.turn_is_served = turn_is_served,
 	.grant_size = grant_size,
 	.grant_put = grant_put,

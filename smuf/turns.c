@@ -56,11 +56,11 @@ move_on(struct storefile *s)
 }
 
 void
-turns_moved(struct storefile *s, enum store_move move)
+turns_lock_changed(struct storefile *s, enum store_event event)
 {
-	if (move != STORE_LOCK_ASKED)
+	if (event != STORE_EVENT_CLAIMED)
 		move_on(s);
-	if (move == STORE_LOCK_DROPPED)
+	if (event == STORE_EVENT_DROPPED)
 		store_turn(s);
 	look_after(s, LOOK_SOON_MS);
 }

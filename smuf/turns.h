@@ -27,6 +27,6 @@ void turns_begin(struct storefile *s);
 
 bool turns_is_served(const struct storefile *s, uint32_t turn);
 
-void turns_moved(struct storefile *s, enum store_move move);
+void turns_lock_changed(struct storefile *s, enum store_event event);
 
 #endif

@@ -148,14 +148,14 @@ take_lock(void)
 {
 	assert_int_equal(lockqueue_claim(&file->lock, &claim, PROTOCOL_EXCLUSIVE, false),
 	    CLAIM_HELD);
-	smuf_store.lock_moved(file, STORE_LOCK_ASKED);
+	smuf_store.lock_changed(file, STORE_EVENT_CLAIMED);
 }
 
 static void
-give_lock(enum store_move move)
+give_lock(enum store_event event)
 {
 	lockqueue_drop(&file->lock, &claim);
-	smuf_store.lock_moved(file, move);
+	smuf_store.lock_changed(file, event);
 }
 
 static void
@@ -165,11 +165,11 @@ turns_wrap_around_when_unlocked(void **state)
 	serve(UINT32_MAX - 1);
 	put_words(2, UINT32_MAX - 1);
 	take_lock();
-	give_lock(STORE_LOCK_UNLOCKED);
+	give_lock(STORE_EVENT_UNLOCKED);
 	expect_served(UINT32_MAX);
 	put_words(2, UINT32_MAX);
 	take_lock();
-	give_lock(STORE_LOCK_UNLOCKED);
+	give_lock(STORE_EVENT_UNLOCKED);
 	expect_served(0);
 	put_words(2, 0);
 	pass_ms(10 * 1000);
@@ -184,7 +184,7 @@ turns_wrap_around_when_dropped_and_are_stored_at_once(void **state)
 	serve(UINT32_MAX);
 	put_words(1, UINT32_MAX);
 	take_lock();
-	give_lock(STORE_LOCK_DROPPED);
+	give_lock(STORE_EVENT_DROPPED);
 	expect_served(0);
 	assert_int_equal(turn_there(), 0);
 	assert_int_equal(word_at(0), 1);
@@ -257,7 +257,7 @@ after_an_unlock_the_next_look_is_soon_however_long_the_peace_was(void **state)
 	pass_ms(24 * 3600 * 1000);
 	put_words(1, 0);
 	take_lock();
-	give_lock(STORE_LOCK_UNLOCKED);
+	give_lock(STORE_EVENT_UNLOCKED);
 	pass_ms(LOOK_MS + TURNS_DRIFT_MS + LOOK_MS);
 	assert_int_equal(turn_there(), 1);
 }
@@ -302,7 +302,7 @@ a_file_that_is_gone_and_comes_back_is_mended(void **state)
 	assert_int_equal(rename(path, aside), 0);
 	pass_ms(60 * 1000);
 	take_lock();
-	give_lock(STORE_LOCK_DROPPED);
+	give_lock(STORE_EVENT_DROPPED);
 	expect_served(1);
 	assert_int_equal(rename(aside, path), 0);
 	assert_int_equal(turn_there(), 0);
@@ -346,7 +346,7 @@ move_lock(void)
 		take_lock();
 		return;
 	}
-	give_lock(random() % 2 == 0 ? STORE_LOCK_UNLOCKED : STORE_LOCK_DROPPED);
+	give_lock(random() % 2 == 0 ? STORE_EVENT_UNLOCKED : STORE_EVENT_DROPPED);
 	known++;
 	known_since = now;
 }

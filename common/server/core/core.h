@@ -91,7 +91,7 @@ struct desc *handlers_desc_of_timer(struct timer *t);
 int handlers_find_desc(struct session *s, uint32_t fd, struct desc **out);
 void handlers_drop_claim(struct desc *d);   /* whatever state it is in; grants the next */
 void handlers_unlock_claim(struct desc *d); /* the same for version 1's UNLOCK */
-void handlers_lock_moved(struct memfile *f, enum store_move move); /* tells the store */
+void handlers_lock_changed(struct memfile *f, enum store_event event); /* tells the store */
 void handlers_cancel(struct desc *d, int error); /* answers the pending ACQUIRE, drops its claim */
 void handlers_close_table(struct session *s,
     bool answer); /* answer: pending ACQUIREs get ECANCELED */

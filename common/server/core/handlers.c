@@ -33,16 +33,16 @@ handlers_find_desc(struct session *s, uint32_t fd, struct desc **out)
 }
 
 void
-handlers_lock_moved(struct memfile *f, enum store_move move)
+handlers_lock_changed(struct memfile *f, enum store_event event)
 {
 	const struct store_ops *store = f->tree->store;
 
-	if (store->lock_moved != NULL)
-		store->lock_moved(f, move);
+	if (store->lock_changed != NULL)
+		store->lock_changed(f, event);
 }
 
 static void
-drop_claim(struct desc *d, enum store_move move)
+drop_claim(struct desc *d, enum store_event event)
 {
 	struct session *s = d->session;
 
@@ -55,19 +55,19 @@ drop_claim(struct desc *d, enum store_move move)
 		TAILQ_REMOVE(&s->held, d, link);
 	d->is_undelivered = false;
 	lockqueue_drop(&d->file->lock, &d->claim);
-	handlers_lock_moved(d->file, move);
+	handlers_lock_changed(d->file, event);
 }
 
 void
 handlers_drop_claim(struct desc *d)
 {
-	drop_claim(d, STORE_LOCK_DROPPED);
+	drop_claim(d, STORE_EVENT_DROPPED);
 }
 
 void
 handlers_unlock_claim(struct desc *d)
 {
-	drop_claim(d, STORE_LOCK_UNLOCKED);
+	drop_claim(d, STORE_EVENT_UNLOCKED);
 }
 
 void

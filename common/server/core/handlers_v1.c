@@ -64,7 +64,7 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 			return -EAGAIN;
 		TAILQ_INSERT_TAIL(&s->held, d, link);
 		handlers_arm_lease(d);
-		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
 	}
 	holder->type = type;
 	r = reply_locked(s, q, d->file);
@@ -80,7 +80,7 @@ pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
 	struct desc *d = fdtable_find(&s->table, fd);
 
 	if (d != NULL && may_take_turn(d->file, turn))
-		handlers_lock_moved(d->file, STORE_LOCK_DROPPED);
+		handlers_lock_changed(d->file, STORE_EVENT_DROPPED);
 }
 
 int

@@ -102,11 +102,11 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
 		handlers_arm_lease(d);
-		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		handlers_v2_deliver(d);
 		return 0;
 	case CLAIM_WAITING:
-		handlers_lock_moved(d->file, STORE_LOCK_ASKED);
+		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		TAILQ_INSERT_TAIL(&s->pending, d, link);
 		if (timeout != PROTOCOL_TIMEOUT_NEVER)
 			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),

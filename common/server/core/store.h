@@ -17,11 +17,11 @@ struct memfile;
 struct wire_reader;
 struct wire_writer;
 
-/* What happened to a file's lock; see lock_moved. */
-enum store_move {
-	STORE_LOCK_ASKED,    /* it was granted, or somebody waits for it */
-	STORE_LOCK_UNLOCKED, /* version 1: given back by an UNLOCK */
-	STORE_LOCK_DROPPED /* any other end: a RELEASE, the holder's, a waiter's; or LOCK refused its turn */
+/* What happened to a file's lock; see lock_changed. */
+enum store_event {
+	STORE_EVENT_CLAIMED,  /* it was granted, or somebody waits for it */
+	STORE_EVENT_UNLOCKED, /* version 1: given back by an UNLOCK */
+	STORE_EVENT_DROPPED /* any other end: a RELEASE, the holder's, a waiter's; or LOCK refused its turn */
 };
 
 /* Storage of a segment, bytes. */
@@ -55,7 +55,7 @@ struct store_ops {
 	void (*usage)(const struct memfile *f, struct store_usage *usage);
 
 	/* The lock moved; after the fact, and whatever the version. NULL when nobody wants to know. */
-	void (*lock_moved)(struct memfile *f, enum store_move move);
+	void (*lock_changed)(struct memfile *f, enum store_event event);
 
 	/* With has_turns: whether turn is the one being served. Nobody holds the lock. */
 	bool (*turn_is_served)(const struct memfile *f, uint32_t turn);
