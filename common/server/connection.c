@@ -225,11 +225,11 @@ begin_serving(struct connection *c)
 static void
 shake_hands(struct connection *c)
 {
-	int r = stream_handshake(c->stream);
+	int error = stream_handshake(c->stream);
 
-	if (r == 0) {
+	if (error == 0) {
 		begin_serving(c);
-	} else if (r == -EAGAIN) {
+	} else if (error == -EAGAIN) {
 		loop_change(c->table->loop, &c->watch,
 		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
 	} else {
@@ -284,7 +284,7 @@ void
 connection_accept(struct connection_table *t, int fd)
 {
 	struct connection *c;
-	int r;
+	int error;
 
 	c = calloc(1, sizeof *c);
 	if (c == NULL) {
@@ -293,10 +293,10 @@ connection_accept(struct connection_table *t, int fd)
 		return;
 	}
 	addr_describe_peer(fd, c->peer);
-	r = make_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
-	if (r != 0) {
+	error = make_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
+	if (error != 0) {
 		log_warning("%s: refused: %s", c->peer,
-		    r == -EUSERS ? "all places are taken (-c)" : strerror(-r));
+		    error == -EUSERS ? "all places are taken (-c)" : strerror(-error));
 		close(fd);
 		free(c);
 		return;
@@ -304,9 +304,9 @@ connection_accept(struct connection_table *t, int fd)
 	addr_tune(fd);
 	c->table = t;
 	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
-	r = loop_add(t->loop, &c->watch);
-	if (r != 0) {
-		log_error("%s: refused: %s", c->peer, strerror(-r));
+	error = loop_add(t->loop, &c->watch);
+	if (error != 0) {
+		log_error("%s: refused: %s", c->peer, strerror(-error));
 		stream_destroy(c->stream);
 		free(c);
 		return;

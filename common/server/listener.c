@@ -104,7 +104,7 @@ adopt(struct listeners *ls, const struct options *o, int fd)
 int
 listener_open(struct listeners **out, const struct options *o)
 {
-	int passed = notify_socket_count(), i, r;
+	int passed = notify_socket_count(), i, error;
 	size_t most = (size_t)passed + (size_t)o->address_count * ADDR_LISTEN_MOST;
 	struct listeners *ls = calloc(1, sizeof *ls + most * sizeof ls->list[0]);
 
@@ -112,16 +112,16 @@ listener_open(struct listeners **out, const struct options *o)
 		return -ENOMEM;
 	ls->options = o;
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	r = open_addresses(ls, o);
-	for (i = 0; r == 0 && i < passed; i++)
-		r = adopt(ls, o, NOTIFY_FIRST_FD + i);
-	if (r == 0 && ls->count == 0) {
+	error = open_addresses(ls, o);
+	for (i = 0; error == 0 && i < passed; i++)
+		error = adopt(ls, o, NOTIFY_FIRST_FD + i);
+	if (error == 0 && ls->count == 0) {
 		log_error("no address to listen on; see --help");
-		r = -EINVAL;
+		error = -EINVAL;
 	}
-	if (r != 0) {
+	if (error != 0) {
 		listener_close(ls);
-		return r;
+		return error;
 	}
 	*out = ls;
 	return 0;
@@ -162,16 +162,16 @@ ready(struct watch *w, uint32_t events)
 int
 listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t)
 {
-	int i, r = 0;
+	int i, error = 0;
 
 	ls->conns = t;
-	for (i = 0; i < ls->count && r == 0; i++) {
+	for (i = 0; i < ls->count && error == 0; i++) {
 		ls->list[i].watch.ready = ready;
-		r = loop_add(loop, &ls->list[i].watch);
+		error = loop_add(loop, &ls->list[i].watch);
 	}
-	if (r == 0)
+	if (error == 0)
 		ls->loop = loop;
-	return r;
+	return error;
 }
 
 void

@@ -37,21 +37,21 @@ void
 loop_change(struct loop *l, struct watch *w, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.ptr = w };
-	int r;
+	int result;
 
 	if (w->events == events)
 		return;
 	w->events = events;
-	r = epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &e);
-	assert(r == 0);
+	result = epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &e);
+	assert(result == 0);
 }
 
 void
 loop_remove(struct loop *l, struct watch *w)
 {
-	int r = epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	int result = epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
 
-	assert(r == 0);
+	assert(result == 0);
 }
 
 /*

@@ -54,12 +54,12 @@ static int
 open_log(struct daemon *d)
 {
 	const struct options *o = &d->options;
-	int r = log_open(d->program->name, o->log_file,
+	int error = log_open(d->program->name, o->log_file,
 	    o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 
-	if (r != 0)
-		log_error("cannot open the log %s: %s", o->log_file, strerror(-r));
-	return r;
+	if (error != 0)
+		log_error("cannot open the log %s: %s", o->log_file, strerror(-error));
+	return error;
 }
 
 /* No core dumps and no ptrace by others: the memory is other people's plaintext. Enough descriptors. */
@@ -121,14 +121,14 @@ load_keys(struct daemon *d)
 	};
 	char reason[TLS_REASON_SIZE];
 	struct tls_context *tls;
-	int r;
+	int error;
 
 	if (o->ca_file == NULL)
 		return 0;
-	r = tls_context_create(&tls, &config, reason);
-	if (r != 0) {
+	error = tls_context_create(&tls, &config, reason);
+	if (error != 0) {
 		log_error("%s", reason);
-		return r;
+		return error;
 	}
 	tls_context_destroy(d->conns.tls);
 	d->conns.tls = tls;
@@ -163,7 +163,7 @@ signalled(struct watch *w, uint32_t events)
 {
 	struct daemon *d = container_of(w, struct daemon, signals);
 	struct signalfd_siginfo info;
-	int r;
+	int error;
 
 	(void)events;
 	if (read(w->fd, &info, sizeof info) != sizeof info)
@@ -173,9 +173,9 @@ signalled(struct watch *w, uint32_t events)
 		d->stopping = true;
 		return;
 	}
-	r = log_reopen();
-	if (r != 0)
-		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-r));
+	error = log_reopen();
+	if (error != 0)
+		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
 	log_info("SIGHUP: %s",
 	    load_keys(d) == 0 ? "certificates and log reloaded" :
 				"the certificates are as they were");
@@ -270,21 +270,21 @@ start_store(struct daemon *d)
 static int
 start_serving(struct daemon *d)
 {
-	int r = server_create(&d->core, &d->options.config, d->store, d->store_context);
+	int error = server_create(&d->core, &d->options.config, d->store, d->store_context);
 
-	if (r == 0)
-		r = loop_init(&d->loop, d->options.spin_us);
-	if (r != 0)
-		return r;
+	if (error == 0)
+		error = loop_init(&d->loop, d->options.spin_us);
+	if (error != 0)
+		return error;
 	d->conns.core = d->core;
 	d->conns.loop = &d->loop;
 	d->conns.limit = d->options.config.session_limit;
-	r = watch_signals(d);
-	if (r == 0)
-		r = listener_start(d->listeners, &d->loop, &d->conns);
-	if (r == 0 && d->pid_file != NULL)
-		r = pidfile_write(d->pid_file) == 0 ? 0 : -errno;
-	return r;
+	error = watch_signals(d);
+	if (error == 0)
+		error = listener_start(d->listeners, &d->loop, &d->conns);
+	if (error == 0 && d->pid_file != NULL)
+		error = pidfile_write(d->pid_file) == 0 ? 0 : -errno;
+	return error;
 }
 
 /* Time is read once after each sleep; whoever needs it finds it in the core and in the table. */
@@ -344,7 +344,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 {
 	static struct daemon d; /* holds the read buffer: too much for a stack */
 	enum options_result parsed;
-	int r;
+	int error;
 
 	d.program = program;
 	d.store = store;
@@ -354,15 +354,16 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	block_signals();
 	tls_ignore_system_config();
 	connection_table_init(&d.conns);
-	if ((r = go_to_background(&d)) == 0 && (r = open_log(&d)) == 0 && (r = harden(&d)) == 0 &&
-	    (r = load_keys(&d)) == 0 && (r = lock_pid_file(&d)) == 0 &&
-	    (r = start_store(&d)) == 0 && (r = listener_open(&d.listeners, &d.options)) == 0 &&
-	    (r = start_serving(&d)) == 0 && (r = let_parent_go(&d)) == 0) {
+	if ((error = go_to_background(&d)) == 0 && (error = open_log(&d)) == 0 &&
+	    (error = harden(&d)) == 0 && (error = load_keys(&d)) == 0 &&
+	    (error = lock_pid_file(&d)) == 0 && (error = start_store(&d)) == 0 &&
+	    (error = listener_open(&d.listeners, &d.options)) == 0 &&
+	    (error = start_serving(&d)) == 0 && (error = let_parent_go(&d)) == 0) {
 		notify_send("READY=1");
 		serve(&d);
 	} else {
 		log_error("not started");
 	}
 	stop(&d);
-	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -15,13 +15,13 @@
 static long long
 number_from_env(const char *name)
 {
-	const char *text = getenv(name), *error;
+	const char *text = getenv(name), *reason;
 	long long n;
 
 	if (text == NULL)
 		return 0;
-	n = strtonum(text, 1, INT_MAX, &error);
-	return error == NULL ? n : 0;
+	n = strtonum(text, 1, INT_MAX, &reason);
+	return reason == NULL ? n : 0;
 }
 
 int
@@ -44,7 +44,7 @@ notify_send(const char *state)
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	size_t n;
-	int fd, r = 0;
+	int fd, error = 0;
 
 	if (path == NULL)
 		return 0;
@@ -59,7 +59,7 @@ notify_send(const char *state)
 		return -errno;
 	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		r = -errno;
+		error = -errno;
 	close(fd);
-	return r;
+	return error;
 }

@@ -80,12 +80,12 @@ static bool
 parse_number(const struct options_program *program, int option, uint64_t least, uint64_t most,
     uint64_t *out)
 {
-	int r = size_parse(optarg, least, most, out);
+	int error = size_parse(optarg, least, most, out);
 
-	if (r == 0)
+	if (error == 0)
 		return true;
 	wrong(program, "-%c %s: %s from %llu to %llu is wanted", option, optarg,
-	    r == -ERANGE ? "a number" : "a number, with K, M or G or without,",
+	    error == -ERANGE ? "a number" : "a number, with K, M or G or without,",
 	    (unsigned long long)least, (unsigned long long)most);
 	return false;
 }
@@ -124,15 +124,15 @@ set_number(struct options *o, const struct options_program *program, int option)
 static enum options_result
 parse_addresses(struct options *o, const struct options_program *program, int flags, char **argv)
 {
-	int r;
+	int error;
 
 	for (; *argv != NULL; argv++) {
 		if (o->address_count == OPTIONS_ADDRESS_MOST)
 			return wrong(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
-		r = addr_parse(&o->addresses[o->address_count], *argv, flags);
-		if (r == -ENAMETOOLONG)
+		error = addr_parse(&o->addresses[o->address_count], *argv, flags);
+		if (error == -ENAMETOOLONG)
 			return wrong(program, "%s: too long for a socket's address", *argv);
-		if (r != 0)
+		if (error != 0)
 			return wrong(program, "%s: no address; see --help", *argv);
 		if (o->addresses[o->address_count].kind == ADDR_TCP && o->ca_file == NULL)
 			return wrong(program,

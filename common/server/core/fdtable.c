@@ -54,16 +54,16 @@ int
 fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, struct desc **out)
 {
 	uint32_t fd;
-	int r;
+	int error;
 
 	for (fd = t->lowest; fdtable_find(t, fd) != NULL; fd++)
 		;
 	if (fd >= PROTOCOL_DESCRIPTOR_LIMIT)
 		return -EMFILE;
-	r = insert(t, fd, file, session, out);
-	if (r == 0)
+	error = insert(t, fd, file, session, out);
+	if (error == 0)
 		t->lowest = fd + 1;
-	return r;
+	return error;
 }
 
 struct desc *

@@ -48,7 +48,7 @@ int
 forks_create(struct session *s, uint64_t *ident)
 {
 	struct pending_fork *p;
-	int r;
+	int error;
 
 	if (s->fork_count >= PROTOCOL_FORK_LIMIT)
 		return -EMFILE;
@@ -58,15 +58,15 @@ forks_create(struct session *s, uint64_t *ident)
 	p->server = s->server;
 	p->version = s->version;
 	p->parent = s;
-	r = fdtable_copy(&p->table, &s->table);
+	error = fdtable_copy(&p->table, &s->table);
 	/* An ident that is taken is as likely as a guessed one; draw again all the same. */
 	do
-		r = r != 0 ? r : random_u64(&p->ident);
-	while (r == 0 && RB_INSERT(fork_tree, &s->server->forks, p) != NULL);
-	if (r != 0) {
+		error = error != 0 ? error : random_u64(&p->ident);
+	while (error == 0 && RB_INSERT(fork_tree, &s->server->forks, p) != NULL);
+	if (error != 0) {
 		fdtable_fini(&p->table);
 		free(p);
-		return r;
+		return error;
 	}
 	TAILQ_INSERT_TAIL(&s->forks, p, parent_link);
 	s->fork_count++;

@@ -170,17 +170,17 @@ op_fork(struct session *s, struct request *q)
 {
 	struct wire_writer w;
 	uint64_t ident;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = forks_create(s, &ident);
-	if (r != 0)
-		return r;
-	r = session_reply(s, q->tag, 0, sizeof ident, &w);
-	if (r == 0)
+	error = forks_create(s, &ident);
+	if (error != 0)
+		return error;
+	error = session_reply(s, q->tag, 0, sizeof ident, &w);
+	if (error == 0)
 		wire_put_u64(&w, ident);
-	return r;
+	return error;
 }
 
 static int
@@ -190,13 +190,13 @@ op_child_attach(struct session *s, struct request *q)
 	struct fdtable table;
 	struct desc *d;
 	uint32_t fd;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = forks_adopt(s, ident, &table);
-	if (r != 0)
-		return r;
+	error = forks_adopt(s, ident, &table);
+	if (error != 0)
+		return error;
 	handlers_close_table(s, true);
 	for (fd = 0; (d = fdtable_next(&table, fd)) != NULL; fd = d->fd + 1)
 		d->session = s;
@@ -214,7 +214,7 @@ op_open(struct session *s, struct request *q)
 	struct memfile *file;
 	struct desc *d;
 	const char *name;
-	int r;
+	int error;
 
 	if (q->body.failed || size != q->body.left + q->missing)
 		return -EPROTO;
@@ -223,21 +223,21 @@ op_open(struct session *s, struct request *q)
 	name = (const char *)wire_get_bytes(&q->body, size);
 	if (size == 0 || memchr(name, '\0', size) != NULL)
 		return -EINVAL;
-	r = store->check_name(name, size);
-	if (r != 0)
-		return r;
-	r = memfile_get(&s->server->files, name, size, s->version, &file);
-	if (r != 0)
-		return r;
-	r = fdtable_open(&s->table, file, s, &d);
-	if (r != 0) {
+	error = store->check_name(name, size);
+	if (error != 0)
+		return error;
+	error = memfile_get(&s->server->files, name, size, s->version, &file);
+	if (error != 0)
+		return error;
+	error = fdtable_open(&s->table, file, s, &d);
+	if (error != 0) {
 		memfile_put(file);
-		return r;
+		return error;
 	}
-	r = session_reply(s, q->tag, 0, 4, &w);
-	if (r != 0) {
+	error = session_reply(s, q->tag, 0, 4, &w);
+	if (error != 0) {
 		fdtable_close(&s->table, d);
-		return r;
+		return error;
 	}
 	wire_put_u32(&w, d->fd);
 	return 0;
@@ -248,13 +248,13 @@ op_close(struct session *s, struct request *q)
 {
 	uint32_t fd = wire_get_u32(&q->body);
 	struct desc *d;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return error;
 	close_desc(s, d, true);
 	return reply_empty(s, q);
 }
@@ -266,14 +266,14 @@ op_mmap(struct session *s, struct request *q)
 	uint32_t fd = wire_get_u32(&q->body);
 	uint32_t size = wire_get_u32(&q->body);
 	struct desc *d;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = handlers_find_desc(s, fd, &d);
-	if (r == 0)
-		r = memfile_map(d->file, size, config->segment_limit, config->total_limit);
-	return r != 0 ? r : reply_empty(s, q);
+	error = handlers_find_desc(s, fd, &d);
+	if (error == 0)
+		error = memfile_map(d->file, size, config->segment_limit, config->total_limit);
+	return error != 0 ? error : reply_empty(s, q);
 }
 
 /* What each operation needs, and what does it. */
@@ -301,21 +301,21 @@ void
 handlers_execute(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing)
 {
 	struct request q = { .op = code, .body = body, .missing = missing };
-	int r;
+	int error;
 
 	if (s->version == PROTOCOL_VERSION_2) {
 		q.op = frame_untagged(code);
 		q.tag = frame_tag(code);
 	}
 	if (!protocol_has_op(q.op, s->version))
-		r = -ENOSYS;
+		error = -ENOSYS;
 	else if (table[q.op].needs_table && !s->has_table)
-		r = -EPERM;
+		error = -EPERM;
 	else
-		r = table[q.op].run(s, &q);
-	if (r == 0)
+		error = table[q.op].run(s, &q);
+	if (error == 0)
 		return;
 	log_debug("%s: %s (%lu): %s", s->peer, protocol_op_name(q.op), (unsigned long)q.op,
-	    status_name(status_to_wire(r)));
-	session_reply_status(s, q.tag, r);
+	    status_name(status_to_wire(error)));
+	session_reply_status(s, q.tag, error);
 }

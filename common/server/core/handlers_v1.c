@@ -27,12 +27,12 @@ reply_locked(struct session *s, const struct request *q, const struct memfile *f
 	const struct store_ops *store = s->server->store;
 	uint8_t type = memfile_type(f);
 	struct wire_writer w;
-	int r;
+	int error;
 
-	r = session_reply(s, q->tag, 0,
+	error = session_reply(s, q->tag, 0,
 	    1 + (type == PROTOCOL_TYPE_SEGMENT ? store->lock_size(f) : 0), &w);
-	if (r != 0)
-		return r;
+	if (error != 0)
+		return error;
 	wire_put_u8(&w, type);
 	if (type == PROTOCOL_TYPE_SEGMENT)
 		store->lock_put(f, &w);
@@ -45,13 +45,13 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 {
 	const struct store_ops *store = s->server->store;
 	struct desc *d, *holder;
-	int r;
+	int error;
 
 	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
 		return -EBADE;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return error;
 	if ((type == PROTOCOL_TYPE_SEGMENT) != (d->file->size > 0))
 		return -EBADE;
 	holder = held_by(s, d->file);
@@ -67,10 +67,10 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
 	}
 	holder->type = type;
-	r = reply_locked(s, q, d->file);
-	if (r != 0 && holder == d)
+	error = reply_locked(s, q, d->file);
+	if (error != 0 && holder == d)
 		handlers_drop_claim(d);
-	return r;
+	return error;
 }
 
 /* Whoever is refused the turn being served will not come again with it: nobody would unlock. */
@@ -90,14 +90,14 @@ handlers_v1_lock(struct session *s, struct request *q)
 	uint32_t fd = wire_get_u32(&q->body);
 	uint32_t turn = has_turns ? wire_get_u32(&q->body) : 0;
 	uint8_t type = wire_get_u8(&q->body);
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = lock(s, q, fd, turn, type);
-	if (r != 0 && has_turns)
+	error = lock(s, q, fd, turn, type);
+	if (error != 0 && has_turns)
 		pass_turn_on(s, fd, turn);
-	return r;
+	return error;
 }
 
 int
@@ -107,7 +107,7 @@ handlers_v1_unlock(struct session *s, struct request *q)
 	uint32_t fd = wire_get_u32(&q->body);
 	uint8_t type = wire_get_u8(&q->body);
 	struct desc *d, *holder;
-	int r;
+	int error;
 
 	if (q->body.failed)
 		return -EPROTO;
@@ -117,18 +117,18 @@ handlers_v1_unlock(struct session *s, struct request *q)
 		return -EPROTO;
 	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
 		return -EBADE;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return error;
 	holder = held_by(s, d->file);
 	if (holder != NULL && holder->type != type)
 		return -EBADE;
 	if (holder == NULL || q->missing != 0)
 		return -EINVAL;
 	if (type == PROTOCOL_TYPE_SEGMENT) {
-		r = store->unlock(d->file, holder->claim.grant, &q->body);
-		if (r != 0)
-			return r;
+		error = store->unlock(d->file, holder->claim.grant, &q->body);
+		if (error != 0)
+			return error;
 		d->file->published = true;
 	}
 	handlers_unlock_claim(holder);

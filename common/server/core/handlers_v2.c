@@ -12,16 +12,16 @@ handlers_v2_hello(struct session *s, struct request *q)
 	const struct server_config *config = &s->server->config;
 	uint32_t version = wire_get_u32(&q->body);
 	struct wire_writer w;
-	int r;
+	int error;
 
 	wire_get_u32(&q->body); /* features a client has: none yet */
 	if (!handlers_is_whole(q) || s->has_begun || version == 0)
 		return -EPROTO;
 	if (version > PROTOCOL_VERSION_2)
 		version = PROTOCOL_VERSION_2;
-	r = session_reply(s, 0, 0, PROTOCOL_HELLO_REPLY_SIZE, &w);
-	if (r != 0)
-		return r;
+	error = session_reply(s, 0, 0, PROTOCOL_HELLO_REPLY_SIZE, &w);
+	if (error != 0)
+		return error;
 	wire_put_u32(&w, version);
 	wire_put_u32(&w, config->lease_ms != 0 ? PROTOCOL_FEATURE_LEASES : 0);
 	wire_put_u32(&w, SIZE_BLOCK);
@@ -86,15 +86,15 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	uint32_t timeout = wire_get_u32(&q->body);
 	uint64_t since = wire_get_u64(&q->body);
 	struct desc *d;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q) || find_pending(s, q->tag) != NULL)
 		return -EPROTO;
 	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
 		return -EINVAL;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return error;
 	if (d->claim.state != CLAIM_IDLE)
 		return -EDEADLK;
 	d->tag = q->tag;
@@ -122,7 +122,7 @@ static int
 publish(struct desc *d, struct request *q, uint8_t flags)
 {
 	struct memfile *f = d->file;
-	int r;
+	int error;
 
 	if (q->body.failed)
 		return -EPROTO;
@@ -136,9 +136,9 @@ publish(struct desc *d, struct request *q, uint8_t flags)
 			return -EINVAL;
 		return handlers_is_whole(q) ? 0 : -EPROTO;
 	}
-	r = f->tree->store->release(f, d->claim.grant, &q->body);
-	if (r != 0)
-		return r;
+	error = f->tree->store->release(f, d->claim.grant, &q->body);
+	if (error != 0)
+		return error;
 	f->published = true;
 	fdtable_learn(d, f->blocks.newest);
 	return 0;
@@ -163,27 +163,27 @@ handlers_v2_release(struct session *s, struct request *q)
 	struct wire_writer w;
 	uint64_t version;
 	struct desc *d;
-	int r;
+	int error;
 
 	/* Once it has named its grant it has given that up, whatever is wrong with the rest. */
 	if (!is_named)
 		return -EPROTO;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return q->body.failed ? -EPROTO : r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return q->body.failed ? -EPROTO : error;
 	if (d->claim.state != CLAIM_HELD || d->is_undelivered || d->claim.grant != grant)
 		return q->body.failed ? -EPROTO : -ESTALE;
 	if (flags & PROTOCOL_RELEASE_UNVERIFIED)
 		log_unverified(s, d->file);
-	r = publish(d, q, flags);
+	error = publish(d, q, flags);
 	version = d->file->blocks.newest;
 	handlers_drop_claim(d);
-	if (r != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
-		return r;
-	r = session_reply(s, q->tag, 0, sizeof version, &w);
-	if (r == 0)
+	if (error != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
+		return error;
+	error = session_reply(s, q->tag, 0, sizeof version, &w);
+	if (error == 0)
 		wire_put_u64(&w, version);
-	return r;
+	return error;
 }
 
 int
@@ -208,16 +208,16 @@ handlers_v2_stat(struct session *s, struct request *q)
 	struct protocol_stat stat;
 	struct wire_writer w;
 	struct desc *d;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	r = handlers_find_desc(s, fd, &d);
-	if (r != 0)
-		return r;
-	r = session_reply(s, q->tag, 0, PROTOCOL_STAT_SIZE, &w);
-	if (r != 0)
-		return r;
+	error = handlers_find_desc(s, fd, &d);
+	if (error != 0)
+		return error;
+	error = session_reply(s, q->tag, 0, PROTOCOL_STAT_SIZE, &w);
+	if (error != 0)
+		return error;
 	memfile_stat(d->file, &stat);
 	protocol_put_stat(&w, &stat);
 	return 0;
@@ -254,14 +254,14 @@ handlers_v2_list(struct session *s, struct request *q)
 	struct wire_writer w;
 	struct memfile *f;
 	size_t size;
-	int r;
+	int error;
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
 	count = list_page(s, cursor, &size, &next);
-	r = session_reply(s, q->tag, 0, size, &w);
-	if (r != 0)
-		return r;
+	error = session_reply(s, q->tag, 0, size, &w);
+	if (error != 0)
+		return error;
 	wire_put_u32(&w, next);
 	wire_put_u32(&w, count);
 	f = memfile_at_serial(files, cursor);

@@ -12,10 +12,10 @@ static int
 compare_names(struct memfile *a, struct memfile *b)
 {
 	uint32_t shorter = a->name_size < b->name_size ? a->name_size : b->name_size;
-	int r = memcmp(a->name, b->name, shorter);
+	int order = memcmp(a->name, b->name, shorter);
 
-	if (r != 0)
-		return r;
+	if (order != 0)
+		return order;
 	return a->name_size < b->name_size ? -1 : a->name_size > b->name_size;
 }
 
@@ -69,7 +69,7 @@ static int
 create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 {
 	struct memfile *f = calloc(1, sizeof *f + key->name_size + 1);
-	int r;
+	int error;
 
 	if (f == NULL)
 		return -ENOMEM;
@@ -78,12 +78,12 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	f->name_size = key->name_size;
 	memcpy(f->name, key->name, key->name_size);
 	lockqueue_init(&f->lock, t->granted);
-	r = random_u64(&f->life);
-	if (r == 0)
-		r = t->store->create(f);
-	if (r != 0) {
+	error = random_u64(&f->life);
+	if (error == 0)
+		error = t->store->create(f);
+	if (error != 0) {
 		free(f);
-		return r;
+		return error;
 	}
 	*out = f;
 	return 0;
@@ -109,25 +109,25 @@ memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol
     struct memfile **out)
 {
 	struct memfile *key = make_key(name, size, version), *f;
-	int r = 0;
+	int error = 0;
 
 	if (key == NULL)
 		return -ENOMEM;
 	f = RB_FIND(memfile_by_name, &t->by_name, key);
 	if (f == NULL) {
-		r = create(t, key, &f);
-		if (r == 0) {
+		error = create(t, key, &f);
+		if (error == 0) {
 			f->serial = next_serial(t);
 			RB_INSERT(memfile_by_name, &t->by_name, f);
 			RB_INSERT(memfile_by_serial, &t->by_serial, f);
 			t->count++;
 		}
 	} else if (t->store->separates_versions && f->version != version) {
-		r = -EBADE;
+		error = -EBADE;
 	}
 	free(key);
-	if (r != 0)
-		return r;
+	if (error != 0)
+		return error;
 	f->references++;
 	*out = f;
 	return 0;
@@ -177,7 +177,7 @@ memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t t
 {
 	struct memfile_tree *t = f->tree;
 	struct blockmap blocks;
-	int r;
+	int error;
 
 	if (size == 0 || (f->size != 0 && f->size != size))
 		return -EINVAL;
@@ -187,13 +187,13 @@ memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t t
 		return -EMSGSIZE;
 	if (size > total_limit || t->total_size > total_limit - size)
 		return -ENOMEM;
-	r = blockmap_init(&blocks, size_block_count(size));
-	if (r != 0)
-		return r;
-	r = t->store->map(f, size);
-	if (r != 0) {
+	error = blockmap_init(&blocks, size_block_count(size));
+	if (error != 0)
+		return error;
+	error = t->store->map(f, size);
+	if (error != 0) {
 		blockmap_fini(&blocks);
-		return r;
+		return error;
 	}
 	f->blocks = blocks;
 	f->size = size;

@@ -30,15 +30,15 @@ server_create(struct server **out, const struct server_config *config,
     const struct store_ops *store, void *store_context)
 {
 	struct server *v = calloc(1, sizeof *v);
-	int r;
+	int error;
 
 	assert(config->segment_limit <= SIZE_SEGMENT_MOST);
 	if (v == NULL)
 		return -ENOMEM;
-	r = random_bytes(v->instance_id, sizeof v->instance_id);
-	if (r != 0) {
+	error = random_bytes(v->instance_id, sizeof v->instance_id);
+	if (error != 0) {
 		free(v);
-		return r;
+		return error;
 	}
 	v->config = *config;
 	v->store = store;
