@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/server/core/server.h"
+#include "common/server/core/server_config.h"
 #include "common/wire/addr.h"
 
 enum { OPTIONS_ADDRESS_MOST = 16 };

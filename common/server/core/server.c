@@ -9,21 +9,12 @@
 #include "common/base/container.h"
 #include "common/crypto/random.h"
 #include "common/server/core/core.h"
+#include "common/server/core/session.h"
 
 enum {
 	BUFFER_KEEP = 64 * SIZE_KIB, /* an empty buffer of this size or less stays where it is */
 	SPARE_MS = 1000              /* how long the spare one waits for a use */
 };
-
-struct server_config
-server_config_default(void)
-{
-	return (struct server_config){
-		.session_limit = 1024,
-		.segment_limit = UINT64_C(256) * SIZE_MIB,
-		.total_limit = UINT64_C(1024) * SIZE_MIB,
-	};
-}
 
 int
 server_create(struct server **out, const struct server_config *config,

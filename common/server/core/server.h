@@ -9,20 +9,11 @@
 
 #include <stdint.h>
 
+#include "common/server/core/server_config.h"
+
 struct server;
 struct session;
 struct store_ops;
-
-/* The limits of DESIGN 9. */
-struct server_config {
-	uint32_t session_limit; /* -c */
-	uint64_t segment_limit; /* -s, bytes, at most SIZE_SEGMENT_MOST */
-	uint64_t total_limit;   /* -m, bytes */
-	uint32_t lease_ms;      /* -t; 0: a holder may keep a lock for ever */
-};
-
-/* The defaults of DESIGN 9: 1024 sessions, 256 MiB, 1 GiB, no lease. */
-struct server_config server_config_default(void);
 
 /*
  * An empty server with a fresh random instance id; store_context is what the store's start made, or NULL. Returns

@@ -1,0 +1,19 @@
+/*
+ * server_config: the limits of a server that its command line can set (PROTOCOL 8).
+ */
+#ifndef COMMON_SERVER_CORE_SERVER_CONFIG_H
+#define COMMON_SERVER_CORE_SERVER_CONFIG_H
+
+#include <stdint.h>
+
+struct server_config {
+	uint32_t session_limit; /* -c */
+	uint64_t segment_limit; /* -s, bytes, at most SIZE_SEGMENT_MOST */
+	uint64_t total_limit;   /* -m, bytes */
+	uint32_t lease_ms;      /* -t; 0: a holder may keep a lock for ever */
+};
+
+/* The defaults: 1024 sessions, 256 MiB a segment, 1 GiB in all, no lease. */
+struct server_config server_config_default(void);
+
+#endif
