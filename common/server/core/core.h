@@ -35,7 +35,7 @@ struct server {
 	struct session_list ready; /* see server_next_ready() */
 	uint32_t session_count;
 	struct memfile_tree files;
-	struct fork_tree forks;
+	struct forks forks;
 	struct buf spare; /* a large buffer that nobody uses now; see server_lend() */
 	struct timer spare_expiry;
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
@@ -52,8 +52,7 @@ struct session {
 	bool has_begun; /* a request was executed: too late for HELLO */
 	bool has_table; /* NEW_FDTABLE or CHILD_ATTACH was */
 	struct fdtable table;
-	struct fork_list forks; /* pending ones of this session */
-	uint32_t fork_count;
+	struct fork_parent forks; /* pending ones of this session */
 	struct desc_list pending;
 	struct desc_list held;
 

@@ -7,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/crypto/random.h"
-#include "common/server/core/core.h"
 
 static int
 compare(struct pending_fork *a, struct pending_fork *b)
@@ -18,15 +17,25 @@ compare(struct pending_fork *a, struct pending_fork *b)
 RB_PROTOTYPE(fork_tree, pending_fork, link, compare)
 RB_GENERATE(fork_tree, pending_fork, link, compare)
 
-/* Takes it out of the tree and away from its parent; its table is the caller's business. */
+void
+forks_init(struct forks *f, bool separates_versions, struct timer_queue *timers,
+    const uint64_t *now)
+{
+	*f = (struct forks){ .separates_versions = separates_versions,
+		.timers = timers,
+		.now = now };
+	RB_INIT(&f->tree);
+}
+
+/* Removes p from the tree and from its parent. The caller disposes of its table. */
 static void
 detach(struct pending_fork *p)
 {
-	RB_REMOVE(fork_tree, &p->server->forks, p);
-	timer_disarm(&p->server->timers, &p->expiry);
+	RB_REMOVE(fork_tree, &p->forks->tree, p);
+	timer_disarm(p->forks->timers, &p->expiry);
 	if (p->parent != NULL) {
-		TAILQ_REMOVE(&p->parent->forks, p, parent_link);
-		p->parent->fork_count--;
+		TAILQ_REMOVE(&p->parent->list, p, parent_link);
+		p->parent->count--;
 	}
 }
 
@@ -38,76 +47,92 @@ destroy(struct pending_fork *p)
 	free(p);
 }
 
+void
+forks_fini(struct forks *f)
+{
+	struct pending_fork *p;
+
+	while ((p = RB_MIN(fork_tree, &f->tree)) != NULL)
+		destroy(p);
+}
+
 static void
 expire(struct timer *t)
 {
 	destroy(container_of(t, struct pending_fork, expiry));
 }
 
+void
+forks_parent_init(struct fork_parent *parent)
+{
+	TAILQ_INIT(&parent->list);
+	parent->count = 0;
+}
+
+void
+forks_parent_fini(struct forks *f, struct fork_parent *parent)
+{
+	struct pending_fork *p;
+
+	while ((p = TAILQ_FIRST(&parent->list)) != NULL) {
+		TAILQ_REMOVE(&parent->list, p, parent_link);
+		p->parent = NULL;
+		timer_arm(f->timers, &p->expiry, clock_after_ms(*f->now, FORKS_GRACE_MS), expire);
+	}
+	parent->count = 0;
+}
+
+/* Draws an ident for p and inserts p into the tree; draws again while another fork has that ident. */
+static int
+insert(struct forks *f, struct pending_fork *p)
+{
+	int error;
+
+	do
+		error = random_u64(&p->ident);
+	while (error == 0 && RB_INSERT(fork_tree, &f->tree, p) != NULL);
+	return error;
+}
+
 int
-forks_create(struct session *s, uint64_t *ident)
+forks_create(struct forks *f, struct fork_parent *parent, const struct fdtable *table,
+    enum protocol_version version, uint64_t *ident)
 {
 	struct pending_fork *p;
 	int error;
 
-	if (s->fork_count >= PROTOCOL_FORK_LIMIT)
+	if (parent->count >= PROTOCOL_FORK_LIMIT)
 		return -EMFILE;
 	p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return -ENOMEM;
-	p->server = s->server;
-	p->version = s->version;
-	p->parent = s;
-	error = fdtable_copy(&p->table, &s->table);
-	/* An ident that is taken is as likely as a guessed one; draw again all the same. */
-	do
-		error = error != 0 ? error : random_u64(&p->ident);
-	while (error == 0 && RB_INSERT(fork_tree, &s->server->forks, p) != NULL);
+	p->forks = f;
+	p->parent = parent;
+	p->version = version;
+	error = fdtable_copy(&p->table, table);
+	if (error == 0)
+		error = insert(f, p);
 	if (error != 0) {
 		fdtable_fini(&p->table);
 		free(p);
 		return error;
 	}
-	TAILQ_INSERT_TAIL(&s->forks, p, parent_link);
-	s->fork_count++;
+	TAILQ_INSERT_TAIL(&parent->list, p, parent_link);
+	parent->count++;
 	*ident = p->ident;
 	return 0;
 }
 
 int
-forks_adopt(struct session *s, uint64_t ident, struct fdtable *out)
+forks_take(struct forks *f, uint64_t ident, enum protocol_version version, struct fdtable *out)
 {
-	struct server *v = s->server;
 	struct pending_fork key = { .ident = ident };
-	struct pending_fork *p = RB_FIND(fork_tree, &v->forks, &key);
+	struct pending_fork *p = RB_FIND(fork_tree, &f->tree, &key);
 
-	if (p == NULL || (v->store->separates_versions && p->version != s->version))
+	if (p == NULL || (f->separates_versions && p->version != version))
 		return -EINVAL;
 	detach(p);
 	*out = p->table;
 	free(p);
 	return 0;
-}
-
-void
-forks_orphan(struct session *s)
-{
-	struct server *v = s->server;
-	struct pending_fork *p;
-
-	while ((p = TAILQ_FIRST(&s->forks)) != NULL) {
-		TAILQ_REMOVE(&s->forks, p, parent_link);
-		p->parent = NULL;
-		timer_arm(&v->timers, &p->expiry, clock_after_ms(v->now, FORKS_GRACE_MS), expire);
-	}
-	s->fork_count = 0;
-}
-
-void
-forks_fini(struct server *v)
-{
-	struct pending_fork *p;
-
-	while ((p = RB_MIN(fork_tree, &v->forks)) != NULL)
-		destroy(p);
 }

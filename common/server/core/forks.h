@@ -1,51 +1,79 @@
 /*
- * forks: copies of descriptor tables that wait for a forked child to adopt them (FORK, CHILD_ATTACH).
+ * forks: copies of descriptor tables, each for a forked child to take (FORK, CHILD_ATTACH; PROTOCOL 6).
  *
- * A fork's ident is random, is good once, and lives as long as its parent's session and FORKS_GRACE_MS
- * more. Until then it keeps the files of its table alive.
+ * A pending fork has a random ident that is good for one CHILD_ATTACH. Without one it ends
+ * FORKS_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A session
+ * has at most PROTOCOL_FORK_LIMIT pending forks.
  */
 #ifndef COMMON_SERVER_CORE_FORKS_H
 #define COMMON_SERVER_CORE_FORKS_H
 
 #include <bsd/sys/tree.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <bsd/sys/queue.h>
 
 #include "common/base/timer.h"
 #include "common/server/core/fdtable.h"
+#include "common/wire/protocol.h"
 
 enum { FORKS_GRACE_MS = 60 * 1000 };
 
-struct server;
-struct session;
+struct forks;
+struct fork_parent;
 
 struct pending_fork {
 	RB_ENTRY(pending_fork) link;
 	TAILQ_ENTRY(pending_fork) parent_link;
-	struct server *server;
-	struct session *parent;        /* NULL when it has ended */
+	struct forks *forks;
+	struct fork_parent *parent;    /* NULL once the session has ended */
 	enum protocol_version version; /* that the parent speaks */
 	uint64_t ident;
 	struct fdtable table;
-	struct timer expiry; /* armed when the parent has ended */
+	struct timer expiry; /* armed once the parent's session has ended */
 };
 
-TAILQ_HEAD(fork_list, pending_fork);
 RB_HEAD(fork_tree, pending_fork);
+TAILQ_HEAD(fork_list, pending_fork);
 
-/* Copies the session's table. Returns 0, -EMFILE at PROTOCOL_FORK_LIMIT pending ones, -ENOMEM, -EIO. */
-int forks_create(struct session *s, uint64_t *ident);
+/* The pending forks of a server. */
+struct forks {
+	struct fork_tree tree;
+	bool separates_versions; /* a child must speak its parent's version */
+	struct timer_queue *timers;
+	const uint64_t *now;
+};
+
+/* The pending forks of one session. */
+struct fork_parent {
+	struct fork_list list;
+	uint32_t count;
+};
+
+/* No pending forks. timers and *now are the server's and outlive f. */
+void forks_init(struct forks *f, bool separates_versions, struct timer_queue *timers,
+    const uint64_t *now);
+
+/* Ends all pending forks. */
+void forks_fini(struct forks *f);
+
+/* A session that has no pending forks. */
+void forks_parent_init(struct fork_parent *parent);
+
+/* The parent's session ends: its pending forks end FORKS_GRACE_MS from now. */
+void forks_parent_fini(struct forks *f, struct fork_parent *parent);
 
 /*
- * Takes the table of that ident for s; the ident is then used up. Returns 0, or -EINVAL (*out untouched), also when the
- * store separates versions and the parent spoke another one.
+ * Copies table for a child of parent, which speaks version. Returns 0 with the ident, -EMFILE at
+ * PROTOCOL_FORK_LIMIT, -ENOMEM or -EIO (no entropy).
  */
-int forks_adopt(struct session *s, uint64_t ident, struct fdtable *out);
+int forks_create(struct forks *f, struct fork_parent *parent, const struct fdtable *table,
+    enum protocol_version version, uint64_t *ident);
 
-/* The parent's session ends: what is pending of it expires FORKS_GRACE_MS from now. */
-void forks_orphan(struct session *s);
-
-/* Ends all that are pending. */
-void forks_fini(struct server *v);
+/*
+ * Hands the table of that ident to the caller and ends the pending fork. Returns 0, or -EINVAL for an
+ * unknown ident and for a version that is not the parent's, if f separates them (*out is untouched).
+ */
+int forks_take(struct forks *f, uint64_t ident, enum protocol_version version, struct fdtable *out);
 
 #endif

@@ -174,7 +174,7 @@ op_fork(struct session *s, struct request *q)
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	error = forks_create(s, &ident);
+	error = forks_create(&s->server->forks, &s->forks, &s->table, s->version, &ident);
 	if (error != 0)
 		return error;
 	error = session_reply(s, q->tag, 0, sizeof ident, &w);
@@ -194,7 +194,7 @@ op_child_attach(struct session *s, struct request *q)
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	error = forks_adopt(s, ident, &table);
+	error = forks_take(&s->server->forks, ident, s->version, &table);
 	if (error != 0)
 		return error;
 	handlers_close_table(s, true);

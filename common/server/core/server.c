@@ -38,7 +38,7 @@ server_create(struct server **out, const struct server_config *config,
 	TAILQ_INIT(&v->ready);
 	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now,
 	    handlers_claim_granted);
-	RB_INIT(&v->forks);
+	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now);
 	*out = v;
 	return 0;
 }
@@ -49,7 +49,7 @@ server_destroy(struct server *v)
 	if (v == NULL)
 		return;
 	assert(TAILQ_EMPTY(&v->sessions));
-	forks_fini(v);
+	forks_fini(&v->forks);
 	assert(v->files.count == 0);
 	free(v);
 }

@@ -29,7 +29,7 @@ session_create(struct session **out, struct server *v, const char *peer)
 	}
 	s->server = v;
 	s->version = PROTOCOL_VERSION_1;
-	TAILQ_INIT(&s->forks);
+	forks_parent_init(&s->forks);
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->held);
 	TAILQ_INSERT_TAIL(&v->sessions, s, link);
@@ -59,7 +59,7 @@ session_destroy(struct session *s)
 		return;
 	v = s->server;
 	handlers_close_table(s, false);
-	forks_orphan(s);
+	forks_parent_fini(&v->forks, &s->forks);
 	timer_disarm(&v->timers, &s->stall);
 	if (s->is_ready)
 		TAILQ_REMOVE(&v->ready, s, ready_link);
