@@ -20,6 +20,7 @@
 #include "common/server/core/forks.h"
 #include "common/server/core/memfile.h"
 #include "common/server/core/server_config.h"
+#include "common/server/core/spare.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
@@ -36,8 +37,7 @@ struct server {
 	uint32_t session_count;
 	struct memfile_tree files;
 	struct forks forks;
-	struct buf spare; /* a large buffer that nobody uses now; see server_lend() */
-	struct timer spare_expiry;
+	struct spare spare;
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
 };
 
@@ -118,16 +118,6 @@ void session_reply_status(struct session *s, uint16_t tag, int error);
 
 /* session.c: one log line with the peer's name, then the connection is closed once replies are sent. */
 void session_end(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/*
- * server.c: large bodies and replies come again and again, and fresh memory for each costs as much as the
- * work on it. An empty buffer that is going to be large may take over the server's spare one; one that has
- * become empty gives what is too large to keep back. The spare is freed when it was not used for a
- * second, and with the last session.
- */
-void server_lend(struct server *v, struct buf *b, size_t size);
-void server_take_back(struct server *v, struct buf *b);
-void server_free_spare(struct server *v);
 
 /* server.c: it has output, or is over: the driver will look at it. */
 void server_mark_ready(struct session *s);

@@ -2,19 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 
-#include "common/base/clock.h"
-#include "common/base/container.h"
 #include "common/crypto/random.h"
 #include "common/server/core/core.h"
 #include "common/server/core/session.h"
-
-enum {
-	BUFFER_KEEP = 64 * SIZE_KIB, /* an empty buffer of this size or less stays where it is */
-	SPARE_MS = 1000              /* how long the spare one waits for a use */
-};
 
 int
 server_create(struct server **out, const struct server_config *config,
@@ -38,6 +30,7 @@ server_create(struct server **out, const struct server_config *config,
 	TAILQ_INIT(&v->ready);
 	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now,
 	    handlers_claim_granted);
+	spare_init(&v->spare, &v->timers, &v->now);
 	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now);
 	*out = v;
 	return 0;
@@ -70,51 +63,6 @@ void
 server_run_timers(struct server *v)
 {
 	timer_run(&v->timers, v->now);
-}
-
-void
-server_lend(struct server *v, struct buf *b, size_t size)
-{
-	if (size <= BUFFER_KEEP || b->capacity >= size || buf_size(b) > 0)
-		return;
-	buf_fini(b);
-	*b = v->spare;
-	v->spare = (struct buf){ 0 };
-	timer_disarm(&v->timers, &v->spare_expiry);
-}
-
-void
-server_free_spare(struct server *v)
-{
-	bool is_large = v->spare.capacity > BUFFER_KEEP;
-
-	timer_disarm(&v->timers, &v->spare_expiry);
-	buf_fini(&v->spare);
-	/* It may lie in the middle of the heap, which free(3) does not give back to the system. */
-	if (is_large)
-		malloc_trim(0);
-}
-
-static void
-spare_expired(struct timer *t)
-{
-	server_free_spare(container_of(t, struct server, spare_expiry));
-}
-
-void
-server_take_back(struct server *v, struct buf *b)
-{
-	struct buf smaller;
-
-	if (b->capacity <= BUFFER_KEEP || buf_size(b) > 0)
-		return;
-	if (b->capacity > v->spare.capacity) {
-		smaller = v->spare;
-		v->spare = *b;
-		*b = smaller;
-	}
-	buf_fini(b);
-	timer_arm(&v->timers, &v->spare_expiry, clock_after_ms(v->now, SPARE_MS), spare_expired);
 }
 
 void

@@ -65,7 +65,7 @@ session_destroy(struct session *s)
 		TAILQ_REMOVE(&v->ready, s, ready_link);
 	TAILQ_REMOVE(&v->sessions, s, link);
 	if (--v->session_count == 0)
-		server_free_spare(v);
+		spare_fini(&v->spare);
 	buf_fini(&s->body);
 	buf_fini(&s->backlog);
 	buf_fini(&s->out);
@@ -98,7 +98,7 @@ session_reply(struct session *s, uint16_t tag, uint32_t status, size_t body_size
 	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
 	uint8_t *room;
 
-	server_lend(s->server, &s->out, FRAME_HEADER_SIZE + body_size);
+	spare_get(&s->server->spare, &s->out, FRAME_HEADER_SIZE + body_size);
 	room = buf_reserve(&s->out, FRAME_HEADER_SIZE + body_size);
 	if (room == NULL)
 		return -ENOMEM;
@@ -219,7 +219,7 @@ take_body(struct session *s, const uint8_t *data, size_t size)
 		keep = n;
 	/* Room for the whole body at once: it is bounded, and nothing is copied twice. */
 	if (s->body_have == 0)
-		server_lend(s->server, &s->body, s->body_keep);
+		spare_get(&s->server->spare, &s->body, s->body_keep);
 	if (s->body_have == 0 && buf_reserve(&s->body, s->body_keep) == NULL) {
 		session_end(s, "no memory for a body of %lu bytes", (unsigned long)s->body_size);
 		return size;
@@ -230,7 +230,7 @@ take_body(struct session *s, const uint8_t *data, size_t size)
 	if (s->body_have == s->body_size) {
 		execute(s, buf_data(&s->body));
 		buf_consume(&s->body, buf_size(&s->body));
-		server_take_back(s->server, &s->body);
+		spare_put(&s->server->spare, &s->body);
 	}
 	return (size_t)n;
 }
@@ -337,7 +337,7 @@ void
 session_sent(struct session *s, size_t size)
 {
 	buf_consume(&s->out, size);
-	server_take_back(s->server, &s->out);
+	spare_put(&s->server->spare, &s->out);
 	deliver_grants(s);
 	take_backlog(s);
 	if (s->write_failed)
