@@ -109,17 +109,4 @@ int handlers_v2_list(struct session *s, struct request *q);
 /* ops_v2.c: writes the reply of a grant; a grant that cannot be sent is dropped and answered ENOMEM. */
 void handlers_v2_deliver(struct desc *d);
 
-/* session.c: a reply of body_size bytes, to be filled through *w at once. Returns 0 or -ENOMEM. */
-int session_reply(struct session *s, uint16_t tag, uint32_t status, size_t body_size,
-    struct wire_writer *w);
-
-/* session.c: a reply with no body; the session is over when there is no memory even for that. */
-void session_reply_status(struct session *s, uint16_t tag, int error);
-
-/* session.c: one log line with the peer's name, then the connection is closed once replies are sent. */
-void session_end(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* server.c: it has output, or is over: the driver will look at it. */
-void server_mark_ready(struct session *s);
-
 #endif

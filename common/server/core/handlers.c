@@ -5,6 +5,7 @@
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/server/core/core.h"
+#include "common/server/core/reply.h"
 #include "common/wire/status.h"
 
 /* Descriptors and their claims. */
@@ -76,7 +77,7 @@ handlers_cancel(struct desc *d, int error)
 	uint16_t tag = d->tag;
 
 	handlers_drop_claim(d);
-	session_reply_status(d->session, tag, error);
+	reply_status(d->session, tag, error);
 }
 
 static void
@@ -117,7 +118,7 @@ handlers_claim_granted(struct claim *c)
 	d->is_undelivered = true;
 	timer_disarm(&d->session->server->timers, &d->timer);
 	handlers_arm_lease(d);
-	server_mark_ready(d->session);
+	reply_mark_ready(d->session);
 }
 
 static void
@@ -145,7 +146,7 @@ handlers_close_table(struct session *s, bool answer)
 static int
 reply_empty(struct session *s, const struct request *q)
 {
-	session_reply_status(s, q->tag, 0);
+	reply_status(s, q->tag, 0);
 	return 0;
 }
 
@@ -177,7 +178,7 @@ op_fork(struct session *s, struct request *q)
 	error = forks_create(&s->server->forks, &s->forks, &s->table, s->version, &ident);
 	if (error != 0)
 		return error;
-	error = session_reply(s, q->tag, 0, sizeof ident, &w);
+	error = reply_begin(s, q->tag, sizeof ident, &w);
 	if (error == 0)
 		wire_put_u64(&w, ident);
 	return error;
@@ -234,7 +235,7 @@ op_open(struct session *s, struct request *q)
 		memfile_put(file);
 		return error;
 	}
-	error = session_reply(s, q->tag, 0, 4, &w);
+	error = reply_begin(s, q->tag, 4, &w);
 	if (error != 0) {
 		fdtable_close(&s->table, d);
 		return error;
@@ -317,5 +318,5 @@ handlers_execute(struct session *s, uint32_t code, struct wire_reader body, uint
 		return;
 	log_debug("%s: %s (%lu): %s", s->peer, protocol_op_name(q.op), (unsigned long)q.op,
 	    status_name(status_to_wire(error)));
-	session_reply_status(s, q.tag, error);
+	reply_status(s, q.tag, error);
 }

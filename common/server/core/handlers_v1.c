@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "common/server/core/core.h"
+#include "common/server/core/reply.h"
 
 /* The descriptor by which this session holds the file's lock, or NULL. */
 static struct desc *
@@ -29,7 +30,7 @@ reply_locked(struct session *s, const struct request *q, const struct memfile *f
 	struct wire_writer w;
 	int error;
 
-	error = session_reply(s, q->tag, 0,
+	error = reply_begin(s, q->tag,
 	    1 + (type == PROTOCOL_TYPE_SEGMENT ? store->lock_size(f) : 0), &w);
 	if (error != 0)
 		return error;
@@ -132,6 +133,6 @@ handlers_v1_unlock(struct session *s, struct request *q)
 		d->file->published = true;
 	}
 	handlers_unlock_claim(holder);
-	session_reply_status(s, q->tag, 0);
+	reply_status(s, q->tag, 0);
 	return 0;
 }

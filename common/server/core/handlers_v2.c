@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/server/core/core.h"
+#include "common/server/core/reply.h"
 #include "common/wire/status.h"
 
 int
@@ -19,7 +20,7 @@ handlers_v2_hello(struct session *s, struct request *q)
 		return -EPROTO;
 	if (version > PROTOCOL_VERSION_2)
 		version = PROTOCOL_VERSION_2;
-	error = session_reply(s, 0, 0, PROTOCOL_HELLO_REPLY_SIZE, &w);
+	error = reply_begin(s, 0, PROTOCOL_HELLO_REPLY_SIZE, &w);
 	if (error != 0)
 		return error;
 	wire_put_u32(&w, version);
@@ -60,7 +61,7 @@ handlers_v2_deliver(struct desc *d)
 	d->has_segment = f->size > 0;
 	if (d->has_segment)
 		size += store->grant_size(f, d->since);
-	if (session_reply(s, d->tag, 0, size, &w) != 0) {
+	if (reply_begin(s, d->tag, size, &w) != 0) {
 		handlers_cancel(d, -ENOMEM);
 		return;
 	}
@@ -180,7 +181,7 @@ handlers_v2_release(struct session *s, struct request *q)
 	handlers_drop_claim(d);
 	if (error != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
 		return error;
-	error = session_reply(s, q->tag, 0, sizeof version, &w);
+	error = reply_begin(s, q->tag, sizeof version, &w);
 	if (error == 0)
 		wire_put_u64(&w, version);
 	return error;
@@ -197,7 +198,7 @@ handlers_v2_cancel(struct session *s, struct request *q)
 	d = find_pending(s, tag);
 	if (d != NULL)
 		handlers_cancel(d, -ECANCELED);
-	session_reply_status(s, q->tag, 0);
+	reply_status(s, q->tag, 0);
 	return 0;
 }
 
@@ -215,7 +216,7 @@ handlers_v2_stat(struct session *s, struct request *q)
 	error = handlers_find_desc(s, fd, &d);
 	if (error != 0)
 		return error;
-	error = session_reply(s, q->tag, 0, PROTOCOL_STAT_SIZE, &w);
+	error = reply_begin(s, q->tag, PROTOCOL_STAT_SIZE, &w);
 	if (error != 0)
 		return error;
 	memfile_stat(d->file, &stat);
@@ -259,7 +260,7 @@ handlers_v2_list(struct session *s, struct request *q)
 	if (!handlers_is_whole(q))
 		return -EPROTO;
 	count = list_page(s, cursor, &size, &next);
-	error = session_reply(s, q->tag, 0, size, &w);
+	error = reply_begin(s, q->tag, size, &w);
 	if (error != 0)
 		return error;
 	wire_put_u32(&w, next);

@@ -65,15 +65,6 @@ server_run_timers(struct server *v)
 	timer_run(&v->timers, v->now);
 }
 
-void
-server_mark_ready(struct session *s)
-{
-	if (s->is_ready)
-		return;
-	s->is_ready = true;
-	TAILQ_INSERT_TAIL(&s->server->ready, s, ready_link);
-}
-
 struct session *
 server_next_ready(struct server *v)
 {

@@ -1,17 +1,13 @@
 #include "common/server/core/session.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
-#include "common/base/log.h"
 #include "common/server/core/core.h"
-#include "common/wire/status.h"
+#include "common/server/core/reply.h"
 
 enum { THROWN_AWAY_KEEP = 64 }; /* of a body that is thrown away: enough for its fixed fields */
 
@@ -73,53 +69,6 @@ session_destroy(struct session *s)
 	free(s);
 }
 
-void
-session_end(struct session *s, const char *format, ...)
-{
-	char reason[256];
-	va_list args;
-
-	if (s->is_over)
-		return;
-	s->is_over = true;
-	va_start(args, format);
-	vsnprintf(reason, sizeof reason, format, args);
-	va_end(args);
-	log_warning("%s: connection closed: %s", s->peer, reason);
-	server_mark_ready(s);
-}
-
-/* Replies. */
-
-int
-session_reply(struct session *s, uint16_t tag, uint32_t status, size_t body_size,
-    struct wire_writer *w)
-{
-	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
-	uint8_t *room;
-
-	spare_get(&s->server->spare, &s->out, FRAME_HEADER_SIZE + body_size);
-	room = buf_reserve(&s->out, FRAME_HEADER_SIZE + body_size);
-	if (room == NULL)
-		return -ENOMEM;
-	frame_put(room, f);
-	buf_commit(&s->out, FRAME_HEADER_SIZE + body_size);
-	*w = wire_writer(room + FRAME_HEADER_SIZE, body_size);
-	server_mark_ready(s);
-	return 0;
-}
-
-void
-session_reply_status(struct session *s, uint16_t tag, int error)
-{
-	struct wire_writer w;
-
-	if (session_reply(s, tag, status_to_wire(error), 0, &w) != 0)
-		session_end(s, "no memory for a reply");
-}
-
-/* Requests. */
-
 static bool
 is_between_frames(const struct session *s)
 {
@@ -164,11 +113,11 @@ begin_body(struct session *s)
 	s->body_have = 0;
 	s->body_keep = f.body_size;
 	if (like_tls) {
-		session_end(s, "it speaks TLS and this address does not");
+		reply_end_session(s, "it speaks TLS and this address does not");
 	} else if (f.body_size > largest) {
-		session_reply_status(s, s->version == PROTOCOL_VERSION_2 ? frame_tag(f.code) : 0,
+		reply_status(s, s->version == PROTOCOL_VERSION_2 ? frame_tag(f.code) : 0,
 		    -EMSGSIZE);
-		session_end(s, "a body of %lu bytes, above the largest of %lu",
+		reply_end_session(s, "a body of %lu bytes, above the largest of %lu",
 		    (unsigned long)f.body_size, (unsigned long)largest);
 	} else if (f.body_size > body_limit(s)) {
 		s->body_keep = THROWN_AWAY_KEEP;
@@ -221,7 +170,8 @@ take_body(struct session *s, const uint8_t *data, size_t size)
 	if (s->body_have == 0)
 		spare_get(&s->server->spare, &s->body, s->body_keep);
 	if (s->body_have == 0 && buf_reserve(&s->body, s->body_keep) == NULL) {
-		session_end(s, "no memory for a body of %lu bytes", (unsigned long)s->body_size);
+		reply_end_session(s, "no memory for a body of %lu bytes",
+		    (unsigned long)s->body_size);
 		return size;
 	}
 	if (buf_append(&s->body, data, keep) != 0)
@@ -262,7 +212,7 @@ stall_fired(struct timer *t)
 		timer_arm(&v->timers, t, clock_after_ms(v->now, SESSION_STALL_MS), stall_fired);
 		return;
 	}
-	session_end(s, "%lu bytes of a frame, then %d s of silence",
+	reply_end_session(s, "%lu bytes of a frame, then %d s of silence",
 	    (unsigned long)(s->header_have + s->body_have), SESSION_STALL_MS / 1000);
 }
 
@@ -303,7 +253,7 @@ session_feed(struct session *s, const void *data, size_t size)
 		used = take(s, data, size);
 	watch_stall(s);
 	if (!s->is_over && buf_append(&s->backlog, (const uint8_t *)data + used, size - used) != 0)
-		session_end(s, "no memory for its requests");
+		reply_end_session(s, "no memory for its requests");
 }
 
 bool
