@@ -86,7 +86,6 @@ void handlers_execute(struct session *s, uint32_t code, struct wire_reader body,
 bool handlers_is_whole(const struct request *q); /* the body was read to its end, and no further */
 struct desc *handlers_desc_of_claim(struct claim *c);
 struct desc *handlers_desc_of_timer(struct timer *t);
-int handlers_find_desc(struct session *s, uint32_t fd, struct desc **out);
 void handlers_drop_claim(struct desc *d);   /* whatever state it is in; grants the next */
 void handlers_unlock_claim(struct desc *d); /* the same for version 1's UNLOCK */
 void handlers_lock_changed(struct memfile *f, enum store_event event); /* tells the store */

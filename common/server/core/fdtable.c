@@ -9,6 +9,13 @@
 
 enum { SMALLEST = 8 };
 
+/* The descriptor of that number, or NULL. */
+static struct desc *
+desc_at(const struct fdtable *t, uint32_t fd)
+{
+	return fd < t->capacity ? t->descs[fd] : NULL;
+}
+
 /* Makes room for number fd. */
 static int
 grow(struct fdtable *t, uint32_t fd)
@@ -56,7 +63,7 @@ fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, s
 	uint32_t fd;
 	int error;
 
-	for (fd = t->lowest; fdtable_find(t, fd) != NULL; fd++)
+	for (fd = t->lowest; desc_at(t, fd) != NULL; fd++)
 		;
 	if (fd >= PROTOCOL_DESCRIPTOR_LIMIT)
 		return -EMFILE;
@@ -66,10 +73,15 @@ fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, s
 	return error;
 }
 
-struct desc *
-fdtable_find(const struct fdtable *t, uint32_t fd)
+int
+fdtable_find(const struct fdtable *t, uint32_t fd, struct desc **out)
 {
-	return fd < t->capacity ? t->descs[fd] : NULL;
+	struct desc *d = desc_at(t, fd);
+
+	if (d == NULL)
+		return -EBADF;
+	*out = d;
+	return 0;
 }
 
 struct desc *
@@ -107,39 +119,39 @@ fdtable_fini(struct fdtable *t)
 int
 fdtable_copy(struct fdtable *out, const struct fdtable *t)
 {
-	struct fdtable copy = { .lowest = t->lowest };
-	struct desc *d, *twin;
+	struct fdtable table = { .lowest = t->lowest };
+	struct desc *d, *copy;
 	uint32_t fd;
 
 	for (fd = 0; (d = fdtable_next(t, fd)) != NULL; fd = d->fd + 1) {
-		if (insert(&copy, d->fd, d->file, NULL, &twin) != 0) {
-			fdtable_fini(&copy);
+		if (insert(&table, d->fd, d->file, NULL, &copy) != 0) {
+			fdtable_fini(&table);
 			return -ENOMEM;
 		}
 		memfile_ref(d->file);
-		memcpy(twin->known, d->known, sizeof twin->known);
-		twin->known_next = d->known_next;
+		memcpy(copy->versions, d->versions, sizeof copy->versions);
+		copy->next_version = d->next_version;
 	}
-	*out = copy;
+	*out = table;
 	return 0;
 }
 
 bool
-fdtable_knows(const struct desc *d, uint64_t version)
+fdtable_has_version(const struct desc *d, uint64_t version)
 {
 	int i;
 
-	for (i = 0; i < DESC_KNOWN_COUNT; i++)
-		if (d->known[i] == version)
+	for (i = 0; i < DESC_VERSION_COUNT; i++)
+		if (d->versions[i] == version)
 			return true;
 	return false;
 }
 
 void
-fdtable_learn(struct desc *d, uint64_t version)
+fdtable_add_version(struct desc *d, uint64_t version)
 {
-	if (fdtable_knows(d, version))
+	if (fdtable_has_version(d, version))
 		return;
-	d->known[d->known_next] = version;
-	d->known_next = (d->known_next + 1) % DESC_KNOWN_COUNT;
+	d->versions[d->next_version] = version;
+	d->next_version = (d->next_version + 1) % DESC_VERSION_COUNT;
 }

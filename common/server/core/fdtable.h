@@ -19,7 +19,7 @@
 struct memfile;
 struct session;
 
-enum { DESC_KNOWN_COUNT = 8 }; /* a version forgotten costs a full delta, never a wrong one */
+enum { DESC_VERSION_COUNT = 8 }; /* a version forgotten costs a full delta, never a wrong one */
 
 struct desc {
 	uint32_t fd;
@@ -33,8 +33,8 @@ struct desc {
 	bool has_segment;       /* version 2: the grant came with a delta, so the release does */
 	uint16_t tag;           /* of the ACQUIRE that waits */
 	uint64_t since;         /* of the ACQUIRE that waits */
-	uint64_t known[DESC_KNOWN_COUNT]; /* versions granted or released, a ring */
-	uint8_t known_next;
+	uint64_t versions[DESC_VERSION_COUNT]; /* versions granted or released, a ring */
+	uint8_t next_version;
 };
 
 TAILQ_HEAD(desc_list, desc);
@@ -53,8 +53,8 @@ struct fdtable {
 int fdtable_open(struct fdtable *t, struct memfile *file, struct session *session,
     struct desc **out);
 
-/* The descriptor of that number, or NULL. */
-struct desc *fdtable_find(const struct fdtable *t, uint32_t fd);
+/* Finds the descriptor of that number. Returns 0 or -EBADF. */
+int fdtable_find(const struct fdtable *t, uint32_t fd, struct desc **out);
 
 /* The first descriptor at or above from, or NULL: for walking over all. */
 struct desc *fdtable_next(const struct fdtable *t, uint32_t from);
@@ -71,10 +71,10 @@ void fdtable_fini(struct fdtable *t);
  */
 int fdtable_copy(struct fdtable *out, const struct fdtable *t);
 
-/* True when that version was granted to the descriptor not long ago; see DESC_KNOWN_COUNT. */
-bool fdtable_knows(const struct desc *d, uint64_t version);
+/* True when that version was granted to the descriptor not long ago; see DESC_VERSION_COUNT. */
+bool fdtable_has_version(const struct desc *d, uint64_t version);
 
 /* The descriptor has been granted that version. */
-void fdtable_learn(struct desc *d, uint64_t version);
+void fdtable_add_version(struct desc *d, uint64_t version);
 
 #endif

@@ -22,17 +22,6 @@ handlers_desc_of_timer(struct timer *t)
 	return container_of(t, struct desc, timer);
 }
 
-int
-handlers_find_desc(struct session *s, uint32_t fd, struct desc **out)
-{
-	struct desc *d = fdtable_find(&s->table, fd);
-
-	if (d == NULL)
-		return -EBADF;
-	*out = d;
-	return 0;
-}
-
 void
 handlers_lock_changed(struct memfile *f, enum store_event event)
 {
@@ -253,7 +242,7 @@ op_close(struct session *s, struct request *q)
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
 	close_desc(s, d, true);
@@ -271,7 +260,7 @@ op_mmap(struct session *s, struct request *q)
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error == 0)
 		error = memfile_map(d->file, size, config->segment_limit, config->total_limit);
 	return error != 0 ? error : reply_empty(s, q);

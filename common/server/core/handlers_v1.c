@@ -50,7 +50,7 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 
 	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
 		return -EBADE;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
 	if ((type == PROTOCOL_TYPE_SEGMENT) != (d->file->size > 0))
@@ -78,9 +78,9 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 static void
 pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
 {
-	struct desc *d = fdtable_find(&s->table, fd);
+	struct desc *d;
 
-	if (d != NULL && may_take_turn(d->file, turn))
+	if (fdtable_find(&s->table, fd, &d) == 0 && may_take_turn(d->file, turn))
 		handlers_lock_changed(d->file, STORE_EVENT_DROPPED);
 }
 
@@ -118,7 +118,7 @@ handlers_v1_unlock(struct session *s, struct request *q)
 		return -EPROTO;
 	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
 		return -EBADE;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
 	holder = held_by(s, d->file);

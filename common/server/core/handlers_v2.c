@@ -69,7 +69,7 @@ handlers_v2_deliver(struct desc *d)
 	wire_put_u64(&w, f->blocks.newest);
 	if (d->has_segment)
 		store->grant_put(f, d->since, &w);
-	fdtable_learn(d, f->blocks.newest);
+	fdtable_add_version(d, f->blocks.newest);
 }
 
 static void
@@ -93,13 +93,13 @@ handlers_v2_acquire(struct session *s, struct request *q)
 		return -EPROTO;
 	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
 		return -EINVAL;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
 	if (d->claim.state != CLAIM_IDLE)
 		return -EDEADLK;
 	d->tag = q->tag;
-	d->since = fdtable_knows(d, since) ? since : 0;
+	d->since = fdtable_has_version(d, since) ? since : 0;
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
 		handlers_arm_lease(d);
@@ -141,7 +141,7 @@ publish(struct desc *d, struct request *q, uint8_t flags)
 	if (error != 0)
 		return error;
 	f->published = true;
-	fdtable_learn(d, f->blocks.newest);
+	fdtable_add_version(d, f->blocks.newest);
 	return 0;
 }
 
@@ -169,7 +169,7 @@ handlers_v2_release(struct session *s, struct request *q)
 	/* Once it has named its grant it has given that up, whatever is wrong with the rest. */
 	if (!is_named)
 		return -EPROTO;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return q->body.failed ? -EPROTO : error;
 	if (d->claim.state != CLAIM_HELD || d->is_undelivered || d->claim.grant != grant)
@@ -213,7 +213,7 @@ handlers_v2_stat(struct session *s, struct request *q)
 
 	if (!handlers_is_whole(q))
 		return -EPROTO;
-	error = handlers_find_desc(s, fd, &d);
+	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
 	error = reply_begin(s, q->tag, PROTOCOL_STAT_SIZE, &w);
