@@ -23,7 +23,6 @@
 #include "common/server/core/spare.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
-#include "common/wire/wire.h"
 
 TAILQ_HEAD(session_list, session);
 
@@ -70,42 +69,5 @@ struct session {
 	bool write_failed; /* the peer reads no more: replies are dropped */
 	bool is_over;
 };
-
-/* A request, its body whole or, when missing is not 0, only its beginning. */
-struct request {
-	uint32_t op;
-	uint16_t tag;
-	struct wire_reader body;
-	uint64_t missing; /* bytes of the body that were thrown away */
-};
-
-/* ops.c: executes a request and writes its reply. */
-void handlers_execute(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing);
-
-/* ops.c: what several operations do. */
-bool handlers_is_whole(const struct request *q); /* the body was read to its end, and no further */
-struct desc *handlers_desc_of_claim(struct claim *c);
-struct desc *handlers_desc_of_timer(struct timer *t);
-void handlers_drop_claim(struct desc *d);   /* whatever state it is in; grants the next */
-void handlers_unlock_claim(struct desc *d); /* the same for version 1's UNLOCK */
-void handlers_lock_changed(struct memfile *f, enum store_event event); /* tells the store */
-void handlers_cancel(struct desc *d, int error); /* answers the pending ACQUIRE, drops its claim */
-void handlers_close_table(struct session *s,
-    bool answer); /* answer: pending ACQUIREs get ECANCELED */
-void handlers_arm_lease(struct desc *d);
-void handlers_claim_granted(struct claim *c); /* a lockqueue's granted function */
-
-/* ops_v1.c, ops_v2.c: each returns 0 having written its own reply, or a negative errno. */
-int handlers_v1_lock(struct session *s, struct request *q);
-int handlers_v1_unlock(struct session *s, struct request *q);
-int handlers_v2_hello(struct session *s, struct request *q);
-int handlers_v2_acquire(struct session *s, struct request *q);
-int handlers_v2_release(struct session *s, struct request *q);
-int handlers_v2_cancel(struct session *s, struct request *q);
-int handlers_v2_stat(struct session *s, struct request *q);
-int handlers_v2_list(struct session *s, struct request *q);
-
-/* ops_v2.c: writes the reply of a grant; a grant that cannot be sent is dropped and answered ENOMEM. */
-void handlers_v2_deliver(struct desc *d);
 
 #endif

@@ -1,18 +1,11 @@
-/* LOCK and UNLOCK of version 1 (DESIGN 4.1): whole segments, the holder is the session. */
+#include "common/server/core/handlers_v1.h"
+
 #include <errno.h>
 
+#include "common/server/core/claims.h"
 #include "common/server/core/core.h"
 #include "common/server/core/reply.h"
-
-/* The descriptor by which this session holds the file's lock, or NULL. */
-static struct desc *
-held_by(struct session *s, struct memfile *f)
-{
-	struct claim *c = lockqueue_exclusive_holder(&f->lock);
-
-	return c != NULL && handlers_desc_of_claim(c)->session == s ? handlers_desc_of_claim(c) :
-								      NULL;
-}
+#include "common/server/core/request.h"
 
 /* True when turn is the one being served and was not granted yet. */
 static bool
@@ -55,22 +48,19 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 		return error;
 	if ((type == PROTOCOL_TYPE_SEGMENT) != (d->file->size > 0))
 		return -EBADE;
-	holder = held_by(s, d->file);
+	holder = claims_find_holder(s, d->file);
 	if (holder == NULL) {
 		holder = d;
 		if (store->has_turns && !may_take_turn(d->file, turn))
 			return -EINVAL;
-		if (lockqueue_claim(&d->file->lock, &d->claim, PROTOCOL_EXCLUSIVE, false) !=
-		    CLAIM_HELD)
-			return -EAGAIN;
-		TAILQ_INSERT_TAIL(&s->held, d, link);
-		handlers_arm_lease(d);
-		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
+		error = claims_lock(d);
+		if (error != 0)
+			return error;
 	}
 	holder->type = type;
 	error = reply_locked(s, q, d->file);
 	if (error != 0 && holder == d)
-		handlers_drop_claim(d);
+		claims_drop(d);
 	return error;
 }
 
@@ -81,7 +71,7 @@ pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
 	struct desc *d;
 
 	if (fdtable_find(&s->table, fd, &d) == 0 && may_take_turn(d->file, turn))
-		handlers_lock_changed(d->file, STORE_EVENT_DROPPED);
+		memfile_lock_changed(d->file, STORE_EVENT_DROPPED);
 }
 
 int
@@ -93,7 +83,7 @@ handlers_v1_lock(struct session *s, struct request *q)
 	uint8_t type = wire_get_u8(&q->body);
 	int error;
 
-	if (!handlers_is_whole(q))
+	if (!request_is_complete(q))
 		return -EPROTO;
 	error = lock(s, q, fd, turn, type);
 	if (error != 0 && has_turns)
@@ -121,7 +111,7 @@ handlers_v1_unlock(struct session *s, struct request *q)
 	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
-	holder = held_by(s, d->file);
+	holder = claims_find_holder(s, d->file);
 	if (holder != NULL && holder->type != type)
 		return -EBADE;
 	if (holder == NULL || q->missing != 0)
@@ -132,7 +122,7 @@ handlers_v1_unlock(struct session *s, struct request *q)
 			return error;
 		d->file->published = true;
 	}
-	handlers_unlock_claim(holder);
+	claims_unlock(holder);
 	reply_status(s, q->tag, 0);
 	return 0;
 }

@@ -1,11 +1,12 @@
-/* What version 2 adds (DESIGN 4.2): grants that are waited for, and differences instead of segments. */
+#include "common/server/core/handlers_v2.h"
+
 #include <errno.h>
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/server/core/claims.h"
 #include "common/server/core/core.h"
 #include "common/server/core/reply.h"
-#include "common/wire/status.h"
+#include "common/server/core/request.h"
 
 int
 handlers_v2_hello(struct session *s, struct request *q)
@@ -16,7 +17,7 @@ handlers_v2_hello(struct session *s, struct request *q)
 	int error;
 
 	wire_get_u32(&q->body); /* features a client has: none yet */
-	if (!handlers_is_whole(q) || s->has_begun || version == 0)
+	if (!request_is_complete(q) || s->has_begun || version == 0)
 		return -EPROTO;
 	if (version > PROTOCOL_VERSION_2)
 		version = PROTOCOL_VERSION_2;
@@ -32,56 +33,9 @@ handlers_v2_hello(struct session *s, struct request *q)
 	return 0;
 }
 
-/* The pending ACQUIRE with that tag, or NULL. */
-static struct desc *
-find_pending(struct session *s, uint32_t tag)
-{
-	struct desc *d;
-
-	TAILQ_FOREACH(d, &s->pending, link)
-		if (d->tag == tag)
-			return d;
-	return NULL;
-}
-
-void
-handlers_v2_deliver(struct desc *d)
-{
-	struct session *s = d->session;
-	const struct store_ops *store = s->server->store;
-	const struct memfile *f = d->file;
-	struct wire_writer w;
-	size_t size = 16;
-
-	if (d->is_undelivered) {
-		d->is_undelivered = false;
-		TAILQ_REMOVE(&s->pending, d, link);
-	}
-	TAILQ_INSERT_TAIL(&s->held, d, link);
-	d->has_segment = f->size > 0;
-	if (d->has_segment)
-		size += store->grant_size(f, d->since);
-	if (reply_begin(s, d->tag, size, &w) != 0) {
-		handlers_cancel(d, -ENOMEM);
-		return;
-	}
-	wire_put_u64(&w, d->claim.grant);
-	wire_put_u64(&w, f->blocks.newest);
-	if (d->has_segment)
-		store->grant_put(f, d->since, &w);
-	fdtable_add_version(d, f->blocks.newest);
-}
-
-static void
-acquire_timed_out(struct timer *t)
-{
-	handlers_cancel(handlers_desc_of_timer(t), -ETIMEDOUT);
-}
-
 int
 handlers_v2_acquire(struct session *s, struct request *q)
 {
-	struct server *v = s->server;
 	uint32_t fd = wire_get_u32(&q->body);
 	uint8_t mode = wire_get_u8(&q->body);
 	uint32_t timeout = wire_get_u32(&q->body);
@@ -89,7 +43,7 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	struct desc *d;
 	int error;
 
-	if (!handlers_is_whole(q) || find_pending(s, q->tag) != NULL)
+	if (!request_is_complete(q) || claims_find_pending(s, q->tag) != NULL)
 		return -EPROTO;
 	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
 		return -EINVAL;
@@ -98,24 +52,7 @@ handlers_v2_acquire(struct session *s, struct request *q)
 		return error;
 	if (d->claim.state != CLAIM_IDLE)
 		return -EDEADLK;
-	d->tag = q->tag;
-	d->since = fdtable_has_version(d, since) ? since : 0;
-	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
-	case CLAIM_HELD:
-		handlers_arm_lease(d);
-		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		handlers_v2_deliver(d);
-		return 0;
-	case CLAIM_WAITING:
-		handlers_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		TAILQ_INSERT_TAIL(&s->pending, d, link);
-		if (timeout != PROTOCOL_TIMEOUT_NEVER)
-			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),
-			    acquire_timed_out);
-		return 0;
-	default:
-		return -EAGAIN;
-	}
+	return claims_acquire(d, q->tag, mode, timeout, since);
 }
 
 /* What a holder hands in, published or refused. The claim is dropped by the caller either way. */
@@ -131,11 +68,11 @@ publish(struct desc *d, struct request *q, uint8_t flags)
 	    (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED)) != 0)
 		return -EINVAL;
 	if (!d->has_segment)
-		return handlers_is_whole(q) ? 0 : -EPROTO;
+		return request_is_complete(q) ? 0 : -EPROTO;
 	if (d->claim.mode == PROTOCOL_SHARED) {
 		if (wire_get_u32(&q->body) != 0)
 			return -EINVAL;
-		return handlers_is_whole(q) ? 0 : -EPROTO;
+		return request_is_complete(q) ? 0 : -EPROTO;
 	}
 	error = f->tree->store->release(f, d->claim.grant, &q->body);
 	if (error != 0)
@@ -178,7 +115,7 @@ handlers_v2_release(struct session *s, struct request *q)
 		log_unverified(s, d->file);
 	error = publish(d, q, flags);
 	version = d->file->blocks.newest;
-	handlers_drop_claim(d);
+	claims_drop(d);
 	if (error != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
 		return error;
 	error = reply_begin(s, q->tag, sizeof version, &w);
@@ -193,11 +130,11 @@ handlers_v2_cancel(struct session *s, struct request *q)
 	uint32_t tag = wire_get_u32(&q->body);
 	struct desc *d;
 
-	if (!handlers_is_whole(q))
+	if (!request_is_complete(q))
 		return -EPROTO;
-	d = find_pending(s, tag);
+	d = claims_find_pending(s, tag);
 	if (d != NULL)
-		handlers_cancel(d, -ECANCELED);
+		claims_cancel(d, -ECANCELED);
 	reply_status(s, q->tag, 0);
 	return 0;
 }
@@ -211,7 +148,7 @@ handlers_v2_stat(struct session *s, struct request *q)
 	struct desc *d;
 	int error;
 
-	if (!handlers_is_whole(q))
+	if (!request_is_complete(q))
 		return -EPROTO;
 	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
@@ -257,7 +194,7 @@ handlers_v2_list(struct session *s, struct request *q)
 	size_t size;
 	int error;
 
-	if (!handlers_is_whole(q))
+	if (!request_is_complete(q))
 		return -EPROTO;
 	count = list_page(s, cursor, &size, &next);
 	error = reply_begin(s, q->tag, size, &w);

@@ -202,6 +202,15 @@ memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t t
 	return 0;
 }
 
+void
+memfile_lock_changed(struct memfile *f, enum store_event event)
+{
+	const struct store_ops *store = f->tree->store;
+
+	if (store->lock_changed != NULL)
+		store->lock_changed(f, event);
+}
+
 uint8_t
 memfile_type(const struct memfile *f)
 {

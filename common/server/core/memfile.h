@@ -83,6 +83,9 @@ int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64
 /* enum protocol_type of the file as it is now. */
 uint8_t memfile_type(const struct memfile *f);
 
+/* Tells the store what happened to the lock of f. */
+void memfile_lock_changed(struct memfile *f, enum store_event event);
+
 /* The fields of STAT. */
 void memfile_stat(const struct memfile *f, struct protocol_stat *stat);
 

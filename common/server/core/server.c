@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/crypto/random.h"
+#include "common/server/core/claims.h"
 #include "common/server/core/core.h"
 #include "common/server/core/session.h"
 
@@ -28,8 +29,7 @@ server_create(struct server **out, const struct server_config *config,
 	timer_queue_init(&v->timers);
 	TAILQ_INIT(&v->sessions);
 	TAILQ_INIT(&v->ready);
-	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now,
-	    handlers_claim_granted);
+	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, claims_granted);
 	spare_init(&v->spare, &v->timers, &v->now);
 	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now);
 	*out = v;

@@ -6,7 +6,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
+#include "common/server/core/claims.h"
 #include "common/server/core/core.h"
+#include "common/server/core/dispatch.h"
 #include "common/server/core/reply.h"
 
 enum { THROWN_AWAY_KEEP = 64 }; /* of a body that is thrown away: enough for its fixed fields */
@@ -54,7 +56,7 @@ session_destroy(struct session *s)
 	if (s == NULL)
 		return;
 	v = s->server;
-	handlers_close_table(s, false);
+	claims_close_table(s, false);
 	forks_parent_fini(&v->forks, &s->forks);
 	timer_disarm(&v->timers, &s->stall);
 	if (s->is_ready)
@@ -131,7 +133,7 @@ execute(struct session *s, const uint8_t *body)
 	struct wire_reader r = wire_reader(body, s->body_keep);
 
 	s->header_have = 0;
-	handlers_execute(s, f.code, r, s->body_size - s->body_keep);
+	dispatch_request(s, f.code, r, s->body_size - s->body_keep);
 	s->has_begun = true;
 	if (s->write_failed)
 		buf_fini(&s->out);
@@ -262,20 +264,6 @@ session_wants_input(const struct session *s)
 	return may_read(s) && buf_size(&s->backlog) == 0;
 }
 
-/* Grants that came while the replies were too many, or from another session's release. */
-static void
-deliver_grants(struct session *s)
-{
-	struct desc *d, *next;
-
-	TAILQ_FOREACH_SAFE(d, &s->pending, link, next) {
-		if (buf_size(&s->out) >= SESSION_OUTPUT_HIGH)
-			return;
-		if (d->is_undelivered && !s->write_failed)
-			handlers_v2_deliver(d);
-	}
-}
-
 size_t
 session_output(const struct session *s, const uint8_t **data)
 {
@@ -288,7 +276,7 @@ session_sent(struct session *s, size_t size)
 {
 	buf_consume(&s->out, size);
 	spare_put(&s->server->spare, &s->out);
-	deliver_grants(s);
+	claims_deliver(s, SESSION_OUTPUT_HIGH);
 	take_backlog(s);
 	if (s->write_failed)
 		buf_fini(&s->out);

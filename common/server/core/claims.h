@@ -1,0 +1,64 @@
+/*
+ * claims: what becomes of a descriptor's claim on the lock of its file: granted, delivered, cancelled, dropped.
+ *
+ * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in exactly one list
+ * of its session: pending while its ACQUIRE has had no reply (it waits, or it is granted and is_undelivered),
+ * held once the reply is written. Its timer is the timeout of the ACQUIRE while it waits, the end of the lease
+ * from then on.
+ *
+ * A grant that follows from another session's release is delivered later, by claims_deliver(): the waiter's
+ * session may have too many unsent replies already.
+ */
+#ifndef COMMON_SERVER_CORE_CLAIMS_H
+#define COMMON_SERVER_CORE_CLAIMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/protocol.h"
+
+struct claim;
+struct desc;
+struct memfile;
+struct session;
+
+/* Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free. */
+int claims_lock(struct desc *d);
+
+/* Version 1: the descriptor by which s holds the lock of f, or NULL. */
+struct desc *claims_find_holder(const struct session *s, const struct memfile *f);
+
+/*
+ * Version 2: claims the lock for d, whose claim is idle. timeout is in milliseconds, or
+ * PROTOCOL_TIMEOUT_TRY or PROTOCOL_TIMEOUT_NEVER; since is the version that the client says it has. Returns 0
+ * when the reply is written or will be; -EAGAIN when the lock is not free and timeout is PROTOCOL_TIMEOUT_TRY.
+ */
+int claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t timeout,
+    uint64_t since);
+
+/* The descriptor of s whose ACQUIRE with that tag has had no reply, or NULL. */
+struct desc *claims_find_pending(const struct session *s, uint32_t tag);
+
+/* The granted function of every lockqueue: c waited and now holds the lock. */
+void claims_granted(struct claim *c);
+
+/* Writes the replies of the undelivered grants of s, as long as fewer than output_limit bytes are unsent. */
+void claims_deliver(struct session *s, size_t output_limit);
+
+/* Ends the claim of d, whatever its state, with nothing published; the next waiters are granted. */
+void claims_drop(struct desc *d);
+
+/* The same for an UNLOCK of version 1, which the store tells apart. */
+void claims_unlock(struct desc *d);
+
+/* Drops the claim of a pending ACQUIRE and answers it with error. */
+void claims_cancel(struct desc *d, int error);
+
+/* Closes d, dropping its claim; answer: a pending ACQUIRE is answered with ECANCELED. */
+void claims_close(struct desc *d, bool answer);
+
+/* The same for every descriptor of s; its table is then empty and usable. */
+void claims_close_table(struct session *s, bool answer);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * handlers: what executes the operations that both versions have (PROTOCOL 4.1).
+ *
+ * A handler reads its request, checks it in the order of PROTOCOL 3.2, and either writes its reply and
+ * returns 0, or returns a negative errno with nothing changed; the dispatcher then replies with that status.
+ */
+#ifndef COMMON_SERVER_CORE_HANDLERS_H
+#define COMMON_SERVER_CORE_HANDLERS_H
+
+struct request;
+struct session;
+
+int handlers_new_fdtable(struct session *s, struct request *q);
+int handlers_fork(struct session *s, struct request *q);
+int handlers_child_attach(struct session *s, struct request *q);
+int handlers_open(struct session *s, struct request *q);
+int handlers_close(struct session *s, struct request *q);
+int handlers_mmap(struct session *s, struct request *q);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * handlers_v2: what version 2 adds (PROTOCOL 5): grants that a client waits for in the server, and deltas.
+ *
+ * handlers.h says what a handler returns. handlers_v2_release() is the exception: once a request has named the
+ * grant that its descriptor holds, that grant has ended, also when the result is an error.
+ */
+#ifndef COMMON_SERVER_CORE_HANDLERS_V2_H
+#define COMMON_SERVER_CORE_HANDLERS_V2_H
+
+struct request;
+struct session;
+
+int handlers_v2_hello(struct session *s, struct request *q);
+int handlers_v2_acquire(struct session *s, struct request *q);
+int handlers_v2_release(struct session *s, struct request *q);
+int handlers_v2_cancel(struct session *s, struct request *q);
+int handlers_v2_stat(struct session *s, struct request *q);
+int handlers_v2_list(struct session *s, struct request *q);
+
+#endif
