@@ -1,11 +1,19 @@
 /*
- * core: the state of the server and its sessions, shared by the files of this folder that make up the
- * core: server.c (the whole), session.c (bytes to requests, replies to bytes), ops.c, ops_v1.c and ops_v2.c
- * (what a request does), forks.c. The core does no I/O and asks no clock; what drives it includes
- * server.h and session.h, not this.
+ * core: the state of the server and of its sessions, which the files of this folder share.
  *
- * A descriptor with a claim is in exactly one list of its session: pending while its ACQUIRE has had no
- * reply (it waits, or is granted and is_undelivered), held once the reply is written.
+ * The core executes requests; it does no I/O and reads no clock. The driver (the event loop, a test, a fuzzer)
+ * includes server.h and session.h, not this. The files, each of which calls only those below it:
+ *
+ *	server		the whole: create, time, timers, the next ready session
+ *	session		bytes to requests
+ *	dispatch	the handler of each operation
+ *	handlers, handlers_v1, handlers_v2
+ *	claims		what becomes of a descriptor's claim on a lock
+ *	reply		replies into a session's output
+ *	spare, forks	the spare buffer; the pending forks
+ *	fdtable		descriptors
+ *	memfile		memory files, in front of the store (store.h)
+ *	lockqueue, blockmap
  */
 #ifndef COMMON_SERVER_CORE_CORE_H
 #define COMMON_SERVER_CORE_CORE_H
@@ -29,11 +37,11 @@ TAILQ_HEAD(session_list, session);
 struct server {
 	struct server_config config;
 	const struct store_ops *store;
-	uint64_t now;
+	uint64_t now; /* nanoseconds, set by the driver */
 	struct timer_queue timers;
 	struct session_list sessions;
-	struct session_list ready; /* see server_next_ready() */
 	uint32_t session_count;
+	struct session_list ready; /* reply_mark_ready() appends, server_next_ready() removes */
 	struct memfile_tree files;
 	struct forks forks;
 	struct spare spare;
@@ -44,30 +52,30 @@ struct session {
 	struct server *server;
 	TAILQ_ENTRY(session) link;
 	TAILQ_ENTRY(session) ready_link;
-	bool is_ready;
-	char *peer;  /* for the log */
-	void *owner; /* the driver's */
+	bool is_ready; /* in the list of ready sessions */
+	char *peer;    /* its name for the log */
+	void *owner;   /* the driver's */
 	enum protocol_version version;
 	bool has_begun; /* a request was executed: too late for HELLO */
-	bool has_table; /* NEW_FDTABLE or CHILD_ATTACH was */
+	bool has_table; /* after NEW_FDTABLE or CHILD_ATTACH */
 	struct fdtable table;
-	struct fork_parent forks; /* pending ones of this session */
-	struct desc_list pending;
-	struct desc_list held;
+	struct fork_parent forks;
+	struct desc_list pending; /* descriptors whose ACQUIRE has had no reply; see claims.h */
+	struct desc_list held;    /* descriptors that hold a lock, the reply written */
 
-	/* The request that is coming in. */
+	/* The frame that is being received. */
 	uint8_t header[FRAME_HEADER_SIZE];
-	uint32_t header_have; /* bytes of it */
-	uint64_t body_size;   /* as the header says */
-	uint64_t body_have;   /* bytes of it that came */
-	uint32_t body_keep;   /* bytes of it that are kept; the rest is thrown away */
-	struct buf body;
-	struct buf backlog; /* came, not looked at: the replies are not read */
-	struct timer stall; /* armed while half a frame is here */
+	uint32_t header_received; /* bytes of the header; 0 between two frames */
+	uint64_t body_size;
+	uint64_t body_received;
+	uint32_t body_kept; /* bytes of the body that are kept; the rest is discarded */
+	struct buf body;    /* empty when the whole body came at once */
+	struct timer stall; /* armed while the frame is incomplete */
+	struct buf backlog; /* received, not read yet: too many replies are unsent */
 
-	struct buf out;    /* replies not sent yet */
+	struct buf out;    /* unsent replies */
 	bool write_failed; /* the peer reads no more: replies are dropped */
-	bool is_over;
+	bool is_over;      /* the driver closes the connection once out is sent */
 };
 
 #endif

@@ -74,7 +74,7 @@ server_next_ready(struct server *v)
 		return NULL;
 	TAILQ_REMOVE(&v->ready, s, ready_link);
 	s->is_ready = false;
-	session_sent(s, 0);
+	session_resume(s);
 	return s;
 }
 

@@ -11,7 +11,8 @@
 #include "common/server/core/dispatch.h"
 #include "common/server/core/reply.h"
 
-enum { THROWN_AWAY_KEEP = 64 }; /* of a body that is thrown away: enough for its fixed fields */
+/* Bytes that are kept of a body that is discarded: enough for its fixed fields. */
+enum { DISCARDED_KEEP = 64 };
 
 int
 session_create(struct session **out, struct server *v, const char *peer)
@@ -74,47 +75,48 @@ session_destroy(struct session *s)
 static bool
 is_between_frames(const struct session *s)
 {
-	return s->header_have == 0;
+	return s->header_received == 0;
 }
 
-/* A frame that has begun is finished, whatever waits to be sent. */
+/* A frame that has begun is read to its end, however many replies are unsent. */
 static bool
-may_read(const struct session *s)
+can_read(const struct session *s)
 {
 	return !s->is_over && (!is_between_frames(s) || buf_size(&s->out) < SESSION_OUTPUT_HIGH);
 }
 
 /*
- * How large a body is kept: what the segments need that this session has locked. So a peer can make
- * the server keep at most what it was allowed to have there anyway.
+ * The largest body that is kept: what a release of the largest segment that this session has locked can
+ * need. So a peer can make the server keep no more than it may store there anyway.
  */
 static uint32_t
 body_limit(const struct session *s)
 {
-	uint32_t limit = PROTOCOL_SMALL_BODY, needs;
+	uint32_t limit = PROTOCOL_SMALL_BODY, needed;
 	const struct desc *d;
 
 	TAILQ_FOREACH(d, &s->held, link) {
-		needs = d->claim.mode == PROTOCOL_EXCLUSIVE ? protocol_largest_body(d->file->size) :
-							      0;
-		if (needs > limit)
-			limit = needs;
+		if (d->claim.mode != PROTOCOL_EXCLUSIVE)
+			continue;
+		needed = protocol_largest_body(d->file->size);
+		if (needed > limit)
+			limit = needed;
 	}
 	return limit;
 }
 
-/* The header is here: decide what happens to the body. */
+/* The header is complete: refuses the frame, or decides how much of its body is kept. */
 static void
-begin_body(struct session *s)
+check_header(struct session *s)
 {
 	struct frame f = frame_get(s->header);
 	uint32_t largest = protocol_largest_body((uint32_t)s->server->config.segment_limit);
-	bool like_tls = !s->has_begun && s->header[0] == 0x16 && s->header[1] == 3;
+	bool is_tls = !s->has_begun && s->header[0] == 0x16 && s->header[1] == 3;
 
 	s->body_size = f.body_size;
-	s->body_have = 0;
-	s->body_keep = f.body_size;
-	if (like_tls) {
+	s->body_received = 0;
+	s->body_kept = f.body_size;
+	if (is_tls) {
 		reply_end_session(s, "it speaks TLS and this address does not");
 	} else if (f.body_size > largest) {
 		reply_status(s, s->version == PROTOCOL_VERSION_2 ? frame_tag(f.code) : 0,
@@ -122,7 +124,7 @@ begin_body(struct session *s)
 		reply_end_session(s, "a body of %lu bytes, above the largest of %lu",
 		    (unsigned long)f.body_size, (unsigned long)largest);
 	} else if (f.body_size > body_limit(s)) {
-		s->body_keep = THROWN_AWAY_KEEP;
+		s->body_kept = DISCARDED_KEEP;
 	}
 }
 
@@ -130,56 +132,56 @@ static void
 execute(struct session *s, const uint8_t *body)
 {
 	struct frame f = frame_get(s->header);
-	struct wire_reader r = wire_reader(body, s->body_keep);
+	struct wire_reader r = wire_reader(body, s->body_kept);
 
-	s->header_have = 0;
-	dispatch_request(s, f.code, r, s->body_size - s->body_keep);
+	s->header_received = 0;
+	dispatch_request(s, f.code, r, s->body_size - s->body_kept);
 	s->has_begun = true;
 	if (s->write_failed)
 		buf_fini(&s->out);
 }
 
 static size_t
-take_header(struct session *s, const uint8_t *data, size_t size)
+read_header(struct session *s, const uint8_t *data, size_t size)
 {
-	size_t n = FRAME_HEADER_SIZE - s->header_have;
+	size_t n = FRAME_HEADER_SIZE - s->header_received;
 
 	if (n > size)
 		n = size;
-	memcpy(s->header + s->header_have, data, n);
-	s->header_have += (uint32_t)n;
-	if (s->header_have == FRAME_HEADER_SIZE)
-		begin_body(s);
+	memcpy(s->header + s->header_received, data, n);
+	s->header_received += (uint32_t)n;
+	if (s->header_received == FRAME_HEADER_SIZE)
+		check_header(s);
 	return n;
 }
 
 static size_t
-take_body(struct session *s, const uint8_t *data, size_t size)
+read_body(struct session *s, const uint8_t *data, size_t size)
 {
-	uint64_t n = s->body_size - s->body_have, keep;
+	uint64_t n = s->body_size - s->body_received, keep;
 
-	/* All of it is here already: no copy. */
-	if (s->body_have == 0 && size >= n && s->body_keep == n) {
+	/* The whole body is in data: execute it there, without a copy. */
+	if (s->body_received == 0 && size >= n && s->body_kept == n) {
 		execute(s, data);
 		return (size_t)n;
 	}
 	if (n > size)
 		n = size;
-	keep = s->body_have < s->body_keep ? s->body_keep - s->body_have : 0;
+	keep = s->body_received < s->body_kept ? s->body_kept - s->body_received : 0;
 	if (keep > n)
 		keep = n;
-	/* Room for the whole body at once: it is bounded, and nothing is copied twice. */
-	if (s->body_have == 0)
-		spare_get(&s->server->spare, &s->body, s->body_keep);
-	if (s->body_have == 0 && buf_reserve(&s->body, s->body_keep) == NULL) {
+	/* Reserve room for the whole body, which is bounded, so that nothing is copied twice. */
+	if (s->body_received == 0)
+		spare_get(&s->server->spare, &s->body, s->body_kept);
+	if (s->body_received == 0 && buf_reserve(&s->body, s->body_kept) == NULL) {
 		reply_end_session(s, "no memory for a body of %lu bytes",
 		    (unsigned long)s->body_size);
 		return size;
 	}
 	if (buf_append(&s->body, data, keep) != 0)
 		abort(); /* reserved above */
-	s->body_have += n;
-	if (s->body_have == s->body_size) {
+	s->body_received += n;
+	if (s->body_received == s->body_size) {
 		execute(s, buf_data(&s->body));
 		buf_consume(&s->body, buf_size(&s->body));
 		spare_put(&s->server->spare, &s->body);
@@ -187,39 +189,39 @@ take_body(struct session *s, const uint8_t *data, size_t size)
 	return (size_t)n;
 }
 
-/* Takes what may be taken of size bytes; returns how many that were. */
+/* Reads frames from size bytes and executes them, as long as can_read(). Returns how many bytes it used. */
 static size_t
-take(struct session *s, const uint8_t *data, size_t size)
+read_requests(struct session *s, const uint8_t *data, size_t size)
 {
 	size_t used = 0;
 
-	while (used < size && may_read(s)) {
-		if (s->header_have < FRAME_HEADER_SIZE)
-			used += take_header(s, data + used, size - used);
+	while (used < size && can_read(s)) {
+		if (s->header_received < FRAME_HEADER_SIZE)
+			used += read_header(s, data + used, size - used);
 		/* A frame without a body is complete with its header. */
-		if (s->header_have == FRAME_HEADER_SIZE && !s->is_over)
-			used += take_body(s, data + used, size - used);
+		if (s->header_received == FRAME_HEADER_SIZE && !s->is_over)
+			used += read_body(s, data + used, size - used);
 	}
 	return used;
 }
 
 static void
-stall_fired(struct timer *t)
+stall_expired(struct timer *t)
 {
 	struct session *s = container_of(t, struct session, stall);
 	struct server *v = s->server;
 
-	/* It may still be writing what another holder would then read. */
-	if (v->store->spares_holders && !TAILQ_EMPTY(&s->held)) {
-		timer_arm(&v->timers, t, clock_after_ms(v->now, SESSION_STALL_MS), stall_fired);
+	/* The holder may still be writing to the host what the next holder would read. */
+	if (v->store->keeps_stalled_holders && !TAILQ_EMPTY(&s->held)) {
+		timer_arm(&v->timers, t, clock_after_ms(v->now, SESSION_STALL_MS), stall_expired);
 		return;
 	}
 	reply_end_session(s, "%lu bytes of a frame, then %d s of silence",
-	    (unsigned long)(s->header_have + s->body_have), SESSION_STALL_MS / 1000);
+	    (unsigned long)(s->header_received + s->body_received), SESSION_STALL_MS / 1000);
 }
 
 static void
-watch_stall(struct session *s)
+update_stall_timer(struct session *s)
 {
 	struct server *v = s->server;
 
@@ -227,21 +229,21 @@ watch_stall(struct session *s)
 		timer_disarm(&v->timers, &s->stall);
 	else
 		timer_arm(&v->timers, &s->stall, clock_after_ms(v->now, SESSION_STALL_MS),
-		    stall_fired);
+		    stall_expired);
 }
 
-/* Goes on with what came while the peer's replies were unsent. */
+/* Reads what came while too many replies were unsent. */
 static void
-take_backlog(struct session *s)
+read_backlog(struct session *s)
 {
 	size_t used;
 
 	if (buf_size(&s->backlog) == 0)
 		return;
-	used = take(s, buf_data(&s->backlog), buf_size(&s->backlog));
+	used = read_requests(s, buf_data(&s->backlog), buf_size(&s->backlog));
 	buf_consume(&s->backlog, used);
 	buf_trim(&s->backlog, 0);
-	watch_stall(s);
+	update_stall_timer(s);
 }
 
 void
@@ -252,8 +254,8 @@ session_feed(struct session *s, const void *data, size_t size)
 	if (s->is_over)
 		return;
 	if (buf_size(&s->backlog) == 0)
-		used = take(s, data, size);
-	watch_stall(s);
+		used = read_requests(s, data, size);
+	update_stall_timer(s);
 	if (!s->is_over && buf_append(&s->backlog, (const uint8_t *)data + used, size - used) != 0)
 		reply_end_session(s, "no memory for its requests");
 }
@@ -261,7 +263,7 @@ session_feed(struct session *s, const void *data, size_t size)
 bool
 session_wants_input(const struct session *s)
 {
-	return may_read(s) && buf_size(&s->backlog) == 0;
+	return can_read(s) && buf_size(&s->backlog) == 0;
 }
 
 size_t
@@ -272,14 +274,20 @@ session_output(const struct session *s, const uint8_t **data)
 }
 
 void
+session_resume(struct session *s)
+{
+	claims_deliver(s, SESSION_OUTPUT_HIGH);
+	read_backlog(s);
+	if (s->write_failed)
+		buf_fini(&s->out);
+}
+
+void
 session_sent(struct session *s, size_t size)
 {
 	buf_consume(&s->out, size);
 	spare_put(&s->server->spare, &s->out);
-	claims_deliver(s, SESSION_OUTPUT_HIGH);
-	take_backlog(s);
-	if (s->write_failed)
-		buf_fini(&s->out);
+	session_resume(s);
 }
 
 void
@@ -287,7 +295,7 @@ session_write_failed(struct session *s)
 {
 	s->write_failed = true;
 	buf_fini(&s->out);
-	session_sent(s, 0);
+	session_resume(s);
 }
 
 bool

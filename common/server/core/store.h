@@ -36,7 +36,7 @@ struct store_ops {
 	size_t name_limit;       /* a name of so many bytes or more is too long */
 	bool separates_versions; /* a file belongs to the version of the protocol that created it */
 	bool has_turns;          /* version 1: a LOCK carries a turn, and is never polled */
-	bool spares_holders;     /* who holds a lock is not dropped for being slow */
+	bool keeps_stalled_holders; /* who holds a lock is not dropped for being slow */
 
 	/* The daemon begins, with the directory of -r, and ends, all files gone; NULL for neither. */
 	int (*start)(void **context, const char *directory);
