@@ -38,7 +38,7 @@ blockmap_publish(struct blockmap *m, uint32_t block, uint64_t version)
 	m->newest = version;
 }
 
-/* The first block at or after from that is above since, or count. */
+/* The first block at or after from whose version is above since, or count. */
 static uint32_t
 find_newer(const struct blockmap *m, uint64_t since, uint32_t from)
 {

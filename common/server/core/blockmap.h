@@ -1,12 +1,13 @@
 /*
- * blockmap: the version of every block of a segment (DESIGN 5).
+ * blockmap: the version of every block of a segment (DESIGN 3).
  *
- * The version of a block is the grant that last published it, 0 if none did: then it is all zeros.
- * The version of the segment is the newest of them. Grants only grow, so what a replica lacks is
- * what is above the version it has; groups of 64 blocks keep their newest, so that finding one changed
- * block among many does not cost what the segment measures.
+ * The version of a block is the grant that last published it; 0 if none did, and then the block is
+ * all zeros. The version of the segment is the newest version of its blocks. Grants only grow, so a
+ * replica of some version lacks exactly the blocks above that version. Each group of 64 blocks
+ * keeps its newest version: finding one changed block among many does not cost what the segment
+ * measures.
  *
- * It lives in the server, in trusted memory; 8 bytes a block.
+ * The map is in the server's trusted memory, 8 bytes a block.
  */
 #ifndef COMMON_SERVER_CORE_BLOCKMAP_H
 #define COMMON_SERVER_CORE_BLOCKMAP_H
@@ -15,8 +16,8 @@
 #include <stdint.h>
 
 struct blockmap {
-	uint64_t *versions;     /* count of them */
-	uint64_t *group_newest; /* one for each 64 blocks */
+	uint64_t *versions;     /* of count blocks */
+	uint64_t *group_newest; /* of each 64 blocks */
 	uint64_t newest;        /* the version of the segment */
 	uint32_t count;         /* blocks */
 };
@@ -27,18 +28,18 @@ struct blockmap_run {
 	uint32_t count;
 };
 
-/* count blocks of version 0. Returns 0 or -ENOMEM. */
+/* A map of count blocks of version 0. Returns 0 or -ENOMEM. */
 int blockmap_init(struct blockmap *m, uint32_t count);
 
-/* Also for one that is all zeros. */
+/* Frees the map; m may be all zeros. */
 void blockmap_fini(struct blockmap *m);
 
-/* block was published by the grant version, which must not be below the segment's. */
+/* The grant version published block; version must not be below the segment's. */
 void blockmap_publish(struct blockmap *m, uint32_t block, uint64_t version);
 
 /*
- * Finds the first run of blocks at or after from whose version is above since. Returns false when
- * there is none. To walk over all: begin with from 0, go on with run->first + run->count.
+ * Finds the first run of blocks at or after from whose versions are above since. Returns false when
+ * there is none. To visit all runs, begin with from 0 and continue with run->first + run->count.
  */
 bool blockmap_since(const struct blockmap *m, uint64_t since, uint32_t from,
     struct blockmap_run *run);

@@ -133,7 +133,10 @@ claims_granted(struct claim *c)
 	reply_mark_ready(d->session);
 }
 
-/* Writes the reply of a grant of version 2. A grant without memory for it is dropped and answered ENOMEM. */
+/*
+ * Writes the reply of a grant of version 2. A grant without memory for it is dropped and answered
+ * ENOMEM.
+ */
 static void
 deliver(struct desc *d)
 {

@@ -1,13 +1,14 @@
 /*
- * claims: what becomes of a descriptor's claim on the lock of its file: granted, delivered, cancelled, dropped.
+ * claims: the claim of a descriptor on the lock of its file, from grant to end: granted, delivered,
+ * cancelled, dropped.
  *
- * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in exactly one list
- * of its session: pending while its ACQUIRE has had no reply (it waits, or it is granted and is_undelivered),
- * held once the reply is written. Its timer is the timeout of the ACQUIRE while it waits, the end of the lease
- * from then on.
+ * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
+ * exactly one list of its session: pending while its ACQUIRE has had no reply (it waits, or it is
+ * granted and is_undelivered), held once the reply is written. Its timer is the timeout of the
+ * ACQUIRE while it waits, the end of the lease from then on.
  *
- * A grant that follows from another session's release is delivered later, by claims_deliver(): the waiter's
- * session may have too many unsent replies already.
+ * A grant that follows from another session's release is delivered later, by claims_deliver(): the
+ * waiter's session may have too many unsent replies already.
  */
 #ifndef COMMON_SERVER_CORE_CLAIMS_H
 #define COMMON_SERVER_CORE_CLAIMS_H
@@ -23,7 +24,9 @@ struct desc;
 struct memfile;
 struct session;
 
-/* Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free. */
+/*
+ * Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free.
+ */
 int claims_lock(struct desc *d);
 
 /* Version 1: the descriptor by which s holds the lock of f, or NULL. */
@@ -31,8 +34,9 @@ struct desc *claims_find_holder(const struct session *s, const struct memfile *f
 
 /*
  * Version 2: claims the lock for d, whose claim is idle. timeout is in milliseconds, or
- * PROTOCOL_TIMEOUT_TRY or PROTOCOL_TIMEOUT_NEVER; since is the version that the client says it has. Returns 0
- * when the reply is written or will be; -EAGAIN when the lock is not free and timeout is PROTOCOL_TIMEOUT_TRY.
+ * PROTOCOL_TIMEOUT_TRY or PROTOCOL_TIMEOUT_NEVER; since is the version that the client says it has.
+ * Returns 0 when the reply is written or will be; -EAGAIN when the lock is not free and timeout is
+ * PROTOCOL_TIMEOUT_TRY.
  */
 int claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t timeout,
     uint64_t since);
@@ -43,7 +47,10 @@ struct desc *claims_find_pending(const struct session *s, uint32_t tag);
 /* The granted function of every lockqueue: c waited and now holds the lock. */
 void claims_granted(struct claim *c);
 
-/* Writes the replies of the undelivered grants of s, as long as fewer than output_limit bytes are unsent. */
+/*
+ * Writes the replies of the undelivered grants of s, as long as fewer than output_limit bytes are
+ * unsent.
+ */
 void claims_deliver(struct session *s, size_t output_limit);
 
 /* Ends the claim of d, whatever its state, with nothing published; the next waiters are granted. */

@@ -1,14 +1,15 @@
 /*
  * core: the state of the server and of its sessions, which the files of this folder share.
  *
- * The core executes requests; it does no I/O and reads no clock. The driver (the event loop, a test, a fuzzer)
- * includes server.h and session.h, not this. The files, each of which calls only those below it:
+ * The core executes requests; it does no I/O and reads no clock. The driver (the event loop, a
+ * test, a fuzzer) includes server.h and session.h, not this. The files, each of which calls only
+ * those below it:
  *
  *	server		the whole: create, time, timers, the next ready session
  *	session		bytes to requests
  *	dispatch	the handler of each operation
  *	handlers, handlers_v1, handlers_v2
- *	claims		what becomes of a descriptor's claim on a lock
+ *	claims		the claims of descriptors on locks
  *	reply		replies into a session's output
  *	spare, forks	the spare buffer; the pending forks
  *	fdtable		descriptors

@@ -11,8 +11,9 @@
 struct session;
 
 /*
- * Executes the request with that code, as its frame has it, and replies with a status if its handler did not
- * reply. body has the first bytes of the body; missing more bytes of it were discarded.
+ * Executes the request with that code, as its frame has it, and replies with a status if its
+ * handler did not reply. body has the first bytes of the body; missing more bytes of it were
+ * discarded.
  */
 void dispatch_request(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing);
 

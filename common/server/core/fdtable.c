@@ -16,7 +16,7 @@ desc_at(const struct fdtable *t, uint32_t fd)
 	return fd < t->capacity ? t->descs[fd] : NULL;
 }
 
-/* Makes room for number fd. */
+/* Makes room for number fd. Returns 0 or -ENOMEM. */
 static int
 grow(struct fdtable *t, uint32_t fd)
 {
@@ -36,7 +36,7 @@ grow(struct fdtable *t, uint32_t fd)
 	return 0;
 }
 
-/* A descriptor at the free number fd. */
+/* Adds a descriptor with the free number fd. */
 static int
 insert(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *session,
     struct desc **out)

@@ -82,7 +82,9 @@ forks_parent_fini(struct forks *f, struct fork_parent *parent)
 	parent->count = 0;
 }
 
-/* Draws an ident for p and inserts p into the tree; draws again while another fork has that ident. */
+/*
+ * Draws an ident for p and inserts p into the tree; draws again while another fork has that ident.
+ */
 static int
 insert(struct forks *f, struct pending_fork *p)
 {

@@ -1,9 +1,10 @@
 /*
- * forks: copies of descriptor tables, each for a forked child to take (FORK, CHILD_ATTACH; PROTOCOL 6).
+ * forks: copies of descriptor tables, each for a forked child to take (FORK, CHILD_ATTACH; PROTOCOL
+ * 6).
  *
  * A pending fork has a random ident that is good for one CHILD_ATTACH. Without one it ends
- * FORKS_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A session
- * has at most PROTOCOL_FORK_LIMIT pending forks.
+ * FORKS_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A
+ * session has at most PROTOCOL_FORK_LIMIT pending forks.
  */
 #ifndef COMMON_SERVER_CORE_FORKS_H
 #define COMMON_SERVER_CORE_FORKS_H
@@ -71,8 +72,9 @@ int forks_create(struct forks *f, struct fork_parent *parent, const struct fdtab
     enum protocol_version version, uint64_t *ident);
 
 /*
- * Hands the table of that ident to the caller and ends the pending fork. Returns 0, or -EINVAL for an
- * unknown ident and for a version that is not the parent's, if f separates them (*out is untouched).
+ * Hands the table of that ident to the caller and ends the pending fork. Returns 0, or -EINVAL for
+ * an unknown ident and for a version that is not the parent's, if f separates them (*out is
+ * untouched).
  */
 int forks_take(struct forks *f, uint64_t ident, enum protocol_version version, struct fdtable *out);
 

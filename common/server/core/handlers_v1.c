@@ -7,16 +7,16 @@
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
 
-/* True when turn is the one being served and was not granted yet. */
+/* True when turn is being served and the lock is free. */
 static bool
-may_take_turn(const struct memfile *f, uint32_t turn)
+can_take_turn(const struct memfile *f, uint32_t turn)
 {
 	return TAILQ_EMPTY(&f->lock.holders) && f->tree->store->turn_is_served(f, turn);
 }
 
-/* LOCK's reply: the type, and what was published. */
+/* Writes the reply of a LOCK: the type and, once something was published, the segment. */
 static int
-reply_locked(struct session *s, const struct request *q, const struct memfile *f)
+reply_lock(struct session *s, const struct request *q, const struct memfile *f)
 {
 	const struct store_ops *store = s->server->store;
 	uint8_t type = memfile_type(f);
@@ -33,9 +33,9 @@ reply_locked(struct session *s, const struct request *q, const struct memfile *f
 	return 0;
 }
 
-/* The lock for descriptor fd of s; turn counts where the store has turns. */
+/* Locks for descriptor fd of s; turn counts only if the store has turns. */
 static int
-lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uint8_t type)
+lock_fd(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uint8_t type)
 {
 	const struct store_ops *store = s->server->store;
 	struct desc *d, *holder;
@@ -51,26 +51,29 @@ lock(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, uin
 	holder = claims_find_holder(s, d->file);
 	if (holder == NULL) {
 		holder = d;
-		if (store->has_turns && !may_take_turn(d->file, turn))
+		if (store->has_turns && !can_take_turn(d->file, turn))
 			return -EINVAL;
 		error = claims_lock(d);
 		if (error != 0)
 			return error;
 	}
 	holder->type = type;
-	error = reply_locked(s, q, d->file);
+	error = reply_lock(s, q, d->file);
 	if (error != 0 && holder == d)
 		claims_drop(d);
 	return error;
 }
 
-/* Whoever is refused the turn being served will not come again with it: nobody would unlock. */
+/*
+ * A client whose LOCK is refused for the turn being served does not send it again, and will not
+ * unlock: the next turn has to be served.
+ */
 static void
-pass_turn_on(struct session *s, uint32_t fd, uint32_t turn)
+skip_refused_turn(struct session *s, uint32_t fd, uint32_t turn)
 {
 	struct desc *d;
 
-	if (fdtable_find(&s->table, fd, &d) == 0 && may_take_turn(d->file, turn))
+	if (fdtable_find(&s->table, fd, &d) == 0 && can_take_turn(d->file, turn))
 		memfile_lock_changed(d->file, STORE_EVENT_DROPPED);
 }
 
@@ -85,9 +88,9 @@ handlers_v1_lock(struct session *s, struct request *q)
 
 	if (!request_is_complete(q))
 		return -EPROTO;
-	error = lock(s, q, fd, turn, type);
+	error = lock_fd(s, q, fd, turn, type);
 	if (error != 0 && has_turns)
-		pass_turn_on(s, fd, turn);
+		skip_refused_turn(s, fd, turn);
 	return error;
 }
 

@@ -1,5 +1,6 @@
 /*
- * handlers_v1: LOCK and UNLOCK of version 1 (PROTOCOL 4): whole segments, and the holder is the session.
+ * handlers_v1: LOCK and UNLOCK of version 1 (PROTOCOL 4): whole segments, and the holder is the
+ * session.
  *
  * handlers.h says what a handler returns.
  */

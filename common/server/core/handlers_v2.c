@@ -16,7 +16,7 @@ handlers_v2_hello(struct session *s, struct request *q)
 	struct wire_writer w;
 	int error;
 
-	wire_get_u32(&q->body); /* features a client has: none yet */
+	wire_get_u32(&q->body); /* the client's features: none are defined */
 	if (!request_is_complete(q) || s->has_begun || version == 0)
 		return -EPROTO;
 	if (version > PROTOCOL_VERSION_2)
@@ -55,7 +55,7 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	return claims_acquire(d, q->tag, mode, timeout, since);
 }
 
-/* What a holder hands in, published or refused. The claim is dropped by the caller either way. */
+/* Publishes the delta of a RELEASE, or refuses it. The caller drops the claim either way. */
 static int
 publish(struct desc *d, struct request *q, uint8_t flags)
 {
@@ -103,7 +103,7 @@ handlers_v2_release(struct session *s, struct request *q)
 	struct desc *d;
 	int error;
 
-	/* Once it has named its grant it has given that up, whatever is wrong with the rest. */
+	/* A request that names its grant ends that grant, whatever is wrong with the rest. */
 	if (!is_named)
 		return -EPROTO;
 	error = fdtable_find(&s->table, fd, &d);
@@ -161,7 +161,10 @@ handlers_v2_stat(struct session *s, struct request *q)
 	return 0;
 }
 
-/* How many files from serial on fit a page, the bytes they take, and where the next page begins (0: end). */
+/*
+ * How many files from serial on fit into a page. *size is the size of its body, *next the serial
+ * number where the next page begins, 0 for none.
+ */
 static uint32_t
 list_page(struct session *s, uint32_t serial, size_t *size, uint32_t *next)
 {

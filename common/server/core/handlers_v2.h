@@ -1,8 +1,10 @@
 /*
- * handlers_v2: what version 2 adds (PROTOCOL 5): grants that a client waits for in the server, and deltas.
+ * handlers_v2: the operations of version 2 (PROTOCOL 5): a client waits in the server for a grant,
+ * and grants and releases carry deltas.
  *
- * handlers.h says what a handler returns. handlers_v2_release() is the exception: once a request has named the
- * grant that its descriptor holds, that grant has ended, also when the result is an error.
+ * handlers.h says what a handler returns. handlers_v2_release() is the exception: once a request
+ * has named the grant that its descriptor holds, that grant has ended, also when the result is an
+ * error.
  */
 #ifndef COMMON_SERVER_CORE_HANDLERS_V2_H
 #define COMMON_SERVER_CORE_HANDLERS_V2_H

@@ -1,13 +1,13 @@
 /*
- * lockqueue: who holds a memory file's lock and who waits for it, first come first served.
+ * lockqueue: the holders of a memory file's lock and the waiters, first come first served.
  *
- * One writer or any number of readers hold it; a reader never overtakes a waiting writer. Every
- * claim that is granted gets the next grant number of the file, so grants never repeat and an
- * exclusive grant is above every grant before it. The queue knows nothing of sessions or time.
+ * One writer or any number of readers hold the lock; a reader never overtakes a waiting writer.
+ * Each granted claim gets the next grant number of the file, so grants never repeat, and an
+ * exclusive grant is above all grants before it. The queue knows nothing of sessions or time.
  *
- * A claim is part of its owner (a descriptor) and is either idle, waiting or held. Dropping one
- * grants whoever is next; the owner is told through the function given to lockqueue_init(), which
- * must not call back into the queue.
+ * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
+ * next waiters. The queue calls the granted function for each of them; that function must not call
+ * the queue.
  */
 #ifndef COMMON_SERVER_CORE_LOCKQUEUE_H
 #define COMMON_SERVER_CORE_LOCKQUEUE_H
@@ -24,7 +24,7 @@ struct claim {
 	TAILQ_ENTRY(claim) link;
 	enum claim_state state;
 	enum protocol_mode mode;
-	uint64_t grant; /* of the claim when it is held */
+	uint64_t grant; /* while held: its number */
 };
 
 TAILQ_HEAD(claim_list, claim);
@@ -33,21 +33,21 @@ struct lockqueue {
 	struct claim_list holders;
 	struct claim_list waiters;
 	uint32_t waiting; /* length of waiters */
-	uint64_t grants;  /* given so far; the number of the last one */
+	uint64_t grants;  /* the number of the last grant */
 	void (*granted)(struct claim *);
 };
 
-/* Free, nobody waits. granted is called for a claim that waited and now holds. */
+/* A free lock. granted is called for each claim that waited and now holds the lock. */
 void lockqueue_init(struct lockqueue *q, void (*granted)(struct claim *));
 
 /*
- * An idle claim asks for the lock. The result is its new state: CLAIM_HELD when it was granted at
- * once, else CLAIM_WAITING, or CLAIM_IDLE when it does not want to wait.
+ * Claims the lock for c, which is idle. Returns the new state of c: CLAIM_HELD when it was granted
+ * at once, else CLAIM_WAITING if wait, or CLAIM_IDLE.
  */
 enum claim_state lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode,
     bool wait);
 
-/* The claim becomes idle, whatever it was, and whoever is next is granted. */
+/* Makes c idle, whatever its state, and grants the next waiters. */
 void lockqueue_drop(struct lockqueue *q, struct claim *c);
 
 /* The claim that holds the lock exclusively, or NULL. */

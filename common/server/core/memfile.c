@@ -51,7 +51,10 @@ memfile_at_serial(struct memfile_tree *t, uint32_t serial)
 	return RB_NFIND(memfile_by_serial, &t->by_serial, &key);
 }
 
-/* A number that no living file has, neither 0 nor the last u32; it comes round after four billion files. */
+/*
+ * A serial number that no file has, neither 0 nor UINT32_MAX; numbers wrap after four billion
+ * files.
+ */
 static uint32_t
 next_serial(struct memfile_tree *t)
 {
@@ -64,7 +67,7 @@ next_serial(struct memfile_tree *t)
 	return t->last_serial;
 }
 
-/* Makes the file and hands it to the store; nothing is in the tree yet. */
+/* Creates the file, here and in the store. The caller inserts it into the tree. */
 static int
 create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 {
@@ -89,7 +92,7 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	return 0;
 }
 
-/* A key to look up by, or to create by: a struct memfile with only its name and version. */
+/* A key for the tree and for create(): a struct memfile that has its name and version only. */
 static struct memfile *
 make_key(const char *name, size_t size, enum protocol_version version)
 {

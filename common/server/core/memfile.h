@@ -1,12 +1,13 @@
 /*
- * memfile: a memory file, and the red-black tree of all of them (libbsd).
+ * memfile: memory files, and the red-black tree of all of them (libbsd).
  *
- * A memory file is a lock, or a lock with a segment. It begins with the first descriptor that opens its
- * name and ends with the last; nothing of it outlives the server. References count descriptors,
- * those of pending forks included.
+ * A memory file is a lock, or a lock with a segment. It begins with the first descriptor that opens
+ * its name and ends with the last; nothing of it outlives the server. References count descriptors,
+ * those of pending forks included. Versions and the lock are here, the bytes are the store's
+ * (store.h).
  *
- * Files also have a serial number, in the order of their creation, so that LIST can go on where it
- * stopped whatever was created or ended meanwhile.
+ * Files have serial numbers in the order of their creation, so that LIST can continue where it
+ * stopped, whatever was created or ended since.
  */
 #ifndef COMMON_SERVER_CORE_MEMFILE_H
 #define COMMON_SERVER_CORE_MEMFILE_H
@@ -29,10 +30,10 @@ struct memfile {
 	uint32_t serial;
 	uint32_t references;
 	uint64_t life;                 /* random, drawn at creation */
-	enum protocol_version version; /* of the protocol, spoken by who created it */
+	enum protocol_version version; /* of the protocol, of the session that created the file */
 	uint32_t size;                 /* of the segment; 0: a pure lock */
-	bool published;                /* a release or an UNLOCK with the segment was accepted */
-	struct blockmap blocks;        /* versions; empty for a pure lock */
+	bool published;                /* a RELEASE, or an UNLOCK with the segment, was accepted */
+	struct blockmap blocks;        /* empty for a pure lock */
 	struct lockqueue lock;
 	void *store_data; /* the store's */
 	uint32_t name_size;
@@ -48,45 +49,49 @@ struct memfile_tree {
 	const struct store_ops *store;
 	void *store_context;             /* see struct store_ops */
 	struct timer_queue *timers;      /* the server's, for the store */
-	const uint64_t *now;             /* the server's clock, for the store */
-	void (*granted)(struct claim *); /* given to every file's lockqueue */
+	const uint64_t *now;             /* the server's time, for the store */
+	void (*granted)(struct claim *); /* of every file's lockqueue */
 	uint32_t count;
 	uint32_t last_serial;
 	uint64_t total_size; /* of all segments, bytes */
 };
 
-/* An empty tree of files of that store; timers and clock are given to it. */
+/*
+ * An empty tree for files of that store. timers and *now are the server's and outlive t; granted is
+ * called for each claim that waited and now holds its lock (lockqueue.h).
+ */
 void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
     struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *));
 
 /*
- * A reference to the file of that name, for a session of that version; it is created if it is not there. The
- * name has been checked. Returns 0, -ENOMEM, what the store's create says, or -EBADE when the file is the other
- * version's and the store separates them.
+ * Gets a reference to the file of that name for a session of that version, and creates the file if
+ * there is none. The name has been checked. Returns 0, -ENOMEM, an error of the store's create, or
+ * -EBADE when the file belongs to the other version and the store separates versions.
  */
 int memfile_get(struct memfile_tree *t, const char *name, size_t size,
     enum protocol_version version, struct memfile **out);
 
-/* One reference more. */
+/* Gets one more reference. */
 void memfile_ref(struct memfile *f);
 
-/* One reference less; with the last one the file ends. */
+/* Puts a reference; the file ends with the last one. */
 void memfile_put(struct memfile *f);
 
 /*
- * Gives the file a segment, or agrees that it has one of that size. Returns 0; -EINVAL for size 0 or
- * another size; -EMSGSIZE above segment_limit, -ENOMEM when all segments together would be above
- * total_limit or there is no memory.
+ * Gives the file a segment of size bytes. Returns 0, also when it has a segment of that size;
+ * -EINVAL for size 0 or another size than it has; -EMSGSIZE above segment_limit; -ENOMEM when all
+ * segments together would be above total_limit or there is no memory; or an error of the store's
+ * map.
  */
 int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t total_limit);
 
-/* enum protocol_type of the file as it is now. */
+/* The type of the file as it is now, an enum protocol_type. */
 uint8_t memfile_type(const struct memfile *f);
 
 /* Tells the store what happened to the lock of f. */
 void memfile_lock_changed(struct memfile *f, enum store_event event);
 
-/* The fields of STAT. */
+/* Fills the fields of STAT. */
 void memfile_stat(const struct memfile *f, struct protocol_stat *stat);
 
 /* The first file whose serial number is at least serial, or NULL. */

@@ -1,8 +1,9 @@
 /*
  * request: a request as its handler sees it.
  *
- * The body is valid until the handler returns. Of a body that the session did not keep whole (session.h) the
- * reader has the beginning only, which is enough for the fixed fields of every operation, and missing is not 0.
+ * The body is valid until the handler returns. Of a body that the session did not keep whole
+ * (session.h) the reader has the beginning only, which is enough for the fixed fields of every
+ * operation, and missing is not 0.
  */
 #ifndef COMMON_SERVER_CORE_REQUEST_H
 #define COMMON_SERVER_CORE_REQUEST_H

@@ -1,8 +1,9 @@
 /*
- * server: the core of both daemons: sessions, memory files, locks. No I/O, no clock of its own, one thread.
+ * server: the core of both daemons: sessions, memory files, locks. No I/O, no clock of its own, one
+ * thread.
  *
- * The driver (the event loop, a test, a fuzzer) sets the time, runs the timers, feeds bytes into sessions
- * (session.h), and sends the output of the sessions that server_next_ready() returns.
+ * The driver (the event loop, a test, a fuzzer) sets the time, runs the timers, feeds bytes into
+ * sessions (session.h), and sends the output of the sessions that server_next_ready() returns.
  */
 #ifndef COMMON_SERVER_CORE_SERVER_H
 #define COMMON_SERVER_CORE_SERVER_H
@@ -16,8 +17,9 @@ struct session;
 struct store_ops;
 
 /*
- * A server with no sessions and no files, and a fresh random instance id. store_context is the result of the
- * store's start, or NULL; both outlive the server. Returns 0, -ENOMEM or -EIO (no entropy).
+ * A server with no sessions and no files, and a fresh random instance id. store_context is the
+ * result of the store's start, or NULL; both outlive the server. Returns 0, -ENOMEM or -EIO (no
+ * entropy).
  */
 int server_create(struct server **out, const struct server_config *config,
     const struct store_ops *store, void *store_context);
@@ -35,9 +37,9 @@ uint64_t server_next_deadline(struct server *v);
 void server_run_timers(struct server *v);
 
 /*
- * Returns a session that has new output or is over, having resumed it, or NULL. Each is returned once, until
- * it has more. The driver calls this until it returns NULL whenever it has fed, sent, destroyed, or run
- * timers.
+ * Returns a session that has new output or is over, having resumed it, or NULL. Each is returned
+ * once, until it has more. The driver calls this until it returns NULL whenever it has fed, sent,
+ * destroyed, or run timers.
  */
 struct session *server_next_ready(struct server *v);
 

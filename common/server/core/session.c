@@ -86,8 +86,8 @@ can_read(const struct session *s)
 }
 
 /*
- * The largest body that is kept: what a release of the largest segment that this session has locked can
- * need. So a peer can make the server keep no more than it may store there anyway.
+ * The largest body that is kept: as large as a release of the largest segment that this session has
+ * locked can be. So a peer can make the server keep no more than it may store there anyway.
  */
 static uint32_t
 body_limit(const struct session *s)
@@ -189,7 +189,10 @@ read_body(struct session *s, const uint8_t *data, size_t size)
 	return (size_t)n;
 }
 
-/* Reads frames from size bytes and executes them, as long as can_read(). Returns how many bytes it used. */
+/*
+ * Reads frames from size bytes and executes them, as long as can_read(). Returns how many bytes it
+ * used.
+ */
 static size_t
 read_requests(struct session *s, const uint8_t *data, size_t size)
 {

@@ -1,13 +1,15 @@
 /*
  * session: the conversation with one client, from bytes to requests (PROTOCOL 1, 7).
  *
- * The driver feeds in the peer's bytes as they come, in pieces of any size, and takes replies out. Bad input
- * is answered with a status, or ends the session with one log line; it never changes another session's state.
+ * The driver feeds in the peer's bytes as they come, in pieces of any size, and takes replies out.
+ * Bad input is answered with a status, or ends the session with one log line; it never changes
+ * another session's state.
  *
- * What a peer can make the session keep is bounded (PROTOCOL 8): a body over PROTOCOL_SMALL_BODY is kept only
- * up to what a release of a segment can need whose lock the session holds exclusively, and discarded as it
- * comes otherwise; no new request is read while SESSION_OUTPUT_HIGH bytes of replies are unsent; a frame may
- * stay incomplete for SESSION_STALL_MS without a byte of progress.
+ * The memory that a peer can make the session use is bounded (PROTOCOL 8). A body over
+ * PROTOCOL_SMALL_BODY is kept only if a release of a segment that the session has locked can be as
+ * large; otherwise it is discarded as it comes. No new request is read while SESSION_OUTPUT_HIGH
+ * bytes of replies are unsent. A frame may stay incomplete for SESSION_STALL_MS without a byte of
+ * progress.
  */
 #ifndef COMMON_SERVER_CORE_SESSION_H
 #define COMMON_SERVER_CORE_SESSION_H
@@ -34,24 +36,31 @@ void session_destroy(struct session *s);
 /* Takes size bytes that came from the peer, and executes all requests that are complete. */
 void session_feed(struct session *s, const void *data, size_t size);
 
-/* False while too many replies are unsent, and when s is over: the driver must not read from the peer. */
+/*
+ * False while too many replies are unsent, and when s is over: the driver must not read from the
+ * peer.
+ */
 bool session_wants_input(const struct session *s);
 
-/* The unsent replies: returns their size and sets *data, which is valid until the next call on s. */
+/*
+ * The unsent replies: returns their size and sets *data, which is valid until the next call on s.
+ */
 size_t session_output(const struct session *s, const uint8_t **data);
 
 /* The first size bytes of the output were sent; does what session_resume() does. */
 void session_sent(struct session *s, size_t size);
 
 /*
- * Writing to the peer has failed: the output is dropped, and so are later replies. Requests that the peer had
- * sent before count all the same, so the driver goes on feeding until the end of its input.
+ * Writing to the peer has failed: the output is dropped, and so are later replies. Requests that
+ * the peer had sent before count all the same, so the driver goes on feeding until the end of its
+ * input.
  */
 void session_write_failed(struct session *s);
 
 /*
- * Does what had to wait, as far as the unsent replies allow: writes the grants that followed from the
- * releases of others, and executes requests that were fed and not read. server_next_ready() calls it.
+ * Does what had to wait, as far as the unsent replies allow: writes the grants that followed from
+ * the releases of others, and executes requests that were fed and not read. server_next_ready()
+ * calls it.
  */
 void session_resume(struct session *s);
 

@@ -1,13 +1,13 @@
 /*
  * spare: one large buffer that is kept between uses.
  *
- * Large bodies and replies come again and again, and fresh memory for each costs as much as the work on
- * it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; a larger one becomes the
- * spare buffer, or is wiped and freed if the spare one is larger. The spare buffer is freed when it was not
- * used for SPARE_MS.
+ * Large bodies and replies come again and again, and fresh memory for each costs as much as the
+ * work on it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; a larger
+ * one becomes the spare buffer, or is wiped and freed if the spare one is larger. The spare buffer
+ * is freed when it was not used for SPARE_MS.
  *
- * A user calls spare_get() before it reserves room in an empty buffer, and spare_put() when the buffer has
- * become empty again.
+ * A user calls spare_get() before it reserves room in an empty buffer, and spare_put() when the
+ * buffer has become empty again.
  */
 #ifndef COMMON_SERVER_CORE_SPARE_H
 #define COMMON_SERVER_CORE_SPARE_H
@@ -34,7 +34,10 @@ void spare_init(struct spare *p, struct timer_queue *timers, const uint64_t *now
 /* Frees the spare buffer; p stays usable. */
 void spare_fini(struct spare *p);
 
-/* Moves the spare buffer into b, if b is empty, has less room than size bytes, and size is not small. */
+/*
+ * Moves the spare buffer into b, if b is empty, has less room than size bytes, and size is not
+ * small.
+ */
 void spare_get(struct spare *p, struct buf *b, size_t size);
 
 /* Takes the storage out of b, if b is empty and its storage is not small. */

@@ -1,10 +1,20 @@
 /*
- * store: where segments live; what is different about a daemon, and the only thing that is.
+ * store: the bytes of segments, which is all that is different about a daemon.
  *
- * Both daemons are the one server of this folder with another struct store_ops. The server keeps the
- * names, descriptors, locks and versions (struct memfile); the store keeps the bytes, or what speaks
- * for them, in f->store_data, and knows how they look on the wire. What the store has for all files is
- * its context, in f->tree->store_context; its timers run with those of the server, f->tree->timers.
+ * Both daemons are the one server of this folder with another struct store_ops. The server keeps
+ * names, descriptors, locks, grants and the versions of blocks (struct memfile); the store keeps
+ * the bytes, or their keys, slots and tags (smuf), and knows their form on the wire.
+ *
+ * A store's own data of a file is f->store_data; its data of all files is the context that start()
+ * created, in f->tree->store_context. Of a struct memfile it may read name, name_size, life,
+ * version, size, blocks and lock, and f->tree->now and count; it writes store_data only, and blocks
+ * only through blockmap_publish(). It may arm timers of its own in f->tree->timers. It calls
+ * nothing else of the server.
+ *
+ * There is one thread: while an operation runs, all peers wait. Operations return 0 or a negative
+ * errno, and after an error the file is as it was. The bytes in a struct wire_reader come from a
+ * peer, and the store checks them. A store that reads files of the host says in its own headers
+ * what a lying host can do to it.
  */
 #ifndef COMMON_SERVER_CORE_STORE_H
 #define COMMON_SERVER_CORE_STORE_H
@@ -17,67 +27,122 @@ struct memfile;
 struct wire_reader;
 struct wire_writer;
 
-/* What happened to a file's lock; see lock_changed. */
+/* A change of the lock of a file; see lock_changed. */
 enum store_event {
-	STORE_EVENT_CLAIMED,  /* it was granted, or somebody waits for it */
-	STORE_EVENT_UNLOCKED, /* version 1: given back by an UNLOCK */
-	STORE_EVENT_DROPPED /* any other end: a RELEASE, the holder's, a waiter's; or LOCK refused its turn */
+	STORE_EVENT_CLAIMED,  /* a claim was granted at once, or waits */
+	STORE_EVENT_UNLOCKED, /* version 1: the holder's claim ended with an UNLOCK */
+	/*
+	 * A claim ended in any other way: released, closed, timed out, cancelled, its lease
+	 * expired; or, version 1 with turns, a LOCK was refused although its turn is being served
+	 * and the lock is free.
+	 */
+	STORE_EVENT_DROPPED
 };
 
-/* Storage of a segment, bytes. */
+/* The storage of a segment, in bytes. */
 struct store_usage {
-	uint64_t reserved;  /* set aside for it, most of it not yet there */
-	uint64_t written;   /* with memory or storage behind them */
-	uint64_t committed; /* of the segment's own bytes, those that STAT calls committed */
+	uint64_t reserved;  /* set aside: addresses, or the size of a file */
+	uint64_t written;   /* of these, with memory or disk blocks behind them */
+	uint64_t committed; /* of the segment's own bytes, those that STAT reports as committed */
 };
 
+/* All operations are required, except those that say when they are NULL. */
 struct store_ops {
-	const char *name;        /* of the mount type: "smdish" */
-	size_t name_limit;       /* a name of so many bytes or more is too long */
-	bool separates_versions; /* a file belongs to the version of the protocol that created it */
-	bool has_turns;          /* version 1: a LOCK carries a turn, and is never polled */
-	bool keeps_stalled_holders; /* who holds a lock is not dropped for being slow */
+	const char *name;  /* of the mount type: "smdish" */
+	size_t name_limit; /* a name of so many bytes or more is too long */
 
-	/* The daemon begins, with the directory of -r, and ends, all files gone; NULL for neither. */
+	/* A file belongs to the version of the protocol that created it. */
+	bool separates_versions;
+
+	/* Version 1: a LOCK names a turn, and is granted only the one of turn_is_served(). */
+	bool has_turns;
+
+	/* A holder that stops in the middle of a frame keeps its session. */
+	bool keeps_stalled_holders;
+
+	/*
+	 * The life of the daemon. start() is called once, before there is any file, with the
+	 * directory of -r; it sets *context, and logs the reason of an error. stop() is called when
+	 * all files have ended, and also when start() failed or was not called: *context is NULL
+	 * then. A store without a context has NULL for both.
+	 */
 	int (*start)(void **context, const char *directory);
 	void (*stop)(void *context);
 
-	/* 0, or -EINVAL for a name this store cannot have. Its length is right, it holds no NUL. */
+	/*
+	 * Returns 0, or -EINVAL for a name that the store cannot have. The name has 1 to name_limit
+	 * - 1 bytes and no NUL; name[size] is not part of it.
+	 */
 	int (*check_name)(const char *name, size_t size);
 
-	/* A file begins or ends: makes or wipes and frees f->store_data. create: 0 or a negative errno. */
+	/*
+	 * The life of a file. create() is called when the file is first opened: it has its name,
+	 * life and version, no segment, and a free lock; it sets f->store_data. destroy() is called
+	 * after the last descriptor is closed: no claim is left, and f->size and f->blocks are
+	 * still valid. It disarms the store's timers, wipes what held keys or plaintext, and frees
+	 * f->store_data.
+	 */
 	int (*create)(struct memfile *f);
 	void (*destroy)(struct memfile *f);
 
-	/* The file gets a segment of size bytes (f->size is still 0). Returns 0 or a negative errno. */
+	/*
+	 * Gives the file a segment of size bytes, at least 1, all zeros. f->size is 0 and f->blocks
+	 * is empty; the server sets both when this returns 0, and does not call it again.
+	 */
 	int (*map)(struct memfile *f, uint32_t size);
 
+	/* Fills *usage, for STAT, LIST and the log; f may be a pure lock. */
 	void (*usage)(const struct memfile *f, struct store_usage *usage);
 
-	/* The lock moved; after the fact, and whatever the version. NULL when nobody wants to know. */
+	/*
+	 * The lock has changed, in either version: f->lock is as it is afterwards, the next waiters
+	 * granted. A waiter that is granted has had its STORE_EVENT_CLAIMED when it began to wait.
+	 * NULL: the store does not need to know.
+	 */
 	void (*lock_changed)(struct memfile *f, enum store_event event);
 
-	/* With has_turns: whether turn is the one being served. Nobody holds the lock. */
+	/* True when turn is being served. The lock is free. NULL without has_turns. */
 	bool (*turn_is_served)(const struct memfile *f, uint32_t turn);
 
-	/* Version 2: the delta of a grant, what is above since: its size, then the bytes of it. */
+	/*
+	 * Version 2: the delta of a grant: every block whose version is above since
+	 * (blockmap_since()), as it was last published. The file has a segment; since is 0 or a
+	 * version that the segment had. grant_size() returns the size in bytes; grant_put() follows
+	 * at once and writes exactly so many.
+	 */
 	size_t (*grant_size)(const struct memfile *f, uint64_t since);
 	void (*grant_put)(const struct memfile *f, uint64_t since, struct wire_writer *w);
 
 	/*
-	 * Version 2: reads a release's delta to its end and publishes it as grant, all of it or, on
-	 * failure, nothing: -EPROTO for what is malformed, -EINVAL for blocks that may not be, -ENOMEM.
+	 * Version 2: publishes the delta of a RELEASE by the exclusive holder with that grant,
+	 * which is above every version of f->blocks. r has the whole delta; the store reads it to
+	 * its end, stores its blocks and calls blockmap_publish() with the grant for each: for all
+	 * or, on failure, for none. An empty delta is no error. Errors: -EPROTO malformed,
+	 * -EINVAL a block that may not be published, -ENOMEM. The grant ends either way.
 	 */
 	int (*release)(struct memfile *f, uint64_t grant, struct wire_reader *r);
 
-	/* Version 1: what follows the type in a LOCK's reply for a segment that was published. */
+	/*
+	 * Version 1: the rest of a LOCK's reply, behind the type. The file has a segment, and
+	 * something was published. As with grants, lock_put() follows lock_size() at once and
+	 * writes exactly so many bytes.
+	 */
 	size_t (*lock_size)(const struct memfile *f);
 	void (*lock_put)(const struct memfile *f, struct wire_writer *w);
 
-	/* Version 1: true when r plus missing bytes have the shape of what follows the type in UNLOCK. */
+	/*
+	 * Version 1: true when the rest of an UNLOCK, behind the type, has the right shape. r has
+	 * the first bytes of it; missing more bytes came and were discarded.
+	 */
 	bool (*unlock_is_shaped)(struct wire_reader r, uint64_t missing);
 
-	/* Version 1: publishes it as grant, or nothing: -EINVAL (another size), -ENOMEM. */
+	/*
+	 * Version 1: publishes the segment of an UNLOCK by the holder with that grant, all of it
+	 * or, on failure, nothing. unlock_is_shaped() was true of r, and nothing is missing. A
+	 * store whose files both versions share finds the blocks that differ and calls
+	 * blockmap_publish() for each. Errors: -EINVAL for another size than the segment's,
+	 * -ENOMEM; the holder keeps the lock.
+	 */
 	int (*unlock)(struct memfile *f, uint64_t grant, struct wire_reader *r);
 };
 
