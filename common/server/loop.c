@@ -22,7 +22,9 @@ loop_init(struct loop *l, uint32_t spin_us)
 void
 loop_fini(struct loop *l)
 {
-	close(l->epoll_fd);
+	if (l->epoll_fd >= 0)
+		close(l->epoll_fd);
+	*l = LOOP_CLOSED;
 }
 
 int

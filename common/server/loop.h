@@ -18,9 +18,12 @@ struct loop {
 	uint64_t spin_ns; /* how long to poll before sleeping */
 };
 
+#define LOOP_CLOSED ((struct loop){ .epoll_fd = -1 })
+
 /* spin_us: -b, how many microseconds to poll before sleeping. Returns 0 or a negative errno. */
 int loop_init(struct loop *l, uint32_t spin_us);
 
+/* Also for LOOP_CLOSED. */
 void loop_fini(struct loop *l);
 
 /* w->fd, w->events and w->ready are set. Returns 0 or a negative errno. */

@@ -1,54 +1,46 @@
 #include "common/server/main.h"
 
-#include <assert.h>
 #include <bsd/libutil.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/container.h"
 #include "common/base/log.h"
-#include "common/base/size.h"
-#include "common/crypto/tls.h"
+#include "common/server/background.h"
 #include "common/server/connection.h"
 #include "common/server/core/server.h"
 #include "common/server/core/store.h"
+#include "common/server/credentials.h"
 #include "common/server/listener.h"
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
-
-enum {
-	EXPIRY_WARNING_DAYS = 30,
-	EXPIRY_CHECK_MS = 24 * 3600 * 1000,
-	LARGE = 256 * SIZE_KIB, /* a buffer from here on is mapped, and unmapped when it is freed */
-	OTHER_FDS = 64          /* besides one for each session */
-};
+#include "common/server/process.h"
+#include "common/server/signals.h"
 
 struct daemon {
 	const struct options_program *program;
 	const struct store_ops *store;
 	void *store_context;
 	struct options options;
-	struct loop loop;
+	struct background background;
+	struct credentials credentials;
+	struct pidfh *pid_file;
 	struct server *core;
+	struct loop loop;
+	struct signals signals;
 	struct connection_table conns;
 	struct listeners *listeners;
-	struct pidfh *pid_file;
-	struct watch signals;
-	struct timer expiry_check;
-	int parent_fd; /* -d: who started us waits for a byte there */
-	bool stopping;
 };
+
+/* The steps of starting, in the order of the table below. */
+
+static int
+go_to_background(struct daemon *d)
+{
+	return d->options.daemonise ? background_enter(&d->background) : 0;
+}
 
 static int
 open_log(struct daemon *d)
@@ -62,84 +54,26 @@ open_log(struct daemon *d)
 	return error;
 }
 
-/* No core dumps and no ptrace by others: the memory is other people's plaintext. Enough descriptors. */
 static int
-harden(struct daemon *d)
+prepare_process(struct daemon *d)
 {
-	struct rlimit none = { 0, 0 }, files;
-	rlim_t needed = (rlim_t)d->options.config.session_limit + OTHER_FDS;
-
-	prctl(PR_SET_DUMPABLE, 0);
-	setrlimit(RLIMIT_CORE, &none);
-	signal(SIGPIPE, SIG_IGN);
-	/* Set, it stays: else the first large buffer that is freed would have all later ones come from the heap. */
-	mallopt(M_MMAP_THRESHOLD, LARGE);
-	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed)
-		return 0;
-	if (files.rlim_max < needed)
-		files.rlim_max = needed;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) == 0)
-		return 0;
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
-	log_warning(
-	    "only %lu descriptors are allowed, %lu are needed for %lu sessions (ulimit -n, -c)",
-	    (unsigned long)files.rlim_cur, (unsigned long)needed,
-	    (unsigned long)d->options.config.session_limit);
+	process_harden();
+	process_tune_malloc();
+	process_raise_file_limit(d->options.config.session_limit);
 	return 0;
 }
 
-/* Warns of a certificate that ends soon, now and once a day. */
-static void
-check_expiry(struct timer *t)
-{
-	struct daemon *d = container_of(t, struct daemon, expiry_check);
-	int64_t left = tls_context_seconds_left(d->conns.tls);
-
-	if (left < 0)
-		log_error("the certificate %s has expired: clients will refuse it",
-		    d->options.cert_file);
-	else if (left < EXPIRY_WARNING_DAYS * INT64_C(86400))
-		log_warning("the certificate %s expires in %ld days", d->options.cert_file,
-		    (long)(left / 86400));
-	timer_arm(&d->conns.timers, t, clock_after_ms(clock_now(), EXPIRY_CHECK_MS), check_expiry);
-}
-
-/* At start, and again on SIGHUP: those who are connected keep what they have. */
+/* Connections that exist keep the context that they have. */
 static int
-load_keys(struct daemon *d)
+load_credentials(struct daemon *d)
 {
-	const struct options *o = &d->options;
-	struct tls_config config = {
-		.role = TLS_SERVER,
-		.ca_file = o->ca_file,
-		.cert_file = o->cert_file,
-		.key_file = o->key_file,
-		.anonymous_clients = o->anonymous,
-	};
-	char reason[TLS_REASON_SIZE];
-	struct tls_context *tls;
-	int error;
+	int error = credentials_load(&d->credentials);
 
-	if (o->ca_file == NULL)
-		return 0;
-	error = tls_context_create(&tls, &config, reason);
-	if (error != 0) {
-		log_error("%s", reason);
-		return error;
-	}
-	tls_context_destroy(d->conns.tls);
-	d->conns.tls = tls;
-	if (o->anonymous)
-		log_warning(
-		    "-n: clients without a certificate are accepted: the host can be a client");
-	check_expiry(&d->expiry_check);
-	return 0;
+	d->conns.tls = d->credentials.tls;
+	return error;
 }
 
-/* The pid file is locked before the sockets are touched: it is what keeps a second server out. */
+/* The pid file is locked before the sockets are touched: it keeps a second server out. */
 static int
 lock_pid_file(struct daemon *d)
 {
@@ -158,109 +92,6 @@ lock_pid_file(struct daemon *d)
 	return -EEXIST;
 }
 
-static void
-signalled(struct watch *w, uint32_t events)
-{
-	struct daemon *d = container_of(w, struct daemon, signals);
-	struct signalfd_siginfo info;
-	int error;
-
-	(void)events;
-	if (read(w->fd, &info, sizeof info) != sizeof info)
-		return;
-	if (info.ssi_signo != SIGHUP) {
-		log_info("%s: stopping", strsignal((int)info.ssi_signo));
-		d->stopping = true;
-		return;
-	}
-	error = log_reopen();
-	if (error != 0)
-		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
-	log_info("SIGHUP: %s",
-	    load_keys(d) == 0 ? "certificates and log reloaded" :
-				"the certificates are as they were");
-}
-
-/* From the very beginning: one that comes while we start is seen when we serve, and nothing is left behind. */
-static sigset_t
-block_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return set;
-}
-
-static int
-watch_signals(struct daemon *d)
-{
-	sigset_t set = block_signals();
-	int fd;
-
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	d->signals = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = signalled };
-	return loop_add(&d->loop, &d->signals);
-}
-
-/*
- * -d: the parent stays until the daemon serves or has given up, and exits with its status; whoever started it
- * finds sockets and pid file in place. Standard error stays until then, for what goes wrong.
- */
-static int
-go_to_background(struct daemon *d)
-{
-	uint8_t status = EXIT_FAILURE;
-	int ends[2];
-	pid_t pid;
-
-	if (!d->options.daemonise)
-		return 0;
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(ends[1]);
-		/* End of file: it died without a word. */
-		while (read(ends[0], &status, 1) < 0 && errno == EINTR)
-			;
-		_exit(status);
-	}
-	close(ends[0]);
-	d->parent_fd = ends[1];
-	setsid();
-	return 0;
-}
-
-/* Everything is in place. The working directory stays: files may be named relative to it. */
-static int
-let_parent_go(struct daemon *d)
-{
-	uint8_t status = EXIT_SUCCESS;
-	int null;
-
-	if (!d->options.daemonise)
-		return 0;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return -errno;
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
-	if (write(d->parent_fd, &status, 1) != 1)
-		log_warning("whoever started this daemon did not wait for it");
-	close(d->parent_fd);
-	return 0;
-}
-
 static int
 start_store(struct daemon *d)
 {
@@ -268,34 +99,97 @@ start_store(struct daemon *d)
 }
 
 static int
-start_serving(struct daemon *d)
+listen_on_addresses(struct daemon *d)
+{
+	return listener_open(&d->listeners, &d->options);
+}
+
+static int
+create_server(struct daemon *d)
 {
 	int error = server_create(&d->core, &d->options.config, d->store, d->store_context);
 
-	if (error == 0)
-		error = loop_init(&d->loop, d->options.spin_us);
-	if (error != 0)
-		return error;
 	d->conns.core = d->core;
-	d->conns.loop = &d->loop;
 	d->conns.limit = d->options.config.session_limit;
-	error = watch_signals(d);
-	if (error == 0)
-		error = listener_start(d->listeners, &d->loop, &d->conns);
-	if (error == 0 && d->pid_file != NULL)
-		error = pidfile_write(d->pid_file) == 0 ? 0 : -errno;
 	return error;
 }
 
-/* Time is read once after each sleep; whoever needs it finds it in the core and in the table. */
+static int
+open_loop(struct daemon *d)
+{
+	d->conns.loop = &d->loop;
+	return loop_init(&d->loop, d->options.spin_us);
+}
+
+static int
+watch_signals(struct daemon *d)
+{
+	return signals_open(&d->signals, &d->loop);
+}
+
+static int
+accept_connections(struct daemon *d)
+{
+	return listener_start(d->listeners, &d->loop, &d->conns);
+}
+
+static int
+write_pid_file(struct daemon *d)
+{
+	return d->pid_file == NULL || pidfile_write(d->pid_file) == 0 ? 0 : -errno;
+}
+
+static int
+leave_terminal(struct daemon *d)
+{
+	return background_complete(&d->background);
+}
+
+static const struct step {
+	const char *name; /* "cannot ..." */
+	int (*run)(struct daemon *d);
+} steps[] = {
+	{ "go to the background", go_to_background },
+	{ "open the log", open_log },
+	{ "prepare the process", prepare_process },
+	{ "load the certificates", load_credentials },
+	{ "lock the pid file", lock_pid_file },
+	{ "start the store", start_store },
+	{ "listen", listen_on_addresses },
+	{ "create the server", create_server },
+	{ "open the event loop", open_loop },
+	{ "watch for signals", watch_signals },
+	{ "accept connections", accept_connections },
+	{ "write the pid file", write_pid_file },
+	{ "leave the terminal", leave_terminal },
+};
+
+static int
+start(struct daemon *d)
+{
+	size_t i;
+	int error;
+
+	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		error = steps[i].run(d);
+		if (error != 0) {
+			log_error("not started");
+			return error;
+		}
+	}
+	notify_send("READY=1");
+	return 0;
+}
+
+/* Reads the clock, once after each sleep. The core and the connections use this time. */
 static void
-tell_time(struct daemon *d)
+set_time(struct daemon *d)
 {
 	d->conns.now = clock_now();
 	server_set_time(d->core, d->conns.now);
 }
 
-/* How long nothing has to be done unless somebody asks. */
+/* When the daemon has to act without an event. */
 static uint64_t
 next_deadline(struct daemon *d)
 {
@@ -306,17 +200,33 @@ next_deadline(struct daemon *d)
 	return a < b ? a : b;
 }
 
+/* SIGHUP. */
+static void
+reload(struct daemon *d)
+{
+	int error = log_reopen();
+
+	if (error != 0)
+		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
+	log_info("SIGHUP: %s",
+	    load_credentials(d) == 0 ? "certificates and log reloaded" :
+				       "the certificates are as they were");
+	d->signals.reload = false;
+}
+
 static void
 serve(struct daemon *d)
 {
 	struct watch *w;
 	uint32_t events;
 
-	while (!d->stopping) {
+	while (!d->signals.stop) {
 		w = loop_wait(&d->loop, next_deadline(d), &events);
-		tell_time(d);
+		set_time(d);
 		if (w != NULL)
 			w->ready(w, events);
+		if (d->signals.reload)
+			reload(d);
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
 		connection_read_more(&d->conns);
@@ -324,6 +234,7 @@ serve(struct daemon *d)
 	}
 }
 
+/* Undoes the steps of starting, as far as they came. */
 static void
 stop(struct daemon *d)
 {
@@ -333,7 +244,9 @@ stop(struct daemon *d)
 	server_destroy(d->core);
 	if (d->store->stop != NULL)
 		d->store->stop(d->store_context);
-	tls_context_destroy(d->conns.tls);
+	credentials_fini(&d->credentials);
+	signals_close(&d->signals);
+	loop_fini(&d->loop);
 	if (d->pid_file != NULL)
 		pidfile_remove(d->pid_file);
 }
@@ -342,7 +255,7 @@ int
 main_run(const struct options_program *program, const struct store_ops *store, int argc,
     char **argv)
 {
-	static struct daemon d; /* holds the read buffer: too much for a stack */
+	static struct daemon d; /* static: its read buffer is too large for a stack */
 	enum options_result parsed;
 	int error;
 
@@ -351,19 +264,15 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	parsed = options_parse(&d.options, program, argc, argv);
 	if (parsed != OPTIONS_RUN)
 		return parsed == OPTIONS_EXIT ? EXIT_SUCCESS : 2;
-	block_signals();
-	tls_ignore_system_config();
+	signals_block();
+	d.background = BACKGROUND_NONE;
+	d.loop = LOOP_CLOSED;
+	d.signals = SIGNALS_CLOSED;
 	connection_table_init(&d.conns);
-	if ((error = go_to_background(&d)) == 0 && (error = open_log(&d)) == 0 &&
-	    (error = harden(&d)) == 0 && (error = load_keys(&d)) == 0 &&
-	    (error = lock_pid_file(&d)) == 0 && (error = start_store(&d)) == 0 &&
-	    (error = listener_open(&d.listeners, &d.options)) == 0 &&
-	    (error = start_serving(&d)) == 0 && (error = let_parent_go(&d)) == 0) {
-		notify_send("READY=1");
+	credentials_init(&d.credentials, &d.options, &d.conns.timers);
+	error = start(&d);
+	if (error == 0)
 		serve(&d);
-	} else {
-		log_error("not started");
-	}
 	stop(&d);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

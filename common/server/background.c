@@ -1,0 +1,63 @@
+#include "common/server/background.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+
+/* In the parent. */
+static void __attribute__((noreturn)) wait_and_exit(int fd)
+{
+	uint8_t status = EXIT_FAILURE;
+
+	/* At the end of file the daemon has ended without a status. */
+	while (read(fd, &status, 1) < 0 && errno == EINTR)
+		;
+	_exit(status);
+}
+
+int
+background_enter(struct background *b)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0) {
+		close(ends[1]);
+		wait_and_exit(ends[0]);
+	}
+	close(ends[0]);
+	b->parent_fd = ends[1];
+	setsid();
+	return 0;
+}
+
+int
+background_complete(struct background *b)
+{
+	uint8_t status = EXIT_SUCCESS;
+	int null;
+
+	if (b->parent_fd < 0)
+		return 0;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return -errno;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	close(null);
+	if (write(b->parent_fd, &status, 1) != 1)
+		log_warning("whoever started this daemon did not wait for it");
+	close(b->parent_fd);
+	b->parent_fd = -1;
+	return 0;
+}

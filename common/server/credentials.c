@@ -1,0 +1,72 @@
+#include "common/server/credentials.h"
+
+#include <stdint.h>
+
+#include "common/base/clock.h"
+#include "common/base/container.h"
+#include "common/base/log.h"
+#include "common/crypto/tls.h"
+#include "common/server/options.h"
+
+enum { EXPIRY_WARNING_DAYS = 30, EXPIRY_CHECK_MS = 24 * 3600 * 1000, DAY_S = 24 * 3600 };
+
+void
+credentials_init(struct credentials *c, const struct options *o, struct timer_queue *timers)
+{
+	*c = (struct credentials){ .options = o, .timers = timers };
+	tls_ignore_system_config();
+}
+
+void
+credentials_fini(struct credentials *c)
+{
+	tls_context_destroy(c->tls);
+	c->tls = NULL;
+}
+
+/* Warns of a certificate that expires soon, now and once a day. */
+static void
+check_expiry(struct timer *t)
+{
+	struct credentials *c = container_of(t, struct credentials, expiry);
+	int64_t left = tls_context_seconds_left(c->tls);
+
+	if (left < 0)
+		log_error("the certificate %s has expired: clients will refuse it",
+		    c->options->cert_file);
+	else if (left < EXPIRY_WARNING_DAYS * DAY_S)
+		log_warning("the certificate %s expires in %ld days", c->options->cert_file,
+		    (long)(left / DAY_S));
+	timer_arm(c->timers, t, clock_after_ms(clock_now(), EXPIRY_CHECK_MS), check_expiry);
+}
+
+int
+credentials_load(struct credentials *c)
+{
+	const struct options *o = c->options;
+	struct tls_config config = {
+		.role = TLS_SERVER,
+		.ca_file = o->ca_file,
+		.cert_file = o->cert_file,
+		.key_file = o->key_file,
+		.anonymous_clients = o->anonymous,
+	};
+	char reason[TLS_REASON_SIZE];
+	struct tls_context *tls;
+	int error;
+
+	if (o->ca_file == NULL)
+		return 0;
+	error = tls_context_create(&tls, &config, reason);
+	if (error != 0) {
+		log_error("%s", reason);
+		return error;
+	}
+	tls_context_destroy(c->tls);
+	c->tls = tls;
+	if (o->anonymous)
+		log_warning(
+		    "-n: clients without a certificate are accepted: the host can be a client");
+	check_expiry(&c->expiry);
+	return 0;
+}
