@@ -79,17 +79,19 @@ lock_pid_file(struct daemon *d)
 {
 	const char *path = d->options.pid_file;
 	pid_t other = 0;
+	int error;
 
 	if (path == NULL)
 		return 0;
 	d->pid_file = pidfile_open(path, 0644, &other);
 	if (d->pid_file != NULL)
 		return 0;
-	if (errno == EEXIST)
+	error = errno;
+	if (error == EEXIST)
 		log_error("%s: process %ld is running already", path, (long)other);
 	else
-		log_error("%s: %s", path, strerror(errno));
-	return -EEXIST;
+		log_error("%s: %s", path, strerror(error));
+	return -error;
 }
 
 static int
@@ -146,7 +148,7 @@ leave_terminal(struct daemon *d)
 }
 
 static const struct step {
-	const char *name; /* "cannot ..." */
+	const char *name; /* completes "cannot" in the log */
 	int (*run)(struct daemon *d);
 } steps[] = {
 	{ "go to the background", go_to_background },
@@ -173,7 +175,7 @@ start(struct daemon *d)
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		error = steps[i].run(d);
 		if (error != 0) {
-			log_error("not started");
+			log_error("not started: cannot %s: %s", steps[i].name, strerror(-error));
 			return error;
 		}
 	}
