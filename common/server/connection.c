@@ -18,19 +18,19 @@
 #include "common/wire/stream.h"
 
 enum {
-	READS_AT_ONCE = 16, /* from one connection before the others get their turn */
-	TRIM_AFTER = 64     /* connections ended */
+	READS_AT_ONCE = 16, /* from one connection, before the next one is read */
+	TRIM_AFTER = 64     /* ended connections */
 };
 
 struct connection {
 	struct watch watch;
 	struct connection_table *table;
-	TAILQ_ENTRY(connection) link; /* in handshaking or serving */
-	TAILQ_ENTRY(connection) again_link;
-	bool is_again;
+	TAILQ_ENTRY(connection) link; /* in handshaking or serving, see is_serving */
+	TAILQ_ENTRY(connection) pending_link;
+	bool is_pending; /* in the list of that name */
 	bool is_serving;
-	bool input_ended; /* the peer sends no more */
-	bool is_drained;  /* the last read found nothing more */
+	bool input_ended; /* the peer has closed its side, or reading failed */
+	bool is_drained;  /* the last read returned -EAGAIN */
 	struct stream *stream;
 	struct session *session; /* once the handshake is done */
 	struct timer handshake;
@@ -43,30 +43,31 @@ connection_table_init(struct connection_table *t)
 	t->count = 0;
 	TAILQ_INIT(&t->handshaking);
 	TAILQ_INIT(&t->serving);
-	TAILQ_INIT(&t->again);
+	TAILQ_INIT(&t->pending);
 	timer_queue_init(&t->timers);
 }
 
 static void
-set_again(struct connection *c, bool again)
+set_pending(struct connection *c, bool pending)
 {
 	struct connection_table *t = c->table;
 
-	if (c->is_again == again)
+	if (c->is_pending == pending)
 		return;
-	c->is_again = again;
-	if (again)
-		TAILQ_INSERT_TAIL(&t->again, c, again_link);
+	c->is_pending = pending;
+	if (pending)
+		TAILQ_INSERT_TAIL(&t->pending, c, pending_link);
 	else
-		TAILQ_REMOVE(&t->again, c, again_link);
+		TAILQ_REMOVE(&t->pending, c, pending_link);
 }
 
 /*
- * What many connections used and few need goes back to the system. free(3) alone keeps what lies below a
- * block that is still used, and an attack by a thousand peers would have lasting effects.
+ * Gives memory that many connections used back to the system, once few are left. free(3) alone
+ * keeps the pages below a block that is in use, so the effect of an attack by a thousand peers
+ * would last.
  */
 static void
-give_back_memory(struct connection_table *t)
+trim_memory(struct connection_table *t)
 {
 	if (++t->ended < TRIM_AFTER && t->count > t->count_peak / 2)
 		return;
@@ -75,25 +76,25 @@ give_back_memory(struct connection_table *t)
 	malloc_trim(0);
 }
 
-/* The end of a connection, on this side: locks are released, the socket closed. */
+/* Ends the session, which releases its locks, and closes the socket. */
 static void
 destroy(struct connection *c)
 {
 	struct connection_table *t = c->table;
 
 	timer_disarm(&t->timers, &c->handshake);
-	set_again(c, false);
+	set_pending(c, false);
 	TAILQ_REMOVE(c->is_serving ? &t->serving : &t->handshaking, c, link);
 	t->count--;
 	loop_remove(t->loop, &c->watch);
 	session_destroy(c->session);
 	stream_destroy(c->stream);
 	free(c);
-	give_back_memory(t);
+	trim_memory(t);
 }
 
 static void
-end(struct connection *c)
+close_connection(struct connection *c)
 {
 	log_debug("%s: disconnected", c->peer);
 	stream_shutdown(c->stream);
@@ -108,11 +109,11 @@ connection_table_fini(struct connection_table *t)
 	while ((c = TAILQ_FIRST(&t->handshaking)) != NULL)
 		destroy(c);
 	while ((c = TAILQ_FIRST(&t->serving)) != NULL)
-		end(c);
-	explicit_bzero(t->scratch, sizeof t->scratch);
+		close_connection(c);
+	explicit_bzero(t->read_buffer, sizeof t->read_buffer);
 }
 
-/* Waits for what the session and its unsent output need. */
+/* Watches the socket for what the session and its unsent output need. */
 static void
 update_events(struct connection *c)
 {
@@ -126,8 +127,8 @@ update_events(struct connection *c)
 	loop_change(c->table->loop, &c->watch, events);
 }
 
-/* Sends what there is. Returns false when the connection is gone. */
-static bool
+/* Sends the output. May close the connection. */
+static void
 flush(struct connection *c)
 {
 	const uint8_t *data;
@@ -139,26 +140,25 @@ flush(struct connection *c)
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) {
-			/* Its last requests are still in the socket: read them, then it ends by itself. */
+			/* The peer's last requests are still in the socket: read them all. */
 			session_write_failed(c->session);
-			set_again(c, !c->input_ended);
+			set_pending(c, !c->input_ended);
 			size = 0;
 			break;
 		}
 		session_sent(c->session, (size_t)n);
 	}
 	if (size == 0 && (session_is_over(c->session) || c->input_ended)) {
-		end(c);
-		return false;
+		close_connection(c);
+		return;
 	}
-	/* Half a record is pending too, but only the socket can bring the rest. */
+	/* After -EAGAIN only half a TLS record is pending: the socket has to bring the rest. */
 	if (!c->is_drained && stream_has_pending(c->stream) && session_wants_input(c->session))
-		set_again(c, true);
+		set_pending(c, true);
 	update_events(c);
-	return true;
 }
 
-/* A peer that goes away is nothing to speak of; one that breaks TLS, or whose host does, is. */
+/* Warns of a peer or host that breaks TLS; a peer that goes away is no reason for a warning. */
 static void
 log_read_failure(struct connection *c, int error)
 {
@@ -168,21 +168,21 @@ log_read_failure(struct connection *c, int error)
 		log_debug("%s: %s", c->peer, strerror(-error));
 }
 
-/* Reads and executes, as long as there is something and it is still this connection's turn. */
+/* Reads and executes up to READS_AT_ONCE times, then sends. May close the connection. */
 static void
-read_some(struct connection *c)
+read_requests(struct connection *c)
 {
 	struct connection_table *t = c->table;
 	ssize_t n = -EAGAIN;
 	int i;
 
-	set_again(c, false);
+	set_pending(c, false);
 	for (i = 0; i < READS_AT_ONCE && session_wants_input(c->session); i++) {
-		n = stream_read(c->stream, t->scratch, sizeof t->scratch);
+		n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
 		if (n <= 0)
 			break;
-		session_feed(c->session, t->scratch, (size_t)n);
-		if (!stream_has_pending(c->stream) && (size_t)n < sizeof t->scratch)
+		session_feed(c->session, t->read_buffer, (size_t)n);
+		if (!stream_has_pending(c->stream) && (size_t)n < sizeof t->read_buffer)
 			break;
 	}
 	c->is_drained = n == -EAGAIN;
@@ -195,18 +195,18 @@ read_some(struct connection *c)
 	flush(c);
 }
 
-/* The handshake is done: now we know who it is. */
+/* The handshake is complete: the name of the peer is known. */
 static void
-begin_serving(struct connection *c)
+begin_session(struct connection *c)
 {
 	struct connection_table *t = c->table;
 	const char *name = stream_peer_name(c->stream);
-	char who[ADDR_TEXT_SIZE];
+	char peer[ADDR_TEXT_SIZE];
 
 	timer_disarm(&t->timers, &c->handshake);
 	if (*name != '\0') {
-		snprintf(who, sizeof who, "%.100s (%.200s)", name, c->peer);
-		memcpy(c->peer, who, sizeof who);
+		snprintf(peer, sizeof peer, "%.100s (%.200s)", name, c->peer);
+		memcpy(c->peer, peer, sizeof peer);
 	}
 	if (session_create(&c->session, t->core, c->peer) != 0) {
 		log_error("%s: connection closed: no memory for a session", c->peer);
@@ -218,17 +218,17 @@ begin_serving(struct connection *c)
 	TAILQ_INSERT_TAIL(&t->serving, c, link);
 	c->is_serving = true;
 	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
-	/* The first request may have come with the end of the handshake. */
-	read_some(c);
+	/* The first request may have come in one record with the end of the handshake. */
+	read_requests(c);
 }
 
 static void
-shake_hands(struct connection *c)
+continue_handshake(struct connection *c)
 {
 	int error = stream_handshake(c->stream);
 
 	if (error == 0) {
-		begin_serving(c);
+		begin_session(c);
 	} else if (error == -EAGAIN) {
 		loop_change(c->table->loop, &c->watch,
 		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
@@ -255,16 +255,16 @@ ready(struct watch *w, uint32_t events)
 	struct connection *c = container_of(w, struct connection, watch);
 
 	if (!c->is_serving)
-		shake_hands(c);
+		continue_handshake(c);
 	else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && session_wants_input(c->session))
-		read_some(c);
+		read_requests(c);
 	else
 		flush(c);
 }
 
-/* Makes a place for one more, if that can be done. */
+/* True when there is a place for one more connection, or the oldest handshake was closed for it. */
 static bool
-make_place(struct connection_table *t)
+free_place(struct connection_table *t)
 {
 	struct connection *oldest = TAILQ_FIRST(&t->handshaking);
 
@@ -293,7 +293,7 @@ connection_accept(struct connection_table *t, int fd)
 		return;
 	}
 	addr_describe_peer(fd, c->peer);
-	error = make_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
+	error = free_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
 	if (error != 0) {
 		log_warning("%s: refused: %s", c->peer,
 		    error == -EUSERS ? "all places are taken (-c)" : strerror(-error));
@@ -316,7 +316,7 @@ connection_accept(struct connection_table *t, int fd)
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
 	timer_arm(&t->timers, &c->handshake, clock_after_ms(t->now, CONNECTION_HANDSHAKE_MS),
 	    handshake_timed_out);
-	shake_hands(c);
+	continue_handshake(c);
 }
 
 void
@@ -329,20 +329,20 @@ connection_flush_ready(struct connection_table *t)
 }
 
 void
-connection_read_more(struct connection_table *t)
+connection_read_pending(struct connection_table *t)
 {
-	struct connection *c, *last = TAILQ_LAST(&t->again, connection_list);
+	struct connection *c, *last = TAILQ_LAST(&t->pending, connection_list);
 
-	/* Each of those that are in the list now, once; they come back to its end. */
-	while ((c = TAILQ_FIRST(&t->again)) != NULL) {
-		read_some(c);
+	/* Read each connection that is in the list now once; it may come back at the end. */
+	while ((c = TAILQ_FIRST(&t->pending)) != NULL) {
+		read_requests(c);
 		if (c == last)
 			break;
 	}
 }
 
 bool
-connection_has_more(const struct connection_table *t)
+connection_has_pending(const struct connection_table *t)
 {
-	return !TAILQ_EMPTY(&t->again);
+	return !TAILQ_EMPTY(&t->pending);
 }

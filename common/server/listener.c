@@ -20,15 +20,15 @@ enum { ACCEPTS_AT_ONCE = 16 };
 
 struct listener {
 	struct watch watch;
-	struct listeners *all;
+	struct listeners *owner;
 };
 
 struct listeners {
 	struct loop *loop; /* once started */
 	struct connection_table *conns;
-	int spare_fd; /* given up for a moment to turn somebody away when there are no more */
+	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
-	int opened; /* addresses of the options that are listened on */
+	int opened;                                   /* of the addresses of the options */
 	struct addr_file files[OPTIONS_ADDRESS_MOST]; /* of these */
 	int count;
 	struct listener list[];
@@ -39,7 +39,7 @@ add(struct listeners *ls, int fd)
 {
 	struct listener *l = &ls->list[ls->count++];
 
-	l->all = ls;
+	l->owner = ls;
 	l->watch = (struct watch){ .fd = fd, .events = EPOLLIN };
 }
 
@@ -75,9 +75,9 @@ open_addresses(struct listeners *ls, const struct options *o)
 	return 0;
 }
 
-/* A socket that systemd made: its address is no longer a matter of ours, its kind is. */
+/* Adds a socket of systemd. Its address was systemd's to choose; its kind is checked. */
 static int
-adopt(struct listeners *ls, const struct options *o, int fd)
+add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 {
 	struct sockaddr_storage sa = { 0 };
 	socklen_t size = sizeof sa;
@@ -114,7 +114,7 @@ listener_open(struct listeners **out, const struct options *o)
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	error = open_addresses(ls, o);
 	for (i = 0; error == 0 && i < passed; i++)
-		error = adopt(ls, o, NOTIFY_FIRST_FD + i);
+		error = add_passed_socket(ls, o, NOTIFY_FIRST_FD + i);
 	if (error == 0 && ls->count == 0) {
 		log_error("no address to listen on; see --help");
 		error = -EINVAL;
@@ -127,9 +127,9 @@ listener_open(struct listeners **out, const struct options *o)
 	return 0;
 }
 
-/* No descriptor is left for a newcomer: take it with the spare one, only to hang up. */
+/* No descriptor is left: accepts a connection with the spare one, and closes it at once. */
 static void
-turn_away(struct listeners *ls, int fd)
+refuse_connection(struct listeners *ls, int fd)
 {
 	int peer;
 
@@ -151,9 +151,9 @@ ready(struct watch *w, uint32_t events)
 	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0)
-			connection_accept(l->all->conns, fd);
+			connection_accept(l->owner->conns, fd);
 		else if (errno == EMFILE || errno == ENFILE)
-			turn_away(l->all, w->fd);
+			refuse_connection(l->owner, w->fd);
 		else if (errno != ECONNABORTED && errno != EINTR)
 			break;
 	}

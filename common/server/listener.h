@@ -1,5 +1,5 @@
 /*
- * listener: the sockets a daemon listens on, from its command line and from systemd.
+ * listener: the sockets that a daemon listens on, from its command line and from systemd.
  */
 #ifndef COMMON_SERVER_LISTENER_H
 #define COMMON_SERVER_LISTENER_H
@@ -12,15 +12,16 @@ struct loop;
 struct options;
 
 /*
- * Listens on every address of o and on what systemd passed. What fails is logged. Returns 0; -EINVAL when
- * there is nothing to listen on or plaintext would go over TCP, or the negative errno of an address.
+ * Listens on every address of o and takes the sockets that systemd passed; o outlives the
+ * listeners. Returns 0; -EINVAL when there is nothing to listen on or plaintext would go over TCP,
+ * or the negative errno of an address. An error of an address or a socket is logged.
  */
 int listener_open(struct listeners **out, const struct options *o);
 
 /* Accepts into t from now on. Returns 0 or a negative errno. */
 int listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t);
 
-/* Takes NULL. Stops accepting, closes, and removes the socket files it made. */
+/* Stops accepting, closes the sockets, and removes the socket files it created. Takes NULL. */
 void listener_close(struct listeners *ls);
 
 #endif

@@ -57,9 +57,9 @@ loop_remove(struct loop *l, struct watch *w)
 }
 
 /*
- * epoll_wait(2) for one event. Before it sleeps it gives the processor to whoever wants it and looks again: a
- * client on the same core that was preempted by its own one-way RELEASE goes on to its next request
- * meanwhile, and the sleep and its wake-up are saved. Then it polls for as long as -b says.
+ * epoll_wait(2) for one event. Before it sleeps it yields the processor and polls again: a client
+ * on the same core that was preempted by its own one-way RELEASE continues to its next request
+ * meanwhile, which saves the sleep and the wake-up. Then it polls for the time of -b.
  */
 static int
 wait_event(struct loop *l, struct epoll_event *event, uint64_t deadline)
@@ -85,8 +85,8 @@ wait_event(struct loop *l, struct epoll_event *event, uint64_t deadline)
 }
 
 /*
- * One event a call: a ready function may close any connection (a full table evicts the oldest
- * handshake), and an event of a closed one must not be waiting in an array.
+ * One event a call: a ready function may close any connection (a full table closes the oldest
+ * handshake), and an array could then hold an event of a closed one.
  */
 struct watch *
 loop_wait(struct loop *l, uint64_t deadline, uint32_t *events)

@@ -1,5 +1,6 @@
 /*
- * loop: epoll. A watch is a descriptor and what to call when it is ready; level-triggered, one thread.
+ * loop: epoll(7), level-triggered. A watch is a descriptor and the function to call when it is
+ * ready. One thread.
  */
 #ifndef COMMON_SERVER_LOOP_H
 #define COMMON_SERVER_LOOP_H
@@ -9,13 +10,13 @@
 
 struct watch {
 	int fd;
-	uint32_t events; /* EPOLLIN, EPOLLOUT; EPOLLHUP and EPOLLERR come unasked */
+	uint32_t events; /* EPOLLIN, EPOLLOUT; EPOLLHUP and EPOLLERR come always */
 	void (*ready)(struct watch *, uint32_t events);
 };
 
 struct loop {
 	int epoll_fd;
-	uint64_t spin_ns; /* how long to poll before sleeping */
+	uint64_t spin_ns; /* the time to poll before sleeping */
 };
 
 #define LOOP_CLOSED ((struct loop){ .epoll_fd = -1 })
@@ -26,18 +27,18 @@ int loop_init(struct loop *l, uint32_t spin_us);
 /* Also for LOOP_CLOSED. */
 void loop_fini(struct loop *l);
 
-/* w->fd, w->events and w->ready are set. Returns 0 or a negative errno. */
+/* Watches w, of which the caller has set all fields. Returns 0 or a negative errno. */
 int loop_add(struct loop *l, struct watch *w);
 
-/* Watches for other events from now on; cheap when they are the same. */
+/* Watches w for these events from now on; costs nothing when they are the same as before. */
 void loop_change(struct loop *l, struct watch *w, uint32_t events);
 
-/* Before w->fd is closed. */
+/* Stops watching w. To be called before w->fd is closed. */
 void loop_remove(struct loop *l, struct watch *w);
 
 /*
- * Waits until something is ready or deadline (of the monotonic clock, CLOCK_NEVER: for ever). Returns the
- * watch, whose ready function is then to be called with *events, or NULL.
+ * Waits until a watch is ready or until deadline (nanoseconds of the monotonic clock, CLOCK_NEVER:
+ * for ever). Returns the watch, whose ready function the caller calls with *events, or NULL.
  */
 struct watch *loop_wait(struct loop *l, uint64_t deadline, uint32_t *events);
 

@@ -197,7 +197,7 @@ next_deadline(struct daemon *d)
 {
 	uint64_t a = timer_next(&d->conns.timers), b = server_next_deadline(d->core);
 
-	if (connection_has_more(&d->conns))
+	if (connection_has_pending(&d->conns))
 		return 0;
 	return a < b ? a : b;
 }
@@ -231,7 +231,7 @@ serve(struct daemon *d)
 			reload(d);
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
-		connection_read_more(&d->conns);
+		connection_read_pending(&d->conns);
 		connection_flush_ready(&d->conns);
 	}
 }

@@ -1,5 +1,14 @@
 /*
- * main: the life of a daemon, the same for both: only the store differs.
+ * main: the life of a daemon: start, serve, stop. Both daemons have the same; only the store
+ * differs.
+ *
+ * The modules of this folder, each of which calls only those below it:
+ *
+ *	main
+ *	listener	the sockets that the daemon listens on
+ *	connection	a client's socket, and its session in the core
+ *	signals, credentials, background, process, options
+ *	loop, notify
  */
 #ifndef COMMON_SERVER_MAIN_H
 #define COMMON_SERVER_MAIN_H
@@ -8,7 +17,8 @@ struct options_program;
 struct store_ops;
 
 /*
- * Runs until SIGTERM or SIGINT. Returns the exit status: 0, 1 when it could not start, 2 for usage.
+ * Runs until SIGTERM or SIGINT. Returns the exit status: 0; 1 when the daemon could not start; 2 for
+ * a wrong command line.
  */
 int main_run(const struct options_program *program, const struct store_ops *store, int argc,
     char **argv);

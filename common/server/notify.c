@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A small number of the environment, 0 when it is not there or is none. */
+/* The number in a variable of the environment; 0 without the variable, or for anything else. */
 static long long
 number_from_env(const char *name)
 {

@@ -62,7 +62,7 @@ print_help(const struct options_program *program)
 }
 
 static enum options_result __attribute__((format(printf, 2, 3)))
-wrong(const struct options_program *program, const char *format, ...)
+usage_error(const struct options_program *program, const char *format, ...)
 {
 	va_list args;
 
@@ -75,7 +75,7 @@ wrong(const struct options_program *program, const char *format, ...)
 	return OPTIONS_WRONG;
 }
 
-/* A number from least to most for the option. */
+/* Parses the option's argument, a number from least to most; false once its error is printed. */
 static bool
 parse_number(const struct options_program *program, int option, uint64_t least, uint64_t most,
     uint64_t *out)
@@ -84,13 +84,13 @@ parse_number(const struct options_program *program, int option, uint64_t least, 
 
 	if (error == 0)
 		return true;
-	wrong(program, "-%c %s: %s from %llu to %llu is wanted", option, optarg,
+	usage_error(program, "-%c %s: %s from %llu to %llu is wanted", option, optarg,
 	    error == -ERANGE ? "a number" : "a number, with K, M or G or without,",
 	    (unsigned long long)least, (unsigned long long)most);
 	return false;
 }
 
-/* Options that take a number. */
+/* Sets an option that takes a number. */
 static bool
 set_number(struct options *o, const struct options_program *program, int option)
 {
@@ -128,14 +128,14 @@ parse_addresses(struct options *o, const struct options_program *program, int fl
 
 	for (; *argv != NULL; argv++) {
 		if (o->address_count == OPTIONS_ADDRESS_MOST)
-			return wrong(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
+			return usage_error(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
 		error = addr_parse(&o->addresses[o->address_count], *argv, flags);
 		if (error == -ENAMETOOLONG)
-			return wrong(program, "%s: too long for a socket's address", *argv);
+			return usage_error(program, "%s: too long for a socket's address", *argv);
 		if (error != 0)
-			return wrong(program, "%s: no address; see --help", *argv);
+			return usage_error(program, "%s: no address; see --help", *argv);
 		if (o->addresses[o->address_count].kind == ADDR_TCP && o->ca_file == NULL)
-			return wrong(program,
+			return usage_error(program,
 			    "%s: plaintext over TCP is refused: give -Z CA CERT KEY, or use a unix socket",
 			    *argv);
 		o->address_count++;
@@ -181,7 +181,7 @@ options_parse(struct options *o, const struct options_program *program, int argc
 			break;
 		case 'Z':
 			if (optind + 2 > argc)
-				return wrong(program, "-Z takes three files: CA CERT KEY");
+				return usage_error(program, "-Z takes three files: CA CERT KEY");
 			o->ca_file = optarg;
 			o->cert_file = argv[optind++];
 			o->key_file = argv[optind++];
@@ -198,6 +198,6 @@ options_parse(struct options *o, const struct options_program *program, int argc
 		}
 	}
 	if (o->anonymous && o->ca_file == NULL)
-		return wrong(program, "-n is about certificates and needs -Z");
+		return usage_error(program, "-n is about certificates and needs -Z");
 	return parse_addresses(o, program, flags, argv + optind);
 }

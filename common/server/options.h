@@ -1,5 +1,5 @@
 /*
- * options: the command line of both daemons (DESIGN 9).
+ * options: the command line of both daemons; --help describes it.
  */
 #ifndef COMMON_SERVER_OPTIONS_H
 #define COMMON_SERVER_OPTIONS_H
@@ -12,7 +12,7 @@
 
 enum { OPTIONS_ADDRESS_MOST = 16 };
 
-/* What is different about a daemon, as far as the command line shows it. */
+/* The differences between the command lines of the daemons. */
 struct options_program {
 	const char *name; /* "smdishserver" */
 	bool has_lease;   /* -t */
@@ -38,8 +38,8 @@ struct options {
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_WRONG };
 
 /*
- * Reads argv into *o. OPTIONS_EXIT: --help or --version was answered on standard output.
- * OPTIONS_WRONG: what is wrong was said on standard error. Strings point into argv.
+ * Reads argv into *o, whose strings point into argv. OPTIONS_EXIT: --help or --version, printed on
+ * standard output. OPTIONS_WRONG: the error was printed on standard error.
  */
 enum options_result options_parse(struct options *o, const struct options_program *program,
     int argc, char **argv);
