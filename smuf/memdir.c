@@ -28,7 +28,7 @@ struct memdir {
 	int fd;
 	int lock_fd; /* locked; holds the name of the lock file that is being made, else nothing */
 	char *path;
-	uint64_t told_at; /* see memdir_may_tell() */
+	uint64_t logged_at; /* see memdir_may_log() */
 };
 
 /* The beginning of a lock file, as it is on the host. */
@@ -385,11 +385,11 @@ memdir_open(struct memdir **out, const char *path)
 }
 
 bool
-memdir_may_tell(struct memdir *d, uint64_t now)
+memdir_may_log(struct memdir *d, uint64_t now)
 {
-	if (d->told_at != 0 && now - d->told_at < CLOCK_SEC)
+	if (d->logged_at != 0 && now - d->logged_at < CLOCK_SEC)
 		return false;
-	d->told_at = now;
+	d->logged_at = now;
 	return true;
 }
 

@@ -25,7 +25,7 @@ struct memdir;
 int memdir_open(struct memdir **out, const char *path);
 
 /* Whether it is time for another line in the log that clients cause as often as they like: one a second. */
-bool memdir_may_tell(struct memdir *d, uint64_t now);
+bool memdir_may_log(struct memdir *d, uint64_t now);
 
 /* Its path, for messages. */
 const char *memdir_path(const struct memdir *d);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/log.h"
 #include "common/crypto/random.h"
 #include "common/host/slots.h"
 #include "common/wire/wire.h"
@@ -27,7 +26,7 @@ stop(void *context)
 	memdir_close(context);
 }
 
-/* A name becomes a file's: one component, and none that is something else. */
+/* The name becomes a file name: one component, and none that has another meaning. */
 static int
 check_name(const char *name, size_t size)
 {
@@ -45,34 +44,6 @@ check_name(const char *name, size_t size)
 	return 0;
 }
 
-void
-storefile_tell_lost(struct storefile *s)
-{
-	char name[LOG_ESCAPED_SIZE];
-
-	if (s->is_lost_told)
-		return;
-	s->is_lost_told = true;
-	log_warning("the host's lock file of %s is gone or is another file: %s",
-	    log_escape(name, s->file->name, s->file->name_size),
-	    s->file->version == PROTOCOL_VERSION_1 ? "its clients wait in vain" :
-						     "it is a mirror only, the lock works on");
-}
-
-/* A client may ask again and again: at most a line a second. */
-static void
-log_refused(const struct storefile *s, const char *suffix, int error)
-{
-	const struct memfile *f = s->file;
-	char name[LOG_ESCAPED_SIZE];
-
-	if (!memdir_may_tell(s->dir, *f->tree->now))
-		return;
-	log_warning("cannot make %s%s%s: %s", memdir_path(s->dir),
-	    log_escape(name, f->name, f->name_size), suffix,
-	    error == -EEXIST ? "there is a file that is not ours: move it away" : strerror(-error));
-}
-
 static int
 create(struct memfile *f)
 {
@@ -84,11 +55,8 @@ create(struct memfile *f)
 	s->file = f;
 	s->dir = f->tree->store_context;
 	error = random_bytes(s->key, sizeof s->key);
-	if (error == 0) {
-		error = memdir_create_lock(s->dir, storefile_name(s), f->life);
-		if (error != 0)
-			log_refused(s, "", error);
-	}
+	if (error == 0)
+		error = storefile_create_lock(s);
 	if (error != 0) {
 		explicit_bzero(s, sizeof *s);
 		free(s);
@@ -106,13 +74,13 @@ destroy(struct memfile *f)
 	struct storefile *s = storefile_of(f);
 
 	timer_disarm(f->tree->timers, &s->timer);
-	memdir_remove(s->dir, storefile_name(s), f->size > 0);
+	storefile_remove(s);
 	free(s->blocks);
 	explicit_bzero(s, sizeof *s);
 	free(s);
 }
 
-/* Version 1: as long as the segment. Version 2: two slots a block. */
+/* A segment file of version 1 is as long as the segment; one of version 2 has two slots a block. */
 static int
 map(struct memfile *f, uint32_t size)
 {
@@ -126,13 +94,8 @@ map(struct memfile *f, uint32_t size)
 		return -ENOMEM;
 	for (i = 0; i < count; i++)
 		blocks[i].slot = 1;
-	error = memdir_create_segment(s->dir, storefile_name(s), f->life, file_size);
+	error = storefile_create_segment(s, file_size);
 	if (error != 0) {
-		/* The lock file, where it is announced, is not ours any more. */
-		if (error == -EIO)
-			storefile_tell_lost(s);
-		else
-			log_refused(s, LAYOUT_SUFFIX, error);
 		free(blocks);
 		return error;
 	}
@@ -210,9 +173,12 @@ grant_put(const struct memfile *f, uint64_t since, struct wire_writer *w)
 	wire_put_u32(&count, pieces);
 }
 
-/* Names count blocks, each once, none in the slot that counts now. On failure those before are still named. */
+/*
+ * Marks the count blocks of a release as named. Returns -EINVAL for a block that is out of range,
+ * comes twice, or is in its current slot; the blocks before it stay marked.
+ */
 static int
-name_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
+mark_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
 {
 	struct sealed *blocks = storefile_of(f)->blocks;
 
@@ -229,8 +195,9 @@ name_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
 	return 0;
 }
 
+/* Undoes mark_blocks(), also after it failed. */
 static void
-forget_names(struct memfile *f, uint32_t count, struct wire_reader r)
+unmark_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
 {
 	struct sealed *blocks = storefile_of(f)->blocks;
 
@@ -253,13 +220,13 @@ publish_block(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	b->is_named = false;
 	b->slot = wire_get_u8(r);
 	memcpy(b->tag, wire_get_bytes(r, sizeof b->tag), sizeof b->tag);
-	if (!b->was_turned[b->slot])
+	if (!b->has_storage[b->slot])
 		s->written += SIZE_BLOCK;
-	b->was_turned[b->slot] = true;
+	b->has_storage[b->slot] = true;
 	blockmap_publish(&f->blocks, block, grant);
 }
 
-/* First everything that can fail, then everything that cannot. */
+/* First every step that can fail, then the steps that cannot. */
 static int
 release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 {
@@ -269,9 +236,9 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 	if (r->failed || r->left != (uint64_t)count * SEALDELTA_RELEASE_PIECE_SIZE)
 		return -EPROTO;
-	error = name_blocks(f, count, pieces);
+	error = mark_blocks(f, count, pieces);
 	if (error != 0) {
-		forget_names(f, count, pieces);
+		unmark_blocks(f, count, pieces);
 		return error;
 	}
 	for (i = 0; i < count; i++)
@@ -279,7 +246,7 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	return 0;
 }
 
-/* Version 1: the client's own seal of the whole segment is passed through, to whoever locks next. */
+/* Version 1: the server passes the client's own seal of the whole segment on to the next holder. */
 
 enum { V1_SEAL_SIZE = 3 * 4 + STOREFILE_SEAL_SIZE };
 

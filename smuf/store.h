@@ -1,8 +1,11 @@
 /*
- * store: smuf's segments: sealed blocks in files of the host, for which the server keeps key, slots and tags (DESIGN 6).
+ * store: smuf's segments: sealed blocks in files of the host, whose keys, slots and tags the server
+ * keeps (DESIGN 2, smuf/FORMAT 4).
  *
- * The server never sees a segment's bytes: clients read and write the files. It decides who holds a lock and which slot
- * of a block counts, and gives a holder what it needs to verify what it finds there.
+ * The server never sees the bytes of a segment: clients read and write the files. It decides who
+ * holds a lock and which slot of a block is current, and gives a holder the tags to verify the
+ * blocks. A lying host can make blocks fail to verify and files vanish, but not make a client
+ * accept other bytes.
  */
 #ifndef SMUF_STORE_H
 #define SMUF_STORE_H

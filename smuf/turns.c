@@ -5,31 +5,33 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
-#include "smuf/memdir.h"
 #include "smuf/storefile.h"
 
-enum {
-	LOOK_SOON_MS = 20,  /* between two looks at a lock that is in use, and */
-	LOOK_LATE_MS = 100, /* at one that was not for a while, as long as files are few: */
-	LOOKS_A_MS = 10,    /* at most so many at all of these together: each costs system calls */
-	OTHERS_WAIT = 2     /* tickets out: the turn's own and another one */
-};
+/*
+ * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock, and doubles up to
+ * CHECK_LATE_MS. With many files it grows further: at most CHECKS_A_MS files are checked each millisecond, since
+ * a check costs system calls.
+ */
+enum { CHECK_SOON_MS = 20, CHECK_LATE_MS = 100, CHECKS_A_MS = 10 };
 
-static void look(struct timer *t);
+/* Other clients wait when so many tickets are out: that of the turn and another one. */
+enum { TICKETS_WHEN_OTHERS_WAIT = 2 };
+
+static void check(struct timer *t);
 
 static void
-look_after(struct storefile *s, uint64_t ms)
+check_after(struct storefile *s, uint64_t ms)
 {
 	const struct memfile_tree *t = s->file->tree;
 
 	s->pause = ms;
-	timer_arm(t->timers, &s->timer, clock_after_ms(*t->now, ms), look);
+	timer_arm(t->timers, &s->timer, clock_after_ms(*t->now, ms), check);
 }
 
 void
 turns_begin(struct storefile *s)
 {
-	look_after(s, LOOK_SOON_MS);
+	check_after(s, CHECK_SOON_MS);
 }
 
 bool
@@ -41,14 +43,12 @@ turns_is_served(const struct storefile *s, uint32_t turn)
 static void
 store_turn(struct storefile *s)
 {
-	if (memdir_write_turn(s->dir, storefile_name(s), s->file->life, s->turn) != 0)
-		storefile_tell_lost(s);
+	storefile_write_turn(s, s->turn);
 	s->drifting_since = 0;
 }
 
-/* The next turn is served. */
 static void
-move_on(struct storefile *s)
+advance(struct storefile *s)
 {
 	s->turn++;
 	s->drifting_since = 0;
@@ -59,13 +59,13 @@ void
 turns_lock_changed(struct storefile *s, enum store_event event)
 {
 	if (event != STORE_EVENT_CLAIMED)
-		move_on(s);
+		advance(s);
 	if (event == STORE_EVENT_DROPPED)
 		store_turn(s);
-	look_after(s, LOOK_SOON_MS);
+	check_after(s, CHECK_SOON_MS);
 }
 
-/* True when since is so long ago; sets it when it was 0. */
+/* True when *since is ms or more ago; sets it to now when it is 0. */
 static bool
 has_lasted(uint64_t *since, uint64_t now, unsigned ms)
 {
@@ -82,16 +82,19 @@ skip_turn(struct storefile *s)
 	log_warning("%s: nobody came for turn %lu in %d s, and others wait: skipped",
 	    log_escape(name, s->file->name, s->file->name_size), (unsigned long)s->turn,
 	    TURNS_UNCLAIMED_MS / 1000);
-	move_on(s);
+	advance(s);
 	store_turn(s);
 }
 
-/* Nobody holds the lock: mends what there is to mend. Returns whether something is amiss. */
+/*
+ * The lock is free and the file has this ticket and turn: repairs drift and skips an unclaimed
+ * turn, once they have lasted. Returns true when the file is not as it should be.
+ */
 static bool
-mend(struct storefile *s, uint32_t ticket, uint32_t turn)
+repair(struct storefile *s, uint32_t ticket, uint32_t turn)
 {
 	uint64_t now = *s->file->tree->now;
-	bool is_unclaimed = (int32_t)(ticket - s->turn) >= OTHERS_WAIT;
+	bool is_unclaimed = (int32_t)(ticket - s->turn) >= TICKETS_WHEN_OTHERS_WAIT;
 
 	if (turn == s->turn)
 		s->drifting_since = 0;
@@ -107,13 +110,13 @@ mend(struct storefile *s, uint32_t ticket, uint32_t turn)
 static uint64_t
 longest_pause(const struct storefile *s)
 {
-	uint64_t ms = s->file->tree->count / LOOKS_A_MS;
+	uint64_t ms = s->file->tree->count / CHECKS_A_MS;
 
-	return ms > LOOK_LATE_MS ? ms : LOOK_LATE_MS;
+	return ms > CHECK_LATE_MS ? ms : CHECK_LATE_MS;
 }
 
 static void
-look(struct timer *t)
+check(struct timer *t)
 {
 	struct storefile *s = container_of(t, struct storefile, timer);
 	uint32_t ticket, turn;
@@ -121,9 +124,7 @@ look(struct timer *t)
 
 	if (!TAILQ_EMPTY(&s->file->lock.holders))
 		s->drifting_since = s->unclaimed_since = 0;
-	else if (memdir_read_lock(s->dir, storefile_name(s), s->file->life, &ticket, &turn) != 0)
-		storefile_tell_lost(s);
-	else if (mend(s, ticket, turn))
-		pause = LOOK_SOON_MS;
-	look_after(s, pause < longest_pause(s) ? pause : longest_pause(s));
+	else if (storefile_read_lock(s, &ticket, &turn) == 0 && repair(s, ticket, turn))
+		pause = CHECK_SOON_MS;
+	check_after(s, pause < longest_pause(s) ? pause : longest_pause(s));
 }

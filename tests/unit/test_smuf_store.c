@@ -45,7 +45,7 @@ static struct memfile_tree tree;
 static struct {
 	uint64_t version;
 	uint8_t slot, tag[16];
-	bool was_turned[2];
+	bool has_storage[2];
 } model[BLOCKS];
 
 static void
@@ -139,7 +139,7 @@ expect_usage(const struct memfile *f)
 
 	for (i = 0; i < BLOCKS; i++) {
 		committed += model[i].version > 0 ? 4096 : 0;
-		written += 4096 * ((uint64_t)model[i].was_turned[0] + model[i].was_turned[1]);
+		written += 4096 * ((uint64_t)model[i].has_storage[0] + model[i].has_storage[1]);
 	}
 	smuf_store.usage(f, &usage);
 	assert_int_equal(usage.committed, committed);
@@ -197,7 +197,7 @@ publish(const struct piece *pieces, uint32_t count, uint64_t grant)
 	for (i = 0; i < count; i++) {
 		model[pieces[i].block].version = grant;
 		model[pieces[i].block].slot = pieces[i].slot;
-		model[pieces[i].block].was_turned[pieces[i].slot] = true;
+		model[pieces[i].block].has_storage[pieces[i].slot] = true;
 		memcpy(model[pieces[i].block].tag, pieces[i].tag, sizeof pieces[i].tag);
 	}
 }
