@@ -1,14 +1,15 @@
 /*
- * region: memory of a segment: address space reserved at once, memory committed as it is needed,
- * all of it given back at the end.
+ * region: the memory of a segment: addresses are reserved at once, memory is committed when it is
+ * needed, and both are freed at the end.
  *
- * The contract is that of an enclave memory manager (SGX EMM: reserve, commit, dealloc): nothing is
- * taken from the enclave's pages until something is published, and a commit that fails is an error
- * that can be refused, not a fault later on. Commits are made in extents of REGION_EXTENT bytes, so that a
- * segment with every other block published does not use up the kernel's limit of mappings.
+ * The contract is that of an enclave memory manager (SGX EMM: reserve, commit, dealloc): a segment
+ * takes no pages of the enclave until something is published, and a commit that fails is an error
+ * that the server can refuse, not a fault later. Commits are made in extents of REGION_EXTENT
+ * bytes, so that a segment with every other block published does not reach the kernel's limit of
+ * mappings.
  *
- * Only trusted memory: the host gives the pages, an enclave's hardware keeps it out of them. The
- * memory is excluded from core dumps and wiped before it goes.
+ * The memory is trusted: the host provides the pages, and in an enclave the hardware keeps the host
+ * out of them. It is excluded from core dumps, and wiped before it is freed.
  */
 #ifndef SMDISH_REGION_H
 #define SMDISH_REGION_H
@@ -19,8 +20,8 @@
 enum { REGION_EXTENT = 64 * 1024 };
 
 struct region {
-	uint8_t *base;    /* readable and writable only where it was committed; zeros at first */
-	size_t size;      /* bytes asked for */
+	uint8_t *base;    /* readable and writable only where committed; zeros at first */
+	size_t size;      /* bytes of the segment */
 	size_t reserved;  /* size, rounded up to pages */
 	size_t committed; /* bytes with memory behind them */
 	uint8_t *extents; /* one byte an extent: 1 when committed */
@@ -29,12 +30,12 @@ struct region {
 /* Reserves size bytes (at least 1). Returns 0 or -ENOMEM. */
 int region_init(struct region *g, size_t size);
 
-/* Wipes what was committed and gives everything back. Also for a region that is all zeros. */
+/* Wipes the committed memory and frees the region. g may be all zeros. */
 void region_fini(struct region *g);
 
 /*
- * Makes the size bytes at offset, which must lie inside, readable and writable; what is new there is
- * zeros. Returns 0 or -ENOMEM: some of the extents may then be committed, and none is lost.
+ * Makes the size bytes at offset, which must be inside the segment, readable and writable; newly
+ * committed memory is zeros. Returns 0 or -ENOMEM; some of the extents may then be committed.
  */
 int region_commit(struct region *g, size_t offset, size_t size);
 

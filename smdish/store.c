@@ -12,7 +12,7 @@
 
 enum { NAME_LIMIT = 256 };
 
-/* Any name goes: nothing of it reaches a file system. */
+/* Every name is good: no part of it reaches a file system. */
 static int
 check_name(const char *name, size_t size)
 {
@@ -49,14 +49,14 @@ usage(const struct memfile *f, struct store_usage *usage)
 	*usage = (struct store_usage){ g->reserved, g->committed, g->committed };
 }
 
-/* Where a run of blocks lies in the segment. */
+/* The offset of a run of blocks in the segment. */
 static uint32_t
 run_offset(struct blockmap_run run)
 {
 	return run.first * SIZE_BLOCK;
 }
 
-/* Bytes of a run: the segment's last block may be shorter. */
+/* The size of a run in bytes: the segment's last block may be shorter. */
 static uint32_t
 run_length(const struct memfile *f, struct blockmap_run run)
 {
@@ -93,7 +93,7 @@ grant_put(const struct memfile *f, uint64_t since, struct wire_writer *w)
 	wire_put_u32(&count, pieces);
 }
 
-/* Publishes length bytes at offset as grant; the memory is there. */
+/* Publishes length bytes at offset as grant. Their memory is committed. */
 static void
 publish(struct memfile *f, uint64_t grant, uint32_t offset, const uint8_t *bytes, uint32_t length)
 {
@@ -105,7 +105,7 @@ publish(struct memfile *f, uint64_t grant, uint32_t offset, const uint8_t *bytes
 		blockmap_publish(&f->blocks, block, grant);
 }
 
-/* Twice over the delta: first everything that can fail, then everything that cannot. */
+/* Reads the delta twice: first for every step that can fail, then for those that cannot. */
 static int
 release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 {
@@ -116,7 +116,10 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 	delta_begin(&delta, r, f->size);
 	while ((more = delta_next(&delta, &piece)) > 0) {
-		/* A version covers whole blocks, so whole blocks must be there. */
+		/*
+		 * Grants send whole blocks: extents consist of whole blocks, so these are
+		 * committed.
+		 */
 		more = region_commit(f->store_data, piece.offset, piece.length);
 		if (more != 0)
 			return more;
@@ -137,7 +140,7 @@ lock_size(const struct memfile *f)
 	return 4 + (size_t)f->size;
 }
 
-/* The whole segment; what was never published is zeros and has no memory to be read from. */
+/* The whole segment; a block that was never published is zeros, and may have no memory. */
 static void
 lock_put(const struct memfile *f, struct wire_writer *w)
 {
@@ -168,7 +171,7 @@ block_is_zero(const uint8_t *bytes, uint32_t length)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
-/* True when the block's bytes are other ones than those that were published. */
+/* True when bytes are not those that were last published of the block. */
 static bool
 block_differs(const struct memfile *f, uint32_t block, const uint8_t *bytes, uint32_t length)
 {
@@ -179,7 +182,10 @@ block_differs(const struct memfile *f, uint32_t block, const uint8_t *bytes, uin
 	return memcmp(g->base + (size_t)block * SIZE_BLOCK, bytes, length) != 0;
 }
 
-/* A version 1 client sends everything it has: find out what it changed. Again first what can fail. */
+/*
+ * A client of version 1 sends the whole segment: publishes the blocks that it changed. The first
+ * pass does every step that can fail.
+ */
 static int
 unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
 {

@@ -1,8 +1,9 @@
 /*
- * store: smdish's segments, in the memory of the server (DESIGN 1, 5).
+ * store: smdish's segments, in the memory of the server (DESIGN 2, 3).
  *
- * The server process is all that is trusted: in an enclave the host cannot see or change what is here.
- * A segment is a region, committed block by block as it is published.
+ * The server process alone is trusted: in an enclave the host can neither read nor change its
+ * memory. A segment is a region (region.h), committed as its blocks are published. Deltas are those
+ * of common/wire/delta.h.
  */
 #ifndef SMDISH_STORE_H
 #define SMDISH_STORE_H

@@ -1,16 +1,18 @@
 /*
- * layout: smuf's files on the host (DESIGN 6), as server and clients see them.
+ * layout: smuf's files on the host (smuf/FORMAT), as server and clients see them.
  *
- * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment. The lock file's
- * integers are in host byte order; the first two are a lock for version 1 clients and a hint for everybody
- * else. Magic and life tell a server its own files from others. A segment file of version 1 is as long as the segment, one
- * of version 2 has two slots for each block (slots.h). Nothing in either file is trusted.
+ * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment.
+ * The integers of the lock file are in host byte order; the first two are a lock for version 1
+ * clients and a hint for all others. By magic and life a server knows its own files from others. A
+ * segment file of version 1 is as long as the segment, one of version 2 has two slots for each
+ * block (common/host/slots.h). The host can change both files at any time: nothing in them is
+ * trusted.
  */
 #ifndef SMUF_LAYOUT_H
 #define SMUF_LAYOUT_H
 
 enum {
-	LAYOUT_NAME_LIMIT = 128, /* a name of so many bytes or more is too long */
+	LAYOUT_NAME_LIMIT = 128, /* names are shorter than this */
 
 	/* The lock file: offsets, and its size. */
 	LAYOUT_TICKET_AT = 0,   /* u32, the next ticket */

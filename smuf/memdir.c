@@ -18,20 +18,19 @@
 #include "smuf/layout.h"
 
 enum {
-	NAMED_MOST =
-	    50, /* foreign files that are named in the log; of the others it tells how many */
-	HEAD_SIZE = 96, /* of the lock file, what is not zeros */
+	FOREIGN_LOGGED_MOST = 50, /* foreign files that the log names; it counts the others */
+	HEAD_SIZE = 96,           /* of a lock file; zeros follow */
 	NAME_ROOM = NAME_MAX + sizeof LAYOUT_SUFFIX
 };
 
 struct memdir {
 	int fd;
-	int lock_fd; /* locked; holds the name of the lock file that is being made, else nothing */
+	int lock_fd; /* of the directory's lock file, locked; see record_creation() */
 	char *path;
 	uint64_t logged_at; /* see memdir_may_log() */
 };
 
-/* The beginning of a lock file, as it is on the host. */
+/* The beginning of a lock file on the host. */
 struct head {
 	uint32_t ticket;
 	uint32_t turn;
@@ -59,7 +58,10 @@ segment_name(char out[NAME_ROOM], const char *name)
 	snprintf(out, NAME_ROOM, "%s" LAYOUT_SUFFIX, name);
 }
 
-/* Opens a lock file and reads its head. life 0: any. */
+/*
+ * Opens a lock file and reads its head. Returns 0; -EIO for a file that is gone, cut short, or not
+ * a lock file of that life (0: of any); -EMFILE, -ENFILE or -ENOMEM.
+ */
 static int
 open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfile *h,
     struct head *head)
@@ -70,7 +72,7 @@ open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfi
 		return error;
 	if (error != 0)
 		return -EIO;
-	/* A host that makes pread fail would have us map what it can cut short. */
+	/* A host that makes pread(2) fail could make us map the file, and then cut it short. */
 	if (h->is_by_mapping) {
 		hostfile_close(h);
 		return -EIO;
@@ -83,17 +85,20 @@ open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfi
 	return error;
 }
 
-/* Notes the lock file that is being made, or "" for none. A failure costs no more than a leftover that stays. */
+/*
+ * Records the name of the lock file that is being created, "" for none, in the directory's lock
+ * file. After a failure a killed server may leave an empty file that the next one does not remove.
+ */
 static void
-announce(const struct memdir *d, const char *name)
+record_creation(const struct memdir *d, const char *name)
 {
 	if (ftruncate(d->lock_fd, 0) == 0 && *name != '\0')
 		(void)!pwrite(d->lock_fd, name, strlen(name), 0);
 }
 
-/* Something has that name: what is announced must never be a foreign file's. */
+/* True when a file has that name: the name of a foreign file must never be recorded. */
 static bool
-is_taken(const struct memdir *d, const char *name)
+exists(const struct memdir *d, const char *name)
 {
 	struct stat st;
 
@@ -108,9 +113,9 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 	int error;
 
 	memcpy(head.magic, LAYOUT_MAGIC, sizeof head.magic);
-	if (is_taken(d, name))
+	if (exists(d, name))
 		return -EEXIST;
-	announce(d, name);
+	record_creation(d, name);
 	error = hostfile_create(&h, d->fd, name, LAYOUT_LOCK_SIZE);
 	if (error == 0) {
 		error = hostfile_write(&h, 0, &head, sizeof head);
@@ -118,7 +123,7 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 		if (error != 0)
 			(void)unlinkat(d->fd, name, 0);
 	}
-	announce(d, "");
+	record_creation(d, "");
 	return error;
 }
 
@@ -134,11 +139,11 @@ memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_
 	if (error != 0)
 		return error;
 	segment_name(segment, name);
-	if (is_taken(d, segment)) {
+	if (exists(d, segment)) {
 		hostfile_close(&h);
 		return -EEXIST;
 	}
-	/* Announced first: a server that is killed in between leaves nothing that the next one does not know. */
+	/* Record it first: of a server that is killed in between, the next one finds every file. */
 	error = hostfile_write(&h, LAYOUT_SEGMENT_AT, &size, sizeof size);
 	if (error == 0)
 		error = hostfile_create(&made, d->fd, segment, size);
@@ -208,7 +213,7 @@ memdir_write_lock(const struct memdir *d, const char *name, uint64_t life, uint3
 	return write_words(d, name, life, LAYOUT_TICKET_AT, words, sizeof words);
 }
 
-/* At start: what a server that was killed has left. */
+/* At start: files that a killed server left. */
 
 static bool
 is_empty_file(const struct memdir *d, const char *name)
@@ -219,9 +224,9 @@ is_empty_file(const struct memdir *d, const char *name)
 	    (st.st_size == 0 || st.st_size == LAYOUT_LOCK_SIZE) && st.st_blocks == 0;
 }
 
-/* The lock file that was being made: it has a name and nothing in it. */
+/* Removes the lock file whose creation is recorded, if nothing was written into it. */
 static void
-remove_announced(const struct memdir *d)
+remove_unfinished(const struct memdir *d)
 {
 	char name[NAME_MAX + 1], escaped[LOG_ESCAPED_SIZE];
 	ssize_t n = pread(d->lock_fd, name, sizeof name - 1, 0);
@@ -232,17 +237,17 @@ remove_announced(const struct memdir *d)
 			log_info("%s/%s: half made by a server that was killed, removed", d->path,
 			    log_escape(escaped, name, (size_t)n));
 	}
-	announce(d, "");
+	record_creation(d, "");
 }
 
 static bool
-is_skipped(const char *name)
+is_own_name(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 	    strcmp(name, LAYOUT_DIRECTORY_LOCK) == 0;
 }
 
-/* Removes name if it is a lock file of ours, and the segment file that it announces. */
+/* Removes name if it is a lock file, and its segment file if it records one. */
 static bool
 remove_leftover(struct memdir *d, const char *name)
 {
@@ -250,7 +255,7 @@ remove_leftover(struct memdir *d, const char *name)
 	struct head head;
 	struct stat st;
 
-	/* Opening what is no file may have effects of its own. */
+	/* Opening a device or a FIFO can have effects. */
 	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 		return false;
 	if (strlen(name) >= LAYOUT_NAME_LIMIT || open_lock(d, name, 0, &h, &head) != 0)
@@ -281,7 +286,7 @@ remove_leftovers(struct memdir *d)
 	if (list == NULL)
 		return -errno;
 	while ((e = readdir(list)) != NULL)
-		removed += !is_skipped(e->d_name) && remove_leftover(d, e->d_name);
+		removed += !is_own_name(e->d_name) && remove_leftover(d, e->d_name);
 	(void)closedir(list);
 	if (removed > 0)
 		log_info("%s: removed what a server that was killed has left: memory files: %u",
@@ -290,7 +295,7 @@ remove_leftovers(struct memdir *d)
 }
 
 static int
-name_foreign_files(const struct memdir *d)
+log_foreign_files(const struct memdir *d)
 {
 	DIR *list = open_list(d);
 	char name[LOG_ESCAPED_SIZE];
@@ -300,22 +305,23 @@ name_foreign_files(const struct memdir *d)
 	if (list == NULL)
 		return -errno;
 	while ((e = readdir(list)) != NULL) {
-		if (is_skipped(e->d_name))
+		if (is_own_name(e->d_name))
 			continue;
-		if (count++ < NAMED_MOST)
+		if (count++ < FOREIGN_LOGGED_MOST)
 			log_warning(
 			    "%s/%s is not ours: left alone; no memory file of that name until it is moved away",
 			    d->path, log_escape(name, e->d_name, strlen(e->d_name)));
 	}
 	(void)closedir(list);
-	if (count > NAMED_MOST)
-		log_warning("%s: and %u more that are not ours", d->path, count - NAMED_MOST);
+	if (count > FOREIGN_LOGGED_MOST)
+		log_warning("%s: and %u more that are not ours", d->path,
+		    count - FOREIGN_LOGGED_MOST);
 	return 0;
 }
 
-/* True when the file that was locked is the one that has the name now. */
+/* True when the locked file still has the name of the directory's lock file. */
 static bool
-has_name_still(const struct memdir *d)
+is_lock_file_current(const struct memdir *d)
 {
 	struct stat mine, there;
 
@@ -324,9 +330,9 @@ has_name_still(const struct memdir *d)
 	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-/* Locks the directory; the file that was locked must be the one that has the name now. */
+/* Locks the directory's lock file; again if the file was replaced meanwhile. */
 static int
-lock(struct memdir *d)
+lock_directory(struct memdir *d)
 {
 	for (;;) {
 		d->lock_fd = openat(d->fd, LAYOUT_DIRECTORY_LOCK,
@@ -335,22 +341,22 @@ lock(struct memdir *d)
 			return -errno;
 		if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
 			return errno == EWOULDBLOCK ? -EEXIST : -errno;
-		if (has_name_still(d))
+		if (is_lock_file_current(d))
 			return 0;
 		(void)close(d->lock_fd);
 	}
 }
 
 static int
-take_over(struct memdir *d)
+lock_and_clean(struct memdir *d)
 {
-	int error = lock(d);
+	int error = lock_directory(d);
 
 	if (error != 0)
 		return error;
-	remove_announced(d);
+	remove_unfinished(d);
 	error = remove_leftovers(d);
-	return error != 0 ? error : name_foreign_files(d);
+	return error != 0 ? error : log_foreign_files(d);
 }
 
 int
@@ -365,7 +371,7 @@ memdir_open(struct memdir **out, const char *path)
 	d->path = strdup(path);
 	if (d->path != NULL) {
 		d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		error = d->fd < 0 ? -errno : take_over(d);
+		error = d->fd < 0 ? -errno : lock_and_clean(d);
 	}
 	if (error == -EEXIST)
 		log_error("-r %s: another smufserver has this directory: each needs its own", path);
@@ -373,7 +379,7 @@ memdir_open(struct memdir **out, const char *path)
 		log_error("-r %s: %s: a directory that this user may read and write is wanted",
 		    path, strerror(-error));
 	if (error != 0) {
-		/* Its lock file is somebody else's, or will be found again. */
+		/* Its lock file belongs to another server, or to the next start: leave it. */
 		if (d->lock_fd >= 0)
 			(void)close(d->lock_fd);
 		d->lock_fd = -1;
@@ -405,8 +411,8 @@ memdir_close(struct memdir *d)
 	if (d == NULL)
 		return;
 	if (d->lock_fd >= 0) {
-		/* Another one in its place keeps others out for another server. */
-		if (has_name_still(d))
+		/* A file that replaced it belongs to another server: leave it. */
+		if (is_lock_file_current(d))
 			(void)unlinkat(d->fd, LAYOUT_DIRECTORY_LOCK, 0);
 		(void)close(d->lock_fd);
 	}

@@ -1,14 +1,16 @@
 /*
- * memdir: the directory of smufserver's files on the host (DESIGN 6).
+ * memdir: the directory of smufserver's files on the host (smuf/FORMAT 1).
  *
- * One server owns it: an flock(2) on .smufserver.lock keeps a second one out. Files are made with O_EXCL, so what is
- * there already is never touched; at start, what a server that was killed left behind is removed, and nothing else:
- * a lock file is known by its magic, a segment file by the lock file that announces it, a lock file that was not yet
- * written by its name in .smufserver.lock. Foreign files stay, are named in the log, and their names refused.
+ * One server owns it: an flock(2) on .smufserver.lock keeps a second one out. Files are created
+ * with O_EXCL, so an existing file is never changed. At start the server removes the files that a
+ * killed server left, and no others: it knows a lock file by its magic, a segment file by the lock
+ * file that records its size, and a lock file that was not yet written by its name in
+ * .smufserver.lock. Foreign files stay; the log names them, and their names are refused.
  *
- * Files are opened for each access and not kept open: a server may have more files than descriptors. An access
- * to a lock file first looks for magic and life, so that a file which somebody put in its place is not written to.
- * Nothing is mapped: no truncation can kill the server.
+ * Files are opened for each access and then closed: a server may have more files than descriptors.
+ * Each access to a lock file first checks its magic and life, so that the server never writes to a
+ * file that replaced it. The lying host can remove, replace and lock files at any time; the server
+ * then returns errors. Nothing is mapped: no truncation can kill the server.
  */
 #ifndef SMUF_MEMDIR_H
 #define SMUF_MEMDIR_H
@@ -19,37 +21,44 @@
 struct memdir;
 
 /*
- * Opens and locks the directory at path, and removes leftovers. Returns 0 or a negative errno, having said in the log
- * what is wrong: -EEXIST when another server has it.
+ * Opens and locks the directory at path and removes leftovers. Returns 0; -EEXIST when another
+ * server has locked it; or another negative errno. The reason is logged.
  */
 int memdir_open(struct memdir **out, const char *path);
 
-/* Whether it is time for another line in the log that clients cause as often as they like: one a second. */
+/* True at most once a second: for log lines that clients can cause as often as they like. */
 bool memdir_may_log(struct memdir *d, uint64_t now);
 
-/* Its path, for messages. */
+/* The path of the directory, for messages. */
 const char *memdir_path(const struct memdir *d);
 
-/* Gives the directory up. Takes NULL. */
+/* Unlocks and closes the directory. Takes NULL. */
 void memdir_close(struct memdir *d);
 
-/* Makes the lock file of a memory file, ticket and turn 0. Returns 0, -EEXIST, -ENOSPC, -EACCES, ... or -EIO. */
+/*
+ * Creates the lock file of a memory file, ticket and turn 0. Returns 0, -EEXIST when the name is
+ * taken, or another negative errno, such as -ENOSPC or -EACCES.
+ */
 int memdir_create_lock(struct memdir *d, const char *name, uint64_t life);
 
-/* Makes its segment file, so many bytes of zeros with no storage behind them. Errors: the same. */
+/*
+ * Creates its segment file, size bytes of zeros without storage. Errors: the same, and -EIO when
+ * the lock file, which has to record the size, is gone or not ours.
+ */
 int memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size);
 
-/* Removes the lock file and, if there is one, the segment file, which goes first. */
+/* Removes the segment file, if there is one, and then the lock file. */
 void memdir_remove(struct memdir *d, const char *name, bool has_segment);
 
-/* Reads what the host has for ticket and turn. Returns 0 or -EIO: it is gone, or not ours. */
+/*
+ * Reads ticket and turn, which the host may have changed. Returns 0; -EIO when the lock file is
+ * gone or not ours; -EMFILE, -ENFILE or -ENOMEM.
+ */
 int memdir_read_lock(const struct memdir *d, const char *name, uint64_t life, uint32_t *ticket,
     uint32_t *turn);
 
-/* Stores the turn. Returns 0 or -EIO. */
+/* Writes the turn alone, or ticket and turn. Errors: the same. */
 int memdir_write_turn(const struct memdir *d, const char *name, uint64_t life, uint32_t turn);
-
-/* Stores ticket and turn. Returns 0 or -EIO. */
 int memdir_write_lock(const struct memdir *d, const char *name, uint64_t life, uint32_t ticket,
     uint32_t turn);
 
