@@ -234,7 +234,7 @@ remove_unfinished(const struct memdir *d)
 	if (n > 0 && memchr(name, '/', (size_t)n) == NULL) {
 		name[n] = '\0';
 		if (is_empty_file(d, name) && unlinkat(d->fd, name, 0) == 0)
-			log_info("%s/%s: half made by a server that was killed, removed", d->path,
+			log_info("%s/%s: removed: a killed server had begun to create it", d->path,
 			    log_escape(escaped, name, (size_t)n));
 	}
 	record_creation(d, "");
@@ -289,7 +289,7 @@ remove_leftovers(struct memdir *d)
 		removed += !is_own_name(e->d_name) && remove_leftover(d, e->d_name);
 	(void)closedir(list);
 	if (removed > 0)
-		log_info("%s: removed what a server that was killed has left: memory files: %u",
+		log_info("%s: removed the files that a killed server left; memory files: %u",
 		    d->path, removed);
 	return 0;
 }
@@ -309,13 +309,12 @@ log_foreign_files(const struct memdir *d)
 			continue;
 		if (count++ < FOREIGN_LOGGED_MOST)
 			log_warning(
-			    "%s/%s is not ours: left alone; no memory file of that name until it is moved away",
+			    "%s/%s is a foreign file: no memory file can have its name until it is moved away",
 			    d->path, log_escape(name, e->d_name, strlen(e->d_name)));
 	}
 	(void)closedir(list);
 	if (count > FOREIGN_LOGGED_MOST)
-		log_warning("%s: and %u more that are not ours", d->path,
-		    count - FOREIGN_LOGGED_MOST);
+		log_warning("%s: and %u more foreign files", d->path, count - FOREIGN_LOGGED_MOST);
 	return 0;
 }
 
@@ -374,10 +373,11 @@ memdir_open(struct memdir **out, const char *path)
 		error = d->fd < 0 ? -errno : lock_and_clean(d);
 	}
 	if (error == -EEXIST)
-		log_error("-r %s: another smufserver has this directory: each needs its own", path);
+		log_error("-r %s: another smufserver uses this directory: each needs its own",
+		    path);
 	else if (error != 0)
-		log_error("-r %s: %s: a directory that this user may read and write is wanted",
-		    path, strerror(-error));
+		log_error("-r %s: %s: give a directory that this user may read and write", path,
+		    strerror(-error));
 	if (error != 0) {
 		/* Its lock file belongs to another server, or to the next start: leave it. */
 		if (d->lock_fd >= 0)

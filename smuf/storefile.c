@@ -24,8 +24,9 @@ report_loss(struct storefile *s)
 	s->is_loss_reported = true;
 	log_warning("the host's lock file of %s is gone or is another file: %s",
 	    log_escape(name, s->file->name, s->file->name_size),
-	    s->file->version == PROTOCOL_VERSION_1 ? "its clients wait in vain" :
-						     "it is a mirror only, the lock works on");
+	    s->file->version == PROTOCOL_VERSION_1 ?
+		"clients that wait for the lock will not get it" :
+		"it is only a copy, and the lock still works");
 }
 
 static void
@@ -36,9 +37,9 @@ log_refused(const struct storefile *s, const char *suffix, int error)
 
 	if (!memdir_may_log(s->dir, *f->tree->now))
 		return;
-	log_warning("cannot make %s%s%s: %s", memdir_path(s->dir),
+	log_warning("cannot create %s%s%s: %s", memdir_path(s->dir),
 	    log_escape(name, f->name, f->name_size), suffix,
-	    error == -EEXIST ? "there is a file that is not ours: move it away" : strerror(-error));
+	    error == -EEXIST ? "a foreign file has this name: move it away" : strerror(-error));
 }
 
 int

@@ -79,7 +79,7 @@ skip_turn(struct storefile *s)
 {
 	char name[LOG_ESCAPED_SIZE];
 
-	log_warning("%s: nobody came for turn %lu in %d s, and others wait: skipped",
+	log_warning("%s: turn %lu skipped: no client claimed it for %d s, and others wait",
 	    log_escape(name, s->file->name, s->file->name_size), (unsigned long)s->turn,
 	    TURNS_UNCLAIMED_MS / 1000);
 	advance(s);

@@ -56,7 +56,7 @@ background_complete(struct background *b)
 	dup2(null, STDERR_FILENO);
 	close(null);
 	if (write(b->parent_fd, &status, 1) != 1)
-		log_warning("whoever started this daemon did not wait for it");
+		log_warning("the parent process ended before this daemon was ready");
 	close(b->parent_fd);
 	b->parent_fd = -1;
 	return 0;

@@ -64,7 +64,7 @@ open_addresses(struct listeners *ls, const struct options *o)
 		if (count < 0) {
 			log_error("cannot listen on %s: %s", a->text,
 			    count == -EADDRINUSE ?
-				"somebody else is there (a server, or a file that is no socket)" :
+				"the address is in use (by a server, or by a file that is no socket)" :
 				strerror(-count));
 			return count;
 		}

@@ -212,7 +212,7 @@ reload(struct daemon *d)
 		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
 	log_info("SIGHUP: %s",
 	    load_credentials(d) == 0 ? "certificates and log reloaded" :
-				       "the certificates are as they were");
+				       "the old certificates stay in use");
 	d->signals.reload = false;
 }
 

@@ -45,7 +45,7 @@ print_help(const struct options_program *program)
 	    "-d        daemonise, once everything is in place; the log is then that of -l, or none\n"
 	    "-l LOGFILE  log there instead of standard error; SIGHUP opens it again\n"
 	    "-m BYTES  of all segments together (1G)\n"
-	    "-n        accept clients that show no certificate: whoever reaches the socket is a client\n"
+	    "-n        accept clients without a certificate: any process that reaches the socket can be one\n"
 	    "-p PIDFILE  write the process id there, and refuse to start twice\n");
 	if (program->has_memdir)
 		printf(
@@ -84,8 +84,8 @@ parse_number(const struct options_program *program, int option, uint64_t least, 
 
 	if (error == 0)
 		return true;
-	usage_error(program, "-%c %s: %s from %llu to %llu is wanted", option, optarg,
-	    error == -ERANGE ? "a number" : "a number, with K, M or G or without,",
+	usage_error(program, "-%c %s: expected %s from %llu to %llu", option, optarg,
+	    error == -ERANGE ? "a number" : "a number, optionally with K, M or G,",
 	    (unsigned long long)least, (unsigned long long)most);
 	return false;
 }
@@ -133,7 +133,7 @@ parse_addresses(struct options *o, const struct options_program *program, int fl
 		if (error == -ENAMETOOLONG)
 			return usage_error(program, "%s: too long for a socket's address", *argv);
 		if (error != 0)
-			return usage_error(program, "%s: no address; see --help", *argv);
+			return usage_error(program, "%s: not an address; see --help", *argv);
 		if (o->addresses[o->address_count].kind == ADDR_TCP && o->ca_file == NULL)
 			return usage_error(program,
 			    "%s: plaintext over TCP is refused: give -Z CA CERT KEY, or use a unix socket",
@@ -198,6 +198,6 @@ options_parse(struct options *o, const struct options_program *program, int argc
 		}
 	}
 	if (o->anonymous && o->ca_file == NULL)
-		return usage_error(program, "-n is about certificates and needs -Z");
+		return usage_error(program, "-n needs -Z");
 	return parse_addresses(o, program, flags, argv + optind);
 }

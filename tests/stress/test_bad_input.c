@@ -397,7 +397,7 @@ tls_to_a_plaintext_server_ends_the_connection(void **state)
 	raw_expect_end(&r);
 	raw_close(&r);
 	SSL_CTX_free(ctx);
-	siege_lift(s, 0, 1, "it speaks TLS and this address does not");
+	siege_lift(s, 0, 1, "a TLS handshake on a plaintext address");
 }
 
 static void

@@ -43,10 +43,10 @@ start ./sock
 await 'a stale socket is replaced' answers unix ./sock
 expect 'and is now one with the right mode' 660 "$(stat -c %a sock)"
 
-refused 'a live socket' 'cannot listen on ./sock: *somebody*' ./sock
+refused 'a live socket' 'cannot listen on ./sock: *in use*' ./sock
 expect 'a live socket stays' 'socket' "$(stat -c %F sock)"
 expect 'and its server serves on' 0 "$(answers unix ./sock; echo $?)"
-refused 'a live socket as the second address' 'cannot listen on ./sock: *somebody*' ./other ./sock
+refused 'a live socket as the second address' 'cannot listen on ./sock: *in use*' ./other ./sock
 expect 'the first address was given up again' no "$([ -e other ] && echo yes || echo no)"
 end 'the server whose socket was wanted by others'
 

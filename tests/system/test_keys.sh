@@ -84,7 +84,7 @@ await 'who was connected is served on' replies 2
 # Certificate and key that do not belong together: it goes on with what it has.
 cp pki/one.crt now.crt
 kill -HUP $pid
-await 'it says that the new ones are no good' has log 'SIGHUP: the certificates are as they were'
+await 'it says that the new ones are no good' has log 'SIGHUP: the old certificates stay in use'
 expect_match 'and why' '*error: now.key: *now.crt*' "$(cat log)"
 expect 'it shows what it showed before' two "$(presented)"
 printf '\0\0\0\0\0\0\0\0' >&9

@@ -117,7 +117,7 @@ check_header(struct session *s)
 	s->body_received = 0;
 	s->body_kept = f.body_size;
 	if (is_tls) {
-		reply_end_session(s, "it speaks TLS and this address does not");
+		reply_end_session(s, "a TLS handshake on a plaintext address");
 	} else if (f.body_size > largest) {
 		reply_status(s, s->version == PROTOCOL_VERSION_2 ? frame_tag(f.code) : 0,
 		    -EMSGSIZE);
