@@ -1,5 +1,5 @@
 /*
- * layout: smuf's files on the host (smuf/FORMAT), as server and clients see them.
+ * layout: smuf's files on the host, as server and clients see them (smuf/FORMAT 1).
  *
  * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment.
  * The integers of the lock file are in host byte order; the first two are a lock for version 1

@@ -177,7 +177,7 @@ rig_accept(void)
 	rig.fd = accept(rig.listener, NULL, NULL);
 	rig.has_tags = false;
 	if (rig.fd < 0)
-		rig_surprise("nobody connects: %s", strerror(errno));
+		rig_surprise("no client connects: %s", strerror(errno));
 	else
 		set_patience(rig.fd);
 }
@@ -295,7 +295,7 @@ rig_abandon(void)
 {
 	if (rig.sm == NULL)
 		return;
-	/* Nobody connects any more: a script that waits for that is surprised. */
+	/* No client connects any more: a script that waits for one gets a surprise. */
 	shutdown(rig.listener, SHUT_RDWR);
 	stop();
 	close(rig.listener);

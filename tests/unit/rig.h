@@ -1,14 +1,14 @@
 /*
- * rig: a client of the library and the scripted server that it talks to, for tests (DESIGN 4.2,
- * 5, 8).
+ * rig: a client of the library and the scripted server that it talks to, for tests (PROTOCOL 5,
+ * DESIGN 7).
  *
- * The server is a thread that runs a script: which requests have to come, compared byte by byte,
- * and what is answered, however awkward. Bodies are hexadecimal text with blanks. A request that
- * is not the expected one is a surprise: the server hangs up, the rest of the script does
- * nothing, and rig_end() fails the test. When the script is over the server hangs up too.
+ * The server is a thread that runs a script: the requests that have to come, compared byte by byte,
+ * and the answers, however awkward. Bodies are hexadecimal text with blanks. An unexpected request
+ * is a surprise: the server closes the connection, the rest of the script does nothing, and
+ * rig_end() fails the test. At the end of the script the server closes the connection too.
  *
- * There is one rig at a time. rig.sm, rig.file and rig.segment are for the test, the rest for its
- * script.
+ * There is one rig at a time. rig.sm, rig.file and rig.segment are for the test, the other fields
+ * for its script.
  */
 #ifndef TESTS_UNIT_RIG_H
 #define TESTS_UNIT_RIG_H
@@ -36,7 +36,7 @@ struct rig {
 
 	rig_script *script;
 	pthread_t thread;
-	bool is_over; /* the thread is gone */
+	bool is_over; /* the thread was joined */
 	int listener, fd;
 	bool has_tags;      /* set by rig_greet() */
 	uint16_t tag;       /* of the last request */
@@ -49,22 +49,22 @@ extern struct rig rig;
 
 /* For the test. */
 
-/* Starts the server; uri is where. */
+/* Starts the server at a fresh address, uri. */
 void rig_listen(char uri[200], rig_script *script);
 
-/* Starts it and a client, mounts it with these options (NULL: none) and opens the file. */
+/* Starts the server and a client, mounts it with these options (NULL: none), opens the file. */
 void rig_begin_with(const char *options, rig_script *script);
 
 /* The same, and maps the file. */
 void rig_begin(rig_script *script);
 
-/* Waits until the script is over. */
+/* Waits for the end of the script. */
 void rig_wait(void);
 
 /* Frees the client, waits for the script, and fails the test if there was a surprise. */
 void rig_end(void);
 
-/* For a teardown: the same after a test that has failed half way, and fails no more. Else nothing. */
+/* For a teardown: cleans up after a test that failed half way; else does nothing. Never fails. */
 void rig_abandon(void);
 
 void rig_expect_ok(const char *call, int result);
@@ -78,19 +78,19 @@ void rig_expect_errno(const char *call, int result, int error);
 
 void rig_accept(void);
 
-/* Accepts, agrees to HELLO with these features, and gives a table of descriptors. */
+/* Accepts, and answers HELLO, with these features, and NEW_FDTABLE. */
 void rig_greet_with(const char *features);
 
-/* All up to the open and mapped file, descriptor 7. */
+/* The same, and OPEN and MMAP of the file, descriptor 7. */
 void rig_greet(void);
 
-/* The next request has to be that one. */
+/* Takes the next request, which has to be that one. */
 void rig_take(enum op op, const char *hex);
 
-/* Takes any; rig has its body. Returns the operation, OP_COUNT after a surprise. */
+/* Takes any request into rig.body. Returns the operation, OP_COUNT after a surprise. */
 uint32_t rig_take_any(void);
 
-/* The client has to have ended the connection. */
+/* Waits for the client to close the connection. */
 void rig_take_end(void);
 
 /* Answers the last request, or the one with that tag. */
@@ -98,8 +98,8 @@ void rig_answer(uint32_t status, const char *hex);
 void rig_answer_tag(uint16_t tag, uint32_t status, const char *hex);
 
 /*
- * An exclusive ACQUIRE for ever, with that since, is granted with that number and the rest of the
- * reply.
+ * Takes an exclusive ACQUIRE without timeout and with that since; grants it with that number and
+ * the rest of the reply.
  */
 void rig_grant(const char *since, const char *grant, const char *rest);
 
@@ -107,7 +107,7 @@ void rig_write(const void *bytes, size_t size);
 void rig_hang_up(void);
 void rig_surprise(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "01ff 02" as bytes; returns their number. */
+/* Writes "01ff 02" as bytes; returns their number. */
 size_t rig_unhex(uint8_t *out, const char *hex);
 
 #endif

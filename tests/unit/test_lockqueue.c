@@ -1,4 +1,7 @@
-/* Who gets the lock, and in which order (common/server/lockqueue). */
+/*
+ * The lock goes to one writer or to readers, first come first served
+ * (common/server/core/lockqueue).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,7 +146,7 @@ random_orders_keep_one_writer_or_readers_only(void **state)
 			readers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_SHARED;
 		}
 		assert_true(writers + (readers > 0) <= 1);
-		/* Nobody waits while nobody holds. */
+		/* There is no waiter without a holder. */
 		assert_true(q.waiting == 0 || writers + readers > 0);
 		assert_true(q.grants >= last);
 		last = q.grants;

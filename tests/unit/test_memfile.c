@@ -1,4 +1,4 @@
-/* What stands under a memory file: versions of blocks, memory that is committed, descriptors. */
+/* The parts of a memory file: versions of blocks, and the committed memory of smdish's segments. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "common/server/core/blockmap.h"
 #include "smdish/region.h"
 
-/* What blockmap_since() should find, the slow way. */
+/* Compares the runs of blockmap_since() with a walk over all blocks. */
 static void
 assert_runs_match(const struct blockmap *m, uint64_t since)
 {

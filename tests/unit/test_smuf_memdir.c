@@ -1,6 +1,7 @@
 /*
- * smuf's directory on the host: one server owns it, foreign files are left alone whatever they are, and what a
- * killed server left is removed, and nothing else. "Killed" is a real SIGKILL of a process that uses memdir.
+ * smuf's directory on the host: one server owns it; foreign files of any kind stay; the files that
+ * a killed server left are removed, and no others. "Killed" is a real SIGKILL of a process that
+ * uses memdir.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ enum {
 
 static char dir[64];
 
-/* What several processes see. */
+/* Memory that the test's processes share. */
 static struct shared {
 	_Atomic unsigned owners, owned, doubles, leftovers;
 	_Atomic int is_ready;
@@ -79,7 +80,7 @@ remove_dir(void **state)
 	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
 }
 
-/* Files of the host, looked at past memdir. */
+/* Access to the host's files without memdir. */
 
 static const char *
 path_of(const char *name)
@@ -122,7 +123,7 @@ put_file(const char *name, const void *bytes, size_t size)
 	close(fd);
 }
 
-/* A file of that content, of which nothing was touched. */
+/* The file must have that content still. */
 static void
 expect_content(const char *name, const void *bytes, size_t size)
 {
@@ -173,7 +174,7 @@ open_dir(void)
 	return d;
 }
 
-/* A server begins and ends. */
+/* A server starts and stops. */
 static void
 open_and_close(void)
 {
@@ -182,7 +183,7 @@ open_and_close(void)
 
 /* Processes. */
 
-/* Runs it in a process of its own, which says when it is ready and is then killed. */
+/* Runs the function in another process, which is killed once it is ready. */
 static void
 run_and_kill(void (*run)(struct memdir *))
 {
@@ -204,14 +205,14 @@ run_and_kill(void (*run)(struct memdir *))
 	assert_true(pid > 0);
 	while (atomic_load(&shared->is_ready) == 0) {
 		if (waitpid(pid, NULL, WNOHANG) == pid || clock_now() > deadline)
-			fail_msg("the other process did not do it");
+			fail_msg("the other process is not ready in time");
 		poll(NULL, 0, 1);
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
 
-/* Files as they are made. */
+/* New files. */
 
 static void
 a_lock_file_is_4096_bytes_with_zeros_magic_and_life_and_mode_0660(void **state)
@@ -274,7 +275,7 @@ ticket_and_turn_are_read_and_written_in_host_byte_order(void **state)
 	assert_int_equal(pwrite(fd, words, sizeof words, 0), sizeof words);
 	assert_int_equal(memdir_read_lock(d, "m", LIFE, &ticket, &turn), 0);
 	assert_true(ticket == words[0] && turn == words[1]);
-	/* The turn alone: the ticket is the clients'. */
+	/* The turn alone: clients write the ticket. */
 	assert_int_equal(memdir_write_turn(d, "m", LIFE, 7), 0);
 	assert_int_equal(pread(fd, words, sizeof words, 0), sizeof words);
 	assert_true(words[0] == 0x01020304 && words[1] == 7);
@@ -351,20 +352,20 @@ put_zeros(const char *name)
 	put_file(name, zeros, sizeof zeros);
 }
 
-/* It has the magic, and is no lock file: one byte is missing. */
+/* A file with the magic that is one byte short, and so no lock file. */
 static void
 put_short_lock(const char *name)
 {
 	put_lock(name, 0, LAYOUT_LOCK_SIZE - 1);
 }
 
-/* A link to what looks like a lock file. */
+/* A link to a file that looks like a lock file. */
 static void
 put_link_to_lock(const char *name)
 {
 	char target[FULL_PATH];
 
-	/* Its name is too long to be ours. */
+	/* The target's name is too long for one of ours. */
 	snprintf(target, sizeof target, "%0*d", LAYOUT_NAME_LIMIT, 0);
 	put_lock(target, 4096, LAYOUT_LOCK_SIZE);
 	assert_int_equal(symlink(target, path_of(name)), 0);
@@ -385,9 +386,9 @@ static const struct foreign foreigners[] = {
 
 enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0] };
 
-/* What lstat(2) says of it, which must stay so. */
+/* The file's status, for expect_same(). */
 static struct stat
-look(const char *name)
+status_of(const char *name)
 {
 	struct stat st;
 
@@ -426,7 +427,7 @@ with_each_foreigner(void (*test)(const struct foreign *f, const char *name), con
 static void
 open_is_refused(const struct foreign *f, const char *name)
 {
-	struct stat before = look(name);
+	struct stat before = status_of(name);
 	struct memdir *d = open_dir();
 	int r = memdir_create_lock(d, name, LIFE);
 
@@ -447,7 +448,7 @@ a_lock_file_takes_no_foreign_name(void **state)
 static void
 map_is_refused(const struct foreign *f, const char *name)
 {
-	struct stat before = look(name);
+	struct stat before = status_of(name);
 	struct memdir *d = open_dir();
 	int r;
 
@@ -479,7 +480,7 @@ try_to_map(struct memdir *d)
 static void
 refused_and_killed(const struct foreign *f, const char *name)
 {
-	struct stat before = look(name);
+	struct stat before = status_of(name);
 
 	run_and_kill(try_to_map);
 	open_and_close();
@@ -499,7 +500,7 @@ a_foreign_segment_file_outlives_a_server_that_was_refused_its_name_and_killed(vo
 static void
 start_leaves_it_alone(const struct foreign *f, const char *name)
 {
-	struct stat before = look(name);
+	struct stat before = status_of(name);
 
 	open_and_close();
 	expect_same(f->name, name, &before);
@@ -603,7 +604,7 @@ a_magic_that_is_not_whole_is_no_magic(void **state)
 	assert_int_equal(count_entries(), 16);
 }
 
-/* A server that was killed between making the lock file and writing into it. */
+/* The files of a server that was killed between creating a lock file and writing it. */
 static void
 leave_half_made(const char *announced, const char *name, off_t size)
 {
@@ -638,7 +639,7 @@ an_empty_file_that_was_not_announced_is_left_alone(void **state)
 	leave_half_made("nn", "nnn", LAYOUT_LOCK_SIZE);
 	open_and_close();
 	expect_there("nnn");
-	/* The announcement is used up. */
+	/* The record was erased by the start before. */
 	put_nothing("nn");
 	open_and_close();
 	expect_there("nn");
@@ -670,7 +671,7 @@ what_is_announced_and_has_something_in_it_is_left_alone(void **state)
 	put_dangling_link("l");
 	open_and_close();
 	expect_there("l");
-	/* Nothing outside of the directory. */
+	/* Nothing outside the directory is removed. */
 	snprintf(up, sizeof up, "%s.up", dir);
 	fd = open(up, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	assert_true(fd >= 0);
@@ -713,7 +714,7 @@ a_second_server_is_kept_out_until_the_first_has_gone(void **state)
 	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
 	assert_null(second);
-	/* And has removed nothing. */
+	/* The refused server has removed nothing. */
 	expect_there("m");
 	expect_there(LAYOUT_DIRECTORY_LOCK);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
@@ -765,7 +766,7 @@ another_process_is_kept_out_too_and_gets_in_after_kill_9(void **state)
 	assert_int_equal(count_entries(), 0);
 }
 
-/* In a child: takes the directory again and again, and says when it was not alone. */
+/* In a child: opens the directory again and again, and counts the times it was not alone. */
 static void __attribute__((noreturn)) contend(uint64_t until)
 {
 	struct memdir *d;
@@ -815,7 +816,7 @@ a_lock_file_of_the_directory_that_was_replaced_is_not_removed_at_exit(void **sta
 	assert_int_equal(unlink(path_of(LAYOUT_DIRECTORY_LOCK)), 0);
 	second = open_dir();
 	memdir_close(d);
-	/* It is what keeps a third server out. */
+	/* It keeps a third server out. */
 	expect_there(LAYOUT_DIRECTORY_LOCK);
 	assert_int_equal(memdir_open(&d, dir), -EEXIST);
 	memdir_close(second);
@@ -823,7 +824,7 @@ a_lock_file_of_the_directory_that_was_replaced_is_not_removed_at_exit(void **sta
 }
 
 static void
-a_directory_that_cannot_be_had_is_told(void **state)
+a_directory_that_cannot_be_opened_is_an_error(void **state)
 {
 	struct memdir *d = NULL;
 	char path[FULL_PATH];
@@ -847,7 +848,7 @@ a_directory_that_cannot_be_had_is_told(void **state)
 
 /* Killed at any moment. */
 
-/* In a child: makes and removes files at full speed. */
+/* In a child: creates and removes files at full speed. */
 static void __attribute__((noreturn)) make_files(void)
 {
 	char name[LAYOUT_NAME_LIMIT];
@@ -900,11 +901,11 @@ killed_at_any_moment_nothing_stays(void **state)
 			    count_entries());
 	}
 	expect_content("foreign", "precious", 8);
-	/* Else it was never killed at work. */
+	/* It was killed at work often enough. */
 	assert_true(entries > KILLS / 10);
 }
 
-/* What the host does to a lock file that is in use. */
+/* The host changes a lock file that is in use. */
 
 static struct memdir *used;
 
@@ -969,7 +970,7 @@ a_lock_file_that_was_cut_short_is_lost(void **state)
 }
 
 static void
-what_took_a_lock_files_place_is_not_written_to(void **state)
+a_file_that_replaced_a_lock_file_is_not_written_to(void **state)
 {
 	struct stat before;
 	int i;
@@ -979,7 +980,7 @@ what_took_a_lock_files_place_is_not_written_to(void **state)
 		begin_use();
 		assert_int_equal(unlink(path_of("m")), 0);
 		foreigners[i].put("m");
-		before = look("m");
+		before = status_of("m");
 		expect_lost(foreigners[i].name);
 		expect_same(foreigners[i].name, "m", &before);
 		end_use();
@@ -1043,11 +1044,11 @@ main(void)
 		TEST(another_process_is_kept_out_too_and_gets_in_after_kill_9),
 		TEST(never_two_at_once_however_they_come_and_go),
 		TEST(a_lock_file_of_the_directory_that_was_replaced_is_not_removed_at_exit),
-		TEST(a_directory_that_cannot_be_had_is_told),
+		TEST(a_directory_that_cannot_be_opened_is_an_error),
 		TEST(killed_at_any_moment_nothing_stays),
 		TEST(a_lock_file_that_was_unlinked_is_lost),
 		TEST(a_lock_file_that_was_cut_short_is_lost),
-		TEST(what_took_a_lock_files_place_is_not_written_to),
+		TEST(a_file_that_replaced_a_lock_file_is_not_written_to),
 		TEST(a_lock_file_of_another_life_is_not_written_to),
 	};
 

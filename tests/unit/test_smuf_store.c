@@ -1,7 +1,7 @@
 /*
- * smuf's store against a model of it: whatever releases come, good ones and bad ones, a grant carries exactly the
- * blocks above since, each with the version, slot and tag of the release that last was accepted; a release
- * counts as a whole or not at all.
+ * smuf's store against a model of it: after any releases, good and bad ones, a grant carries
+ * exactly the blocks above since, each with the version, slot and tag of the last accepted release;
+ * a release is accepted as a whole or not at all.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static struct timer_queue timers;
 static uint64_t now = 1000 * CLOCK_SEC;
 static struct memfile_tree tree;
 
-/* What the store ought to know of a block. */
+/* The model of each block. */
 static struct {
 	uint64_t version;
 	uint8_t slot, tag[16];
@@ -95,7 +95,7 @@ get_file(const char *name, enum protocol_version version)
 	return f;
 }
 
-/* A grant as the model has it; its size. */
+/* Writes a grant of the model; returns its size. */
 static size_t
 expected_grant(const struct memfile *f, uint64_t since, uint8_t out[ROOM])
 {
@@ -147,7 +147,7 @@ expect_usage(const struct memfile *f)
 	assert_int_equal(usage.reserved, 2 * BLOCKS * 4096);
 }
 
-/* One piece of a release that is to be made. */
+/* A piece of a release. */
 struct piece {
 	uint32_t block;
 	uint8_t slot, tag[16];
@@ -202,7 +202,7 @@ publish(const struct piece *pieces, uint32_t count, uint64_t grant)
 	}
 }
 
-/* Mostly right, now and then not. */
+/* Draws the pieces of a release, most of them correct. */
 static uint32_t
 draw_pieces(struct piece pieces[PIECES_MOST])
 {
@@ -225,7 +225,7 @@ draw_pieces(struct piece pieces[PIECES_MOST])
 }
 
 static void
-random_releases_are_accepted_refused_and_told_as_the_model_says(void **state)
+random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
 {
 	struct memfile *f = get_file("/m", PROTOCOL_VERSION_2);
 	unsigned accepted = 0, refused = 0, malformed = 0;
@@ -285,7 +285,7 @@ every_block_of_a_large_segment_in_one_release(void **state)
 	assert_int_equal(smuf_store.grant_size(f, 1), GRANT_HEAD);
 	smuf_store.usage(f, &usage);
 	assert_int_equal(usage.committed, 256u << 20);
-	/* The last one is wrong: none counts. */
+	/* The last piece is wrong: none is published. */
 	bytes[SIZE - RELEASE_PIECE + 4] = 1;
 	for (i = 0; i + 1 < COUNT; i++)
 		bytes[4 + i * RELEASE_PIECE + 4] = 1;
@@ -320,9 +320,9 @@ keys_are_random_and_of_one_life(void **state)
 	memfile_put(b);
 }
 
-/* A file of the host that cannot be made leaves nothing behind, and another name works. */
+/* A file that the host refuses leaves nothing behind, and another name works. */
 static void
-what_the_host_refuses_makes_no_file(void **state)
+a_name_that_the_host_refuses_makes_no_file(void **state)
 {
 	struct memfile *f = NULL, *other;
 	char path[128];
@@ -357,7 +357,7 @@ names_become_files_only_when_they_are_one_component(void **state)
 		if (smuf_store.check_name(good[i], strlen(good[i])) != 0)
 			fail_msg("%s: expected 0", good[i]);
 	assert_int_equal(smuf_store.name_limit, 128);
-	/* The longest one with the longest suffix is still a name of a file. */
+	/* The longest name with the suffix is a valid name of a file. */
 	assert_true(LAYOUT_NAME_LIMIT + sizeof LAYOUT_SUFFIX < 255);
 }
 
@@ -367,10 +367,10 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(random_releases_are_accepted_refused_and_told_as_the_model_says),
+		TEST(random_releases_are_accepted_refused_and_granted_as_in_the_model),
 		TEST(every_block_of_a_large_segment_in_one_release),
 		TEST(keys_are_random_and_of_one_life),
-		TEST(what_the_host_refuses_makes_no_file),
+		TEST(a_name_that_the_host_refuses_makes_no_file),
 		TEST(names_become_files_only_when_they_are_one_component),
 	};
 

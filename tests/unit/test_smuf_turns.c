@@ -1,6 +1,7 @@
 /*
- * The lock of version 1 in smuf's lock file where a script cannot reach: the end of 32 bits, times to the
- * millisecond, and a file that comes and goes. tests/protocol/smuf_turns.script has the rest.
+ * The lock of version 1 in smuf's lock file, for cases that a script cannot reach: turns that wrap,
+ * times to the millisecond, and a file that disappears for a while.
+ * tests/protocol/smuf_turns.script has the rest.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,8 +26,8 @@
 
 enum {
 	START_S = 1000,
-	LOOK_MS = 20,        /* between two looks of a lock that is in use */
-	LOOK_LATE_MS = 1000, /* and at most */
+	CHECK_MS = 20,        /* from a change of the lock to the first check */
+	CHECK_LATE_MS = 1000, /* more than there is ever between two checks */
 	RANDOM_STEPS = 3000
 };
 
@@ -35,13 +36,13 @@ static struct timer_queue timers;
 static uint64_t now;
 static struct memfile_tree tree;
 static struct memfile *file;
-static struct claim claim; /* of the only one who ever holds it */
+static struct claim claim; /* of the only holder */
 
 static void
 granted(struct claim *c)
 {
 	(void)c;
-	fail_msg("nobody waits in the server");
+	fail_msg("a claim was granted although none waits");
 }
 
 static int
@@ -90,7 +91,7 @@ pass_ms(uint64_t ms)
 	now = then;
 }
 
-/* The lock file, past memdir. */
+/* Access to the lock file without memdir. */
 
 static void
 put_words(uint32_t ticket, uint32_t turn)
@@ -121,7 +122,7 @@ turn_there(void)
 	return word_at(4);
 }
 
-/* The server's part. */
+/* The server's side. */
 
 static void
 serve(uint32_t turn)
@@ -197,7 +198,7 @@ turns_wrap_around_when_skipped(void **state)
 	serve(UINT32_MAX);
 	/* Tickets UINT32_MAX and 0 are out. */
 	put_words(1, UINT32_MAX);
-	pass_ms(TURNS_UNCLAIMED_MS + 2 * LOOK_LATE_MS);
+	pass_ms(TURNS_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(0);
 	assert_int_equal(turn_there(), 0);
 	pass_ms(3600 * 1000);
@@ -208,7 +209,7 @@ static void
 a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 {
 	(void)state;
-	/* Wound back: nobody waits. */
+	/* Set back: no client waits. */
 	serve(5);
 	put_words(5 + 0x80000000, 5);
 	pass_ms(3600 * 1000);
@@ -219,9 +220,9 @@ a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 	put_words(5, 5);
 	pass_ms(3600 * 1000);
 	expect_served(5);
-	/* Wound forward: two thousand million wait. */
+	/* Set forward: two thousand million clients wait. */
 	put_words(5u + 0x7fffffff, 5);
-	pass_ms(TURNS_UNCLAIMED_MS + 2 * LOOK_LATE_MS);
+	pass_ms(TURNS_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(6);
 }
 
@@ -230,42 +231,42 @@ a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
 {
 	(void)state;
 	put_words(2, 0);
-	/* The first look comes after LOOK_MS, and from it the 5 s count. */
-	pass_ms(LOOK_MS + TURNS_UNCLAIMED_MS - 1);
+	/* The first check comes after CHECK_MS; the 5 s begin with it. */
+	pass_ms(CHECK_MS + TURNS_UNCLAIMED_MS - 1);
 	expect_served(0);
-	pass_ms(LOOK_MS + 1);
+	pass_ms(CHECK_MS + 1);
 	expect_served(1);
 	assert_int_equal(turn_there(), 1);
 }
 
 static void
-drift_is_mended_after_100_ms_and_not_before(void **state)
+drift_is_repaired_after_100_ms_and_not_before(void **state)
 {
 	(void)state;
 	put_words(0, 3);
-	pass_ms(LOOK_MS + TURNS_DRIFT_MS - 1);
+	pass_ms(CHECK_MS + TURNS_DRIFT_MS - 1);
 	assert_int_equal(turn_there(), 3);
-	pass_ms(LOOK_MS + 1);
+	pass_ms(CHECK_MS + 1);
 	assert_int_equal(turn_there(), 0);
 	expect_served(0);
 }
 
 static void
-after_an_unlock_the_next_look_is_soon_however_long_the_peace_was(void **state)
+after_an_unlock_the_next_check_is_soon_however_long_the_lock_was_idle(void **state)
 {
 	(void)state;
 	pass_ms(24 * 3600 * 1000);
 	put_words(1, 0);
 	take_lock();
 	give_lock(STORE_EVENT_UNLOCKED);
-	pass_ms(LOOK_MS + TURNS_DRIFT_MS + LOOK_MS);
+	pass_ms(CHECK_MS + TURNS_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
 static void
-a_lock_in_peace_is_looked_at_every_tenth_of_a_second(void **state)
+an_idle_lock_is_checked_every_tenth_of_a_second(void **state)
 {
-	unsigned looks = 0;
+	unsigned checks = 0;
 	uint64_t then;
 
 	(void)state;
@@ -274,18 +275,18 @@ a_lock_in_peace_is_looked_at_every_tenth_of_a_second(void **state)
 	while (timer_next(&timers) <= then) {
 		now = timer_next(&timers);
 		timer_run(&timers, now);
-		looks++;
+		checks++;
 	}
-	assert_in_range(looks, 95, 105);
+	assert_in_range(checks, 95, 105);
 }
 
 static void
-drift_and_an_unclaimed_turn_at_once_are_both_mended(void **state)
+drift_and_an_unclaimed_turn_at_once_are_both_repaired(void **state)
 {
 	(void)state;
 	serve(10);
 	put_words(14, 999);
-	pass_ms(2 * LOOK_MS + TURNS_DRIFT_MS);
+	pass_ms(2 * CHECK_MS + TURNS_DRIFT_MS);
 	assert_int_equal(turn_there(), 10);
 	pass_ms(TURNS_UNCLAIMED_MS - TURNS_DRIFT_MS);
 	expect_served(11);
@@ -293,7 +294,7 @@ drift_and_an_unclaimed_turn_at_once_are_both_mended(void **state)
 }
 
 static void
-a_file_that_is_gone_and_comes_back_is_mended(void **state)
+a_file_that_is_gone_and_comes_back_is_repaired(void **state)
 {
 	char aside[PATH_MAX];
 
@@ -306,16 +307,18 @@ a_file_that_is_gone_and_comes_back_is_mended(void **state)
 	expect_served(1);
 	assert_int_equal(rename(aside, path), 0);
 	assert_int_equal(turn_there(), 0);
-	pass_ms(LOOK_LATE_MS + TURNS_DRIFT_MS + LOOK_MS);
+	pass_ms(CHECK_LATE_MS + TURNS_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
-/* What is known of the truth, and since when. */
+/* The turn that must be served, and when it last changed. */
 static uint32_t known;
 static uint64_t known_since;
 static unsigned skipped;
 
-/* The turn is as known, or was skipped just now: by one, with nobody holding, not within 5 s of the last move. */
+/*
+ * The turn is as known, or one was skipped now: with no holder, 5 s or more after the last change.
+ */
 static void
 watch(void)
 {
@@ -338,9 +341,9 @@ pass_and_watch(uint64_t ms)
 	}
 }
 
-/* Somebody takes the lock, or who has it gives it back. */
+/* Takes the lock, or releases it if it is held. */
 static void
-move_lock(void)
+change_lock(void)
 {
 	if (claim.state == CLAIM_IDLE) {
 		take_lock();
@@ -351,7 +354,7 @@ move_lock(void)
 	known_since = now;
 }
 
-/* Whatever the host writes and whenever: the truth moves only as it may. */
+/* Whatever the host writes, the turn changes only by the rules. */
 static void
 whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **state)
 {
@@ -375,11 +378,11 @@ whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **s
 			pass_and_watch((uint64_t)(random() % (random() % 8 == 0 ? 12000 : 500)));
 			break;
 		default:
-			move_lock();
+			change_lock();
 		}
 		watch();
 	}
-	/* It has come round, and was skipped now and then. */
+	/* The turn has wrapped, and turns were skipped. */
 	assert_true(known < UINT32_MAX / 2);
 	if (skipped < RANDOM_STEPS / 500)
 		fail_msg("expected %d turns skipped or more, got %u", RANDOM_STEPS / 500, skipped);
@@ -396,11 +399,11 @@ main(void)
 		TEST(turns_wrap_around_when_skipped),
 		TEST(a_ticket_number_far_away_is_behind_beyond_two_to_the_31),
 		TEST(a_turn_is_skipped_after_5_seconds_and_not_before),
-		TEST(drift_is_mended_after_100_ms_and_not_before),
-		TEST(after_an_unlock_the_next_look_is_soon_however_long_the_peace_was),
-		TEST(a_lock_in_peace_is_looked_at_every_tenth_of_a_second),
-		TEST(drift_and_an_unclaimed_turn_at_once_are_both_mended),
-		TEST(a_file_that_is_gone_and_comes_back_is_mended),
+		TEST(drift_is_repaired_after_100_ms_and_not_before),
+		TEST(after_an_unlock_the_next_check_is_soon_however_long_the_lock_was_idle),
+		TEST(an_idle_lock_is_checked_every_tenth_of_a_second),
+		TEST(drift_and_an_unclaimed_turn_at_once_are_both_repaired),
+		TEST(a_file_that_is_gone_and_comes_back_is_repaired),
 		TEST(whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next),
 	};
 

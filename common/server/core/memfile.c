@@ -143,7 +143,7 @@ memfile_ref(struct memfile *f)
 }
 
 static void
-log_segment(const struct memfile *f, const char *what)
+log_segment(const struct memfile *f, const char *event)
 {
 	char name[LOG_ESCAPED_SIZE];
 	struct store_usage usage;
@@ -152,7 +152,7 @@ log_segment(const struct memfile *f, const char *what)
 		return;
 	f->tree->store->usage(f, &usage);
 	log_debug("segment of %s, %lu bytes, %s: %lu bytes reserved, %lu written",
-	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, what,
+	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, event,
 	    (unsigned long)usage.reserved, (unsigned long)usage.written);
 }
 
