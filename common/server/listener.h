@@ -1,5 +1,12 @@
 /*
  * listener: the sockets that a daemon listens on, from its command line and from systemd.
+ *
+ * Plaintext goes over unix sockets only; TCP without -Z is refused. The daemon removes the socket
+ * files that it created and no others: a file that another server has put there since stays, as do
+ * sockets of systemd. Without a free descriptor a connection is accepted with a spare one and
+ * closed; in the queue it would wake the loop again and again.
+ *
+ * The host decides which processes can connect, certificates decide which ones are served.
  */
 #ifndef COMMON_SERVER_LISTENER_H
 #define COMMON_SERVER_LISTENER_H

@@ -1,6 +1,10 @@
 /*
- * loop: epoll(7), level-triggered. A watch is a descriptor and the function to call when it is
- * ready. One thread.
+ * loop: epoll(7), level-triggered, one thread. A watch is a descriptor and the function to call
+ * when it is ready.
+ *
+ * The owner calls loop_wait() and the ready function of the watch that it returns, in turn. Between
+ * two calls, also in a ready function, any watch may be added, changed or removed. A watch is its
+ * owner's memory, in the loop from loop_add() to loop_remove().
  */
 #ifndef COMMON_SERVER_LOOP_H
 #define COMMON_SERVER_LOOP_H

@@ -17,8 +17,8 @@ struct options_program;
 struct store_ops;
 
 /*
- * Runs until SIGTERM or SIGINT. Returns the exit status: 0; 1 when the daemon could not start; 2 for
- * a wrong command line.
+ * Runs until SIGTERM or SIGINT. Returns the exit status: 0; 1 when the daemon could not start; 2
+ * for a wrong command line.
  */
 int main_run(const struct options_program *program, const struct store_ops *store, int argc,
     char **argv);

@@ -1,5 +1,8 @@
 /*
  * options: the command line of both daemons; --help describes it.
+ *
+ * Sizes and numbers are checked against their limits here, and plaintext over TCP is refused here.
+ * Paths are opened later, so that their errors reach the log.
  */
 #ifndef COMMON_SERVER_OPTIONS_H
 #define COMMON_SERVER_OPTIONS_H

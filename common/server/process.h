@@ -1,16 +1,15 @@
 /*
- * process: the settings of the daemon's own process.
+ * process: settings of the daemon's own process: hardening, malloc(3), the limit of open files.
+ *
+ * They protect the clients' data from other users of the machine and from core dumps. They do not
+ * bind the host: it reads the memory of every process that is not in an enclave.
  */
 #ifndef COMMON_SERVER_PROCESS_H
 #define COMMON_SERVER_PROCESS_H
 
 #include <stdint.h>
 
-/*
- * Turns off core dumps and ptrace(2) by others: the memory has the plaintext of clients. Ignores
- * SIGPIPE. None of this binds the host: it can read the memory of any process that is not in an
- * enclave.
- */
+/* Turns off core dumps, and ptrace(2) by other processes of the user. Ignores SIGPIPE. */
 void process_harden(void);
 
 /*

@@ -1,6 +1,6 @@
 /*
- * claims: the claim of a descriptor on the lock of its file, from grant to end: granted, delivered,
- * cancelled, dropped.
+ * claims: the claim of a descriptor on the lock of its file, from the request to the end: granted,
+ * delivered, cancelled, dropped.
  *
  * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
  * exactly one list of its session: pending while its ACQUIRE has had no reply (it waits, or it is

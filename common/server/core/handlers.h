@@ -1,9 +1,9 @@
 /*
  * handlers: the operations that both versions have (PROTOCOL 4.1).
  *
- * A handler reads its request, checks it in the order of PROTOCOL 3.2, and either writes its reply
- * and returns 0, or returns a negative errno with nothing changed; the dispatcher then replies with
- * that status.
+ * A handler reads its request and checks it in the order of PROTOCOL 3.2. Then it writes its reply,
+ * or has it written later, and returns 0; or it returns a negative errno, with which the dispatcher
+ * replies.
  */
 #ifndef COMMON_SERVER_CORE_HANDLERS_H
 #define COMMON_SERVER_CORE_HANDLERS_H

@@ -1,5 +1,5 @@
 /*
- * reply: replies into the output of a session, and the end of a session that broke the rules.
+ * reply: replies into the output of a session, and the end of a session that breaks the rules.
  *
  * Nothing here sends or closes anything. A session with a new reply, or that is over, is marked
  * ready; the driver gets it from server_next_ready().

@@ -1,5 +1,7 @@
 /*
  * server_config: the limits of a server that its command line can set (PROTOCOL 8).
+ *
+ * The core enforces all but session_limit: the daemon counts its connections, handshakes included.
  */
 #ifndef COMMON_SERVER_CORE_SERVER_CONFIG_H
 #define COMMON_SERVER_CORE_SERVER_CONFIG_H
