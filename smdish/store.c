@@ -109,7 +109,7 @@ publish(struct memfile *f, uint64_t grant, uint32_t offset, const uint8_t *bytes
 static int
 release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 {
-	struct wire_reader again = *r;
+	struct wire_reader second = *r;
 	struct delta_piece piece;
 	struct delta delta;
 	int more;
@@ -128,7 +128,7 @@ release(struct memfile *f, uint64_t grant, struct wire_reader *r)
 		return more;
 	if (!wire_is_done(r))
 		return -EPROTO;
-	delta_begin(&delta, &again, f->size);
+	delta_begin(&delta, &second, f->size);
 	while (delta_next(&delta, &piece) > 0)
 		publish(f, grant, piece.offset, piece.bytes, piece.length);
 	return 0;

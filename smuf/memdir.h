@@ -3,8 +3,8 @@
  *
  * One server owns it: an flock(2) on .smufserver.lock keeps a second one out. Files are created
  * with O_EXCL, so an existing file is never changed. At start the server removes the files that a
- * killed server left, and no others: it knows a lock file by its magic, a segment file by the lock
- * file that records its size, and a lock file that was not yet written by its name in
+ * killed server left, and no others: it recognises a lock file by its magic, a segment file by the
+ * lock file that records its size, and a lock file that was not yet written by its name in
  * .smufserver.lock. Foreign files stay; the log names them, and their names are refused.
  *
  * Files are opened for each access and then closed: a server may have more files than descriptors.
@@ -43,7 +43,7 @@ int memdir_create_lock(struct memdir *d, const char *name, uint64_t life);
 
 /*
  * Creates its segment file, size bytes of zeros without storage. Errors: the same, and -EIO when
- * the lock file, which has to record the size, is gone or not ours.
+ * the lock file, which has to record the size, is gone or replaced.
  */
 int memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size);
 
@@ -52,7 +52,7 @@ void memdir_remove(struct memdir *d, const char *name, bool has_segment);
 
 /*
  * Reads ticket and turn, which the host may have changed. Returns 0; -EIO when the lock file is
- * gone or not ours; -EMFILE, -ENFILE or -ENOMEM.
+ * gone or replaced; -EMFILE, -ENFILE or -ENOMEM.
  */
 int memdir_read_lock(const struct memdir *d, const char *name, uint64_t life, uint32_t *ticket,
     uint32_t *turn);

@@ -2,7 +2,7 @@
  * storefile: a memory file of smufserver: its key and tags in the server's memory, its bytes in
  * files of the host.
  *
- * For each block the server knows which of its two slots is current and the tag of the bytes there.
+ * For each block the server keeps the number of its current slot and the tag of the bytes there.
  * A lying host can change the bytes: clients then find that they do not verify. It can remove or
  * replace the lock file: the server notices when it next opens the file, logs that once, and
  * continues.
@@ -48,10 +48,10 @@ struct storefile {
 	/* turns.c: the turn being served. The host's file has a copy. */
 	uint32_t turn;
 
-	/* turns.c: when the copy began to differ, with nobody holding the lock; 0: it does not. */
+	/* turns.c: when the copy began to differ, with the lock free; 0: it does not. */
 	uint64_t drifting_since;
 
-	/* turns.c: when others began to wait for a turn that nobody claims; 0: they do not. */
+	/* turns.c: when others began to wait for an unclaimed turn; 0: they do not. */
 	uint64_t unclaimed_since;
 
 	/* turns.c: the time from the last check of the copy to the next, milliseconds. */

@@ -170,7 +170,7 @@ log_read_failure(struct connection *c, int error)
 
 /* Reads and executes up to READS_AT_ONCE times, then sends. May close the connection. */
 static void
-read_requests(struct connection *c)
+read_input(struct connection *c)
 {
 	struct connection_table *t = c->table;
 	ssize_t n = -EAGAIN;
@@ -219,7 +219,7 @@ begin_session(struct connection *c)
 	c->is_serving = true;
 	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
 	/* The first request may have come in one record with the end of the handshake. */
-	read_requests(c);
+	read_input(c);
 }
 
 static void
@@ -257,7 +257,7 @@ ready(struct watch *w, uint32_t events)
 	if (!c->is_serving)
 		continue_handshake(c);
 	else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && session_wants_input(c->session))
-		read_requests(c);
+		read_input(c);
 	else
 		flush(c);
 }
@@ -335,7 +335,7 @@ connection_read_pending(struct connection_table *t)
 
 	/* Read each connection that is in the list now once; it may come back at the end. */
 	while ((c = TAILQ_FIRST(&t->pending)) != NULL) {
-		read_requests(c);
+		read_input(c);
 		if (c == last)
 			break;
 	}

@@ -13,7 +13,7 @@ enum { NOTIFY_FIRST_FD = 3 }; /* the first socket that was passed */
 /* The number of sockets that systemd passed to this process; they become close-on-exec. */
 int notify_socket_count(void);
 
-/* Sends state, such as "READY=1", if systemd wants it. Returns 0 or a negative errno. */
+/* Sends state, such as "READY=1", if NOTIFY_SOCKET is set. Returns 0 or a negative errno. */
 int notify_send(const char *state);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * signals: SIGHUP, SIGINT and SIGTERM as events of the loop (signalfd(2)).
  *
- * The daemon blocks them before it does anything else: one that comes while it starts is seen when
- * it serves, and nothing is left behind. The loop's owner looks at the flags after each event.
+ * The daemon blocks them before it does anything else: a signal that comes while it starts takes
+ * effect once it serves, and no file stays behind. The owner of the loop checks the flags after
+ * each event.
  */
 #ifndef COMMON_SERVER_SIGNALS_H
 #define COMMON_SERVER_SIGNALS_H

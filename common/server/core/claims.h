@@ -56,7 +56,7 @@ void claims_deliver(struct session *s, size_t output_limit);
 /* Ends the claim of d, whatever its state, with nothing published; the next waiters are granted. */
 void claims_drop(struct desc *d);
 
-/* The same for an UNLOCK of version 1, which the store tells apart. */
+/* The same for an UNLOCK of version 1, which is another event for the store. */
 void claims_unlock(struct desc *d);
 
 /* Drops the claim of a pending ACQUIRE and answers it with error. */

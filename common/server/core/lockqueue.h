@@ -3,7 +3,7 @@
  *
  * One writer or any number of readers hold the lock; a reader never overtakes a waiting writer.
  * Each granted claim gets the next grant number of the file, so grants never repeat, and an
- * exclusive grant is above all grants before it. The queue knows nothing of sessions or time.
+ * exclusive grant is above all grants before it. The queue does not depend on sessions or time.
  *
  * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
  * next waiters. The queue calls the granted function for each of them; that function must not call

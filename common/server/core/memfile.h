@@ -88,7 +88,7 @@ int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64
 /* The type of the file as it is now, an enum protocol_type. */
 uint8_t memfile_type(const struct memfile *f);
 
-/* Tells the store what happened to the lock of f. */
+/* Reports a change of the lock of f to the store. */
 void memfile_lock_changed(struct memfile *f, enum store_event event);
 
 /* Fills the fields of STAT. */

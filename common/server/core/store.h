@@ -97,7 +97,7 @@ struct store_ops {
 	/*
 	 * The lock has changed, in either version: f->lock is as it is afterwards, the next waiters
 	 * granted. A waiter that is granted has had its STORE_EVENT_CLAIMED when it began to wait.
-	 * NULL: the store does not need to know.
+	 * NULL when the store does nothing then.
 	 */
 	void (*lock_changed)(struct memfile *f, enum store_event event);
 
