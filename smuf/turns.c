@@ -8,9 +8,9 @@
 #include "smuf/storefile.h"
 
 /*
- * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock, and doubles up to
- * CHECK_LATE_MS. With many files it grows further: at most CHECKS_A_MS files are checked each millisecond, since
- * a check costs system calls.
+ * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock, and
+ * doubles up to CHECK_LATE_MS. With many files it grows further: at most CHECKS_A_MS files are
+ * checked each millisecond, since a check costs system calls.
  */
 enum { CHECK_SOON_MS = 20, CHECK_LATE_MS = 100, CHECKS_A_MS = 10 };
 

@@ -13,8 +13,8 @@
  *
  * There is one thread: while an operation runs, all peers wait. Operations return 0 or a negative
  * errno, and after an error the file is as it was. The bytes in a struct wire_reader come from a
- * peer, and the store checks them. A store that reads files of the host says in its own headers
- * what a lying host can do to it.
+ * peer, and the store checks them. A store that reads files of the host documents in its own
+ * headers how a lying host can affect it.
  */
 #ifndef COMMON_SERVER_CORE_STORE_H
 #define COMMON_SERVER_CORE_STORE_H
