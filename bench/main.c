@@ -15,6 +15,7 @@
 #include "bench/targets.h"
 #include "common/base/size.h"
 #include "common/client/smclient.h"
+#include "common/wire/protocol.h"
 
 enum { USAGE_STATUS = 2 };
 
@@ -139,7 +140,7 @@ parse_job(struct options *options, char **argv)
 		errx(USAGE_STATUS, "-p and -t: more than %d threads in all", JOB_WORKERS_MOST);
 	job->mempath = argv[0];
 	job->lockpath = argv[1];
-	job->size = parse_number("MEMSIZE", argv[2], 0, SIZE_SEGMENT_MOST);
+	job->size = parse_number("MEMSIZE", argv[2], 0, PROTOCOL_SEGMENT_MOST);
 	job->iterations = parse_number("ITERATIONS", argv[3], 1,
 	    JOB_SECTIONS_MOST / job->processes / job->threads);
 	job->changed = job->size > 0 ? 1 : 0;

@@ -7,10 +7,9 @@
 #include "common/base/size.h"
 #include "common/server/core/memfile.h"
 #include "common/wire/delta.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smdish/region.h"
-
-enum { NAME_LIMIT = 256 };
 
 /* Every name is good: no part of it reaches a file system. */
 static int
@@ -213,7 +212,7 @@ unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 const struct store_ops smdish_store = {
 	.name = "smdish",
-	.name_limit = NAME_LIMIT,
+	.name_limit = PROTOCOL_SMDISH_NAME_MOST + 1,
 	.check_name = check_name,
 	.create = create,
 	.destroy = destroy,

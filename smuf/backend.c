@@ -14,6 +14,7 @@
 #include "common/host/slots.h"
 #include "common/remote/mux.h"
 #include "common/remote/remotefile.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smuf/backend_segment.h"
 #include "smuf/layout.h"
@@ -342,7 +343,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
     struct replica *replica, const char *name)
 {
 	/* It becomes a file's name here, too. */
-	if (strlen(name) >= LAYOUT_NAME_LIMIT)
+	if (strlen(name) > PROTOCOL_SMUF_NAME_MOST)
 		return error_message(-ENAMETOOLONG, "%s: the name is too long", name);
 	if (strchr(name + 1, '/') != NULL || has_suffix(name))
 		return error_message(-EINVAL,

@@ -12,8 +12,6 @@
 #define SMUF_LAYOUT_H
 
 enum {
-	LAYOUT_NAME_LIMIT = 128, /* names are shorter than this */
-
 	/* The lock file: offsets, and its size. */
 	LAYOUT_TICKET_AT = 0,   /* u32, the next ticket */
 	LAYOUT_TURN_AT = 4,     /* u32, the ticket being served */

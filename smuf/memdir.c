@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/host/hostfile.h"
+#include "common/wire/protocol.h"
 #include "smuf/layout.h"
 
 enum {
@@ -258,7 +259,7 @@ remove_leftover(struct memdir *d, const char *name)
 	/* Opening a device or a FIFO can have effects. */
 	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	if (strlen(name) >= LAYOUT_NAME_LIMIT || open_lock(d, name, 0, &h, &head) != 0)
+	if (strlen(name) > PROTOCOL_SMUF_NAME_MOST || open_lock(d, name, 0, &h, &head) != 0)
 		return false;
 	hostfile_close(&h);
 	memdir_remove(d, name, head.segment_size != 0);

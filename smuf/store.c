@@ -6,6 +6,7 @@
 
 #include "common/crypto/random.h"
 #include "common/host/slots.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
@@ -305,7 +306,7 @@ unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 const struct store_ops smuf_store = {
 	.name = "smuf",
-	.name_limit = LAYOUT_NAME_LIMIT,
+	.name_limit = PROTOCOL_SMUF_NAME_MOST + 1,
 	.separates_versions = true,
 	.has_turns = true,
 	.keeps_stalled_holders = true,

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/wire/protocol.h"
 #include "smuf/storefile.h"
 
 /*
@@ -81,7 +82,7 @@ skip_turn(struct storefile *s)
 
 	log_warning("%s: turn %lu skipped: no client claimed it for %d s, and others wait",
 	    log_escape(name, s->file->name, s->file->name_size), (unsigned long)s->turn,
-	    TURNS_UNCLAIMED_MS / 1000);
+	    PROTOCOL_TURN_UNCLAIMED_MS / 1000);
 	advance(s);
 	store_turn(s);
 }
@@ -98,11 +99,11 @@ repair(struct storefile *s, uint32_t ticket, uint32_t turn)
 
 	if (turn == s->turn)
 		s->drifting_since = 0;
-	else if (has_lasted(&s->drifting_since, now, TURNS_DRIFT_MS))
+	else if (has_lasted(&s->drifting_since, now, PROTOCOL_TURN_DRIFT_MS))
 		store_turn(s);
 	if (!is_unclaimed)
 		s->unclaimed_since = 0;
-	else if (has_lasted(&s->unclaimed_since, now, TURNS_UNCLAIMED_MS))
+	else if (has_lasted(&s->unclaimed_since, now, PROTOCOL_TURN_UNCLAIMED_MS))
 		skip_turn(s);
 	return is_unclaimed || turn != s->turn;
 }

@@ -8,9 +8,9 @@
  *
  * A turn ends with an UNLOCK (the client then advances the file), with its holder, or with a LOCK
  * that was refused although its turn is being served (the server then advances the file). The
- * server checks the file now and then: when its turn has differed from the truth for TURNS_DRIFT_MS
+ * server checks the file now and then: when its turn has differed from the truth for PROTOCOL_TURN_DRIFT_MS
  * with the lock free, the server stores the truth there; when no client has claimed a turn for
- * TURNS_UNCLAIMED_MS while others wait behind it, the server skips it. With more than a thousand
+ * PROTOCOL_TURN_UNCLAIMED_MS while others wait behind it, the server skips it. With more than a thousand
  * files, one that was not in use for a while is checked less often than every 100 ms, and repaired
  * later.
  */
@@ -23,8 +23,6 @@
 #include "common/server/core/store.h"
 
 struct storefile;
-
-enum { TURNS_DRIFT_MS = 100, TURNS_UNCLAIMED_MS = 5000 };
 
 /* Begins to check the lock file of a new memory file of version 1, until its timer is disarmed. */
 void turns_begin(struct storefile *s);

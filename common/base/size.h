@@ -12,9 +12,6 @@ enum {
 	SIZE_BLOCK = 4096 /* of a segment (DESIGN 5); the last block may be shorter */
 };
 
-/* A segment's size is a u32 on the wire; more than this no server accepts. */
-#define SIZE_SEGMENT_MOST (UINT32_C(2) * 1024 * 1024 * 1024)
-
 /* How many blocks hold size bytes. */
 static inline uint32_t
 size_block_count(uint32_t size)

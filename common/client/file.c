@@ -135,7 +135,7 @@ map_first(struct file *f, void *hint, uint64_t size)
 
 	if (size == 0)
 		error = size_of_segment(f, &size);
-	if (error == 0 && size > SIZE_SEGMENT_MOST)
+	if (error == 0 && size > PROTOCOL_SEGMENT_MOST)
 		error = error_message(-EMSGSIZE, "%s: no segment is so large", f->name);
 	if (error == 0)
 		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);

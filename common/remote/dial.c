@@ -86,7 +86,7 @@ read_hello(struct dial_terms *t, struct wire_reader reply)
 		return -EPROTONOSUPPORT;
 	t->version = PROTOCOL_VERSION_2;
 	t->has_leases = (features & PROTOCOL_FEATURE_LEASES) != 0;
-	t->largest_body = protocol_largest_body(SIZE_SEGMENT_MOST);
+	t->largest_body = protocol_largest_body(PROTOCOL_SEGMENT_MOST);
 	if (largest_body < t->largest_body)
 		t->largest_body = largest_body;
 	memcpy(t->instance_id, id, sizeof t->instance_id);

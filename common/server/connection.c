@@ -15,6 +15,7 @@
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/wire/addr.h"
+#include "common/wire/protocol.h"
 #include "common/wire/stream.h"
 
 enum {
@@ -245,7 +246,7 @@ handshake_timed_out(struct timer *timer)
 	struct connection *c = container_of(timer, struct connection, handshake);
 
 	log_warning("%s: refused: no TLS handshake within %d s", c->peer,
-	    CONNECTION_HANDSHAKE_MS / 1000);
+	    PROTOCOL_HANDSHAKE_MS / 1000);
 	destroy(c);
 }
 
@@ -314,7 +315,7 @@ connection_accept(struct connection_table *t, int fd)
 	if (++t->count > t->count_peak)
 		t->count_peak = t->count;
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
-	timer_arm(&t->timers, &c->handshake, clock_after_ms(t->now, CONNECTION_HANDSHAKE_MS),
+	timer_arm(&t->timers, &c->handshake, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
 	    handshake_timed_out);
 	continue_handshake(c);
 }

@@ -1,7 +1,7 @@
 /*
  * connection: the connections of a daemon: sockets on one side, sessions of the core on the other.
  *
- * A connection first completes its TLS handshake, within CONNECTION_HANDSHAKE_MS, and then has a
+ * A connection first completes its TLS handshake, within PROTOCOL_HANDSHAKE_MS, and then has a
  * session. It ends when the peer ends it, when the session is over, or when the daemon stops. An
  * end that is an error gets one log line with the peer and the reason.
  *
@@ -25,7 +25,7 @@ struct server;
 struct tls_context;
 struct connection;
 
-enum { CONNECTION_HANDSHAKE_MS = 10 * 1000, CONNECTION_READ_SIZE = 64 * 1024 };
+enum { CONNECTION_READ_SIZE = 64 * 1024 };
 
 TAILQ_HEAD(connection_list, connection);
 

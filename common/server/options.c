@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/wire/protocol.h"
 
 enum { OPTION_VERSION = 256 };
 
@@ -111,7 +112,7 @@ set_number(struct options *o, const struct options_program *program, int option)
 		return parse_number(program, option, SIZE_BLOCK, UINT64_MAX >> 1,
 		    &o->config.total_limit);
 	case 's':
-		return parse_number(program, option, 1, SIZE_SEGMENT_MOST,
+		return parse_number(program, option, 1, PROTOCOL_SEGMENT_MOST,
 		    &o->config.segment_limit);
 	default:
 		if (!parse_number(program, option, 1, 24 * 3600 * 1000, &n))

@@ -54,13 +54,29 @@ enum protocol_feature { PROTOCOL_FEATURE_LEASES = 1 };
 
 enum {
 	PROTOCOL_INSTANCE_ID_SIZE = 16,
-	PROTOCOL_DESCRIPTOR_LIMIT = 1024, /* a session */
-	PROTOCOL_FORK_LIMIT = 256,        /* pending ones, a session */
-	PROTOCOL_SMALL_BODY = 64 *
-	    SIZE_KIB, /* a larger body is kept only from the holder of a segment's lock */
 	PROTOCOL_HELLO_REPLY_SIZE = 16 + PROTOCOL_INSTANCE_ID_SIZE,
 	PROTOCOL_STAT_SIZE = 8 + 8 + 8 + 1 + 8 + 4 + 4 + 8
 };
+
+/*
+ * The limits (PROTOCOL 8), one a line. _MOST bounds a count or a number of bytes, _DEFAULT does so where an option of
+ * the server changes the bound, _MS is a time in milliseconds.
+ */
+#define PROTOCOL_SESSIONS_DEFAULT 1024             /* -c: sessions of a server */
+#define PROTOCOL_SEGMENT_DEFAULT 268435456         /* -s: bytes of a segment */
+#define PROTOCOL_SEGMENT_MOST UINT32_C(2147483648) /* bytes of a segment, whatever -s says */
+#define PROTOCOL_SEGMENTS_DEFAULT 1073741824       /* -m: bytes of all segments of a server */
+#define PROTOCOL_DESCRIPTORS_MOST 1024             /* open descriptors of a session */
+#define PROTOCOL_FORKS_MOST 256                    /* pending forks of a session */
+#define PROTOCOL_FORK_GRACE_MS 60000               /* a pending fork, after its parent's session */
+#define PROTOCOL_SMDISH_NAME_MOST 255              /* bytes of a name of smdish */
+#define PROTOCOL_SMUF_NAME_MOST 127                /* bytes of a name of smuf */
+#define PROTOCOL_SMALL_BODY_MOST 65536             /* bytes of a body, but for a lock's holder */
+#define PROTOCOL_UNSENT_MOST 65536                 /* bytes of unsent replies that stop reading */
+#define PROTOCOL_HANDSHAKE_MS 10000                /* a TLS handshake */
+#define PROTOCOL_STALL_MS 10000                    /* a begun frame, without another byte */
+#define PROTOCOL_TURN_DRIFT_MS 100                 /* smuf: a free lock file that differs */
+#define PROTOCOL_TURN_UNCLAIMED_MS 5000            /* smuf: a turn that its client does not LOCK */
 
 /* The operation's name, "?" for none. */
 const char *protocol_op_name(uint32_t op);

@@ -39,7 +39,7 @@
 #include "smdish/store.h"
 #endif
 
-/* A segment of more than PROTOCOL_SMALL_BODY has to be among them. */
+/* A segment of more than PROTOCOL_SMALL_BODY_MOST has to be among them. */
 enum {
 	SESSION_COUNT = 4,
 	FRAME_MOST = 1 << 20,
@@ -208,7 +208,7 @@ check_bounds(void)
 	assert(server_file_count(server) <= 4096);
 	for (i = 0; i < SESSION_COUNT; i++)
 		if (peers[i].session != NULL)
-			assert(session_output(peers[i].session, &data) <= SESSION_OUTPUT_HIGH +
+			assert(session_output(peers[i].session, &data) <= PROTOCOL_UNSENT_MOST +
 				2 * ((size_t)protocol_largest_body(segment_limit) + 65536));
 }
 

@@ -51,7 +51,7 @@ open_all(struct raw *r)
 	char name[32];
 	uint32_t i;
 
-	for (i = 0; i < PROTOCOL_DESCRIPTOR_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_DESCRIPTORS_MOST; i++) {
 		snprintf(name, sizeof name, "/file%u", i);
 		assert_int_equal(raw_open(r, name, 0), i);
 	}
@@ -78,7 +78,7 @@ static void
 a_session_has_256_pending_forks_and_no_more(void **state)
 {
 	struct siege *s = *state;
-	uint64_t idents[PROTOCOL_FORK_LIMIT];
+	uint64_t idents[PROTOCOL_FORKS_MOST];
 	struct raw parent, child;
 	int i;
 
@@ -87,7 +87,7 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	raw_begin(&parent, true);
 	raw_begin(&child, true);
 	open_all(&parent);
-	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_FORKS_MOST; i++) {
 		assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
 		idents[i] = take_u64(&parent);
 	}
@@ -97,10 +97,10 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
 	idents[0] = take_u64(&parent);
 	assert_string_equal(ASK(&parent, OP_FORK, ""), "EMFILE");
-	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
+	for (i = 0; i < PROTOCOL_FORKS_MOST; i++)
 		assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[i]), "0");
 	assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[7]), "EINVAL");
-	assert_string_equal(ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
+	assert_string_equal(ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTORS_MOST - 1),
 	    "0");
 	raw_close(&parent);
 	raw_close(&child);

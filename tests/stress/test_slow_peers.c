@@ -188,11 +188,11 @@ abandon_forks(void)
 	siege_attack(&forked);
 	raw_connect(&r, &forked.daemon);
 	raw_begin(&r, true);
-	for (i = 0; i < PROTOCOL_DESCRIPTOR_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_DESCRIPTORS_MOST; i++) {
 		snprintf(name, sizeof name, "/forked%d", i);
 		raw_open(&r, name, 0);
 	}
-	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
+	for (i = 0; i < PROTOCOL_FORKS_MOST; i++)
 		forked_idents[i % 2] = fork_table(&r);
 	raw_close(&r);
 	forked_at = clock_now();
@@ -477,7 +477,7 @@ adopt(uint64_t ident)
 	raw_begin(&r, true);
 	status = raw_ask(&r, OP_CHILD_ATTACH, "q", ident);
 	if (status == 0)
-		assert_int_equal(raw_ask(&r, OP_STAT, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
+		assert_int_equal(raw_ask(&r, OP_STAT, "w", (uint32_t)PROTOCOL_DESCRIPTORS_MOST - 1),
 		    0);
 	raw_close(&r);
 	return status;

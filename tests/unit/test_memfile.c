@@ -10,6 +10,7 @@
 
 #include "common/base/size.h"
 #include "common/server/core/blockmap.h"
+#include "common/wire/protocol.h"
 #include "smdish/region.h"
 
 /* Compares the runs of blockmap_since() with a walk over all blocks. */
@@ -98,10 +99,10 @@ region_of_two_gigabytes_costs_nothing_until_it_is_used(void **state)
 	struct region g;
 
 	(void)state;
-	assert_int_equal(region_init(&g, SIZE_SEGMENT_MOST), 0);
+	assert_int_equal(region_init(&g, PROTOCOL_SEGMENT_MOST), 0);
 	assert_int_equal(g.committed, 0);
-	assert_int_equal(region_commit(&g, SIZE_SEGMENT_MOST - 1, 1), 0);
-	g.base[SIZE_SEGMENT_MOST - 1] = 1;
+	assert_int_equal(region_commit(&g, PROTOCOL_SEGMENT_MOST - 1, 1), 0);
+	g.base[PROTOCOL_SEGMENT_MOST - 1] = 1;
 	assert_int_equal(g.committed, REGION_EXTENT);
 	region_fini(&g);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "common/base/size.h"
+#include "common/wire/protocol.h"
 
 enum { UNTOUCHED = 4711 };
 
@@ -78,8 +79,8 @@ limits_are_inclusive(void **state)
 	assert_int_equal(parse("10", 10, 20, &value), 0);
 	assert_int_equal(parse("20", 10, 20, &value), 0);
 	assert_int_equal(parse("21", 10, 20, &value), -ERANGE);
-	assert_int_equal(parse("2G", 1, SIZE_SEGMENT_MOST, &value), 0);
-	assert_int_equal(parse("2147483649", 1, SIZE_SEGMENT_MOST, &value), -ERANGE);
+	assert_int_equal(parse("2G", 1, PROTOCOL_SEGMENT_MOST, &value), 0);
+	assert_int_equal(parse("2147483649", 1, PROTOCOL_SEGMENT_MOST, &value), -ERANGE);
 }
 
 /* A number that does not fit 64 bits, before or after its suffix, does not wrap to a small one. */

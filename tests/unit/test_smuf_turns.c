@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/base/timer.h"
 #include "common/server/core/memfile.h"
+#include "common/wire/protocol.h"
 #include "smuf/memdir.h"
 #include "smuf/store.h"
 #include "smuf/storefile.h"
@@ -198,7 +199,7 @@ turns_wrap_around_when_skipped(void **state)
 	serve(UINT32_MAX);
 	/* Tickets UINT32_MAX and 0 are out. */
 	put_words(1, UINT32_MAX);
-	pass_ms(TURNS_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
+	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(0);
 	assert_int_equal(turn_there(), 0);
 	pass_ms(3600 * 1000);
@@ -222,7 +223,7 @@ a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 	expect_served(5);
 	/* Set forward: two thousand million clients wait. */
 	put_words(5u + 0x7fffffff, 5);
-	pass_ms(TURNS_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
+	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(6);
 }
 
@@ -232,7 +233,7 @@ a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
 	(void)state;
 	put_words(2, 0);
 	/* The first check comes after CHECK_MS; the 5 s begin with it. */
-	pass_ms(CHECK_MS + TURNS_UNCLAIMED_MS - 1);
+	pass_ms(CHECK_MS + PROTOCOL_TURN_UNCLAIMED_MS - 1);
 	expect_served(0);
 	pass_ms(CHECK_MS + 1);
 	expect_served(1);
@@ -244,7 +245,7 @@ drift_is_repaired_after_100_ms_and_not_before(void **state)
 {
 	(void)state;
 	put_words(0, 3);
-	pass_ms(CHECK_MS + TURNS_DRIFT_MS - 1);
+	pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS - 1);
 	assert_int_equal(turn_there(), 3);
 	pass_ms(CHECK_MS + 1);
 	assert_int_equal(turn_there(), 0);
@@ -259,7 +260,7 @@ after_an_unlock_the_next_check_is_soon_however_long_the_lock_was_idle(void **sta
 	put_words(1, 0);
 	take_lock();
 	give_lock(STORE_EVENT_UNLOCKED);
-	pass_ms(CHECK_MS + TURNS_DRIFT_MS + CHECK_MS);
+	pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
@@ -286,9 +287,9 @@ drift_and_an_unclaimed_turn_at_once_are_both_repaired(void **state)
 	(void)state;
 	serve(10);
 	put_words(14, 999);
-	pass_ms(2 * CHECK_MS + TURNS_DRIFT_MS);
+	pass_ms(2 * CHECK_MS + PROTOCOL_TURN_DRIFT_MS);
 	assert_int_equal(turn_there(), 10);
-	pass_ms(TURNS_UNCLAIMED_MS - TURNS_DRIFT_MS);
+	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS - PROTOCOL_TURN_DRIFT_MS);
 	expect_served(11);
 	assert_int_equal(turn_there(), 11);
 }
@@ -307,7 +308,7 @@ a_file_that_is_gone_and_comes_back_is_repaired(void **state)
 	expect_served(1);
 	assert_int_equal(rename(aside, path), 0);
 	assert_int_equal(turn_there(), 0);
-	pass_ms(CHECK_LATE_MS + TURNS_DRIFT_MS + CHECK_MS);
+	pass_ms(CHECK_LATE_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
@@ -327,7 +328,7 @@ watch(void)
 	known++;
 	assert_int_equal(storefile_of(file)->turn, known);
 	assert_true(claim.state == CLAIM_IDLE);
-	assert_true(now - known_since >= TURNS_UNCLAIMED_MS * CLOCK_MS);
+	assert_true(now - known_since >= PROTOCOL_TURN_UNCLAIMED_MS * CLOCK_MS);
 	known_since = now;
 	skipped++;
 }

@@ -288,7 +288,7 @@ stat_is_in_the_order_of_the_wire(void **state)
 static void
 largest_body_holds_every_delta(void **state)
 {
-	static const uint32_t limits[] = { 0, 1, 4095, 4096, 4097, 1 << 20, SIZE_SEGMENT_MOST };
+	static const uint32_t limits[] = { 0, 1, 4095, 4096, 4097, 1 << 20, PROTOCOL_SEGMENT_MOST };
 	size_t i;
 
 	(void)state;

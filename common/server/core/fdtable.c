@@ -1,4 +1,5 @@
 #include "common/server/core/fdtable.h"
+#include "common/wire/protocol.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -65,7 +66,7 @@ fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, s
 
 	for (fd = t->lowest; desc_at(t, fd) != NULL; fd++)
 		;
-	if (fd >= PROTOCOL_DESCRIPTOR_LIMIT)
+	if (fd >= PROTOCOL_DESCRIPTORS_MOST)
 		return -EMFILE;
 	error = insert(t, fd, file, session, out);
 	if (error == 0)

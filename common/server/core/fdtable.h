@@ -50,7 +50,7 @@ struct fdtable {
 
 /*
  * Opens the lowest free number for file and takes over the caller's reference. Returns 0, -EMFILE
- * at PROTOCOL_DESCRIPTOR_LIMIT, or -ENOMEM; on failure the reference stays the caller's.
+ * at PROTOCOL_DESCRIPTORS_MOST, or -ENOMEM; on failure the reference stays the caller's.
  */
 int fdtable_open(struct fdtable *t, struct memfile *file, struct session *session,
     struct desc **out);

@@ -1,4 +1,5 @@
 #include "common/server/core/forks.h"
+#include "common/wire/protocol.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -77,7 +78,8 @@ forks_parent_fini(struct forks *f, struct fork_parent *parent)
 	while ((p = TAILQ_FIRST(&parent->list)) != NULL) {
 		TAILQ_REMOVE(&parent->list, p, parent_link);
 		p->parent = NULL;
-		timer_arm(f->timers, &p->expiry, clock_after_ms(*f->now, FORKS_GRACE_MS), expire);
+		timer_arm(f->timers, &p->expiry, clock_after_ms(*f->now, PROTOCOL_FORK_GRACE_MS),
+		    expire);
 	}
 	parent->count = 0;
 }
@@ -103,7 +105,7 @@ forks_create(struct forks *f, struct fork_parent *parent, const struct fdtable *
 	struct pending_fork *p;
 	int error;
 
-	if (parent->count >= PROTOCOL_FORK_LIMIT)
+	if (parent->count >= PROTOCOL_FORKS_MOST)
 		return -EMFILE;
 	p = calloc(1, sizeof *p);
 	if (p == NULL)

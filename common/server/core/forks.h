@@ -3,8 +3,8 @@
  * 6).
  *
  * A pending fork has a random ident that is good for one CHILD_ATTACH. Without one it ends
- * FORKS_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A
- * session has at most PROTOCOL_FORK_LIMIT pending forks.
+ * PROTOCOL_FORK_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A
+ * session has at most PROTOCOL_FORKS_MOST pending forks.
  */
 #ifndef COMMON_SERVER_CORE_FORKS_H
 #define COMMON_SERVER_CORE_FORKS_H
@@ -17,8 +17,6 @@
 #include "common/base/timer.h"
 #include "common/server/core/fdtable.h"
 #include "common/wire/protocol.h"
-
-enum { FORKS_GRACE_MS = 60 * 1000 };
 
 struct forks;
 struct fork_parent;
@@ -61,12 +59,12 @@ void forks_fini(struct forks *f);
 /* A session that has no pending forks. */
 void forks_parent_init(struct fork_parent *parent);
 
-/* The parent's session ends: its pending forks end FORKS_GRACE_MS from now. */
+/* The parent's session ends: its pending forks end PROTOCOL_FORK_GRACE_MS from now. */
 void forks_parent_fini(struct forks *f, struct fork_parent *parent);
 
 /*
  * Copies table for a child of parent, which speaks version. Returns 0 with the ident, -EMFILE at
- * PROTOCOL_FORK_LIMIT, -ENOMEM or -EIO (no entropy).
+ * PROTOCOL_FORKS_MOST, -ENOMEM or -EIO (no entropy).
  */
 int forks_create(struct forks *f, struct fork_parent *parent, const struct fdtable *table,
     enum protocol_version version, uint64_t *ident);

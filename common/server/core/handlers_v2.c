@@ -177,7 +177,7 @@ list_page(struct session *s, uint32_t serial, size_t *size, uint32_t *next)
 	for (f = memfile_at_serial(files, serial); f != NULL;
 	     f = memfile_at_serial(files, f->serial + 1)) {
 		one = 4 + f->name_size + PROTOCOL_STAT_SIZE;
-		if (*size + one > PROTOCOL_SMALL_BODY)
+		if (*size + one > PROTOCOL_SMALL_BODY_MOST)
 			break;
 		*size += one;
 		count++;

@@ -16,7 +16,7 @@ server_create(struct server **out, const struct server_config *config,
 	struct server *v = calloc(1, sizeof *v);
 	int error;
 
-	assert(config->segment_limit <= SIZE_SEGMENT_MOST);
+	assert(config->segment_limit <= PROTOCOL_SEGMENT_MOST);
 	if (v == NULL)
 		return -ENOMEM;
 	error = random_bytes(v->instance_id, sizeof v->instance_id);

@@ -10,7 +10,7 @@
 
 struct server_config {
 	uint32_t session_limit; /* -c */
-	uint64_t segment_limit; /* -s, bytes, at most SIZE_SEGMENT_MOST */
+	uint64_t segment_limit; /* -s, bytes, at most PROTOCOL_SEGMENT_MOST */
 	uint64_t total_limit;   /* -m, bytes */
 	uint32_t lease_ms;      /* -t; 0: a holder may keep a lock for ever */
 };

@@ -1,4 +1,5 @@
 #include "common/server/core/session.h"
+#include "common/wire/protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ is_between_frames(const struct session *s)
 static bool
 can_read(const struct session *s)
 {
-	return !s->is_over && (!is_between_frames(s) || buf_size(&s->out) < SESSION_OUTPUT_HIGH);
+	return !s->is_over && (!is_between_frames(s) || buf_size(&s->out) < PROTOCOL_UNSENT_MOST);
 }
 
 /*
@@ -92,7 +93,7 @@ can_read(const struct session *s)
 static uint32_t
 body_limit(const struct session *s)
 {
-	uint32_t limit = PROTOCOL_SMALL_BODY, needed;
+	uint32_t limit = PROTOCOL_SMALL_BODY_MOST, needed;
 	const struct desc *d;
 
 	TAILQ_FOREACH(d, &s->held, link) {
@@ -216,11 +217,11 @@ stall_expired(struct timer *t)
 
 	/* The holder may still be writing to the host what the next holder would read. */
 	if (v->store->keeps_stalled_holders && !TAILQ_EMPTY(&s->held)) {
-		timer_arm(&v->timers, t, clock_after_ms(v->now, SESSION_STALL_MS), stall_expired);
+		timer_arm(&v->timers, t, clock_after_ms(v->now, PROTOCOL_STALL_MS), stall_expired);
 		return;
 	}
 	reply_end_session(s, "%lu bytes of a frame, then %d s of silence",
-	    (unsigned long)(s->header_received + s->body_received), SESSION_STALL_MS / 1000);
+	    (unsigned long)(s->header_received + s->body_received), PROTOCOL_STALL_MS / 1000);
 }
 
 static void
@@ -231,7 +232,7 @@ update_stall_timer(struct session *s)
 	if (is_between_frames(s) || s->is_over)
 		timer_disarm(&v->timers, &s->stall);
 	else
-		timer_arm(&v->timers, &s->stall, clock_after_ms(v->now, SESSION_STALL_MS),
+		timer_arm(&v->timers, &s->stall, clock_after_ms(v->now, PROTOCOL_STALL_MS),
 		    stall_expired);
 }
 
@@ -279,7 +280,7 @@ session_output(const struct session *s, const uint8_t **data)
 void
 session_resume(struct session *s)
 {
-	claims_deliver(s, SESSION_OUTPUT_HIGH);
+	claims_deliver(s, PROTOCOL_UNSENT_MOST);
 	read_backlog(s);
 	if (s->write_failed)
 		buf_fini(&s->out);

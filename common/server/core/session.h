@@ -6,9 +6,9 @@
  * another session's state.
  *
  * The memory that a peer can make the session use is bounded (PROTOCOL 8). A body over
- * PROTOCOL_SMALL_BODY is kept only if a release of a segment that the session has locked can be as
- * large; otherwise it is discarded as it comes. No new request is read while SESSION_OUTPUT_HIGH
- * bytes of replies are unsent. A frame may stay incomplete for SESSION_STALL_MS without a byte of
+ * PROTOCOL_SMALL_BODY_MOST is kept only if a release of a segment that the session has locked can be as
+ * large; otherwise it is discarded as it comes. No new request is read while PROTOCOL_UNSENT_MOST
+ * bytes of replies are unsent. A frame may stay incomplete for PROTOCOL_STALL_MS without a byte of
  * progress.
  */
 #ifndef COMMON_SERVER_CORE_SESSION_H
@@ -20,8 +20,6 @@
 
 struct server;
 struct session;
-
-enum { SESSION_OUTPUT_HIGH = 64 * 1024, SESSION_STALL_MS = 10 * 1000 };
 
 /* A session with nothing open. The log calls it peer (copied). Returns 0 or -ENOMEM. */
 int session_create(struct session **out, struct server *v, const char *peer);
