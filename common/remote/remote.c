@@ -9,7 +9,7 @@
 #include "common/client/mount.h"
 
 int
-remote_fail(const struct remote *r, enum op op, const char *name, int error)
+remote_fail(const struct remote *r, enum protocol_op op, const char *name, int error)
 {
 	char text[128];
 

@@ -84,6 +84,6 @@ remote_attach(struct remote *r)
 }
 
 /* Puts the failure of an operation on the file of that name into words. Returns error. */
-int remote_fail(const struct remote *r, enum op op, const char *name, int error);
+int remote_fail(const struct remote *r, enum protocol_op op, const char *name, int error);
 
 #endif

@@ -11,7 +11,7 @@
 #include "common/client/smclient.h"
 
 int
-remotefile_fail(const struct remotefile *f, enum op op, int error)
+remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
 {
 	return remote_fail(f->remote, op, f->name, error);
 }
@@ -149,7 +149,7 @@ remotefile_take_failure(struct remotefile *f, bool *was_reported)
 }
 
 int
-remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline)
+remotefile_become_sender(struct remotefile *f, enum protocol_op op, uint64_t deadline)
 {
 	int error = mux_become_sender(f->remote->mux, deadline);
 
@@ -157,7 +157,7 @@ remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline)
 }
 
 int
-remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error)
+remotefile_end_call(struct remotefile *f, struct mux_call *c, enum protocol_op op, int error)
 {
 	bool was_reported;
 	int failure;

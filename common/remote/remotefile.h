@@ -87,6 +87,6 @@ int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t
 int remotefile_release(struct backend_file *f, bool is_publishing);
 
 /* Puts the failure of op on f into words. Returns error. */
-int remotefile_fail(const struct remotefile *f, enum op op, int error);
+int remotefile_fail(const struct remotefile *f, enum protocol_op op, int error);
 
 #endif

@@ -28,13 +28,13 @@ int remotefile_attach(struct remotefile *f);
 int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
 /* Makes the caller the sender, for op: see mux_become_sender(). */
-int remotefile_become_sender(struct remotefile *f, enum op op, uint64_t deadline);
+int remotefile_become_sender(struct remotefile *f, enum protocol_op op, uint64_t deadline);
 
 /*
  * Ends a call whose result is error. Returns that, or a failure of an earlier release that no call
  * has returned yet. The caller holds the file's local lock.
  */
-int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum op op, int error);
+int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum protocol_op op, int error);
 
 /*
  * Ends a grant that cannot be used or is no longer wanted, with nothing published; flags as in

@@ -1,5 +1,10 @@
 /*
- * ops: the operations, constants and limits of the wire protocol (DESIGN 4 and 9), for both ends.
+ * protocol: the operations, constants, sizes and limits of the wire protocol, for both ends
+ * (PROTOCOL 3 to 8).
+ *
+ * Everything that both ends must agree on is here or, where it has a form, in the files beside this
+ * one: status.h (the statuses), frame.h, delta.h, and wire.h, which reads and writes fields. All
+ * integers are big-endian.
  */
 #ifndef COMMON_WIRE_PROTOCOL_H
 #define COMMON_WIRE_PROTOCOL_H
@@ -10,7 +15,7 @@
 
 #include "common/base/size.h"
 
-enum op {
+enum protocol_op {
 	OP_NEW_FDTABLE = 0,
 	OP_FORK = 1,
 	OP_CHILD_ATTACH = 2,
@@ -20,7 +25,7 @@ enum op {
 	OP_UNLOCK = 6, /* version 1 only */
 	OP_MMAP = 7,
 	OP_HELLO = 16,
-	OP_ACQUIRE = 17, /* this and what follows: version 2 only */
+	OP_ACQUIRE = 17, /* from here on: version 2 only */
 	OP_RELEASE = 18,
 	OP_CANCEL = 19,
 	OP_STAT = 20,
@@ -32,10 +37,11 @@ enum protocol_version { PROTOCOL_VERSION_1 = 1, PROTOCOL_VERSION_2 = 2 };
 
 /* The type of a memory file in LOCK, UNLOCK and STAT. */
 enum protocol_type {
-	PROTOCOL_TYPE_PURE = 0, /* a lock and no segment */
-	PROTOCOL_TYPE_SEGMENT = 1,
-	PROTOCOL_TYPE_UNPUBLISHED =
-	    2 /* a segment that nobody has published to yet; never sent by a client */
+	PROTOCOL_TYPE_PURE = 0,    /* a lock and no segment */
+	PROTOCOL_TYPE_SEGMENT = 1, /* a lock with a segment */
+
+	/* A lock with a segment that no client has published to yet. Clients never send it. */
+	PROTOCOL_TYPE_UNPUBLISHED = 2
 };
 
 /* The mode of an ACQUIRE. */
@@ -59,8 +65,8 @@ enum {
 };
 
 /*
- * The limits (PROTOCOL 8), one a line. _MOST bounds a count or a number of bytes, _DEFAULT does so where an option of
- * the server changes the bound, _MS is a time in milliseconds.
+ * The limits (PROTOCOL 8), one a line. _MOST bounds a count or a number of bytes, _DEFAULT does so
+ * where an option of the server changes the bound, _MS is a time in milliseconds.
  */
 #define PROTOCOL_SESSIONS_DEFAULT 1024             /* -c: sessions of a server */
 #define PROTOCOL_SEGMENT_DEFAULT 268435456         /* -s: bytes of a segment */
@@ -102,7 +108,10 @@ struct wire_writer;
 void protocol_put_stat(struct wire_writer *w, const struct protocol_stat *stat);
 void protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat);
 
-/* The largest body either side sends for segments of at most segment_limit bytes, changed in any way. */
+/*
+ * The largest body either side sends for segments of at most segment_limit bytes, changed in any
+ * way.
+ */
 uint32_t protocol_largest_body(uint32_t segment_limit);
 
 #endif

@@ -108,7 +108,7 @@ rig_take_any(void)
 }
 
 void
-rig_take(enum op op, const char *hex)
+rig_take(enum protocol_op op, const char *hex)
 {
 	uint8_t expected[512];
 	char got[256];

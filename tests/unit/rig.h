@@ -85,7 +85,7 @@ void rig_greet_with(const char *features);
 void rig_greet(void);
 
 /* Takes the next request, which has to be that one. */
-void rig_take(enum op op, const char *hex);
+void rig_take(enum protocol_op op, const char *hex);
 
 /* Takes any request into rig.body. Returns the operation, OP_COUNT after a surprise. */
 uint32_t rig_take_any(void);
