@@ -5,59 +5,65 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORDS_SIZE = 512 };
+enum { MESSAGE_SIZE = 512, STRING_SIZE = 128 };
 
 static _Thread_local struct {
-	bool is_fresh; /* said during this call */
-	char text[WORDS_SIZE];
-} words;
+	bool is_set; /* during this public call */
+	char text[MESSAGE_SIZE];
+} message;
 
 void
 error_begin(void)
 {
-	words.is_fresh = false;
+	message.is_set = false;
 }
 
 int
 error_message(int error, const char *format, ...)
 {
-	char text[WORDS_SIZE];
+	char text[MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	/* Copied at the end: an argument may be the old words. */
-	memcpy(words.text, text, sizeof text);
-	words.is_fresh = true;
+	/* Copied last: an argument may be the old message. */
+	memcpy(message.text, text, sizeof text);
+	message.is_set = true;
 	return error;
 }
 
 int
 error_prefix(int error, const char *format, ...)
 {
-	char prefix[WORDS_SIZE];
+	char prefix[MESSAGE_SIZE];
 	va_list args;
 
 	error_finish(error);
 	va_start(args, format);
 	(void)vsnprintf(prefix, sizeof prefix, format, args);
 	va_end(args);
-	return error_message(error, "%s%s", prefix, words.text);
+	return error_message(error, "%s%s", prefix, message.text);
 }
 
 int
 error_finish(int error)
 {
-	char text[128];
-
-	if (!words.is_fresh)
-		error_message(error, "%s", strerror_r(-error, text, sizeof text));
+	if (!message.is_set)
+		error_message(error, "%s", error_string(error));
 	return error;
 }
 
 const char *
 error_text(void)
 {
-	return words.text;
+	return message.text;
+}
+
+const char *
+error_string(int error)
+{
+	static _Thread_local char text[STRING_SIZE];
+
+	return strerror_r(-error, text, sizeof text);
 }

@@ -1,29 +1,34 @@
 /*
- * words: what sm_error() says: a thread's last failure as a sentence.
+ * error: a thread's last failure as a sentence: what sm_error() returns.
  *
- * Whoever decides that something has failed says why, error_message(); the public functions begin
- * with error_begin() and end a failure with error_finish(), which puts strerror's words where
- * nobody had better ones.
+ * An error is 0 or a negative errno everywhere; this module keeps the sentence that goes with it.
+ * The function that decides on an error sets the message, error_message(). A public function begins
+ * with error_begin() and ends a failure with error_finish(), which takes the text of strerror(3)
+ * when no function has set a message. Messages are per thread and never hold keys or contents of
+ * segments.
  */
 #ifndef COMMON_BASE_ERROR_H
 #define COMMON_BASE_ERROR_H
 
-/*
- * A public call begins: what the last one said is not about this one, but stays until it fails
- * too.
- */
+/* A public call begins: the message of an earlier call stays until this one fails too. */
 void error_begin(void);
 
-/* Sets the words, cut where they are too long. Returns error, a negative errno, as it is. */
+/* Sets the message, cut if it is too long. Returns error, a negative errno, as it is. */
 int error_message(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts more in front of the words of this call. Returns error. */
+/* Puts text in front of this call's message. Returns error. */
 int error_prefix(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A public call ends with error: makes sure that the words are about it. Returns error. */
+/* A public call ends with error: sets the message if this call has not. Returns error. */
 int error_finish(int error);
 
-/* The words; "" when this thread never failed. */
+/* The message; "" when no call of this thread has failed. Valid until the next call here. */
 const char *error_text(void);
+
+/*
+ * The text of strerror(3) for error, a negative errno. Valid until this thread's next call of
+ * error_string().
+ */
+const char *error_string(int error);
 
 #endif

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
+
 enum { VARIABLE_SIZE = 256 };
 
 /* The state of one parse. */
@@ -233,7 +235,7 @@ int
 premanifest_load(const char *path, premanifest_directive *directive, void *arg,
     char reason[PREMANIFEST_REASON_SIZE])
 {
-	char *bytes = NULL, text[128];
+	char *bytes = NULL;
 	size_t size = 0;
 	int fd, error;
 
@@ -243,7 +245,7 @@ premanifest_load(const char *path, premanifest_directive *directive, void *arg,
 		(void)close(fd);
 	if (error != 0) {
 		(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.256s: %s", path,
-		    strerror_r(-error, text, sizeof text));
+		    error_string(error));
 		return error;
 	}
 	error = premanifest_parse(path, bytes, size, directive, arg, reason);

@@ -9,7 +9,7 @@
  * release of it at a time, with the local lock held. Its functions may be called by several
  * threads for several files.
  *
- * Errors are 0 or a negative errno; whoever decides on one puts it into words (words.h).
+ * Errors are 0 or a negative errno; whoever decides on one puts it into words (error.h).
  */
 #ifndef COMMON_CLIENT_BACKEND_H
 #define COMMON_CLIENT_BACKEND_H

@@ -89,7 +89,7 @@ set_key(struct mount *m, const char *value)
 		n = -errno;
 		if (fd >= 0)
 			(void)close(fd);
-		return error_message((int)n, "key=%s: %s", value, strerror((int)-n));
+		return error_message((int)n, "key=%s: %s", value, error_string((int)n));
 	}
 	(void)close(fd);
 	m->has_master_key = n == KEYS_SIZE;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/crypto/random.h"
 
@@ -124,7 +125,7 @@ queued_reason(void)
 
 	if (text != NULL)
 		return text;
-	return ERR_SYSTEM_ERROR(e) ? strerror((int)ERR_GET_REASON(e)) : "no reason given";
+	return ERR_SYSTEM_ERROR(e) ? error_string(-(int)ERR_GET_REASON(e)) : "no reason given";
 }
 
 void
@@ -143,7 +144,7 @@ check_readable(const char *file, char reason[TLS_REASON_SIZE])
 	if (f != NULL)
 		fclose(f);
 	else
-		snprintf(reason, TLS_REASON_SIZE, "%s: %s", file, strerror(-r));
+		snprintf(reason, TLS_REASON_SIZE, "%s: %s", file, error_string(r));
 	return r;
 }
 
@@ -398,7 +399,7 @@ result(struct tls *t, int r)
 			say(t, "the peer closed the connection");
 			return -ECONNRESET;
 		}
-		snprintf(t->reason, sizeof t->reason, "%s", strerror(t->socket_error));
+		snprintf(t->reason, sizeof t->reason, "%s", error_string(-t->socket_error));
 		return t->socket_error == EPIPE ? -EPIPE : -ECONNRESET;
 	default:
 		r = protocol_error(t);
