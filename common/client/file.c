@@ -100,9 +100,9 @@ file_close(struct file *f, const void *via)
 	int error = 0, settled;
 
 	(void)pthread_mutex_lock(&m->mutex);
-	if (filelock_leave_via(&f->lock, via)) {
+	if (filelock_release_handle(&f->lock, via)) {
 		error = f->backend->ops->release(f->backend, false);
-		filelock_done(&f->lock);
+		filelock_hand_over(&f->lock);
 	}
 	f->handles--;
 	settled = settle(f);
@@ -152,7 +152,7 @@ static int
 exclude(struct file *f, const void *via)
 {
 	bool is_first;
-	int error = filelock_take(&f->lock, PROTOCOL_EXCLUSIVE, via, 0, &is_first);
+	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, via, 0, &is_first);
 
 	if (error == -EAGAIN || error == -EDEADLK)
 		return error_message(-EBUSY, "%s: is locked by this process", f->name);
@@ -169,7 +169,7 @@ file_map(struct file *f, const void *via, void *hint, size_t size, void **out)
 		error = exclude(f, via);
 		if (error == 0) {
 			error = map_first(f, hint, size);
-			filelock_done(&f->lock);
+			filelock_hand_over(&f->lock);
 		}
 	} else if (size != 0 && size != f->replica.dirty.size) {
 		error = error_message(-EINVAL, "%s: is mapped with another size", f->name);
@@ -189,7 +189,7 @@ unmap(struct file *f)
 	if (error != 0)
 		return error;
 	replica_unmap(&f->replica);
-	filelock_done(&f->lock);
+	filelock_hand_over(&f->lock);
 	return settle(f);
 }
 
@@ -215,34 +215,34 @@ file_lock(struct file *f, const void *via, enum protocol_mode mode, uint64_t dea
 	bool is_first;
 	int error;
 
-	error = filelock_take(&f->lock, mode, via, deadline, &is_first);
+	error = filelock_acquire(&f->lock, mode, via, deadline, &is_first);
 	if (error == -EDEADLK)
 		return error_message(error, "%s: this thread has the lock already", f->name);
 	if (error == -EAGAIN || error == -ETIMEDOUT)
 		return error_message(error, "%s: another thread has the lock", f->name);
 	if (error != 0 || !is_first)
 		return error;
-	error = replica_ready(&f->replica);
+	error = replica_restart_tracker(&f->replica);
 	if (error == 0)
 		error = f->backend->ops->acquire(f->backend, mode, deadline);
 	if (error != 0)
-		filelock_done(&f->lock);
+		filelock_hand_over(&f->lock);
 	else if (mode == PROTOCOL_SHARED)
-		filelock_granted(&f->lock);
+		filelock_admit_readers(&f->lock);
 	return error;
 }
 
 int
 file_unlock(struct file *f)
 {
-	int last = filelock_leave(&f->lock), error;
+	int last = filelock_release(&f->lock), error;
 
 	if (last < 0)
 		return error_message(last, "%s: this thread does not have the lock", f->name);
 	if (last == 0)
 		return 0;
 	error = f->backend->ops->release(f->backend, true);
-	filelock_done(&f->lock);
+	filelock_hand_over(&f->lock);
 	return error;
 }
 
@@ -280,6 +280,6 @@ file_fork_parent(struct file *f)
 void
 file_fork_child(struct file *f, bool is_prepared)
 {
-	filelock_forget(&f->lock, is_prepared);
-	replica_forked(&f->replica);
+	filelock_fork_child(&f->lock, is_prepared);
+	replica_fork_child(&f->replica);
 }

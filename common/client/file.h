@@ -51,7 +51,7 @@ int file_map(struct file *f, const void *via, void *hint, size_t size, void **ou
  */
 int file_unmap(struct mount *m, const void *address);
 
-/* Takes the lock through via; deadline as in filelock_take(). */
+/* Takes the lock through via; deadline as in filelock_acquire(). */
 int file_lock(struct file *f, const void *via, enum protocol_mode mode, uint64_t deadline);
 
 int file_unlock(struct file *f);

@@ -7,9 +7,9 @@
 
 #include "common/base/cond.h"
 
-enum { HOLDERS_LEAST = 8 };
+enum { CAPACITY_LEAST = 8 };
 
-/* A thread in filelock_take(). */
+/* A thread that waits in filelock_acquire(). */
 struct filelock_waiter {
 	TAILQ_ENTRY(filelock_waiter) link;
 	struct filelock_holder holder;
@@ -22,8 +22,8 @@ struct filelock_waiter {
 int
 filelock_init(struct filelock *l)
 {
-	*l = (struct filelock){ .room = HOLDERS_LEAST };
-	l->holders = calloc(l->room, sizeof *l->holders);
+	*l = (struct filelock){ .capacity = CAPACITY_LEAST };
+	l->holders = calloc(l->capacity, sizeof *l->holders);
 	if (l->holders == NULL)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&l->mutex, NULL);
@@ -38,23 +38,23 @@ filelock_fini(struct filelock *l)
 	free(l->holders);
 }
 
-/* Makes sure that one more holder has room, when all who wait have become holders too. */
+/* Makes room for one more holder, besides all waiters. */
 static int
-reserve(struct filelock *l)
+reserve_holder(struct filelock *l)
 {
 	struct filelock_holder *grown;
 
-	if (l->count + l->waiters < l->room)
+	if (l->count + l->waiters < l->capacity)
 		return 0;
-	grown = reallocarray(l->holders, 2 * l->room, sizeof *grown);
+	grown = reallocarray(l->holders, 2 * l->capacity, sizeof *grown);
 	if (grown == NULL)
 		return -ENOMEM;
 	l->holders = grown;
-	l->room *= 2;
+	l->capacity *= 2;
 	return 0;
 }
 
-/* The calling thread among the holders; l->count when it is none. */
+/* The index of the calling thread among the holders; l->count when it is none. */
 static size_t
 find_self(const struct filelock *l)
 {
@@ -67,19 +67,19 @@ find_self(const struct filelock *l)
 }
 
 static bool
-may_enter(const struct filelock *l, enum protocol_mode mode)
+may_hold(const struct filelock *l, enum protocol_mode mode)
 {
 	return l->state == FILELOCK_FREE ||
 	    (l->state == FILELOCK_SHARED && mode == PROTOCOL_SHARED);
 }
 
-/* Makes a holder. Returns true when it is the first. */
+/* Returns true when holder is the first. */
 static bool
-enter(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
+add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
 {
 	bool is_first = l->state == FILELOCK_FREE;
 
-	assert(l->count < l->room);
+	assert(l->count < l->capacity);
 	l->holders[l->count++] = holder;
 	if (mode == PROTOCOL_EXCLUSIVE)
 		atomic_store_explicit(&l->owner, holder.thread, memory_order_relaxed);
@@ -88,16 +88,16 @@ enter(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder
 	return is_first;
 }
 
-/* Lets in whoever may enter from the head of the queue. */
+/* Makes holders of the waiters at the head of the queue, as long as the state allows it. */
 static void
-admit(struct filelock *l)
+admit_waiters(struct filelock *l)
 {
 	struct filelock_waiter *w;
 
-	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_enter(l, w->mode)) {
+	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_hold(l, w->mode)) {
 		TAILQ_REMOVE(&l->queue, w, link);
 		l->waiters--;
-		w->is_first = enter(l, w->mode, w->holder);
+		w->is_first = add_holder(l, w->mode, w->holder);
 		w->is_admitted = true;
 		(void)pthread_cond_signal(&w->admitted);
 	}
@@ -105,7 +105,7 @@ admit(struct filelock *l)
 
 /* Queues and waits until w is a holder, or deadline. */
 static int
-queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+wait_in_queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 {
 	bool is_in_time = true;
 
@@ -118,7 +118,7 @@ queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 		TAILQ_REMOVE(&l->queue, w, link);
 		l->waiters--;
 		/* Readers behind a writer that gives up need not wait for it. */
-		admit(l);
+		admit_waiters(l);
 	}
 	(void)pthread_cond_destroy(&w->admitted);
 	return w->is_admitted ? 0 : -ETIMEDOUT;
@@ -126,36 +126,36 @@ queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 
 /* With the mutex. */
 static int
-take(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 {
 	int error;
 
 	if (find_self(l) < l->count)
 		return -EDEADLK;
-	error = reserve(l);
+	error = reserve_holder(l);
 	if (error != 0)
 		return error;
-	if (TAILQ_EMPTY(&l->queue) && may_enter(l, w->mode)) {
-		w->is_first = enter(l, w->mode, w->holder);
+	if (TAILQ_EMPTY(&l->queue) && may_hold(l, w->mode)) {
+		w->is_first = add_holder(l, w->mode, w->holder);
 		return 0;
 	}
 	if (deadline == 0)
 		return -EAGAIN;
-	return queue(l, w, deadline);
+	return wait_in_queue(l, w, deadline);
 }
 
 int
-filelock_take(struct filelock *l, enum protocol_mode mode, const void *via, uint64_t deadline,
+filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle, uint64_t deadline,
     bool *is_first)
 {
 	struct filelock_waiter w = {
-		.holder = { .thread = pthread_self(), .via = via },
+		.holder = { .thread = pthread_self(), .handle = handle },
 		.mode = mode,
 	};
 	int error;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	error = take(l, &w, deadline);
+	error = acquire(l, &w, deadline);
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (error == 0)
 		*is_first = w.is_first;
@@ -163,22 +163,19 @@ filelock_take(struct filelock *l, enum protocol_mode mode, const void *via, uint
 }
 
 void
-filelock_granted(struct filelock *l)
+filelock_admit_readers(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
 	if (l->state == FILELOCK_CHANGING) {
 		l->state = FILELOCK_SHARED;
-		admit(l);
+		admit_waiters(l);
 	}
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
-/*
- * A holder leaves. Returns true when it is the last; it then stays in the list, so that nobody
- * comes in between, until filelock_done().
- */
+/* Returns true when holder i was the last. The lock then stays taken until filelock_hand_over(). */
 static bool
-leave(struct filelock *l, size_t i)
+remove_holder(struct filelock *l, size_t i)
 {
 	if (l->count > 1) {
 		l->holders[i] = l->holders[--l->count];
@@ -192,25 +189,28 @@ leave(struct filelock *l, size_t i)
 }
 
 int
-filelock_leave(struct filelock *l)
+filelock_release(struct filelock *l)
 {
 	pthread_t self = pthread_self();
 	int result = -ENOLCK;
 	size_t i;
 
-	/* Nobody else makes us the owner, or changes anything of that. */
+	/*
+	 * No other thread makes this one the owner. filelock_release_handle() may end its ownership
+	 * meanwhile: the exchange decides which of both releases.
+	 */
 	if (atomic_load_explicit(&l->owner, memory_order_relaxed) == self)
 		return atomic_compare_exchange_strong(&l->owner, &self, 0) ? 1 : -ENOLCK;
 	(void)pthread_mutex_lock(&l->mutex);
 	i = find_self(l);
 	if (i < l->count)
-		result = leave(l, i);
+		result = remove_holder(l, i);
 	(void)pthread_mutex_unlock(&l->mutex);
 	return result;
 }
 
 bool
-filelock_leave_via(struct filelock *l, const void *via)
+filelock_release_handle(struct filelock *l, const void *handle)
 {
 	bool is_last = false;
 	pthread_t owner;
@@ -218,34 +218,34 @@ filelock_leave_via(struct filelock *l, const void *via)
 
 	(void)pthread_mutex_lock(&l->mutex);
 	while (i < l->count && !is_last) {
-		if (l->holders[i].via != via) {
+		if (l->holders[i].handle != handle) {
 			i++;
 			continue;
 		}
 		owner = l->holders[i].thread;
-		/* It may be leaving by itself, without the mutex. */
+		/* The owner may be releasing by itself, without the mutex. */
 		if (l->state == FILELOCK_EXCLUSIVE &&
 		    !atomic_compare_exchange_strong(&l->owner, &owner, 0))
 			break;
-		is_last = leave(l, i);
+		is_last = remove_holder(l, i);
 	}
 	(void)pthread_mutex_unlock(&l->mutex);
 	return is_last;
 }
 
 void
-filelock_done(struct filelock *l)
+filelock_hand_over(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
 	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
-	admit(l);
+	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
 void
-filelock_forget(struct filelock *l, bool is_locked)
+filelock_fork_child(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
 	l->owner = 0;

@@ -1,19 +1,18 @@
 /*
- * filelock: who in this process holds a memory file, and who waits for it, first come first
- * served.
+ * filelock: the queue of this process's threads for the lock of one memory file.
  *
- * The server sees one holder a process. The thread that filelock_take() makes the *first* has to
- * get the server's grant; for an exclusive lock that is every holder, for shared ones the first
- * reader, whom others then join. The *last* to leave gives the grant back. While one of them is
- * at it, the others queue:
+ * The process holds at most one grant of the lock, whatever the number of its threads. The thread
+ * that becomes the *first* holder gets the grant from the backend: every exclusive holder is a
+ * first one; of readers, the one that finds the lock free, and the others then join. The *last*
+ * holder to leave gives the grant back. In the meantime all other threads queue:
  *
- *	take -> first: get the grant, then filelock_granted(), or filelock_done() if that failed
- *	leave -> last: give the grant back, then filelock_done()
+ *	acquire -> first: get the grant, then filelock_admit_readers(), or filelock_hand_over() on failure
+ *	release -> last: give the grant back, then filelock_hand_over()
  *
- * A reader never overtakes a waiting writer. Writers of other processes wait at the server, out of sight: so
- * that readers here do not keep the grant for ever by overlapping, none may join once the first has left.
- * Each holder is remembered with the handle it locked
- * through.
+ * Threads are served first come first served, and no reader overtakes a waiting writer. Writers of
+ * other processes wait at the backend, where this queue cannot see them: so that overlapping
+ * readers here do not keep the grant for ever, none may join once the first of them has left. Each
+ * holder is recorded with the handle that it locked through.
  */
 #ifndef COMMON_CLIENT_FILELOCK_H
 #define COMMON_CLIENT_FILELOCK_H
@@ -31,13 +30,13 @@ TAILQ_HEAD(filelock_queue, filelock_waiter);
 
 struct filelock_holder {
 	pthread_t thread;
-	const void *via; /* the handle */
+	const void *handle;
 };
 
 enum filelock_state {
 	FILELOCK_FREE,
-	FILELOCK_EXCLUSIVE, /* also while its grant is got and given back */
-	FILELOCK_CHANGING,  /* the shared grant is being got or given back */
+	FILELOCK_EXCLUSIVE, /* also while the grant is acquired and released */
+	FILELOCK_CHANGING,  /* the shared grant is being acquired or released */
 	FILELOCK_SHARED,
 	FILELOCK_DRAINING /* shared, and a reader has left: no more may join */
 };
@@ -45,11 +44,13 @@ enum filelock_state {
 struct filelock {
 	pthread_mutex_t mutex;
 	enum filelock_state state;
-	_Atomic(pthread_t)
-	    owner; /* who holds it exclusively; 0: nobody. Read without the mutex by who asks for itself */
+
+	/* The exclusive holder; 0: none. A thread may compare it with itself without the mutex. */
+	_Atomic(pthread_t) owner;
+
 	struct filelock_holder *holders;
-	size_t count; /* of holders */
-	size_t room;  /* for holders; enough for who waits, too */
+	size_t count;    /* of holders */
+	size_t capacity; /* of holders, at least count + waiters */
 	size_t waiters;
 	struct filelock_queue queue;
 };
@@ -59,32 +60,42 @@ int filelock_init(struct filelock *l);
 void filelock_fini(struct filelock *l);
 
 /*
- * Makes the calling thread a holder, through via, waiting until deadline (nanoseconds of
- * CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a try). *is_first then says whether it has to get the
- * grant. Returns 0; -EDEADLK when it is a holder already; -EAGAIN (a try), -ETIMEDOUT, -ENOMEM.
+ * Makes the calling thread a holder, through handle, waiting until deadline (nanoseconds of
+ * CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a try). *is_first is then true when the caller has to get the
+ * grant. Returns 0; -EDEADLK when the thread is a holder already; -EAGAIN (a try), -ETIMEDOUT,
+ * -ENOMEM.
  */
-int filelock_take(struct filelock *l, enum protocol_mode mode, const void *via, uint64_t deadline,
-    bool *is_first);
-
-/* The first has the grant: other readers may join. */
-void filelock_granted(struct filelock *l);
+int filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle,
+    uint64_t deadline, bool *is_first);
 
 /*
- * The calling thread leaves. Returns 1 when it is the last, and has to give the grant back; 0
- * when others still read; -ENOLCK when it is no holder.
+ * The first holder has the grant. When it is a shared one, the readers at the head of the queue
+ * join.
  */
-int filelock_leave(struct filelock *l);
+void filelock_admit_readers(struct filelock *l);
 
 /*
- * All that took the lock through via leave, whatever thread. Returns true when that leaves the
- * grant to give back.
+ * The calling thread leaves. Returns 1 when it was the last holder and has to give the grant back;
+ * 0 when others still read; -ENOLCK when it is no holder.
  */
-bool filelock_leave_via(struct filelock *l, const void *via);
+int filelock_release(struct filelock *l);
 
-/* In a forked child: nobody holds it and nobody waits. is_locked: this thread has the mutex; else anybody may. */
-void filelock_forget(struct filelock *l, bool is_locked);
+/*
+ * All holders that locked through handle leave, of whatever thread. Returns true when the caller
+ * has to give the grant back.
+ */
+bool filelock_release_handle(struct filelock *l, const void *handle);
 
-/* There is no grant any more, or none could be had: the next one's turn. */
-void filelock_done(struct filelock *l);
+/*
+ * The process has no grant, given back or not obtained: the lock is free for the waiters at the
+ * head of the queue.
+ */
+void filelock_hand_over(struct filelock *l);
+
+/*
+ * In a fork's child: the lock has no holders and no waiters. is_locked: this thread has the mutex;
+ * else any thread of the parent may have had it.
+ */
+void filelock_fork_child(struct filelock *l, bool is_locked);
 
 #endif

@@ -194,7 +194,7 @@ replica_hint(struct replica *r, uint32_t offset, uint32_t length)
 }
 
 void
-replica_forked(struct replica *r)
+replica_fork_child(struct replica *r)
 {
 	struct dirty *d = &r->dirty;
 
@@ -204,7 +204,7 @@ replica_forked(struct replica *r)
 }
 
 int
-replica_ready(struct replica *r)
+replica_restart_tracker(struct replica *r)
 {
 	if (r->error != 0)
 		r->error = r->dirty.ops->init(&r->dirty);

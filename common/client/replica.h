@@ -30,7 +30,7 @@ struct replica {
 	bool is_full;     /* sync=full: all blocks, always */
 	bool is_zeroing;  /* the grant being applied names all that was published */
 	uint32_t granted; /* the grant being applied has written up to here */
-	int error;        /* why the tracker does not work, after replica_forked(); 0: it does */
+	int error; /* why the tracker does not work, after replica_fork_child(); 0: it does */
 };
 
 /*
@@ -104,14 +104,14 @@ void replica_hint(struct replica *r, uint32_t offset, uint32_t length);
 /*
  * In a fork's child, before anything else is done with r: lets go of what its tracker has of the
  * parent, opens that anew, and voids r. Sends nothing and takes no lock. A failure is kept for
- * replica_ready().
+ * replica_restart_tracker().
  */
-void replica_forked(struct replica *r);
+void replica_fork_child(struct replica *r);
 
 /*
- * To be asked before a lock is acquired: 0 unless replica_forked() could not open what the tracker
+ * To be asked before a lock is acquired: 0 unless replica_fork_child() could not open what the tracker
  * needs (track=uffd); tries that again. Returns 0 or a negative errno, with words.
  */
-int replica_ready(struct replica *r);
+int replica_restart_tracker(struct replica *r);
 
 #endif

@@ -36,7 +36,7 @@ static bool
 take(enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
-	int error = filelock_take(&lock, mode, handle, deadline, &is_first);
+	int error = filelock_acquire(&lock, mode, handle, deadline, &is_first);
 
 	if (error != 0)
 		fail_msg("expected the lock, got %s", strerror(-error));
@@ -49,7 +49,7 @@ try(enum protocol_mode mode)
 {
 	bool is_first;
 
-	return filelock_take(&lock, mode, handle, 0, &is_first);
+	return filelock_acquire(&lock, mode, handle, 0, &is_first);
 }
 
 static void *
@@ -78,13 +78,13 @@ use(void *arg)
 	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
 	bool is_first;
 
-	if (filelock_take(&lock, mode, handle + 1, deadline, &is_first) != 0)
+	if (filelock_acquire(&lock, mode, handle + 1, deadline, &is_first) != 0)
 		return NULL;
 	note(who);
 	if (is_first)
-		filelock_granted(&lock);
-	if (filelock_leave(&lock) == 1)
-		filelock_done(&lock);
+		filelock_admit_readers(&lock);
+	if (filelock_release(&lock) == 1)
+		filelock_hand_over(&lock);
 	return NULL;
 }
 
@@ -136,9 +136,9 @@ the_holder_may_not_lock_again(void **state)
 	assert_int_equal(try(PROTOCOL_SHARED), -EDEADLK);
 	assert_int_equal(try_elsewhere(PROTOCOL_EXCLUSIVE), -EAGAIN);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
-	assert_int_equal(filelock_leave(&lock), 1);
-	filelock_done(&lock);
-	assert_int_equal(filelock_leave(&lock), -ENOLCK);
+	assert_int_equal(filelock_release(&lock), 1);
+	filelock_hand_over(&lock);
+	assert_int_equal(filelock_release(&lock), -ENOLCK);
 }
 
 static void
@@ -154,8 +154,8 @@ they_come_in_the_order_they_came(void **state)
 		pthread_create(&threads[i], NULL, use, &names[i]);
 		wait_for_waiters(i + 1);
 	}
-	assert_int_equal(filelock_leave(&lock), 1);
-	filelock_done(&lock);
+	assert_int_equal(filelock_release(&lock), 1);
+	filelock_hand_over(&lock);
 	for (i = 0; i < sizeof names - 1; i++)
 		pthread_join(threads[i], NULL);
 	/* The last two read at the same time. */
@@ -173,7 +173,7 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 	assert_true(take(PROTOCOL_SHARED, CLOCK_NEVER));
 	/* Its grant is not there yet. */
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
-	filelock_granted(&lock);
+	filelock_admit_readers(&lock);
 	pthread_create(&threads[0], NULL, use, &writer);
 	wait_for_waiters(1);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
@@ -182,10 +182,10 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
 	assert_string_equal(order, "A");
-	assert_int_equal(filelock_leave(&lock), 1);
+	assert_int_equal(filelock_release(&lock), 1);
 	/* While its grant is given back nobody joins. */
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
-	filelock_done(&lock);
+	filelock_hand_over(&lock);
 }
 
 static pthread_barrier_t all_read;
@@ -197,14 +197,14 @@ read_together(void *arg)
 	intptr_t last;
 
 	(void)arg;
-	if (filelock_take(&lock, PROTOCOL_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
+	if (filelock_acquire(&lock, PROTOCOL_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
 		return NULL;
 	if (is_first)
-		filelock_granted(&lock);
+		filelock_admit_readers(&lock);
 	pthread_barrier_wait(&all_read);
-	last = filelock_leave(&lock);
+	last = filelock_release(&lock);
 	if (last == 1)
-		filelock_done(&lock);
+		filelock_hand_over(&lock);
 	return (void *)(last + 1);
 }
 
@@ -235,18 +235,18 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 	bool is_first;
 
 	(void)state;
-	assert_false(filelock_leave_via(&lock, handle));
+	assert_false(filelock_release_handle(&lock, handle));
 	take(PROTOCOL_EXCLUSIVE, CLOCK_NEVER);
-	assert_false(filelock_leave_via(&lock, handle + 1));
-	assert_true(filelock_leave_via(&lock, handle));
-	filelock_done(&lock);
-	assert_int_equal(filelock_take(&lock, PROTOCOL_SHARED, handle + 1, 0, &is_first), 0);
-	filelock_granted(&lock);
+	assert_false(filelock_release_handle(&lock, handle + 1));
+	assert_true(filelock_release_handle(&lock, handle));
+	filelock_hand_over(&lock);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, handle + 1, 0, &is_first), 0);
+	filelock_admit_readers(&lock);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
 	/* The other thread, which is gone, read through the first handle. */
-	assert_false(filelock_leave_via(&lock, handle));
-	assert_true(filelock_leave_via(&lock, handle + 1));
-	filelock_done(&lock);
+	assert_false(filelock_release_handle(&lock, handle));
+	assert_true(filelock_release_handle(&lock, handle + 1));
+	filelock_hand_over(&lock);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -90,8 +90,8 @@ be_a_child(void)
 {
 	int i;
 
-	replica_forked(&replica);
-	EXPECT(replica_ready(&replica) == 0);
+	replica_fork_child(&replica);
+	EXPECT(replica_restart_tracker(&replica) == 0);
 	EXPECT(replica_since(&replica) == 0);
 	EXPECT(count_uffds() == (dirty->ops == &dirty_uffd));
 	tracked_grant(7, SIZE_BLOCK, "granted", 7);
@@ -172,10 +172,10 @@ find_no_descriptors(void)
 	EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
 	EXPECT(allow_descriptors(0) == 0);
 	error_begin();
-	replica_forked(&replica);
+	replica_fork_child(&replica);
 	if (dirty->ops == &dirty_uffd) {
 		/* What fails says so, and again. */
-		EXPECT(replica_ready(&replica) == -EMFILE);
+		EXPECT(replica_restart_tracker(&replica) == -EMFILE);
 		EXPECT(strstr(error_text(), "track=uffd") != NULL);
 		EXPECT(replica_collect(&replica) == -EMFILE);
 		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
