@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/cond.h"
+#include "common/base/mutex.h"
 
 enum { CAPACITY_LEAST = 8 };
 
@@ -251,8 +252,5 @@ filelock_fork_child(struct filelock *l, bool is_locked)
 	l->owner = 0;
 	l->count = l->waiters = 0;
 	TAILQ_INIT(&l->queue);
-	if (is_locked)
-		(void)pthread_mutex_unlock(&l->mutex);
-	else
-		(void)pthread_mutex_init(&l->mutex, NULL);
+	mutex_fork_child(&l->mutex, is_locked);
 }

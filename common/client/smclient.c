@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 #include "common/client/file.h"
 #include "common/client/forkhooks.h"
 #include "common/client/mount.h"
@@ -93,16 +94,6 @@ fork_parent(struct forkhook *h)
 	(void)pthread_mutex_unlock(&sm->mutex);
 }
 
-/* In the child, a mutex that prepare locked, or that anybody may have had. */
-static void
-recover(pthread_mutex_t *mutex, bool is_prepared)
-{
-	if (is_prepared)
-		(void)pthread_mutex_unlock(mutex);
-	else
-		(void)pthread_mutex_init(mutex, NULL);
-}
-
 static void
 fork_child(struct forkhook *h, bool is_prepared)
 {
@@ -114,9 +105,9 @@ fork_child(struct forkhook *h, bool is_prepared)
 		m->ops->fork_child(m, is_prepared);
 		TAILQ_FOREACH(f, &m->files, link)
 			file_fork_child(f, is_prepared);
-		recover(&m->mutex, is_prepared);
+		mutex_fork_child(&m->mutex, is_prepared);
 	}
-	recover(&sm->mutex, is_prepared);
+	mutex_fork_child(&sm->mutex, is_prepared);
 }
 
 struct sm *
