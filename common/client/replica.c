@@ -101,22 +101,22 @@ replica_void(struct replica *r)
 }
 
 static void
-expect(struct replica *r, uint32_t offset, uint32_t length)
+prepare_write(struct replica *r, uint32_t offset, uint32_t length)
 {
 	struct dirty *d = &r->dirty;
 
-	if (r->error == 0 && d->ops->expect != NULL)
-		d->ops->expect(d, offset, length);
+	if (r->error == 0 && d->ops->prepare_write != NULL)
+		d->ops->prepare_write(d, offset, length);
 }
 
 /* Zeroes from where the grant has written up to offset, if that is what not being named means. */
 static void
-skip_to(struct replica *r, uint32_t offset)
+advance(struct replica *r, uint32_t offset)
 {
 	struct dirty *d = &r->dirty;
 
 	if (r->is_zeroing && offset > r->granted) {
-		expect(r, r->granted, offset - r->granted);
+		prepare_write(r, r->granted, offset - r->granted);
 		zero_range(d->base + r->granted, offset - r->granted);
 		zero_range(d->shadow + r->granted, offset - r->granted);
 	}
@@ -138,8 +138,8 @@ replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint3
 	struct dirty *d = &r->dirty;
 
 	assert(offset >= r->granted && offset <= d->size && length <= d->size - offset);
-	skip_to(r, offset);
-	expect(r, offset, length);
+	advance(r, offset);
+	prepare_write(r, offset, length);
 	memcpy(d->base + offset, bytes, length);
 	if (bytes != d->shadow + offset)
 		memcpy(d->shadow + offset, bytes, length);
@@ -150,7 +150,7 @@ void
 replica_grant_end(struct replica *r, uint64_t version)
 {
 	if (replica_is_mapped(r))
-		skip_to(r, r->dirty.size);
+		advance(r, r->dirty.size);
 	r->is_fresh = r->is_fresh && version == 0;
 	r->since = version;
 }
@@ -198,8 +198,8 @@ replica_fork_child(struct replica *r)
 {
 	struct dirty *d = &r->dirty;
 
-	if (replica_is_mapped(r) && d->ops->forked != NULL && r->error == 0)
-		r->error = d->ops->forked(d);
+	if (replica_is_mapped(r) && d->ops->fork_child != NULL && r->error == 0)
+		r->error = d->ops->fork_child(d);
 	replica_void(r);
 }
 

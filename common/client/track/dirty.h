@@ -50,7 +50,7 @@ struct dirty_ops {
 	void (*fini)(struct dirty *d);
 
 	/* A grant is about to write length bytes at offset, to base and shadow. */
-	void (*expect)(struct dirty *d, uint32_t offset, uint32_t length);
+	void (*prepare_write)(struct dirty *d, uint32_t offset, uint32_t length);
 
 	/* sm_dirty(), in range; by any thread. */
 	void (*hint)(struct dirty *d, uint32_t offset, uint32_t length);
@@ -67,7 +67,7 @@ struct dirty_ops {
 	 * written up to now need not be found. Returns 0, or a negative errno, with words, and
 	 * d->state is NULL: only init or fini may follow.
 	 */
-	int (*forked)(struct dirty *d);
+	int (*fork_child)(struct dirty *d);
 };
 
 /* Adds a piece above all that are there. Merges it with the last one where they adjoin. */

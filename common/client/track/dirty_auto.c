@@ -9,26 +9,27 @@
 #include "common/client/track/uffd.h"
 
 /*
- * Measured where this was written, Linux 6.18: a page costs 0.09 us to compare, one that was
- * written 1.0 us more to watch (a fault, and to protect it again), and a scan 2 us. So watching
- * pays as long as the pages written, and two, are less than about an eleventh of the segment.
+ * Measured on Linux 6.18: comparing costs 0.09 us a page, a scan 2 us, and each page that was
+ * written 1.0 us more (a fault, and protecting it again). So watching pays while the written pages,
+ * plus two for the scan, are less than about an eleventh of the segment. The two thresholds lie on
+ * both sides of that, so that a segment near it does not switch all the time.
  */
 enum {
-	SCAN = 2 * SIZE_BLOCK, /* what a scan costs, in bytes that change */
-	FEW = 14,              /* less than one part in so many: it is to be watched */
-	MANY = 9,              /* more: it is to be let go */
-	PATIENCE = 4,
-	PATIENCE_MOST = 4096,
-	LETTING_GO = 2,
-	SETTLED = 256
+	SCAN_COST = 2 * SIZE_BLOCK, /* of a scan, as bytes that change */
+	WATCH_BELOW = 14,           /* watching pays below size / WATCH_BELOW bytes */
+	COMPARE_ABOVE = 9,          /* comparing pays above size / COMPARE_ABOVE bytes */
+	WATCH_AFTER = 4,            /* collects in a row before it begins to watch, at first */
+	WATCH_AFTER_MOST = 4096,    /* the same, after many attempts */
+	COMPARE_AFTER = 2,          /* collects in a row before it compares again */
+	SETTLED_AFTER = 256         /* collects in a row after which watching was right */
 };
 
 struct choice {
-	struct uffd_range *range; /* NULL: everything is compared */
-	bool is_new;              /* nothing was scanned yet */
-	uint32_t patience;        /* collects in a row that make it watch */
-	uint32_t streak;          /* collects in a row that were for a change */
-	uint32_t calm;            /* collects in a row that were against one */
+	struct uffd_range *range; /* NULL: it compares all of the segment */
+	bool is_new;              /* range was not scanned yet */
+	uint32_t watch_after;     /* collects in a row for watching that make it watch */
+	uint32_t in_favour;       /* last collects in a row that were for a switch */
+	uint32_t against;         /* last collects in a row that were against a switch */
 	uint64_t granted;         /* bytes that grants brought since the last collect */
 };
 
@@ -42,7 +43,7 @@ init(struct dirty *d)
 	c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return -ENOMEM;
-	c->patience = PATIENCE;
+	c->watch_after = WATCH_AFTER;
 	d->state = c;
 	return 0;
 }
@@ -59,43 +60,44 @@ fini(struct dirty *d)
 }
 
 static void
-expect(struct dirty *d, uint32_t offset, uint32_t length)
+prepare_write(struct dirty *d, uint32_t offset, uint32_t length)
 {
 	struct choice *c = d->state;
 
 	if (c == NULL)
 		return;
 	if (c->range != NULL)
-		dirty_uffd_expect(c->range, offset, length);
+		dirty_uffd_prepare_write(c->range, offset, length);
 	c->granted += length;
 }
 
-/* Counts a collect that spoke for a change or not. Returns true when enough did, in a row. */
+/* Counts one more collect. Returns true when the last `enough` of them were for a switch. */
 static bool
-is_enough(struct choice *c, bool is_for_change, uint32_t enough)
+should_switch(struct choice *c, bool is_in_favour, uint32_t enough)
 {
-	c->streak = is_for_change ? c->streak + 1 : 0;
-	c->calm = is_for_change ? 0 : c->calm + 1;
-	if (c->streak < enough)
+	c->in_favour = is_in_favour ? c->in_favour + 1 : 0;
+	c->against = is_in_favour ? 0 : c->against + 1;
+	if (c->in_favour < enough)
 		return false;
-	c->streak = 0;
-	c->calm = 0;
+	c->in_favour = 0;
+	c->against = 0;
 	return true;
 }
 
+/* Watching was not possible or did not pay: the next attempt comes later. */
 static void
-be_patient(struct choice *c)
+postpone_watching(struct choice *c)
 {
-	if (c->patience < PATIENCE_MOST)
-		c->patience *= 2;
+	if (c->watch_after < WATCH_AFTER_MOST)
+		c->watch_after *= 2;
 }
 
-/* Begins to watch, if the system lets us. The next collect, the first scan, lists all. */
+/* Begins to watch if the system permits it. The next collect, the first scan, lists all pages. */
 static void
-watch(struct dirty *d, struct choice *c)
+start_watching(struct dirty *d, struct choice *c)
 {
 	if (uffd_is_supported() && uffd_open(&c->range, d->base, d->room) == 0) {
-		/* Descriptors are the program's: not when it has few to spare. */
+		/* Leave descriptors to the program when it has few to spare. */
 		if (!uffd_is_crowding(c->range)) {
 			c->is_new = true;
 			return;
@@ -103,20 +105,20 @@ watch(struct dirty *d, struct choice *c)
 		uffd_close(c->range);
 		c->range = NULL;
 	}
-	be_patient(c);
+	postpone_watching(c);
 }
 
 static void
-let_go(struct choice *c)
+stop_watching(struct choice *c)
 {
 	uffd_close(c->range);
 	c->range = NULL;
-	be_patient(c);
+	postpone_watching(c);
 }
 
-/* The bytes of the blocks that have a piece, about. */
+/* The bytes of the blocks that have a piece, approximately. */
 static uint64_t
-changed(const struct dirty *d)
+changed_size(const struct dirty *d)
 {
 	const struct dirty_piece *piece;
 	uint64_t sum = 0;
@@ -136,30 +138,31 @@ collect(struct dirty *d)
 		return dirty_diff.collect(d);
 	if (c->range != NULL) {
 		work = dirty_uffd_collect(d, c->range);
-		if (is_enough(c, work + SCAN > d->size / MANY && !c->is_new, LETTING_GO))
-			let_go(c);
-		else if (c->calm >= SETTLED)
-			c->patience = PATIENCE;
+		if (should_switch(c, work + SCAN_COST > d->size / COMPARE_ABOVE && !c->is_new,
+			COMPARE_AFTER))
+			stop_watching(c);
+		else if (c->against >= SETTLED_AFTER)
+			c->watch_after = WATCH_AFTER;
 		c->is_new = false;
 	} else {
 		(void)dirty_diff.collect(d);
-		work = changed(d) + c->granted;
-		if (is_enough(c, work + SCAN < d->size / FEW, c->patience))
-			watch(d, c);
+		work = changed_size(d) + c->granted;
+		if (should_switch(c, work + SCAN_COST < d->size / WATCH_BELOW, c->watch_after))
+			start_watching(d, c);
 	}
 	c->granted = 0;
 	return 0;
 }
 
 static int
-forked(struct dirty *d)
+fork_child(struct dirty *d)
 {
 	struct choice *c = d->state;
 
 	if (c == NULL)
 		return 0;
 	uffd_close(c->range);
-	*c = (struct choice){ .patience = PATIENCE };
+	*c = (struct choice){ .watch_after = WATCH_AFTER };
 	return 0;
 }
 
@@ -175,7 +178,7 @@ const struct dirty_ops dirty_auto = {
 	.name = "auto",
 	.init = init,
 	.fini = fini,
-	.expect = expect,
+	.prepare_write = prepare_write,
 	.collect = collect,
-	.forked = forked,
+	.fork_child = fork_child,
 };

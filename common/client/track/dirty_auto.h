@@ -1,15 +1,15 @@
 /*
- * dirty_auto: the tracker that chooses between comparing everything (dirty_diff) and asking the
- * kernel (dirty_uffd), by the size of the segment and by what the last releases changed. It never
- * fails where dirty_diff does not: where the kernel refuses, or descriptors are scarce, it
+ * dirty_auto: the tracker that chooses between comparing all of the segment (dirty_diff) and asking
+ * the kernel (dirty_uffd), by the size of the segment and by how much the last releases changed. It
+ * fails only where dirty_diff does: where the kernel refuses, or descriptors are scarce, it
  * compares.
  *
- * It compares first. A segment above DIRTY_AUTO_SMALL of which little changes, several releases in
- * a row, is then watched, which takes two descriptors; when much changes twice in a row, it is let
- * go, and the next try comes only after twice as many releases.
+ * It compares first. Above DIRTY_AUTO_SMALL, once little has changed in several releases in a row,
+ * it watches the segment, which takes two descriptors. When much changes in two releases in a row
+ * it compares again, and waits for twice as many releases before it watches the next time.
  *
- * Going from one to the other loses nothing: both end with base equal to the shadow but for later
- * writes; the first scan of a range lists all of it, and one that is let go is compared as a whole.
+ * A switch loses no change. Both trackers leave base equal to the shadow but for later writes; the
+ * first scan of a range lists all of its pages, and after watching the whole segment is compared.
  */
 #ifndef COMMON_CLIENT_TRACK_DIRTY_AUTO_H
 #define COMMON_CLIENT_TRACK_DIRTY_AUTO_H
@@ -18,7 +18,7 @@
 
 #include "common/client/track/dirty.h"
 
-/* Comparing this is cheaper than one fault and one scan. Bytes. */
+/* Bytes. Comparing so much is cheaper than one fault and one scan. */
 enum { DIRTY_AUTO_SMALL = 128 * 1024 };
 
 extern const struct dirty_ops dirty_auto;

@@ -10,7 +10,7 @@
 enum {
 	RUNS = 64,
 	/* So much is cheaper unprotected by one call than by the faults of a grant's memcpy. */
-	EXPECT_LEAST = 3 * SIZE_BLOCK
+	UNPROTECT_LEAST = 3 * SIZE_BLOCK
 };
 
 /* The page that has the end of the segment reaches beyond it. */
@@ -44,9 +44,9 @@ dirty_uffd_collect(struct dirty *d, struct uffd_range *range)
 }
 
 void
-dirty_uffd_expect(struct uffd_range *range, uint32_t offset, uint32_t length)
+dirty_uffd_prepare_write(struct uffd_range *range, uint32_t offset, uint32_t length)
 {
-	if (length >= EXPECT_LEAST)
+	if (length >= UNPROTECT_LEAST)
 		uffd_unprotect(range, offset, length);
 }
 
@@ -74,9 +74,9 @@ fini(struct dirty *d)
 }
 
 static void
-expect(struct dirty *d, uint32_t offset, uint32_t length)
+prepare_write(struct dirty *d, uint32_t offset, uint32_t length)
 {
-	dirty_uffd_expect(d->state, offset, length);
+	dirty_uffd_prepare_write(d->state, offset, length);
 }
 
 static int
@@ -87,7 +87,7 @@ collect(struct dirty *d)
 }
 
 static int
-forked(struct dirty *d)
+fork_child(struct dirty *d)
 {
 	fini(d);
 	return init(d);
@@ -97,7 +97,7 @@ const struct dirty_ops dirty_uffd = {
 	.name = "uffd",
 	.init = init,
 	.fini = fini,
-	.expect = expect,
+	.prepare_write = prepare_write,
 	.collect = collect,
-	.forked = forked,
+	.fork_child = fork_child,
 };

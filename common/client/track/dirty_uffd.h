@@ -20,7 +20,7 @@ extern const struct dirty_ops dirty_uffd;
 /* The member collect, with range watching d->base. Returns how many bytes it had to compare. */
 size_t dirty_uffd_collect(struct dirty *d, struct uffd_range *range);
 
-/* The member expect. */
-void dirty_uffd_expect(struct uffd_range *range, uint32_t offset, uint32_t length);
+/* The member prepare_write. */
+void dirty_uffd_prepare_write(struct uffd_range *range, uint32_t offset, uint32_t length);
 
 #endif
