@@ -4,6 +4,7 @@
 #ifndef COMMON_BASE_SIZE_H
 #define COMMON_BASE_SIZE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -11,6 +12,15 @@ enum {
 	SIZE_MIB = 1024 * 1024,
 	SIZE_BLOCK = 4096 /* of a segment (DESIGN 5); the last block may be shorter */
 };
+
+/* Bytes from offset, below end, to the end of its block or to end, whichever comes first. */
+static inline size_t
+size_block_part(size_t offset, size_t end)
+{
+	size_t part = SIZE_BLOCK - offset % SIZE_BLOCK;
+
+	return part < end - offset ? part : end - offset;
+}
 
 /* How many blocks hold size bytes. */
 static inline uint32_t

@@ -22,9 +22,7 @@ zero_range(uint8_t *bytes, size_t size)
 	size_t part;
 
 	for (; size > 0; bytes += part, size -= part) {
-		part = SIZE_BLOCK - (uintptr_t)bytes % SIZE_BLOCK;
-		if (part > size)
-			part = size;
+		part = size_block_part((uintptr_t)bytes, (uintptr_t)bytes + size);
 		if (memcmp(bytes, zeros, part) != 0)
 			explicit_bzero(bytes, part);
 	}

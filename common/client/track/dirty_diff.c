@@ -59,9 +59,7 @@ dirty_diff_range(struct dirty *d, uint32_t offset, uint32_t end)
 	uint32_t size;
 
 	for (; offset < end; offset += size) {
-		size = SIZE_BLOCK - offset % SIZE_BLOCK;
-		if (size > end - offset)
-			size = end - offset;
+		size = (uint32_t)size_block_part(offset, end);
 		if (memcmp(d->base + offset, d->shadow + offset, size) != 0)
 			collect_block(d, offset, size);
 	}

@@ -68,9 +68,7 @@ hint(struct dirty *d, uint32_t offset, uint32_t length)
 	uint32_t end = offset + length, part;
 
 	for (; offset < end; offset += part) {
-		part = SIZE_BLOCK - offset % SIZE_BLOCK;
-		if (part > end - offset)
-			part = end - offset;
+		part = (uint32_t)size_block_part(offset, end);
 		widen(d->state, offset / SIZE_BLOCK, offset % SIZE_BLOCK,
 		    offset % SIZE_BLOCK + part);
 	}
