@@ -1,17 +1,19 @@
 /*
- * dirty: what a program changed in its replica since the last grant or release: the interface of
- * the trackers.
+ * dirty: the interface of the trackers, which find what a program changed in its replica since the
+ * last grant or release (DESIGN 8).
  *
- * A tracker watches `base`, the program's mapping, and fills `shadow`, the library's copy of it.
- * It re-arms first and copies after; what is sent or sealed, and what becomes the shadow, is that
- * one copy. So a write that races with a release is either in the copy, and published, or is
+ * A tracker watches `base`, the program's mapping, and fills `shadow`, the library's copy of it. It
+ * re-arms first and copies after; that one copy is what the backend sends or seals, and what
+ * becomes the shadow. So a write that races with a release is either in the copy, and published, or
  * still a change for the next collect; and no byte that was sent differs from the shadow.
  *
- * Invariant between calls: what is not reported by the next collect is equal in base and shadow,
- * except for writes that come after it (track=hint: and for what was written without a hint).
+ * Invariant between calls: bytes that the next collect does not report are equal in base and
+ * shadow, except for writes that come after it (and, with track=hint, for bytes that were written
+ * without a hint).
  *
- * Whatever tells a tracker where to look, it reports what differs from the shadow there. So what a
- * grant brings, which is written to both, is no change, and a write that races with it is one.
+ * Each tracker decides only where to look. It reports the bytes there that differ from the shadow.
+ * So the bytes of a grant, which is written to both, are no change, and a write that races with the
+ * grant is one.
  */
 #ifndef COMMON_CLIENT_TRACK_DIRTY_H
 #define COMMON_CLIENT_TRACK_DIRTY_H
@@ -35,42 +37,47 @@ struct dirty {
 	uint32_t size;              /* of both, bytes */
 	size_t room;                /* of both: size in whole pages */
 	struct dirty_piece *pieces; /* room for one a block */
-	uint32_t count;             /* of the pieces that the last collect left */
-	void *state;                /* the tracker's own */
+	uint32_t count;             /* of the pieces of the last collect */
+	void *state;                /* private to the tracker */
 };
 
-/* All but hint are called by whoever has the replica. Only name and collect must not be NULL. */
+/*
+ * The holder of the file's local lock calls all functions but hint. Only name and collect must not
+ * be NULL.
+ */
 struct dirty_ops {
 	const char *name; /* as in track= */
 
-	/* Makes d->state; base and shadow are equal. Returns 0 or a negative errno, with words. */
+	/*
+	 * Makes d->state; base and shadow are equal. Returns 0 or a negative errno, with a message.
+	 */
 	int (*init)(struct dirty *d);
 
 	/* Frees d->state, which is NULL when init failed. Leaves base as it is. */
 	void (*fini)(struct dirty *d);
 
-	/* A grant is about to write length bytes at offset, to base and shadow. */
+	/* The caller is about to write length bytes of a grant at offset, to base and shadow. */
 	void (*prepare_write)(struct dirty *d, uint32_t offset, uint32_t length);
 
-	/* sm_dirty(), in range; by any thread. */
+	/* sm_dirty(), in range. Any thread may call this at any time. */
 	void (*hint)(struct dirty *d, uint32_t offset, uint32_t length);
 
 	/*
-	 * Re-arms, copies what changed from base to shadow and leaves it in d->pieces: ascending,
+	 * Re-arms, copies the changes from base to shadow and lists them in d->pieces: ascending,
 	 * disjoint, at most one piece a block, adjoining ones merged. Returns 0 or a negative
-	 * errno; the shadow is then not to be relied on (the replica is void).
+	 * errno; the shadow is then unreliable (the replica is void).
 	 */
 	int (*collect)(struct dirty *d);
 
 	/*
-	 * In a fork's child, before anything else: lets go of what is the parent's. What was
-	 * written up to now need not be found. Returns 0, or a negative errno, with words, and
-	 * d->state is NULL: only init or fini may follow.
+	 * In a fork's child, before any other call: gives up what belongs to the parent. Changes
+	 * made before the fork need not be found. Returns 0, or a negative errno, with a message,
+	 * and d->state is NULL: only init or fini may follow.
 	 */
 	int (*fork_child)(struct dirty *d);
 };
 
-/* Adds a piece above all that are there. Merges it with the last one where they adjoin. */
+/* Adds a piece above all others. Merges it with the last one where they adjoin. */
 static inline void
 dirty_add(struct dirty *d, uint32_t offset, uint32_t length)
 {

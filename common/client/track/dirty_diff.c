@@ -6,8 +6,7 @@
 #include "common/base/size.h"
 
 /*
- * Narrowing goes in these steps first: libc compares fast, but does not tell where the difference
- * is.
+ * Bytes that memcmp() compares at a time: it is fast, but does not return where the difference is.
  */
 enum { STRIDE = 64 };
 
@@ -24,7 +23,7 @@ first_difference(const uint8_t *a, const uint8_t *b, size_t size)
 	return i;
 }
 
-/* One behind the last byte that differs; 0 when none does. */
+/* The offset behind the last byte that differs; 0 when none does. */
 static size_t
 last_difference(const uint8_t *a, const uint8_t *b, size_t size)
 {
@@ -37,7 +36,7 @@ last_difference(const uint8_t *a, const uint8_t *b, size_t size)
 	return end;
 }
 
-/* Narrows bytes of one block, which differ, to the first and last that do, and copies these. */
+/* The bytes of a block differ: copies them to the shadow, from the first difference to the last. */
 static void
 collect_block(struct dirty *d, uint32_t offset, uint32_t size)
 {

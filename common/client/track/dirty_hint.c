@@ -7,15 +7,15 @@
 #include "common/base/size.h"
 #include "common/client/track/dirty_diff.h"
 
-enum { WORD = 64 }; /* blocks of a word */
+enum { WORD = 64 }; /* blocks that a word of is_hinted covers */
 
 /*
- * A block's range is its first byte hinted, shifted by 16, and one behind the last; 0: none. It is
- * set before the block's bit and taken after it: a bit may find no range, but no range is left
- * without a bit.
+ * The range of a block is the offset of its first hinted byte, shifted by 16, and the offset behind
+ * its last one; 0: no hint. A hint sets the range before the bit, and a collect takes the bit
+ * before the range: so a bit may come without a range, but no range stays without a bit.
  */
 struct hints {
-	uint32_t words;
+	uint32_t words;              /* of is_hinted */
 	_Atomic uint64_t *is_hinted; /* a bit a block */
 	_Atomic uint32_t ranges[];   /* one a block */
 };
@@ -49,7 +49,7 @@ fini(struct dirty *d)
 	d->state = NULL;
 }
 
-/* Widens the range of a block to have first up to end. */
+/* Widens the range of a block to cover the bytes from first up to end. */
 static void
 widen(struct hints *h, uint32_t block, uint32_t first, uint32_t end)
 {

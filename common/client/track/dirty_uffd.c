@@ -8,12 +8,16 @@
 #include "common/client/track/uffd.h"
 
 enum {
-	RUNS = 64,
-	/* So much is cheaper unprotected by one call than by the faults of a grant's memcpy. */
+	RUNS = 64, /* of a scan */
+
+	/* From so many bytes on, one call is cheaper than the faults of a grant's memcpy. */
 	UNPROTECT_LEAST = 3 * SIZE_BLOCK
 };
 
-/* The page that has the end of the segment reaches beyond it. */
+/*
+ * Compares the bytes from start up to end that belong to the segment: its last page may be longer.
+ * Returns their number.
+ */
 static size_t
 compare(struct dirty *d, size_t start, size_t end)
 {

@@ -58,7 +58,9 @@ struct uffd_range {
 	int pagemap;
 };
 
-/* What a kernel, a sandbox or a library OS says that has no such thing, or keeps it from us. */
+/*
+ * An errno other than these means that the kernel, a sandbox or a library OS lacks or forbids it.
+ */
 static int
 refusal(int error)
 {
@@ -93,14 +95,14 @@ watch(struct uffd_range *r)
 	};
 
 	/*
-	 * EINVAL where the kernel has no huge pages. Those that are there already are split by the
-	 * first write after a scan.
+	 * Fails with EINVAL where the kernel has no huge pages. The first write after a scan splits
+	 * the huge pages that are there already.
 	 */
 	(void)madvise(r->base, r->size, MADV_NOHUGEPAGE);
 	return ioctl(r->uffd, UFFDIO_REGISTER, &reg) == 0 ? 0 : refusal(errno);
 }
 
-/* Asks about nothing: a kernel may know the one half of what is needed and not the other. */
+/* Scans an empty range: a kernel may have asynchronous write-protection without PAGEMAP_SCAN. */
 static int
 probe_scan(struct uffd_range *r)
 {
@@ -151,7 +153,7 @@ uffd_close(struct uffd_range *r)
 {
 	if (r == NULL)
 		return;
-	/* No ioctl: see the header. Closing the last descriptor takes the ranges out. */
+	/* No ioctl: see the header. Closing the last descriptor unregisters the range. */
 	if (r->pagemap >= 0)
 		close(r->pagemap);
 	if (r->uffd >= 0)
@@ -189,7 +191,7 @@ uffd_scan(struct uffd_range *r, size_t *from, struct uffd_run *runs, int most)
 	count = ioctl(r->pagemap, PM_SCAN, &arg);
 	if (count < 0)
 		return -errno;
-	/* Going round for ever helps nobody. */
+	/* A scan that does not advance would repeat for ever. */
 	if (arg.walk_end <= arg.start || arg.walk_end > arg.end)
 		return -EIO;
 	for (i = 0; i < count; i++)
@@ -227,7 +229,7 @@ uffd_is_supported(void)
 	if (page == MAP_FAILED)
 		return false;
 	error = uffd_open(&r, page, size);
-	/* A want of descriptors or memory is no answer. */
+	/* A shortage of descriptors or memory settles nothing. */
 	if (error == 0 || error == -ENOTSUP)
 		atomic_store(&known, error == 0 ? 1 : -1);
 	uffd_close(r);
