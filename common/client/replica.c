@@ -13,8 +13,7 @@
 static const uint8_t zeros[SIZE_BLOCK];
 
 /*
- * Zeroes size bytes, but leaves alone the blocks that are zeros, so that memory which nobody
- * wrote to does not become committed.
+ * Zeroes size bytes. Leaves blocks of zeros alone, so that memory never written stays uncommitted.
  */
 static void
 zero_range(uint8_t *bytes, size_t size)
@@ -35,7 +34,7 @@ memory_map(void *hint, size_t room)
 
 	if (memory == MAP_FAILED)
 		return NULL;
-	/* Where a library OS does not know it there are no core dumps either. */
+	/* A library OS that does not know it writes no core dumps either. */
 	(void)madvise(memory, room, MADV_DONTDUMP);
 	return memory;
 }
@@ -45,7 +44,7 @@ memory_unmap(uint8_t *memory, size_t size, size_t room)
 {
 	if (memory == NULL)
 		return;
-	/* The program may have taken away the right to write to its mapping. */
+	/* The program may have made its mapping read-only. */
 	if (mprotect(memory, room, PROT_READ | PROT_WRITE) == 0)
 		zero_range(memory, size);
 	(void)munmap(memory, room);
@@ -65,14 +64,14 @@ int
 replica_map(struct replica *r, void *hint, uint32_t size, bool is_full, const struct dirty_ops *ops)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (size + page - 1) / page * page;
-	/* What sends everything looks for nothing. */
+	/* With sync=full the tracker is never asked: take the one that needs nothing. */
 	struct dirty d = { .ops = is_full ? &dirty_diff : ops, .size = size, .room = room };
 	int error = -ENOMEM;
 
 	assert(!replica_is_mapped(r) && size > 0);
 	d.base = memory_map(hint, room);
 	d.shadow = memory_map(NULL, room);
-	/* Room for the worst case now, so that no release can fail for want of it. */
+	/* Room for the worst case now, so that no release can fail for lack of memory. */
 	d.pieces = calloc(size_block_count(size), sizeof *d.pieces);
 	if (d.base != NULL && d.shadow != NULL && d.pieces != NULL)
 		error = d.ops->init != NULL ? d.ops->init(&d) : 0;
@@ -107,18 +106,21 @@ prepare_write(struct replica *r, uint32_t offset, uint32_t length)
 		d->ops->prepare_write(d, offset, length);
 }
 
-/* Zeroes from where the grant has written up to offset, if that is what not being named means. */
+/*
+ * Skips to offset: the grant does not name the bytes below it. Zeroes them if the grant names all
+ * that was published.
+ */
 static void
 advance(struct replica *r, uint32_t offset)
 {
 	struct dirty *d = &r->dirty;
 
-	if (r->is_zeroing && offset > r->granted) {
-		prepare_write(r, r->granted, offset - r->granted);
-		zero_range(d->base + r->granted, offset - r->granted);
-		zero_range(d->shadow + r->granted, offset - r->granted);
+	if (r->is_zeroing && offset > r->applied) {
+		prepare_write(r, r->applied, offset - r->applied);
+		zero_range(d->base + r->applied, offset - r->applied);
+		zero_range(d->shadow + r->applied, offset - r->applied);
 	}
-	r->granted = offset;
+	r->applied = offset;
 }
 
 void
@@ -127,7 +129,7 @@ replica_grant_begin(struct replica *r, uint64_t version)
 	bool is_unpublished = version == 0 && r->is_fresh;
 
 	r->is_zeroing = replica_since(r) == 0 && !is_unpublished;
-	r->granted = 0;
+	r->applied = 0;
 }
 
 void
@@ -135,13 +137,13 @@ replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint3
 {
 	struct dirty *d = &r->dirty;
 
-	assert(offset >= r->granted && offset <= d->size && length <= d->size - offset);
+	assert(offset >= r->applied && offset <= d->size && length <= d->size - offset);
 	advance(r, offset);
 	prepare_write(r, offset, length);
 	memcpy(d->base + offset, bytes, length);
 	if (bytes != d->shadow + offset)
 		memcpy(d->shadow + offset, bytes, length);
-	r->granted = offset + length;
+	r->applied = offset + length;
 }
 
 void

@@ -1,18 +1,18 @@
 /*
- * replica: this process's copy of a segment: the program's mapping, the library's shadow of it,
- * and the version that both have.
+ * replica: this process's copy of a segment: the program's mapping, the library's shadow of it, and
+ * the version that both have (DESIGN 7).
  *
- * Both are anonymous private memory, left out of core dumps and wiped when given back. The
- * replica is used by whoever holds the file's local lock; it has no lock of its own.
+ * Both are anonymous private memory, left out of core dumps and wiped when unmapped. The holder of
+ * the file's local lock uses the replica, which has no lock of its own.
  *
- * `since` is the version that a grant has to start from. It advances only when a grant was
- * applied whole or a release has succeeded; anything else makes the replica void, replica_void():
- * since 0. A grant from 0 names all that was ever published, so what it does not name is zeroed.
- * A replica is *fresh* from its mapping until it is void or something was published: while the
- * version is 0 it keeps what the program wrote.
+ * `since` is the version that the next grant starts from. It advances only when a grant was applied
+ * whole or a release has succeeded; anything else makes the replica void, replica_void(): since 0.
+ * A grant from 0 names all that was ever published, so applying it zeroes the rest. A replica is
+ * *fresh* from its mapping until it is void or something was published: while the version is 0 it
+ * keeps what the program wrote.
  *
- * How a backend applies a grant: it verifies all of it first, then calls replica_grant_begin(),
- * writes blocks in ascending order with replica_grant_write(), and ends with replica_grant_end().
+ * A backend applies a grant so: it verifies all of it, calls replica_grant_begin(), writes blocks
+ * in ascending order with replica_grant_write(), and ends with replica_grant_end().
  */
 #ifndef COMMON_CLIENT_REPLICA_H
 #define COMMON_CLIENT_REPLICA_H
@@ -29,19 +29,19 @@ struct replica {
 	bool is_fresh;    /* never void, never published */
 	bool is_full;     /* sync=full: all blocks, always */
 	bool is_zeroing;  /* the grant being applied names all that was published */
-	uint32_t granted; /* the grant being applied has written up to here */
-	int error; /* why the tracker does not work, after replica_fork_child(); 0: it does */
+	uint32_t applied; /* the grant being applied is applied up to this offset */
+	int error;        /* of the tracker, from replica_fork_child(); 0: it works */
 };
 
 /*
- * Maps size bytes, all zeros and void; hint as for mmap(2). is_full and ops are the mount's
- * options. Returns 0, -ENOMEM, -EINVAL for a hint that no mapping can have, or, with words, what
- * the tracker's init says: -ENOTSUP, -EMFILE, -ENFILE.
+ * Maps size bytes, all zeros and void; hint as for mmap(2). is_full and ops are options of the
+ * mount. Returns 0, -ENOMEM, -EINVAL for a hint that no mapping can have, or an error of the
+ * tracker's init, with a message: -ENOTSUP, -EMFILE, -ENFILE.
  */
 int replica_map(struct replica *r, void *hint, uint32_t size, bool is_full,
     const struct dirty_ops *ops);
 
-/* Wipes and unmaps; nothing when not mapped. */
+/* Wipes and unmaps the memory, if it is mapped. */
 void replica_unmap(struct replica *r);
 
 static inline bool
@@ -50,25 +50,23 @@ replica_is_mapped(const struct replica *r)
 	return r->dirty.base != NULL;
 }
 
-/* The library no longer knows what is in it. */
+/* The contents of the replica are unknown: the next grant starts from 0. */
 void replica_void(struct replica *r);
 
-/* What an ACQUIRE has to say as since. */
+/* The field `since` of the next ACQUIRE. */
 static inline uint64_t
 replica_since(const struct replica *r)
 {
 	return r->is_full ? 0 : r->since;
 }
 
-/*
- * A verified grant, which brings the replica from replica_since() to version, is going to be
- * applied.
- */
+/* Begins to apply a verified grant, which brings the replica from replica_since() to version. */
 void replica_grant_begin(struct replica *r, uint64_t version);
 
 /*
- * Where a backend may put what it has not verified yet: the shadow at offset. If it then does not verify, the
- * backend makes the replica void, and nothing relies on the shadow before the next grant.
+ * Where a backend may put bytes before it has verified them: the shadow at offset. When they do not
+ * verify, the backend makes the replica void, and nothing relies on the shadow before the next
+ * grant.
  */
 static inline uint8_t *
 replica_stage(struct replica *r, uint32_t offset)
@@ -77,40 +75,40 @@ replica_stage(struct replica *r, uint32_t offset)
 }
 
 /*
- * length bytes at offset, above all that was written for this grant; asserts that they are in
- * range. bytes may be replica_stage() there.
+ * Writes length bytes of the grant at offset, above all bytes that were written for it before;
+ * asserts that they are in range. bytes may be replica_stage(r, offset).
  */
 void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint32_t length);
 
-/* The grant was applied whole: the replica has that version. */
+/* The grant is applied whole: the replica has that version. */
 void replica_grant_end(struct replica *r, uint64_t version);
 
 /*
- * Copies what changed to the shadow: r->dirty.pieces, whose bytes may be sent from the shadow
- * until the next call on r. Whoever fails to publish them calls replica_void(). Returns 0 or a
- * negative errno.
+ * Copies the changes to the shadow and lists them in r->dirty.pieces; the caller may send their
+ * bytes from the shadow until the next call on r. A caller that does not publish them calls
+ * replica_void(). Returns 0 or a negative errno.
  */
 int replica_collect(struct replica *r);
 
-/* The same for everything, one piece. */
+/* The same for the whole segment, as one piece. */
 void replica_collect_all(struct replica *r);
 
 /* The pieces of the last collect were published as version (0: there were none). */
 void replica_published(struct replica *r, uint64_t version);
 
-/* sm_dirty(), in range; by any thread. */
+/* sm_dirty(), in range. Any thread may call this at any time. */
 void replica_hint(struct replica *r, uint32_t offset, uint32_t length);
 
 /*
- * In a fork's child, before anything else is done with r: lets go of what its tracker has of the
- * parent, opens that anew, and voids r. Sends nothing and takes no lock. A failure is kept for
+ * In a fork's child, before any other call with r: gives up what the tracker has of the parent,
+ * opens that anew, and makes r void. Sends nothing and takes no lock. A failure is kept for
  * replica_restart_tracker().
  */
 void replica_fork_child(struct replica *r);
 
 /*
- * To be asked before a lock is acquired: 0 unless replica_fork_child() could not open what the tracker
- * needs (track=uffd); tries that again. Returns 0 or a negative errno, with words.
+ * Before a lock is acquired: opens again what replica_fork_child() could not open for the tracker
+ * (track=uffd). Returns 0, also when there is nothing to do, or a negative errno, with a message.
  */
 int replica_restart_tracker(struct replica *r);
 
