@@ -1,16 +1,14 @@
 #include "common/base/premanifest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/base/wholefile.h"
 
 enum { VARIABLE_SIZE = 256 };
 
@@ -203,52 +201,21 @@ premanifest_parse(const char *file, const void *bytes, size_t size,
 	return error;
 }
 
-/* Reads all of fd, at most PREMANIFEST_SIZE_MOST bytes. */
-static int
-read_all(int fd, char **out, size_t *out_size)
-{
-	size_t room = PREMANIFEST_SIZE_MOST + 1, size = 0;
-	char *bytes = malloc(room);
-	ssize_t n = 1;
-	int error;
-
-	if (bytes == NULL)
-		return -ENOMEM;
-	while (size < room && n != 0) {
-		n = read(fd, bytes + size, room - size);
-		if (n > 0)
-			size += (size_t)n;
-		else if (n < 0 && errno != EINTR)
-			break;
-	}
-	if (n < 0 || size == room) {
-		error = n < 0 ? -errno : -EFBIG;
-		free(bytes);
-		return error;
-	}
-	*out = bytes;
-	*out_size = size;
-	return 0;
-}
-
 int
 premanifest_load(const char *path, premanifest_directive *directive, void *arg,
     char reason[PREMANIFEST_REASON_SIZE])
 {
-	char *bytes = NULL;
-	size_t size = 0;
-	int fd, error;
+	size_t room = PREMANIFEST_SIZE_MOST + 1, size;
+	char *bytes = malloc(room);
+	int error = bytes == NULL ? -ENOMEM : wholefile_read(path, bytes, room, &size);
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	error = fd < 0 ? -errno : read_all(fd, &bytes, &size);
-	if (fd >= 0)
-		(void)close(fd);
-	if (error != 0) {
+	if (error == 0 && size == room)
+		error = -EFBIG;
+	if (error == 0)
+		error = premanifest_parse(path, bytes, size, directive, arg, reason);
+	else
 		(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.256s: %s", path,
 		    error_string(error));
-		return error;
-	}
-	error = premanifest_parse(path, bytes, size, directive, arg, reason);
 	free(bytes);
 	return error;
 }

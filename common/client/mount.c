@@ -1,12 +1,11 @@
 #include "common/client/mount.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/base/wholefile.h"
 #include "common/client/track/dirty_auto.h"
 #include "common/client/track/dirty_diff.h"
 #include "common/client/track/dirty_hint.h"
@@ -72,35 +71,28 @@ set_track(struct mount *m, const char *value)
 	return error_message(-EINVAL, "track=%s: there is no such tracker", value);
 }
 
-/* The file has the master key's 32 bytes and nothing else. */
 static int
 set_key(struct mount *m, const char *value)
 {
 	uint8_t bytes[KEYS_SIZE + 1];
-	ssize_t n = -1;
-	int fd;
+	size_t size;
+	int error;
 
 	if (!m->ops->has_key)
 		return error_message(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
-	fd = open(value, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		n = read(fd, bytes, sizeof bytes);
-	if (n < 0) {
-		n = -errno;
-		if (fd >= 0)
-			(void)close(fd);
-		return error_message((int)n, "key=%s: %s", value, error_string((int)n));
-	}
-	(void)close(fd);
-	m->has_master_key = n == KEYS_SIZE;
-	if (m->has_master_key)
+	error = wholefile_read(value, bytes, sizeof bytes, &size);
+	if (error != 0) {
+		error_message(error, "key=%s: %s", value, error_string(error));
+	} else if (size != KEYS_SIZE) {
+		error = error_message(-EINVAL,
+		    "key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
+		    KEYS_SIZE);
+	} else {
 		memcpy(m->master_key, bytes, sizeof m->master_key);
+		m->has_master_key = true;
+	}
 	explicit_bzero(bytes, sizeof bytes);
-	return m->has_master_key ?
-	    0 :
-	    error_message(-EINVAL,
-		"key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
-		KEYS_SIZE);
+	return error;
 }
 
 static int
