@@ -1,6 +1,7 @@
 #include "common/base/clock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <time.h>
 
@@ -8,9 +9,9 @@ uint64_t
 clock_now(void)
 {
 	struct timespec ts;
-	int r = clock_gettime(CLOCK_MONOTONIC, &ts);
+	int error = clock_gettime(CLOCK_MONOTONIC, &ts);
 
-	assert(r == 0);
+	assert(error == 0);
 	return (uint64_t)ts.tv_sec * CLOCK_SEC + (uint64_t)ts.tv_nsec;
 }
 
@@ -33,6 +34,19 @@ clock_poll_timeout(uint64_t now, uint64_t deadline)
 		return 0;
 	ms = (deadline - now - 1) / CLOCK_MS + 1;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int
+clock_from_timespec(const struct timespec *ts, uint64_t *deadline)
+{
+	uint64_t seconds = (uint64_t)ts->tv_sec;
+
+	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= (long)CLOCK_SEC)
+		return -EINVAL;
+	*deadline = seconds < CLOCK_NEVER / CLOCK_SEC ?
+	    seconds * CLOCK_SEC + (uint64_t)ts->tv_nsec :
+	    CLOCK_NEVER;
+	return 0;
 }
 
 struct timespec

@@ -2,7 +2,8 @@
  * clock: the monotonic clock, and waiting until a moment of it.
  *
  * All deadlines inside the project are nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER is no deadline.
- * The host sets this clock too: it decides when something times out, never who holds a lock.
+ * The host sets this clock too: it decides when something times out, never which process holds a
+ * lock.
  */
 #ifndef COMMON_BASE_CLOCK_H
 #define COMMON_BASE_CLOCK_H
@@ -21,12 +22,18 @@ uint64_t clock_now(void);
 uint64_t clock_after_ms(uint64_t now, uint64_t ms);
 
 /*
- * What to give poll(2) or epoll_wait(2) so that it returns at or after deadline: milliseconds,
+ * The timeout with which poll(2) or epoll_wait(2) returns at or after deadline: milliseconds,
  * rounded up; 0 when it has passed, -1 for CLOCK_NEVER.
  */
 int clock_poll_timeout(uint64_t now, uint64_t deadline);
 
-/* The same moment as seconds and nanoseconds. Not for CLOCK_NEVER. */
+/*
+ * A time of CLOCK_MONOTONIC as a deadline; CLOCK_NEVER when it does not fit. Returns 0, or -EINVAL
+ * for no valid time.
+ */
+int clock_from_timespec(const struct timespec *ts, uint64_t *deadline);
+
+/* A deadline as seconds and nanoseconds. Not for CLOCK_NEVER. */
 struct timespec clock_timespec(uint64_t deadline);
 
 #endif

@@ -333,24 +333,6 @@ sm_trylock(struct sm_file *file)
 	return result(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, 0));
 }
 
-/* The deadline in nanoseconds; 0 would be a try, so a time that early is one nanosecond later. */
-static int
-get_deadline(const struct timespec *ts, uint64_t *deadline)
-{
-	uint64_t seconds = (uint64_t)ts->tv_sec;
-
-	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= (long)CLOCK_SEC)
-		return error_message(-EINVAL, "the deadline is not a time");
-	if (seconds >= CLOCK_NEVER / CLOCK_SEC) {
-		*deadline = CLOCK_NEVER;
-		return 0;
-	}
-	*deadline = seconds * CLOCK_SEC + (uint64_t)ts->tv_nsec;
-	if (*deadline == 0)
-		*deadline = 1;
-	return 0;
-}
-
 int
 sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 {
@@ -358,9 +340,11 @@ sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 	int error;
 
 	enter(file->sm);
-	error = get_deadline(deadline, &ns);
-	if (error == 0)
-		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns);
+	error = clock_from_timespec(deadline, &ns);
+	if (error != 0)
+		error_message(error, "the deadline is not a time");
+	else /* 0 would be a try: one nanosecond later is as good. */
+		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
 	return result(error);
 }
 
