@@ -37,10 +37,10 @@ buf_reserve(struct buf *b, size_t size)
 	capacity = b->capacity < SMALLEST ? SMALLEST : b->capacity;
 	while (capacity < used + size)
 		capacity *= 2;
-	/* A large body is reserved once and at its length: doubling would only waste memory. */
+	/* A caller reserves a large body once, in full length: doubling would waste memory. */
 	if (size > 65536)
 		capacity = used + size;
-	/* Not realloc(): it would leave the old bytes behind, unwiped. */
+	/* realloc(3) would leave the old bytes behind without wiping them. */
 	base = malloc(capacity);
 	if (base == NULL)
 		return NULL;

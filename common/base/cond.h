@@ -13,7 +13,7 @@ void cond_init(pthread_cond_t *cond);
 
 /*
  * Waits once, with mutex locked, until cond is signalled or deadline has passed (nanoseconds of
- * CLOCK_MONOTONIC; CLOCK_NEVER: no deadline). Returns false when the deadline has passed. As with
+ * CLOCK_MONOTONIC, or CLOCK_NEVER). Returns false when the deadline has passed. As with
  * pthread_cond_wait(3) the caller checks its condition again.
  */
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline);

@@ -1,12 +1,12 @@
 /*
- * container: from a member back to the struct that embeds it.
+ * container: from a pointer to a member to the struct that embeds it.
  */
 #ifndef COMMON_BASE_CONTAINER_H
 #define COMMON_BASE_CONTAINER_H
 
 #include <stddef.h>
 
-/* The struct type whose member is at pointer. pointer must not be NULL. */
+/* The struct of that type whose member is at pointer, which must not be NULL. */
 #define container_of(pointer, type, member) \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

@@ -6,10 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* In such a page; 0 in a copy that has not asked yet. NULL: there are no such pages. */
+/*
+ * The number of this copy, in a page that fork(2) empties: 0 before the first call in it. NULL: no
+ * such pages.
+ */
 static _Atomic uint64_t *mark;
 
-/* The last number given in this process or in those that it is a copy of. */
+/* The last number that this process, or one that it is a copy of, has drawn. */
 static _Atomic uint64_t last;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -28,9 +31,9 @@ make_mark(void)
 		(void)munmap(page, size);
 }
 
-/* The first to ask in this copy gives it a number; threads that ask at the same time agree. */
+/* Draws a number for this copy. Threads that do so at the same time agree on one. */
 static uint64_t
-give(void)
+draw(void)
 {
 	uint64_t mine = atomic_fetch_add(&last, 1) + 1, seen = 0;
 
@@ -46,5 +49,5 @@ forkmark_get(void)
 	if (mark == NULL)
 		return (uint64_t)getpid();
 	seen = atomic_load_explicit(mark, memory_order_relaxed);
-	return seen != 0 ? seen : give();
+	return seen != 0 ? seen : draw();
 }

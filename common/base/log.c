@@ -1,8 +1,8 @@
 #include "common/base/log.h"
 
 #include <bsd/string.h>
-#define LIBBSD_OPENBSD_VIS \
-	1 /* only vis() is used; this settles which strnvis() the header declares */
+/* Only vis() is used; this settles which strnvis() the header declares. */
+#define LIBBSD_OPENBSD_VIS 1
 #include <bsd/vis.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,27 +17,19 @@ static const char *file;
 static int fd = STDERR_FILENO;
 static enum log_level level_most = LOG_LEVEL_INFO;
 
-static int
-open_file(const char *path)
-{
-	int r = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-
-	return r < 0 ? -errno : r;
-}
-
 int
 log_open(const char *name, const char *path, enum log_level most)
 {
-	int r = STDERR_FILENO;
+	int opened = STDERR_FILENO;
 
 	if (path != NULL) {
-		r = open_file(path);
-		if (r < 0)
-			return r;
+		opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+		if (opened < 0)
+			return -errno;
 	}
 	if (fd != STDERR_FILENO)
 		close(fd);
-	fd = r;
+	fd = opened;
 	program = name;
 	file = path;
 	level_most = most;
@@ -84,7 +76,7 @@ write_line(enum log_level level, const char *word, const char *format, va_list a
 	if (used > sizeof line - 2)
 		used = sizeof line - 2;
 	line[used++] = '\n';
-	/* A log that cannot be written is no reason to stop serving. */
+	/* The daemon goes on serving when its log cannot be written. */
 	if (write(fd, line, used) < 0) {
 	}
 	errno = saved;
@@ -114,7 +106,7 @@ log_escape(char out[LOG_ESCAPED_SIZE], const void *data, size_t size)
 
 	*end = '\0';
 	for (i = 0; i < size; i++) {
-		/* vis(3) writes at most four characters and a NUL for one byte; "..." takes three. */
+		/* vis(3) writes up to four characters and a NUL for one byte; "..." takes three. */
 		if (end + 4 + 4 > out + LOG_ESCAPED_SIZE) {
 			strlcpy(end, "...", 4);
 			break;

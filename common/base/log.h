@@ -1,9 +1,9 @@
 /*
  * log: one line an event, for the daemons only. The client library never prints.
  *
- * A line reads `2026-11-21T08:17:23Z smdishserver[417] warning: ...` on standard error or in the
- * file of -l. Lines are written with one write(2), so that they do not mix. Never pass keys or
- * segment contents; pass names and whatever else a peer chose through log_escape() first.
+ * A line reads `2026-11-21T08:17:23Z smdishserver[417] warning: ...` and goes to standard error or
+ * to the file of -l. One write(2) writes it, so that lines do not mix. Never pass keys or contents
+ * of segments; pass names and other bytes that a peer chose through log_escape() first.
  */
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
@@ -20,18 +20,19 @@ enum log_level {
 };
 
 /*
- * Sets the program's name, the file (NULL: standard error) and the most talkative level that is
- * written. name and path are kept by reference. Returns 0 or a negative errno of open(2); on
- * failure the log goes where it went before.
+ * Sets the program's name, the file (NULL: standard error) and the most verbose level that is
+ * written. The log keeps references to name and path. Returns 0 or a negative errno of open(2); on
+ * failure nothing changes.
  */
 int log_open(const char *name, const char *path, enum log_level most);
 
-/* Opens the file again, after it was rotated. Returns 0 or a negative errno (nothing changed). */
+/* Opens the file again, after it was rotated. Returns 0 or a negative errno (nothing changes). */
 int log_reopen(void);
 
-/* The descriptor that lines go to. */
+/* The descriptor that lines are written to. */
 int log_fd(void);
 
+/* True when lines of that level are written. */
 bool log_is_on(enum log_level level);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -42,8 +43,8 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 enum { LOG_ESCAPED_SIZE = 256 };
 
 /*
- * Writes size bytes at data into out as vis(3) does it (C style, no line breaks, no blanks, no quotes);
- * what does not fit ends in "...". Returns out, a string.
+ * Writes size bytes at data into out, encoded by vis(3) (C style; line breaks, blanks and quotes
+ * escaped). Text that does not fit is cut and ends in "...". Returns out, a string.
  */
 const char *log_escape(char out[LOG_ESCAPED_SIZE], const void *data, size_t size);
 

@@ -1,4 +1,6 @@
-/* mutex: a mutex in the child of a fork. */
+/*
+ * mutex: a mutex in the child of a fork.
+ */
 #ifndef COMMON_BASE_MUTEX_H
 #define COMMON_BASE_MUTEX_H
 

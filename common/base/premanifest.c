@@ -15,16 +15,16 @@ enum { VARIABLE_SIZE = 256 };
 /* The state of one parse. */
 struct lexer {
 	const char *file;
-	unsigned number; /* of the line */
-	const char *next, *end;
+	unsigned number;        /* of the line */
+	const char *next, *end; /* the rest of the line */
 	char *reason;
-	size_t count;
+	size_t count; /* of words */
 	const char *words[PREMANIFEST_WORDS_MOST];
 	size_t used; /* of text */
 	char text[PREMANIFEST_LINE_SIZE];
 };
 
-/* Says what is wrong, with file and line. Returns error. */
+/* Sets the reason, which begins with file and line. Returns error. */
 static int __attribute__((format(printf, 3, 4)))
 fail(struct lexer *l, int error, const char *format, ...)
 {
@@ -39,7 +39,7 @@ fail(struct lexer *l, int error, const char *format, ...)
 }
 
 static bool
-is_letter(char c)
+is_name_start(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
@@ -56,14 +56,14 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* A control character, which may not be in a word: messages quote words. */
+/* No word may have a control character in it: messages quote words. */
 static bool
 is_control(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-/* Appends size bytes to the word being made. */
+/* Appends size bytes to the current word. */
 static int
 append(struct lexer *l, const char *bytes, size_t size)
 {
@@ -75,7 +75,7 @@ append(struct lexer *l, const char *bytes, size_t size)
 	return 0;
 }
 
-/* The line goes on behind a $. */
+/* Behind a $: appends the value of the variable that is named there. */
 static int
 expand(struct lexer *l)
 {
@@ -83,7 +83,8 @@ expand(struct lexer *l)
 	const char *begin = l->next, *value;
 	size_t size;
 
-	while (l->next < l->end && (is_letter(*l->next) || (l->next > begin && is_digit(*l->next))))
+	while (l->next < l->end &&
+	    (is_name_start(*l->next) || (l->next > begin && is_digit(*l->next))))
 		l->next++;
 	size = (size_t)(l->next - begin);
 	if (size == 0)
@@ -98,9 +99,9 @@ expand(struct lexer *l)
 	return append(l, value, strlen(value));
 }
 
-/* The line goes on with a word. */
+/* Parses the word at l->next. */
 static int
-take_word(struct lexer *l)
+parse_word(struct lexer *l)
 {
 	size_t begin = l->used;
 	int error = 0;
@@ -122,7 +123,7 @@ take_word(struct lexer *l)
 	return 0;
 }
 
-/* No word has a control character in it, not from a variable either. */
+/* Refuses control characters, also those that came from a variable. */
 static int
 check_words(struct lexer *l)
 {
@@ -136,9 +137,9 @@ check_words(struct lexer *l)
 	return 0;
 }
 
-/* Takes the line from l->next to l->end apart. */
+/* Splits the line from l->next to l->end into words. */
 static int
-take_line(struct lexer *l)
+parse_line(struct lexer *l)
 {
 	int error = 0;
 
@@ -152,14 +153,14 @@ take_line(struct lexer *l)
 		if (is_blank(*l->next))
 			l->next++;
 		else
-			error = take_word(l);
+			error = parse_word(l);
 	}
 	return error == 0 ? check_words(l) : error;
 }
 
-/* Hands the line over, if there is anything on it. */
+/* Calls directive if the line has words. */
 static int
-hand_over(struct lexer *l, premanifest_directive *directive, void *arg)
+call_directive(struct lexer *l, premanifest_directive *directive, void *arg)
 {
 	struct premanifest_line line = {
 		.file = l->file,
@@ -193,9 +194,9 @@ premanifest_parse(const char *file, const void *bytes, size_t size,
 		l->next = text;
 		l->end = newline == NULL ? end : newline;
 		text = newline == NULL ? end : newline + 1;
-		error = take_line(l);
+		error = parse_line(l);
 		if (error == 0)
-			error = hand_over(l, directive, arg);
+			error = call_directive(l, directive, arg);
 	}
 	free(l);
 	return error;

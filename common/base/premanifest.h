@@ -1,17 +1,17 @@
 /*
- * premanifest: the lexer of premanifests, which mount files are too. It knows words, not what
- * they mean.
+ * premanifest: the lexer of premanifests; mount files are premanifests too. It knows words, not
+ * their meaning.
  *
  *	# a comment reaches to the end of the line
  *	MOUNT file:$HOME/mem /memserver smdish		a directive, named by its first word
  *
- * Words are separated by blanks (space, tab; a carriage return before the line's end counts as
- * one). $NAME, of letters, digits and underscores, is replaced by the variable of the
- * environment, wherever in a word it is; what it holds stays one word. A # begins a comment where
- * a word could begin. There is no quoting.
+ * Blanks separate words (space, tab; a carriage return at the end of the line counts as one).
+ * $NAME, of letters, digits and underscores, is replaced by that variable of the environment,
+ * anywhere in a word; its value stays within that word. A # begins a comment where a word could
+ * begin. There is no quoting.
  *
  * Any bytes may come in. Control characters, an unset variable, a $ without a name, and more than
- * the limits below are errors, told with file and line.
+ * the limits below are errors, reported with file and line.
  */
 #ifndef COMMON_BASE_PREMANIFEST_H
 #define COMMON_BASE_PREMANIFEST_H
@@ -25,7 +25,7 @@ enum {
 	PREMANIFEST_REASON_SIZE = 512
 };
 
-/* A directive; valid during the call that it is handed to. */
+/* A directive; valid during the call that receives it. */
 struct premanifest_line {
 	const char *file;
 	unsigned number; /* of the line, from 1 */
@@ -34,21 +34,21 @@ struct premanifest_line {
 };
 
 /*
- * Returns 0 to go on, or a negative errno to stop with; it then fills in reason, without file and
- * line.
+ * Executes a directive. Returns 0 to go on, or a negative errno to stop with, and then a sentence
+ * in reason, without file and line.
  */
 typedef int premanifest_directive(void *arg, const struct premanifest_line *line,
     char reason[PREMANIFEST_REASON_SIZE]);
 
 /*
- * Hands each directive in size bytes at bytes to directive, with arg. file is the name for
- * messages. Returns 0; -EINVAL for what is not allowed; or what directive returned; reason is
- * then a sentence that begins with file and line.
+ * Calls directive, with arg, for each directive in size bytes at bytes. file is the name for
+ * messages. Returns 0; -EINVAL for a malformed line; or the error that directive returned. On
+ * failure reason is a sentence that begins with file and line.
  */
 int premanifest_parse(const char *file, const void *bytes, size_t size,
     premanifest_directive *directive, void *arg, char reason[PREMANIFEST_REASON_SIZE]);
 
-/* The same for the file at path; also the errors of open(2) and read(2), -EFBIG, -ENOMEM. */
+/* The same for the file at path; also errors of open(2) and read(2), -EFBIG and -ENOMEM. */
 int premanifest_load(const char *path, premanifest_directive *directive, void *arg,
     char reason[PREMANIFEST_REASON_SIZE]);
 

@@ -1,5 +1,5 @@
 /*
- * size: numbers of bytes as people write them, and the sizes that everybody must agree on.
+ * size: the size of a block, and numbers of bytes as options and arguments state them.
  */
 #ifndef COMMON_BASE_SIZE_H
 #define COMMON_BASE_SIZE_H
@@ -10,7 +10,7 @@
 enum {
 	SIZE_KIB = 1024,
 	SIZE_MIB = 1024 * 1024,
-	SIZE_BLOCK = 4096 /* of a segment (DESIGN 5); the last block may be shorter */
+	SIZE_BLOCK = 4096 /* of a segment (DESIGN 3); the last block may be shorter */
 };
 
 /* Bytes from offset, below end, to the end of its block or to end, whichever comes first. */
@@ -22,7 +22,7 @@ size_block_part(size_t offset, size_t end)
 	return part < end - offset ? part : end - offset;
 }
 
-/* How many blocks hold size bytes. */
+/* The number of blocks that hold size bytes. */
 static inline uint32_t
 size_block_count(uint32_t size)
 {
@@ -31,7 +31,8 @@ size_block_count(uint32_t size)
 
 /*
  * Parses a decimal number with an optional K, M or G (powers of 1024, either case) into *out.
- * Returns 0, -EINVAL for anything else, -ERANGE below least or above most; *out is then untouched.
+ * Returns 0, -EINVAL for other text, -ERANGE below least or above most; *out is untouched on
+ * failure.
  */
 int size_parse(const char *text, uint64_t least, uint64_t most, uint64_t *out);
 

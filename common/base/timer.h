@@ -1,9 +1,9 @@
 /*
- * timer: moments at which something is to be done, in order; a red-black tree (libbsd).
+ * timer: deadlines in order, each with a function to call; a red-black tree (libbsd).
  *
- * The owner embeds a struct timer and gives a function; the loop asks for the earliest moment
- * and runs what is due. Time is passed in, so that tests and fuzzers decide what time it is.
- * A timer that is all zeros, or that was initialised and not armed, may be disarmed.
+ * The owner embeds a struct timer and sets a function; the event loop asks for the earliest
+ * deadline and runs the timers that are due. The caller passes the time in, so that tests and
+ * fuzzers control it. A timer that is all zeros, or not armed, may be disarmed.
  */
 #ifndef COMMON_BASE_TIMER_H
 #define COMMON_BASE_TIMER_H
@@ -26,20 +26,26 @@ struct timer_queue {
 	struct timer_tree tree;
 };
 
-/* An empty queue. */
+/* Makes an empty queue. */
 void timer_queue_init(struct timer_queue *q);
 
-/* t->fire is called once, at or after deadline, unless t is disarmed; arming again moves it. */
+/*
+ * Calls fire once, at or after deadline, unless t is disarmed before. Arming t again moves its
+ * deadline.
+ */
 void timer_arm(struct timer_queue *q, struct timer *t, uint64_t deadline,
     void (*fire)(struct timer *));
 
-/* Nothing when t is not armed. */
+/* Does nothing when t is not armed. */
 void timer_disarm(struct timer_queue *q, struct timer *t);
 
 /* The earliest deadline, CLOCK_NEVER when there is none. */
 uint64_t timer_next(struct timer_queue *q);
 
-/* Fires, earliest first, what is due at now. A fire function may arm and disarm any timer. */
+/*
+ * Fires the timers that are due at now, earliest first. A fire function may arm and disarm any
+ * timer.
+ */
 void timer_run(struct timer_queue *q, uint64_t now);
 
 #endif
