@@ -93,9 +93,4 @@ struct backend_ops {
 	int (*release)(struct backend_file *f, bool is_publishing);
 };
 
-/* Each in its own folder above this one; the linker finds them. */
-extern const struct backend_ops smdish_backend;
-extern const struct backend_ops smuf_backend;
-extern const struct backend_ops smc_backend;
-
 #endif

@@ -1,10 +1,10 @@
 /*
- * mount: a mount point, the backend behind it, its options, and the files that are open through
- * it.
+ * mount: a mount point, the backend behind it, its options, and the files that are open through it.
  *
- * Mount points are compared by whole components, so paths are brought to one form first: "/a/b",
- * no repeated or trailing slash, no "."; the root is "". A mount's text comes from whoever
- * configures the program.
+ * Mount points are compared by whole components. So paths have one normal form: "/a/b", without
+ * repeated or trailing slashes and without "."; the root is "".
+ *
+ * Backends call this file: it must not call mountspec.c or backends.c, which refer to them.
  */
 #ifndef COMMON_CLIENT_MOUNT_H
 #define COMMON_CLIENT_MOUNT_H
@@ -26,7 +26,7 @@ TAILQ_HEAD(file_list, file);
 struct mount {
 	TAILQ_ENTRY(mount) link;
 	const struct backend_ops *ops;
-	char *point;                     /* in that one form */
+	char *point;                     /* in normal form */
 	bool is_full;                    /* sync=full */
 	const struct dirty_ops *tracker; /* track= */
 	char *name;                      /* name=; NULL: not given */
@@ -44,25 +44,27 @@ struct mount {
 
 enum { MOUNT_PATH_SIZE = 4096 };
 
-/* Brings path to the one form. Returns 0; -EINVAL (not absolute, or with a ".."); -ENAMETOOLONG. */
+/* Brings path to normal form. Returns 0; -EINVAL (not absolute, or with a ".."); -ENAMETOOLONG. */
 int mount_normalize(char out[MOUNT_PATH_SIZE], const char *path);
 
-/* The arguments of sm_mount(), and its errors but for EEXIST. */
-int mount_create(struct mount **out, const char *uri, const char *path, const char *type,
-    const char *options);
+/* A mount at point (in normal form), not configured; the caller sets its tracker. -ENOMEM. */
+int mount_create(struct mount **out, const struct backend_ops *ops, const char *point);
 
-/* For a backend's configure: the part of the URI that says where the host's files are, "file:/dir". -EINVAL, -ENOMEM. */
+/*
+ * For a backend's configure: sets the directory of the host's files from that part of the URI,
+ * "file:/dir". Returns 0, -EINVAL or -ENOMEM.
+ */
 int mount_set_directory(struct mount *m, const char *uri);
 
-/* Takes NULL. Its files must be gone. */
+/* Takes NULL. The mount must have no files. */
 void mount_destroy(struct mount *m);
 
-/* The mount at that point (in the one form), or NULL. */
+/* The mount at that point (in normal form), or NULL. */
 struct mount *mount_at(const struct mount_list *list, const char *point);
 
 /*
- * The mount with the longest point that is a prefix of path (in the one form); *name is then what
- * is left of path, "/" first, or "" for the point itself. NULL when there is none.
+ * The mount with the longest point that is a prefix of path (in normal form); *name is then the
+ * rest of path, "/" first, or "" for the point itself. NULL when there is none.
  */
 struct mount *mount_find(const struct mount_list *list, const char *path, const char **name);
 

@@ -8,6 +8,7 @@
 
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
+#include "common/client/mountspec.h"
 #include "common/crypto/tls.h"
 
 static int
@@ -32,7 +33,7 @@ take_mount(struct mountfile *f, const struct premanifest_line *line, char *reaso
 		return 0;
 	if (line->count > 5)
 		return refuse(reason, -EINVAL, "MOUNT has a word too many: options have commas");
-	error = mount_create(&m, line->words[1], line->words[2], line->words[3], options);
+	error = mountspec_create(&m, line->words[1], line->words[2], line->words[3], options);
 	if (error != 0) {
 		error_finish(error);
 		return refuse(reason, error, error_text());

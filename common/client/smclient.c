@@ -18,6 +18,7 @@
 #include "common/client/forkhooks.h"
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
+#include "common/client/mountspec.h"
 #include "common/crypto/tls.h"
 
 struct sm_file {
@@ -213,7 +214,7 @@ sm_mount(struct sm *sm, const char *uri, const char *path, const char *type, con
 	int error;
 
 	enter(sm);
-	error = mount_create(&m, uri, path, type, options);
+	error = mountspec_create(&m, uri, path, type, options);
 	if (error == 0) {
 		TAILQ_INSERT_TAIL(&list, m, link);
 		error = adopt(sm, &list, NULL);

@@ -16,6 +16,7 @@
 #include "common/base/error.h"
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
+#include "common/client/mountspec.h"
 #include "common/client/smclient.h"
 #include "common/client/track/dirty_auto.h"
 #include "common/remote/remote.h"
@@ -167,7 +168,7 @@ the_longest_mount_point_wins(void **state)
 
 	(void)state;
 	for (i = 0; i < 4; i++) {
-		assert_int_equal(mount_create(&m, "unix:x", points[i], "smdish", NULL), 0);
+		assert_int_equal(mountspec_create(&m, "unix:x", points[i], "smdish", NULL), 0);
 		TAILQ_INSERT_TAIL(&list, m, link);
 	}
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -1,0 +1,175 @@
+#include "common/client/mountspec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/error.h"
+#include "common/base/wholefile.h"
+#include "common/client/backends.h"
+#include "common/client/mount.h"
+#include "common/client/track/dirty_auto.h"
+#include "common/client/track/dirty_diff.h"
+#include "common/client/track/dirty_hint.h"
+#include "common/client/track/dirty_uffd.h"
+
+static const struct dirty_ops *const trackers[] = {
+	&dirty_auto, /* the default */
+	&dirty_diff,
+	&dirty_uffd,
+	&dirty_hint,
+};
+
+static int
+set_sync(struct mount *m, const char *value)
+{
+	m->is_full = strcmp(value, "full") == 0;
+	if (m->is_full || strcmp(value, "delta") == 0)
+		return 0;
+	return error_message(-EINVAL, "sync=%s: full or delta is what there is", value);
+}
+
+static int
+set_track(struct mount *m, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof trackers / sizeof trackers[0]; i++)
+		if (strcmp(trackers[i]->name, value) == 0) {
+			m->tracker = trackers[i];
+			return 0;
+		}
+	return error_message(-EINVAL, "track=%s: there is no such tracker", value);
+}
+
+static int
+set_key(struct mount *m, const char *value)
+{
+	uint8_t bytes[KEYS_SIZE + 1];
+	size_t size;
+	int error;
+
+	if (!m->ops->has_key)
+		return error_message(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
+	error = wholefile_read(value, bytes, sizeof bytes, &size);
+	if (error != 0) {
+		error_message(error, "key=%s: %s", value, error_string(error));
+	} else if (size != KEYS_SIZE) {
+		error = error_message(-EINVAL,
+		    "key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
+		    KEYS_SIZE);
+	} else {
+		memcpy(m->master_key, bytes, sizeof m->master_key);
+		m->has_master_key = true;
+	}
+	explicit_bzero(bytes, sizeof bytes);
+	return error;
+}
+
+static int
+set_name(struct mount *m, const char *value)
+{
+	if (*value == '\0')
+		return error_message(-EINVAL, "name=: a name must follow");
+	free(m->name);
+	m->name = strdup(value);
+	return m->name == NULL ? -ENOMEM : 0;
+}
+
+static const struct {
+	const char *name;
+	int (*set)(struct mount *, const char *value);
+} options_known[] = {
+	{ "sync", set_sync },
+	{ "track", set_track },
+	{ "key", set_key },
+	{ "name", set_name },
+};
+enum { OPTIONS_KNOWN = sizeof options_known / sizeof options_known[0] };
+
+/* One NAME=VALUE. */
+static int
+set_option(struct mount *m, char *option)
+{
+	char *value = strchr(option, '=');
+	size_t i;
+
+	if (value == NULL)
+		return error_message(-EINVAL, "%s: an option looks like sync=full", option);
+	*value++ = '\0';
+	for (i = 0; i < OPTIONS_KNOWN; i++)
+		if (strcmp(option, options_known[i].name) == 0)
+			return options_known[i].set(m, value);
+	return error_message(-EINVAL, "%s=%s: there is no such option", option, value);
+}
+
+static int
+set_options(struct mount *m, const char *options)
+{
+	char *copy, *next, *option;
+	int error = 0;
+
+	if (options == NULL || *options == '\0')
+		return 0;
+	copy = next = strdup(options);
+	if (copy == NULL)
+		return -ENOMEM;
+	while (error == 0 && (option = strsep(&next, ",")) != NULL)
+		error = set_option(m, option);
+	free(copy);
+	return error;
+}
+
+/*
+ * PATH or PATH,PATH: a packager mounts the directory at the second one; the library knows the
+ * directory from the URI.
+ */
+static int
+parse_point(char point[MOUNT_PATH_SIZE], const char *path, const struct backend_ops *ops)
+{
+	const char *comma = strchr(path, ',');
+	char first[MOUNT_PATH_SIZE];
+	int error;
+
+	if (comma == NULL)
+		return mount_normalize(point, path);
+	if (!ops->has_directory)
+		return error_message(-EINVAL, "%s: a mount of type %s has one mount point", path,
+		    ops->type);
+	error = mount_normalize(point, comma + 1);
+	if (error != 0)
+		return error;
+	if ((size_t)(comma - path) >= sizeof first)
+		return error_message(-ENAMETOOLONG, "the path is too long");
+	memcpy(first, path, (size_t)(comma - path));
+	first[comma - path] = '\0';
+	return mount_normalize(point, first);
+}
+
+int
+mountspec_create(struct mount **out, const char *uri, const char *path, const char *type,
+    const char *options)
+{
+	const struct backend_ops *ops = backends_find(type);
+	char point[MOUNT_PATH_SIZE];
+	struct mount *m;
+	int error;
+
+	if (ops == NULL)
+		return error_message(-EINVAL, "%s: no type of mount (smdish, smuf, smc)", type);
+	error = parse_point(point, path, ops);
+	if (error == 0)
+		error = mount_create(&m, ops, point);
+	if (error != 0)
+		return error;
+	m->tracker = trackers[0];
+	error = ops->configure(m, uri);
+	if (error == 0)
+		error = set_options(m, options);
+	if (error != 0) {
+		mount_destroy(m);
+		return error;
+	}
+	*out = m;
+	return 0;
+}
