@@ -9,7 +9,7 @@
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
 #include "common/client/mountspec.h"
-#include "common/crypto/tls.h"
+#include "common/crypto/tls_context.h"
 
 static int
 refuse(char reason[PREMANIFEST_REASON_SIZE], int error, const char *what)

@@ -19,7 +19,7 @@
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
 #include "common/client/mountspec.h"
-#include "common/crypto/tls.h"
+#include "common/crypto/tls_context.h"
 
 struct sm_file {
 	TAILQ_ENTRY(sm_file) link;

@@ -5,7 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
-#include "common/crypto/tls.h"
+#include "common/crypto/tls_context.h"
 #include "common/server/options.h"
 
 enum { EXPIRY_WARNING_DAYS = 30, EXPIRY_CHECK_MS = 24 * 3600 * 1000, DAY_S = 24 * 3600 };
@@ -14,7 +14,7 @@ void
 credentials_init(struct credentials *c, const struct options *o, struct timer_queue *timers)
 {
 	*c = (struct credentials){ .options = o, .timers = timers };
-	tls_ignore_system_config();
+	tls_context_ignore_system_config();
 }
 
 void

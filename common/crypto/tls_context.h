@@ -1,0 +1,62 @@
+/*
+ * tls_context: the keys and rules of TLS connections (OpenSSL), for both roles: TLS 1.3, or 1.2
+ * with ECDHE and AEAD.
+ *
+ * Both ends get these rules and nothing weaker: a chain to the one CA given, the extended key usage
+ * of the role (a client's certificate cannot play server), no resumption, no tickets, no early
+ * data, no renegotiation, no compression.
+ *
+ * All connections of a program may share a context; no call changes it.
+ */
+#ifndef COMMON_CRYPTO_TLS_CONTEXT_H
+#define COMMON_CRYPTO_TLS_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TLS_REASON_SIZE = 200 }; /* a sentence about a failure, with its NUL */
+
+struct ssl_st; /* OpenSSL's SSL */
+struct tls_context;
+
+enum tls_role { TLS_CLIENT, TLS_SERVER };
+
+/* The contents of a context; strings are read during the call only. */
+struct tls_config {
+	enum tls_role role;
+	const char *ca_file;    /* PEM, one or more CA certificates */
+	const char *cert_file;  /* PEM, own certificate and chain; a client may have NULL */
+	const char *key_file;   /* PEM, own private key; NULL exactly when cert_file is */
+	bool anonymous_clients; /* server: accept clients that show no certificate (-n) */
+};
+
+/*
+ * For the main() of a daemon, before any other call of OpenSSL: ignores the host's openssl.cnf,
+ * which could load code or lower what TLS accepts. A library leaves that choice to its program.
+ */
+void tls_context_ignore_system_config(void);
+
+/*
+ * Reads the files and makes a context. Returns 0; -ENOENT, -EACCES, ... for a file that cannot be
+ * read, -EINVAL for a file with other contents or a key that does not fit its certificate; reason
+ * is then a sentence with the file.
+ */
+int tls_context_create(struct tls_context **out, const struct tls_config *config,
+    char reason[TLS_REASON_SIZE]);
+
+/* Takes NULL. Connections made from it live on. */
+void tls_context_destroy(struct tls_context *ctx);
+
+/*
+ * Seconds until the context's own certificate expires, negative when it has; INT64_MAX without one.
+ */
+int64_t tls_context_seconds_left(const struct tls_context *ctx);
+
+/*
+ * For tls.c: makes an OpenSSL connection in the context's role, which the caller frees with
+ * SSL_free(). Verification requires name, if it is not NULL, in the peer's certificate. Returns 0,
+ * -ENOMEM, or -EINVAL for a bad name.
+ */
+int tls_context_create_ssl(struct ssl_st **out, const struct tls_context *ctx, const char *name);
+
+#endif
