@@ -12,11 +12,14 @@
 #include "common/base/size.h"
 #include "common/base/testpoint.h"
 
-enum { AES_BLOCK = 16, COUNTERS = SIZE_BLOCK / AES_BLOCK /* that a block owns */ };
+enum {
+	AES_BLOCK = 16,
+	COUNTERS = SIZE_BLOCK / AES_BLOCK /* of a block of the segment */
+};
 
 struct ctrbox {
 	EVP_CIPHER *cipher;
-	EVP_CIPHER_CTX *ctx; /* for both directions: in CTR they are the same */
+	EVP_CIPHER_CTX *ctx; /* for both directions, which are the same in CTR */
 	uint8_t key[CTRBOX_KEY_SIZE];
 	bool has_key;
 };

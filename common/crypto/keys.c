@@ -11,11 +11,11 @@
 
 #include "common/crypto/random.h"
 
-/* sizeof counts the NUL that parts the label from the name. */
+/* The size of derive_label counts its NUL, which separates it from the name. */
 static const char derive_label[] = "smc segment key";
 static const char check_label[] = "smc key check value";
 
-/* OpenSSL only reads what it is given so, whatever the type says. */
+/* The parameter's type is not const, but OpenSSL only reads the bytes. */
 static OSSL_PARAM
 octets(const char *name, const void *bytes, size_t size)
 {
@@ -30,7 +30,7 @@ keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const vo
 	OSSL_PARAM params[5], *p = params;
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-	int r = -EIO;
+	int error = -EIO;
 
 	assert(out_size > 0 && out_size <= 255 * 32);
 	*p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
@@ -41,15 +41,15 @@ keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const vo
 		*p++ = octets(OSSL_KDF_PARAM_INFO, info, info_size);
 	*p = OSSL_PARAM_construct_end();
 	if (ctx != NULL && EVP_KDF_derive(ctx, out, out_size, params) == 1)
-		r = 0;
-	/* Freeing wipes the copy of the key in it. */
+		error = 0;
+	/* This wipes the copy of the key in it. */
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
-	if (r != 0) {
+	if (error != 0) {
 		ERR_clear_error();
 		OPENSSL_cleanse(out, out_size);
 	}
-	return r;
+	return error;
 }
 
 int

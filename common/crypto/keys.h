@@ -1,16 +1,18 @@
 /*
- * keys: the keys of smc's segments (DESIGN 7).
+ * keys: the keys of smc's segments (smc/FORMAT 5).
  *
  * One master key serves many files and many lives of each. The key of one file in one life is
  *
  *	HKDF-SHA256(ikm = master key, salt = the life's 32 random bytes, info = "smc segment key" NUL name)
  *
- * of RFC 5869, 32 bytes of it; name goes in as its bytes, without the final NUL. So no two files and no two
- * lives share a key, and the key of one tells nothing of another's or of the master key. The salt is public.
+ * of RFC 5869, 32 bytes of it; name goes in as its bytes, without the final NUL. So no two files
+ * and no two lives share a key, and the key of one reveals nothing about another's or about the
+ * master key. The salt is public.
  *
- * The key check value is HKDF-SHA256(ikm = that key, no salt, info = "smc key check value"), 16 bytes. It may lie
- * on the host: it tells whether a key is the right one, but leads to no key, since nobody guesses 256 bits. A host
- * that changes salt or value makes keys look wrong and learns nothing.
+ * The key check value is HKDF-SHA256(ikm = that key, no salt, info = "smc key check value"), 16
+ * bytes. It may be in a file of the host: it shows whether a key is the right one, but leads to no
+ * key, since 256 bits cannot be guessed. A host that changes salt or value makes keys look wrong
+ * and learns nothing.
  */
 #ifndef COMMON_CRYPTO_KEYS_H
 #define COMMON_CRYPTO_KEYS_H
@@ -26,21 +28,23 @@ enum {
 };
 
 /*
- * The key of the file name (no longer than KEYS_NAME_MOST) in the life that has salt. Returns 0, -ENAMETOOLONG, or
- * -EIO (OpenSSL refuses: no memory). out is wiped on failure.
+ * Derives the key of the file of that name (at most KEYS_NAME_MOST bytes) in the life that has
+ * salt. Returns 0, -ENAMETOOLONG, or -EIO when OpenSSL fails for lack of memory. out is wiped on
+ * failure.
  */
 int keys_derive(uint8_t out[KEYS_SIZE], const uint8_t master[KEYS_SIZE],
     const uint8_t salt[KEYS_SALT_SIZE], const char *name);
 
-/* The check value of key, see above. Returns 0 or -EIO (out is wiped). */
+/* Computes the check value of key, see above. Returns 0 or -EIO (out is then wiped). */
 int keys_check_value(uint8_t out[KEYS_CHECK_SIZE], const uint8_t key[KEYS_SIZE]);
 
-/* A new random key. Returns 0 or -EIO (out is wiped). */
+/* Draws a random key. Returns 0 or -EIO (out is then wiped). */
 int keys_random(uint8_t out[KEYS_SIZE]);
 
 /*
- * HKDF with SHA-256, extract and expand (RFC 5869): out_size bytes (1 to 8160). An empty salt or info may be NULL.
- * Returns 0 or -EIO (OpenSSL refuses: no memory, or an info of more than 1 KiB; out is wiped).
+ * HKDF with SHA-256, extract and expand (RFC 5869): out_size bytes (1 to 8160). An empty salt or
+ * info may be NULL. Returns 0, or -EIO when OpenSSL fails: for lack of memory, or for an info of
+ * more than 1 KiB (out is then wiped).
  */
 int keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const void *salt,
     size_t salt_size, const void *info, size_t info_size);

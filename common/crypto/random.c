@@ -9,8 +9,9 @@
 #include "common/base/forkmark.h"
 
 /*
- * The copy of the process (forkmark.h) whose generator was seeded. OpenSSL itself compares process ids, and those can be
- * equal: both ends of a fork into a new pid namespace are number 1, and numbers are used again.
+ * The copy of the process (forkmark.h) whose generator was seeded last. OpenSSL itself compares
+ * process ids, and those can be equal: parent and child of a fork into a new pid namespace may both
+ * have id 1, and ids are used again.
  */
 static _Atomic uint64_t seeded;
 
@@ -21,7 +22,7 @@ random_check_fork(void)
 
 	if (atomic_load(&seeded) == copy)
 		return 0;
-	/* The generators of threads see that the one they descend from was reseeded, and follow. */
+	/* The generators of threads are children of this one and reseed themselves after it. */
 	if (EVP_RAND_reseed(RAND_get0_primary(NULL), 1, NULL, 0, NULL, 0) != 1)
 		return -EIO;
 	atomic_store(&seeded, copy);

@@ -19,8 +19,8 @@ struct sealbox {
 	EVP_CIPHER_CTX *opening;
 	uint8_t key[SEALBOX_KEY_SIZE];
 	bool has_key;
-	bool has_sealed; /* under this key; the last one: */
-	uint64_t grant;
+	bool has_sealed; /* under this key */
+	uint64_t grant;  /* of the last block sealed, with block */
 	uint32_t block;
 };
 
@@ -86,7 +86,7 @@ is_above(const struct sealbox *b, uint64_t grant, uint32_t block)
 	return !b->has_sealed || grant > b->grant || (grant == b->grant && block > b->block);
 }
 
-/* As EVP_CTRL_AEAD_GET_TAG does it, without looking for the parameter by its name a second time. */
+/* Like EVP_CTRL_AEAD_GET_TAG, but looks the parameter up by name only once. */
 static bool
 get_tag(EVP_CIPHER_CTX *c, uint8_t tag[SEALBOX_TAG_SIZE])
 {
