@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
+#include "common/wire/socket.h"
 #include "common/wire/stream.h"
 
 enum {
@@ -142,7 +143,7 @@ open_mux(struct mux **out, const struct dial_target *t)
 
 	if (name == NULL && t->addr->kind == ADDR_TCP)
 		name = t->addr->host;
-	error = addr_connect(t->addr, CONNECT_MS, &fd);
+	error = socket_connect(t->addr, CONNECT_MS, &fd);
 	if (error != 0)
 		return error;
 	error = stream_create(&s, fd, t->tls, name);

@@ -38,7 +38,7 @@ struct dial_terms {
  * Connects and agrees on the version. The session has no descriptors yet, and every wait on *out is
  * limited until mux_set_deadline(). Returns 0; -EPERM (plaintext over TCP, or a name without TLS);
  * -EPROTONOSUPPORT (a server of version 1, and not speaks_version_1); -ETIMEDOUT; -ENOMEM; or see
- * addr_connect(), stream_handshake(), mux_wait(). Failures have words.
+ * socket_connect(), stream_handshake(), mux_wait(). Failures have words.
  */
 int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms);
 

@@ -14,7 +14,7 @@
 #include "common/base/log.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
-#include "common/wire/addr.h"
+#include "common/wire/socket.h"
 #include "common/wire/protocol.h"
 #include "common/wire/stream.h"
 
@@ -293,7 +293,7 @@ connection_accept(struct connection_table *t, int fd)
 		close(fd);
 		return;
 	}
-	addr_describe_peer(fd, c->peer);
+	socket_describe_peer(fd, c->peer);
 	error = free_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
 	if (error != 0) {
 		log_warning("%s: refused: %s", c->peer,
@@ -302,7 +302,7 @@ connection_accept(struct connection_table *t, int fd)
 		free(c);
 		return;
 	}
-	addr_tune(fd);
+	socket_tune(fd);
 	c->table = t;
 	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
 	error = loop_add(t->loop, &c->watch);

@@ -15,6 +15,7 @@
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
+#include "common/wire/socket.h"
 
 enum { ACCEPTS_AT_ONCE = 16 };
 
@@ -29,7 +30,7 @@ struct listeners {
 	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
 	int opened;                                   /* of the addresses of the options */
-	struct addr_file files[OPTIONS_ADDRESS_MOST]; /* of these */
+	struct socket_file files[OPTIONS_ADDRESS_MOST]; /* of these */
 	int count;
 	struct listener list[];
 };
@@ -55,12 +56,12 @@ protection(const struct options *o)
 static int
 open_addresses(struct listeners *ls, const struct options *o)
 {
-	int fds[ADDR_LISTEN_MOST], count, i;
+	int fds[SOCKET_LISTEN_MOST], count, i;
 
 	for (; ls->opened < o->address_count; ls->opened++) {
 		const struct addr *a = &o->addresses[ls->opened];
 
-		count = addr_listen(a, fds, &ls->files[ls->opened]);
+		count = socket_listen(a, fds, &ls->files[ls->opened]);
 		if (count < 0) {
 			log_error("cannot listen on %s: %s", a->text,
 			    count == -EADDRINUSE ?
@@ -105,7 +106,7 @@ int
 listener_open(struct listeners **out, const struct options *o)
 {
 	int passed = notify_socket_count(), i, error;
-	size_t most = (size_t)passed + (size_t)o->address_count * ADDR_LISTEN_MOST;
+	size_t most = (size_t)passed + (size_t)o->address_count * SOCKET_LISTEN_MOST;
 	struct listeners *ls = calloc(1, sizeof *ls + most * sizeof ls->list[0]);
 
 	if (ls == NULL)
@@ -187,7 +188,7 @@ listener_close(struct listeners *ls)
 		close(ls->list[i].watch.fd);
 	}
 	while (ls->opened-- > 0)
-		addr_unlink(&ls->options->addresses[ls->opened], &ls->files[ls->opened]);
+		socket_unlink(&ls->options->addresses[ls->opened], &ls->files[ls->opened]);
 	close(ls->spare_fd);
 	free(ls);
 }

@@ -19,10 +19,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/wire/addr.h"
+#include "common/wire/socket.h"
 
-static struct addr_file made; /* by the last addr_listen() */
-static struct addr_file none; /* by one that fails */
+static struct socket_file made; /* by the last socket_listen() */
+static struct socket_file none; /* by one that fails */
 
 enum { PATIENCE_MS = 5000 };
 
@@ -186,16 +186,16 @@ names_that_do_not_fit_are_refused(void **state)
 static void
 meet(const struct addr *a, const struct addr *client_side, int *server, int *client)
 {
-	int fds[ADDR_LISTEN_MOST], count, flags;
+	int fds[SOCKET_LISTEN_MOST], count, flags;
 	char byte = 0;
 
-	count = addr_listen(a, fds, &made);
+	count = socket_listen(a, fds, &made);
 	if (count <= 0)
-		fail_msg("addr_listen(%s): expected a socket, got %d", a->text, count);
+		fail_msg("socket_listen(%s): expected a socket, got %d", a->text, count);
 	flags = fcntl(fds[0], F_GETFL);
 	assert_true(flags & O_NONBLOCK);
 	assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(addr_connect(client_side, PATIENCE_MS, client), 0);
+	assert_int_equal(socket_connect(client_side, PATIENCE_MS, client), 0);
 	assert_true(fcntl(*client, F_GETFL) & O_NONBLOCK);
 	assert_true(fcntl(*client, F_GETFD) & FD_CLOEXEC);
 	*server = accept(fds[0], NULL, NULL);
@@ -220,67 +220,67 @@ unix_socket_has_mode_0660_and_goes_with_unlink(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(S_ISSOCK(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0660);
-	addr_describe_peer(server, name);
+	socket_describe_peer(server, name);
 	snprintf(expected, sizeof expected, "pid %ld uid %ld", (long)getpid(), (long)getuid());
 	assert_string_equal(name, expected);
-	addr_tune(client);
+	socket_tune(client);
 	close(server);
 	close(client);
-	addr_unlink(&a, &made);
+	socket_unlink(&a, &made);
 	assert_int_equal(stat(path, &st), -1);
-	addr_unlink(&a, &made);
+	socket_unlink(&a, &made);
 }
 
 static void
 somebody_listening_is_eaddrinuse(void **state)
 {
-	int fds[ADDR_LISTEN_MOST], more[ADDR_LISTEN_MOST], client;
+	int fds[SOCKET_LISTEN_MOST], more[SOCKET_LISTEN_MOST], client;
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
-	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
 	/* and the first is still there */
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
 	close(client);
 	close(fds[0]);
-	addr_unlink(&a, &made);
+	socket_unlink(&a, &made);
 }
 
 static void
 stale_socket_is_replaced(void **state)
 {
-	int fds[ADDR_LISTEN_MOST], client;
+	int fds[SOCKET_LISTEN_MOST], client;
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
 	close(fds[0]);
 	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
 	close(client);
 	close(fds[0]);
-	addr_unlink(&a, &made);
+	socket_unlink(&a, &made);
 }
 
 static void
 foreign_file_is_left_alone(void **state)
 {
 	struct addr a = address(path);
-	int fds[ADDR_LISTEN_MOST], fd = open(path, O_CREAT | O_WRONLY, 0600), client;
+	int fds[SOCKET_LISTEN_MOST], fd = open(path, O_CREAT | O_WRONLY, 0600), client;
 	char back[8];
 
 	(void)state;
 	assert_int_equal(write(fd, "precious", 8), 8);
 	close(fd);
-	assert_int_equal(addr_listen(&a, fds, &made), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, fds, &made), -EADDRINUSE);
 	fd = open(path, O_RDONLY);
 	assert_int_equal(read(fd, back, 8), 8);
 	assert_memory_equal(back, "precious", 8);
 	close(fd);
-	assert_true(addr_connect(&a, PATIENCE_MS, &client) < 0);
+	assert_true(socket_connect(&a, PATIENCE_MS, &client) < 0);
 	unlink(path);
 }
 
@@ -292,9 +292,9 @@ nobody_there_is_enotconn(void **state)
 	int client = 4711;
 
 	(void)state;
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(addr_connect(&abstract, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(addr_connect(&tcp, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(socket_connect(&abstract, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(socket_connect(&tcp, PATIENCE_MS, &client), -ENOTCONN);
 	assert_int_equal(client, 4711);
 }
 
@@ -306,7 +306,7 @@ static void
 abstract_names_are_exact_or_padded(void **state)
 {
 	char text[64], padded_text[40];
-	int fds[ADDR_LISTEN_MOST], server, client, r;
+	int fds[SOCKET_LISTEN_MOST], server, client, r;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct addr exact, padded;
 
@@ -322,8 +322,8 @@ abstract_names_are_exact_or_padded(void **state)
 	close(server);
 	close(client);
 
-	assert_int_equal(addr_listen(&padded, fds, &made), 1);
-	assert_int_equal(addr_connect(&exact, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(socket_listen(&padded, fds, &made), 1);
+	assert_int_equal(socket_connect(&exact, PATIENCE_MS, &client), -ENOTCONN);
 	/* as Phoenix connects: the whole of sun_path, zeros behind the name */
 	memcpy(sun.sun_path + 1, padded_text, strlen(padded_text));
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -331,7 +331,7 @@ abstract_names_are_exact_or_padded(void **state)
 	assert_int_equal(r, 0);
 	close(client);
 	close(fds[0]);
-	addr_unlink(&padded, &made);
+	socket_unlink(&padded, &made);
 }
 
 /* The same, for the number form of Phoenix. */
@@ -340,10 +340,10 @@ pipe_number_is_a_padded_name(void **state)
 {
 	struct addr a = address("pipe:2011863273");
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fds[ADDR_LISTEN_MOST], client = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fds[SOCKET_LISTEN_MOST], client = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
 	memcpy(sun.sun_path + 1, "/graphene/123456/77ea98e9", 25);
 	assert_int_equal(connect(client, (struct sockaddr *)&sun, sizeof sun), 0);
 	close(client);
@@ -378,24 +378,24 @@ tcp_connection_is_tuned_and_described(void **state)
 {
 	struct addr any = address("tcp:127.0.0.1:0"), a;
 	char text[64], name[ADDR_TEXT_SIZE];
-	int fds[ADDR_LISTEN_MOST], client, server;
+	int fds[SOCKET_LISTEN_MOST], client, server;
 
 	(void)state;
-	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
 	a = address(text);
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
 	assert_true(socket_option(client, IPPROTO_TCP, TCP_NODELAY));
 	assert_true(socket_option(client, SOL_SOCKET, SO_KEEPALIVE));
 	server = accept(fds[0], NULL, NULL);
 	assert_true(server >= 0);
-	addr_tune(server);
+	socket_tune(server);
 	assert_true(socket_option(server, IPPROTO_TCP, TCP_NODELAY));
 	assert_true(socket_option(server, SOL_SOCKET, SO_KEEPALIVE));
-	addr_describe_peer(server, name);
+	socket_describe_peer(server, name);
 	snprintf(text, sizeof text, "127.0.0.1:%u", port_of(client));
 	assert_string_equal(name, text);
-	addr_unlink(&a, &made);
+	socket_unlink(&a, &made);
 	close(client);
 	close(server);
 	close(fds[0]);
@@ -405,16 +405,16 @@ static void
 taken_tcp_port_is_eaddrinuse_and_nothing_is_left(void **state)
 {
 	struct addr any = address("tcp:127.0.0.1:0"), a;
-	int fds[ADDR_LISTEN_MOST], more[ADDR_LISTEN_MOST], before, after;
+	int fds[SOCKET_LISTEN_MOST], more[SOCKET_LISTEN_MOST], before, after;
 	char text[64];
 
 	(void)state;
-	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
 	a = address(text);
 	before = dup(0);
 	close(before);
-	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
 	after = dup(0);
 	close(after);
 	assert_int_equal(before, after);
@@ -425,10 +425,10 @@ static void
 address_of_another_host_is_eaddrnotavail(void **state)
 {
 	struct addr a = address("tcp:192.0.2.1:0"); /* TEST-NET-1, RFC 5737 */
-	int fds[ADDR_LISTEN_MOST];
+	int fds[SOCKET_LISTEN_MOST];
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), -EADDRNOTAVAIL);
+	assert_int_equal(socket_listen(&a, fds, &made), -EADDRNOTAVAIL);
 }
 
 /* "localhost" may be several addresses: whichever of them listens is found. */
@@ -436,14 +436,14 @@ static void
 every_address_of_a_host_is_tried(void **state)
 {
 	struct addr any = address("tcp:127.0.0.1:0"), a;
-	int fds[ADDR_LISTEN_MOST], client;
+	int fds[SOCKET_LISTEN_MOST], client;
 	char text[64];
 
 	(void)state;
-	assert_int_equal(addr_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:localhost:%u", port_of(fds[0]));
 	a = address(text);
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
 	close(client);
 	close(fds[0]);
 }
@@ -452,16 +452,16 @@ static void
 every_address_listens(void **state)
 {
 	struct addr any = address("tcp:*:0"), a;
-	int fds[ADDR_LISTEN_MOST], client, count, i, listening = -1;
+	int fds[SOCKET_LISTEN_MOST], client, count, i, listening = -1;
 	char text[64];
 
 	(void)state;
-	count = addr_listen(&any, fds, &made);
+	count = socket_listen(&any, fds, &made);
 	assert_true(count >= 1);
 	for (i = 0; i < count && listening == -1; i++) {
 		snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[i]));
 		a = address(text);
-		if (addr_connect(&a, PATIENCE_MS, &client) == 0) {
+		if (socket_connect(&a, PATIENCE_MS, &client) == 0) {
 			listening = i;
 			close(client);
 		}
@@ -488,7 +488,7 @@ connecting_to_a_server_that_does_not_accept_times_out(void **state)
 			break;
 	}
 	assert_true(count < 16);
-	r = addr_connect(&a, 30, &client);
+	r = socket_connect(&a, 30, &client);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(client, 4711);
 	close_all(waiting, count + 1);

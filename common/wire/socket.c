@@ -1,0 +1,305 @@
+#include "common/wire/socket.h"
+
+#include <arpa/inet.h>
+#include <bsd/string.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BACKLOG = 512 };
+
+/* One address as the kernel wants it. */
+struct target {
+	struct sockaddr_storage sa;
+	socklen_t size;
+};
+
+static void
+fill_unix(const struct addr *a, struct target *t)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&t->sa;
+	size_t n = strlen(a->name);
+
+	memset(t, 0, sizeof *t);
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path + (a->kind != ADDR_UNIX), a->name, n);
+	t->size = sizeof *un;
+	if (a->kind == ADDR_ABSTRACT_EXACT)
+		t->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
+}
+
+/* Resolves the address into targets. Returns their number, or -EADDRNOTAVAIL. */
+static int
+resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool passive)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
+	struct addrinfo *list, *i;
+	int count = 0;
+
+	if (a->kind != ADDR_TCP) {
+		fill_unix(a, &targets[0]);
+		return 1;
+	}
+	hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
+	if (getaddrinfo(a->host[0] != '\0' ? a->host : NULL, a->port, &hints, &list) != 0)
+		return -EADDRNOTAVAIL;
+	for (i = list; i != NULL && count < SOCKET_LISTEN_MOST; i = i->ai_next) {
+		memcpy(&targets[count].sa, i->ai_addr, i->ai_addrlen);
+		targets[count++].size = i->ai_addrlen;
+	}
+	freeaddrinfo(list);
+	return count > 0 ? count : -EADDRNOTAVAIL;
+}
+
+static int
+open_socket(const struct target *t)
+{
+	int fd = socket(t->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* True when the path is a socket file that no process listens at any more. */
+static bool
+is_stale(const struct addr *a, const struct target *t)
+{
+	struct stat st;
+	bool stale;
+	int fd;
+
+	if (a->kind != ADDR_UNIX || lstat(a->name, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = open_socket(t);
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)&t->sa, t->size) != 0 && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int
+bind_tcp(const struct target *t, int fd)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&t->sa;
+	int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* Each family has a socket of its own: that of [::] must not take 0.0.0.0 too. */
+	if (sa->sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	return bind(fd, sa, t->size) == 0 ? 0 : -errno;
+}
+
+static int
+bind_unix(const struct addr *a, const struct target *t, int fd)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&t->sa;
+	/* The mode must be right from the first moment on: before a chmod(2) others could connect. */
+	mode_t mask = umask(0117);
+	int error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
+
+	if (error == -EADDRINUSE && is_stale(a, t) && unlink(a->name) == 0)
+		error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
+	umask(mask);
+	return error;
+}
+
+/*
+ * Locks the directory of a socket file, so that no other server replaces the same stale file between the test and the
+ * listen(2). Returns a descriptor to close, or -1 where that is impossible.
+ */
+static int
+lock_directory(const struct addr *a)
+{
+	char path[sizeof a->name];
+	char *slash;
+	int fd;
+
+	if (a->kind != ADDR_UNIX)
+		return -1;
+	strlcpy(path, a->name, sizeof path);
+	slash = strrchr(path, '/');
+	if (slash == NULL)
+		strlcpy(path, ".", sizeof path);
+	else
+		slash[slash == path] = '\0';
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* A listening socket at one target, or a negative errno. */
+static int
+listen_at(const struct addr *a, const struct target *t)
+{
+	int fd = open_socket(t), error;
+
+	if (fd < 0)
+		return fd;
+	error = a->kind == ADDR_TCP ? bind_tcp(t, fd) : bind_unix(a, t, fd);
+	if (error == 0 && listen(fd, BACKLOG) != 0) {
+		error = -errno;
+		if (a->kind == ADDR_UNIX)
+			unlink(a->name);
+	}
+	if (error != 0)
+		close(fd);
+	return error != 0 ? error : fd;
+}
+
+int
+socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file)
+{
+	struct target targets[SOCKET_LISTEN_MOST];
+	int count = resolve(a, targets, true), i, lock;
+	struct stat st;
+
+	if (count < 0)
+		return count;
+	lock = lock_directory(a);
+	for (i = 0; i < count; i++) {
+		fds[i] = listen_at(a, &targets[i]);
+		if (fds[i] < 0)
+			break;
+	}
+	*file = (struct socket_file){ 0 };
+	if (i == count && a->kind == ADDR_UNIX && lstat(a->name, &st) == 0)
+		*file = (struct socket_file){ st.st_dev, st.st_ino };
+	if (lock >= 0)
+		close(lock);
+	if (i == count)
+		return count;
+	count = fds[i];
+	while (i-- > 0)
+		close(fds[i]);
+	return count;
+}
+
+void
+socket_unlink(const struct addr *a, const struct socket_file *file)
+{
+	int lock = lock_directory(a);
+	struct stat st;
+
+	if (file->inode != 0 && lstat(a->name, &st) == 0 && st.st_dev == file->device &&
+	    st.st_ino == file->inode)
+		unlink(a->name);
+	if (lock >= 0)
+		close(lock);
+}
+
+/* Waits until the connection is made or refused. */
+static int
+finish_connect(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t size = sizeof(int);
+	int error = 0, n;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return -ETIMEDOUT;
+	if (n < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		return -errno;
+	return -error;
+}
+
+static int
+connect_target(const struct target *t, int timeout_ms, int *out)
+{
+	int fd = open_socket(t), error;
+
+	if (fd < 0)
+		return fd;
+	do {
+		error = connect(fd, (const struct sockaddr *)&t->sa, t->size) == 0 ? 0 : -errno;
+		/* A unix socket with a full backlog fails with EAGAIN at once; poll(2) cannot wait for it. */
+		if (error == -EAGAIN && timeout_ms > 0) {
+			poll(NULL, 0, 1);
+			timeout_ms--;
+		}
+	} while (error == -EINTR || (error == -EAGAIN && timeout_ms > 0));
+	if (error == -EINPROGRESS)
+		error = finish_connect(fd, timeout_ms);
+	if (error != 0) {
+		close(fd);
+		if (error == -ECONNREFUSED || error == -ENOENT)
+			return -ENOTCONN;
+		return error == -EAGAIN ? -ETIMEDOUT : error;
+	}
+	socket_tune(fd);
+	*out = fd;
+	return 0;
+}
+
+int
+socket_connect(const struct addr *a, int timeout_ms, int *fd)
+{
+	struct target targets[SOCKET_LISTEN_MOST];
+	int count = resolve(a, targets, false), i, error = -EADDRNOTAVAIL;
+
+	if (count < 0)
+		return count;
+	for (i = 0; i < count; i++) {
+		error = connect_target(&targets[i], timeout_ms, fd);
+		if (error == 0)
+			return 0;
+	}
+	return error;
+}
+
+void
+socket_tune(int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t size = sizeof sa;
+	int one = 1, idle = 60, interval = 10, count = 3;
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 || sa.ss_family == AF_UNIX)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+void
+socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE])
+{
+	struct sockaddr_storage sa;
+	socklen_t size = sizeof sa;
+	struct ucred cred;
+	char host[INET6_ADDRSTRLEN + 24], port[ADDR_PORT_SIZE];
+
+	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
+	if (getpeername(fd, (struct sockaddr *)&sa, &size) != 0)
+		return;
+	if (sa.ss_family == AF_UNIX) {
+		size = sizeof cred;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0)
+			snprintf(out, ADDR_TEXT_SIZE, "pid %ld uid %lu", (long)cred.pid,
+			    (unsigned long)cred.uid);
+		return;
+	}
+	if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, port, sizeof port,
+		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(out, ADDR_TEXT_SIZE, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		    port);
+}

@@ -1,0 +1,47 @@
+/*
+ * socket: listens and connects at an address (addr.h).
+ *
+ * Listening and connecting resolve names of hosts with the host's resolver, which may lie: a certificate proves the peer's
+ * identity, never its address.
+ */
+#ifndef COMMON_WIRE_SOCKET_H
+#define COMMON_WIRE_SOCKET_H
+
+#include <sys/types.h>
+
+#include "common/wire/addr.h"
+
+enum { SOCKET_LISTEN_MOST = 8 }; /* sockets of one address (tcp:localhost:1 has two) */
+
+/* The socket file that was made for an address: only that one is removed again. */
+struct socket_file {
+	dev_t device;
+	ino_t inode; /* 0: no file was made */
+};
+
+/*
+ * Listens at an address: fills fds with close-on-exec, non-blocking sockets and returns their number, and in *file what to
+ * remove later. A unix socket gets mode 0660; a stale socket file, at which no process listens, is replaced; of several
+ * servers that try at once one succeeds. Returns -EADDRINUSE when a process listens there or the path is no socket,
+ * -EADDRNOTAVAIL for a host that is not this one's or has no address, or another negative errno. A failure leaves nothing
+ * behind.
+ */
+int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
+
+/* Removes the socket file that socket_listen() made, if the path still leads to that file. */
+void socket_unlink(const struct addr *a, const struct socket_file *file);
+
+/*
+ * Connects to an address, waiting up to timeout_ms; tries every address of a TCP host in turn. *fd is then non-blocking
+ * and close-on-exec, for TCP without delay (TCP_NODELAY) and with keepalive. Returns 0, -ENOTCONN when no process listens
+ * there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, or another negative errno.
+ */
+int socket_connect(const struct addr *a, int timeout_ms, int *fd);
+
+/* Sets TCP_NODELAY and keepalive on a connected socket; does nothing to a unix one. */
+void socket_tune(int fd);
+
+/* Describes the peer: "pid 12 uid 0" of a unix socket, "127.0.0.1:4711" of TCP. */
+void socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE]);
+
+#endif
