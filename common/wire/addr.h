@@ -28,7 +28,10 @@ struct addr {
 	char text[ADDR_TEXT_SIZE]; /* as it was given, for messages */
 };
 
-/* Parses text. Returns 0; -EINVAL when it is no address; -ENAMETOOLONG for a path that no socket can have. */
+/*
+ * Parses text. Returns 0; -EINVAL when it is no address; -ENAMETOOLONG for a path that no socket
+ * can have.
+ */
 int addr_parse(struct addr *out, const char *text, int flags);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * delta: which bytes of a segment changed, as smdish sends them (DESIGN 5).
+ * delta: the changed bytes of a segment, as smdish sends them (PROTOCOL 5.7).
  *
  *	u32 count; each: u32 offset, u32 length, the bytes; ascending and disjoint
  *
- * The same form in both directions. A grant sends whole blocks, runs of them as one piece; a release
- * may send less than a block. A sender makes at most one piece a block, which bounds the size.
- * The reader trusts nothing: a piece that is empty, out of range, or not above the one before fails.
+ * Both directions have this form. A grant sends whole blocks, runs of them as one piece; a release
+ * may send less than a block. A sender makes at most one piece a block, which bounds the size. The
+ * reader trusts nothing: it refuses a piece that is empty, out of range, or not above the one
+ * before.
  */
 #ifndef COMMON_WIRE_DELTA_H
 #define COMMON_WIRE_DELTA_H
@@ -25,20 +26,21 @@ struct delta_piece {
 
 struct delta {
 	struct wire_reader *reader;
-	uint32_t left; /* pieces to come */
+	uint32_t left; /* pieces not read yet */
 	uint32_t size; /* of the segment */
 	uint32_t end;  /* of the last piece */
 };
 
 /*
- * Begins to read a delta for a segment of size bytes: takes the count. The pieces must then be taken
- * with delta_next() until it returns 0.
+ * Begins to read a delta for a segment of size bytes: reads the count. The caller then reads the
+ * pieces with delta_next() until it returns 0.
  */
 void delta_begin(struct delta *d, struct wire_reader *r, uint32_t size);
 
 /*
- * Takes the next piece. Returns 1 with *piece filled, 0 after the last one; -EPROTO when the message is
- * too short, -EINVAL for a piece that is empty, out of range, or overlaps or precedes the one before.
+ * Reads the next piece. Returns 1 with *piece filled, 0 after the last one; -EPROTO when the
+ * message is too short, -EINVAL for a piece that is empty, out of range, or overlaps or precedes
+ * the one before.
  */
 int delta_next(struct delta *d, struct delta_piece *piece);
 

@@ -1,8 +1,8 @@
 /*
- * frame: what every message begins with (DESIGN 4): two big-endian u32, code and bodylen.
+ * frame: the header of every message (PROTOCOL 1): two big-endian u32, code and bodylen.
  *
- * In a request the code is the operation, in a reply the status. After HELLO the upper 16 bits are a
- * tag that the client chose and the reply echoes.
+ * In a request the code is the operation, in a reply the status. After HELLO the upper 16 bits of
+ * it are a tag that the client chooses and the reply repeats.
  */
 #ifndef COMMON_WIRE_FRAME_H
 #define COMMON_WIRE_FRAME_H
@@ -19,7 +19,7 @@ struct frame {
 struct frame frame_get(const uint8_t header[FRAME_HEADER_SIZE]);
 void frame_put(uint8_t header[FRAME_HEADER_SIZE], struct frame f);
 
-/* The code of version 2: tag in the upper half, operation or status in the lower. */
+/* A code of version 2: the tag is the upper half, the operation or status the lower one. */
 static inline uint32_t
 frame_tagged(uint16_t tag, uint32_t code)
 {

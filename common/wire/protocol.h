@@ -55,7 +55,7 @@ enum protocol_release_flag {
 	PROTOCOL_RELEASE_UNVERIFIED = 2 /* the grant's blocks did not verify */
 };
 
-/* The features a server tells in its HELLO. */
+/* The features in a server's reply to HELLO, a bit each. */
 enum protocol_feature { PROTOCOL_FEATURE_LEASES = 1 };
 
 enum {
@@ -84,22 +84,22 @@ enum {
 #define PROTOCOL_TURN_DRIFT_MS 100                 /* smuf: a free lock file that differs */
 #define PROTOCOL_TURN_UNCLAIMED_MS 5000            /* smuf: a turn that its client does not LOCK */
 
-/* The operation's name, "?" for none. */
+/* The name of an operation; "?" for a number that is none. */
 const char *protocol_op_name(uint32_t op);
 
-/* True when the operation exists in that version; HELLO, which changes the version, in both. */
+/* True when the operation exists in that version. HELLO, which changes the version, is in both. */
 bool protocol_has_op(uint32_t op, enum protocol_version version);
 
 /* The fields of STAT, in the order of the wire. */
 struct protocol_stat {
 	uint64_t life;       /* random, drawn when the file was created */
 	uint64_t size;       /* of the segment, bytes; 0 for a pure lock */
-	uint64_t committed;  /* of these, bytes that have memory behind them */
+	uint64_t committed;  /* bytes of the segment that have memory */
 	uint8_t type;        /* enum protocol_type */
-	uint64_t version;    /* of the segment: the newest of its blocks; 0: nothing published */
+	uint64_t version;    /* of the segment, that of its newest block; 0: nothing published */
 	uint32_t open_count; /* descriptors, pending forks included */
 	uint32_t waiters;    /* ACQUIREs that wait */
-	uint64_t grants;     /* given since the file was created */
+	uint64_t grants;     /* since the file was created */
 };
 
 struct wire_reader;
@@ -108,10 +108,7 @@ struct wire_writer;
 void protocol_put_stat(struct wire_writer *w, const struct protocol_stat *stat);
 void protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat);
 
-/*
- * The largest body either side sends for segments of at most segment_limit bytes, changed in any
- * way.
- */
+/* The largest body that either side sends for segments of at most segment_limit bytes. */
 uint32_t protocol_largest_body(uint32_t segment_limit);
 
 #endif

@@ -105,7 +105,9 @@ static int
 bind_unix(const struct addr *a, const struct target *t, int fd)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&t->sa;
-	/* The mode must be right from the first moment on: before a chmod(2) others could connect. */
+	/*
+	 * The mode must be right from the first moment on: before a chmod(2) others could connect.
+	 */
 	mode_t mask = umask(0117);
 	int error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
 
@@ -116,8 +118,9 @@ bind_unix(const struct addr *a, const struct target *t, int fd)
 }
 
 /*
- * Locks the directory of a socket file, so that no other server replaces the same stale file between the test and the
- * listen(2). Returns a descriptor to close, or -1 where that is impossible.
+ * Locks the directory of a socket file, so that no other server replaces the same stale file
+ * between the test and the listen(2). Returns a descriptor to close, or -1 where that is
+ * impossible.
  */
 static int
 lock_directory(const struct addr *a)
@@ -229,7 +232,10 @@ connect_target(const struct target *t, int timeout_ms, int *out)
 		return fd;
 	do {
 		error = connect(fd, (const struct sockaddr *)&t->sa, t->size) == 0 ? 0 : -errno;
-		/* A unix socket with a full backlog fails with EAGAIN at once; poll(2) cannot wait for it. */
+		/*
+		 * A unix socket with a full backlog fails with EAGAIN at once; poll(2) cannot wait
+		 * for it.
+		 */
 		if (error == -EAGAIN && timeout_ms > 0) {
 			poll(NULL, 0, 1);
 			timeout_ms--;

@@ -1,8 +1,8 @@
 /*
  * socket: listens and connects at an address (addr.h).
  *
- * Listening and connecting resolve names of hosts with the host's resolver, which may lie: a certificate proves the peer's
- * identity, never its address.
+ * Listening and connecting resolve names of hosts with the host's resolver, which may lie: a
+ * certificate proves the peer's identity, never its address.
  */
 #ifndef COMMON_WIRE_SOCKET_H
 #define COMMON_WIRE_SOCKET_H
@@ -20,11 +20,11 @@ struct socket_file {
 };
 
 /*
- * Listens at an address: fills fds with close-on-exec, non-blocking sockets and returns their number, and in *file what to
- * remove later. A unix socket gets mode 0660; a stale socket file, at which no process listens, is replaced; of several
- * servers that try at once one succeeds. Returns -EADDRINUSE when a process listens there or the path is no socket,
- * -EADDRNOTAVAIL for a host that is not this one's or has no address, or another negative errno. A failure leaves nothing
- * behind.
+ * Listens at an address: fills fds with close-on-exec, non-blocking sockets and returns their
+ * number, and in *file what to remove later. A unix socket gets mode 0660; a stale socket file, at
+ * which no process listens, is replaced; of several servers that try at once one succeeds. Returns
+ * -EADDRINUSE when a process listens there or the path is no socket, -EADDRNOTAVAIL for a host that
+ * is not this one's or has no address, or another negative errno. A failure leaves nothing behind.
  */
 int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
 
@@ -32,9 +32,10 @@ int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct sock
 void socket_unlink(const struct addr *a, const struct socket_file *file);
 
 /*
- * Connects to an address, waiting up to timeout_ms; tries every address of a TCP host in turn. *fd is then non-blocking
- * and close-on-exec, for TCP without delay (TCP_NODELAY) and with keepalive. Returns 0, -ENOTCONN when no process listens
- * there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, or another negative errno.
+ * Connects to an address, waiting up to timeout_ms; tries every address of a TCP host in turn. *fd
+ * is then non-blocking and close-on-exec, for TCP without delay (TCP_NODELAY) and with keepalive.
+ * Returns 0, -ENOTCONN when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without
+ * an address, or another negative errno.
  */
 int socket_connect(const struct addr *a, int timeout_ms, int *fd);
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The statuses of the protocol: this machine's errno, the number on the wire, the name. */
+/* The statuses of the protocol (PROTOCOL 3.1), one a line. */
 static const struct {
-	int error;
+	int error; /* the errno of this machine */
 	uint32_t status;
 	const char *name;
 } table[] = {
@@ -49,7 +49,7 @@ status_to_wire(int error)
 	for (i = 0; i < TABLE_COUNT; i++)
 		if (table[i].error == -error)
 			return table[i].status;
-	return 5;
+	return status_to_wire(-EIO);
 }
 
 int

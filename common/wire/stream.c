@@ -17,15 +17,15 @@ int
 stream_create(struct stream **out, int fd, struct tls_context *ctx, const char *name)
 {
 	struct stream *s = calloc(1, sizeof *s);
-	int r;
+	int error;
 
 	if (s == NULL)
 		return -ENOMEM;
 	if (ctx != NULL) {
-		r = tls_create(&s->tls, ctx, fd, name);
-		if (r != 0) {
+		error = tls_create(&s->tls, ctx, fd, name);
+		if (error != 0) {
 			free(s);
-			return r;
+			return error;
 		}
 	}
 	s->fd = fd;
@@ -49,7 +49,7 @@ stream_handshake(struct stream *s)
 	return s->tls != NULL ? tls_handshake(s->tls) : 0;
 }
 
-/* The result of recv(2) or send(2) as this module's. */
+/* Turns the result of recv(2) or send(2) into a byte count or a negative errno. */
 static ssize_t
 plain_result(struct stream *s, ssize_t n, bool writing)
 {
