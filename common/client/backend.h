@@ -1,15 +1,15 @@
 /*
- * backend: what is different about a type of mount; the client library is one client with several
- * of these.
+ * backend: what differs between types of mount: the client library is one client with several
+ * backends.
  *
- * A backend keeps the master copy of segments and decides who holds a lock, with the help of a
- * server (smdish, smuf: most of their struct backend_ops are the functions of remotefile.h) or
- * without one (smc). What is above it, file.h, has the handles, the threads that queue for a
- * file, and the replica; the backend sees one descriptor a file and process, and one acquire or
- * release of it at a time, with the local lock held. Its functions may be called by several
- * threads for several files.
+ * A backend keeps the master copy of segments and decides which process holds a lock, with the help
+ * of a server (smdish, smuf: most functions of their struct backend_ops are those of remotefile.h)
+ * or without one (smc). file.h, above it, has the handles, the queue of the threads, and the
+ * replica; the backend sees one descriptor a file and process, and one acquire or release of it at
+ * a time, by a thread that has the local lock. Several threads may call its functions at a time,
+ * for different files.
  *
- * Errors are 0 or a negative errno; whoever decides on one puts it into words (error.h).
+ * Errors are 0 or a negative errno; the function that decides on one sets the message (error.h).
  */
 #ifndef COMMON_CLIENT_BACKEND_H
 #define COMMON_CLIENT_BACKEND_H
@@ -28,67 +28,68 @@ struct tls_context;
 /* An open memory file: the first member of the backend's own struct. */
 struct backend_file {
 	const struct backend_ops *ops;
-	struct replica *replica; /* the caller's; lives longer than this */
+	struct replica *replica; /* the caller's; outlives this */
 };
 
 struct backend_ops {
 	const char *type; /* of the mount: "smdish" */
-	bool has_key;     /* takes key= */
+	bool has_key;     /* accepts the option key= */
 
-	/* Of the host's files; its mounts may then name two points, the second for packagers only. */
+	/* Keeps files of the host. A mount may then name a second point, for packagers. */
 	bool has_directory;
 
-	/* Takes the URI of a new mount apart, into m. -EINVAL, -ENAMETOOLONG. */
+	/* Sets the members of a new mount that the URI determines. -EINVAL, -ENAMETOOLONG. */
 	int (*configure)(struct mount *m, const char *uri);
 
-	/* The mount ends, its files are closed: gives up what the backend keeps in m. */
+	/* The mount ends and its files are closed: frees what the backend has in m. */
 	void (*detach)(struct mount *m);
 
 	/*
-	 * fork(2), with the mount's mutex: gets ready what a child needs, and takes the backend's locks; then one of
-	 * the others. child closes what is the parent's and sends nothing; what the mount's files are in the child
-	 * their next calls find out. is_prepared: see forkhooks.h.
+	 * fork(2), with the mount's mutex: fork_prepare gets ready what a child needs and takes the
+	 * backend's locks; then one of the other two runs. fork_child closes what is the parent's
+	 * and sends nothing; the mount's files in the child find their state at their next calls.
+	 * is_prepared: see forkhooks.h.
 	 */
 	void (*fork_prepare)(struct mount *m);
 	void (*fork_parent)(struct mount *m);
 	void (*fork_child)(struct mount *m, bool is_prepared);
 
 	/*
-	 * Opens the memory file of that name (what is left of the path after the mount point, "/"
-	 * first); tls is NULL for plaintext. Called in turns for one mount.
+	 * Opens the memory file of that name (the rest of the path behind the mount point, "/"
+	 * first); tls is NULL for plaintext. One call at a time for one mount.
 	 */
 	int (*open)(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	    struct replica *replica, const char *name);
 
 	/*
-	 * Closes it, and with it gives up the lock and publishes nothing. Frees f whatever the
-	 * result, which is that of the last release if nobody was told yet.
+	 * Closes the file; that releases its lock, and publishes nothing. Frees f whatever the
+	 * result, which is that of the last release if it was not reported yet.
 	 */
 	int (*close)(struct backend_file *f);
 
-	/* False when its server is gone: it will answer every call with an error. */
+	/* False when the file's server is gone: every further call of it will fail. */
 	bool (*is_alive)(struct backend_file *f);
 
 	/*
-	 * Makes the segment, size bytes, or finds that it has that size: -EINVAL when not. Not
-	 * while locked.
+	 * Makes the segment, size bytes, unless the file has one of that size. Returns -EINVAL when
+	 * it has another size. Not while locked.
 	 */
 	int (*map)(struct backend_file *f, uint32_t size);
 
-	/* What is known of the file. */
+	/* Fills *out with what the server, or the lock file, records about the file. */
 	int (*stat)(struct backend_file *f, struct sm_stat *out);
 
 	/*
-	 * Takes the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER; 0:
-	 * a try, -EAGAIN), and brings the replica up to date. On failure the lock is not held,
-	 * and the mapping is as it was.
+	 * Acquires the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER;
+	 * 0: a try, -EAGAIN), and brings the replica up to date. On failure the lock is not held
+	 * and the mapping is unchanged.
 	 */
 	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
 
 	/*
-	 * Gives the lock back, first publishing what changed in the replica if is_publishing
-	 * (never for a shared lock). Else the replica is void, unless the lock was shared. The
-	 * lock is gone whatever the result.
+	 * Releases the lock, whatever the result. If is_publishing (never for a shared lock),
+	 * publishes the changes of the replica first; if not, makes the replica void, unless the
+	 * lock was shared.
 	 */
 	int (*release)(struct backend_file *f, bool is_publishing);
 };

@@ -10,7 +10,7 @@
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
 
-/* The file of that name, if its server still answers. */
+/* The file of that name, unless its server is gone. */
 static struct file *
 find(struct mount *m, const char *name)
 {
@@ -22,7 +22,7 @@ find(struct mount *m, const char *name)
 	return NULL;
 }
 
-/* A file without handles, not yet in the mount's list. */
+/* Makes a file without handles, not yet in the mount's list. */
 static int
 create(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
 {
@@ -69,9 +69,9 @@ file_open(struct file **out, struct mount *m, struct tls_context *tls, const cha
 	return error;
 }
 
-/* With the mount's mutex: frees f, but for what the backend has of it. */
+/* With the mount's mutex: frees f, whose backend has closed its part. */
 static void
-dispose(struct file *f)
+destroy(struct file *f)
 {
 	TAILQ_REMOVE(&f->mount->files, f, link);
 	replica_unmap(&f->replica);
@@ -80,39 +80,39 @@ dispose(struct file *f)
 	free(f);
 }
 
-/* With the mount's mutex: frees f if nobody has it any more. */
+/* With the mount's mutex: closes f if it has neither handles nor a mapping. */
 static int
-settle(struct file *f)
+close_if_unused(struct file *f)
 {
 	int error;
 
 	if (f->handles > 0 || replica_is_mapped(&f->replica))
 		return 0;
 	error = f->backend->ops->close(f->backend);
-	dispose(f);
+	destroy(f);
 	return error;
 }
 
 int
-file_close(struct file *f, const void *via)
+file_close(struct file *f, const void *handle)
 {
 	struct mount *m = f->mount;
-	int error = 0, settled;
+	int error = 0, closed;
 
 	(void)pthread_mutex_lock(&m->mutex);
-	if (filelock_release_handle(&f->lock, via)) {
+	if (filelock_release_handle(&f->lock, handle)) {
 		error = f->backend->ops->release(f->backend, false);
 		filelock_hand_over(&f->lock);
 	}
 	f->handles--;
-	settled = settle(f);
+	closed = close_if_unused(f);
 	(void)pthread_mutex_unlock(&m->mutex);
-	return error != 0 ? error : settled;
+	return error != 0 ? error : closed;
 }
 
-/* Finds out the size of the segment there is. */
+/* Asks the backend for the size of the segment. */
 static int
-size_of_segment(struct file *f, uint64_t *size)
+get_segment_size(struct file *f, uint64_t *size)
 {
 	struct sm_stat s;
 	int error = f->backend->ops->stat(f->backend, &s);
@@ -126,15 +126,15 @@ size_of_segment(struct file *f, uint64_t *size)
 	return 0;
 }
 
-/* With the mount's mutex and the lock, so that nobody is using the replica. */
+/* The first mapping. With the mount's mutex and the local lock: no thread uses the replica. */
 static int
-map_first(struct file *f, void *hint, uint64_t size)
+map_replica(struct file *f, void *hint, uint64_t size)
 {
 	struct mount *m = f->mount;
 	int error = 0;
 
 	if (size == 0)
-		error = size_of_segment(f, &size);
+		error = get_segment_size(f, &size);
 	if (error == 0 && size > PROTOCOL_SEGMENT_MOST)
 		error = error_message(-EMSGSIZE, "%s: no segment is so large", f->name);
 	if (error == 0)
@@ -147,12 +147,12 @@ map_first(struct file *f, void *hint, uint64_t size)
 	return error;
 }
 
-/* Takes the lock among the threads of this process, and no grant; -EBUSY when it is not free. */
+/* Takes the local lock, without a grant. Returns 0, or -EBUSY when it is not free. */
 static int
-exclude(struct file *f, const void *via)
+lock_locally(struct file *f, const void *handle)
 {
 	bool is_first;
-	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, via, 0, &is_first);
+	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, handle, 0, &is_first);
 
 	if (error == -EAGAIN || error == -EDEADLK)
 		return error_message(-EBUSY, "%s: is locked by this process", f->name);
@@ -160,15 +160,15 @@ exclude(struct file *f, const void *via)
 }
 
 int
-file_map(struct file *f, const void *via, void *hint, size_t size, void **out)
+file_map(struct file *f, const void *handle, void *hint, size_t size, void **out)
 {
 	int error = 0;
 
 	(void)pthread_mutex_lock(&f->mount->mutex);
 	if (!replica_is_mapped(&f->replica)) {
-		error = exclude(f, via);
+		error = lock_locally(f, handle);
 		if (error == 0) {
-			error = map_first(f, hint, size);
+			error = map_replica(f, hint, size);
 			filelock_hand_over(&f->lock);
 		}
 	} else if (size != 0 && size != f->replica.dirty.size) {
@@ -184,13 +184,13 @@ file_map(struct file *f, const void *via, void *hint, size_t size, void **out)
 static int
 unmap(struct file *f)
 {
-	int error = exclude(f, f);
+	int error = lock_locally(f, f);
 
 	if (error != 0)
 		return error;
 	replica_unmap(&f->replica);
 	filelock_hand_over(&f->lock);
-	return settle(f);
+	return close_if_unused(f);
 }
 
 int
@@ -210,12 +210,12 @@ file_unmap(struct mount *m, const void *address)
 }
 
 int
-file_lock(struct file *f, const void *via, enum protocol_mode mode, uint64_t deadline)
+file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
 	int error;
 
-	error = filelock_acquire(&f->lock, mode, via, deadline, &is_first);
+	error = filelock_acquire(&f->lock, mode, handle, deadline, &is_first);
 	if (error == -EDEADLK)
 		return error_message(error, "%s: this thread has the lock already", f->name);
 	if (error == -EAGAIN || error == -ETIMEDOUT)

@@ -4,16 +4,17 @@
 #include <pthread.h>
 
 #include "common/base/forkmark.h"
+#include "common/base/mutex.h"
 
 TAILQ_HEAD(forkhook_list, forkhook);
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct forkhook_list hooks = TAILQ_HEAD_INITIALIZER(hooks);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int installed; /* 0 or a negative errno */
+static int install_error; /* of pthread_atfork(3): 0 or a negative errno */
 
 static void
-prepare(void)
+run_prepare(void)
 {
 	struct forkhook *h;
 
@@ -23,7 +24,7 @@ prepare(void)
 }
 
 static void
-parent(void)
+run_parent(void)
 {
 	struct forkhook *h;
 
@@ -33,13 +34,13 @@ parent(void)
 }
 
 static void
-child(void)
+run_child(void)
 {
 	struct forkhook *h;
 
 	TAILQ_FOREACH(h, &hooks, link) {
 		h->child(h, true);
-		h->owner = forkmark_get();
+		h->copy = forkmark_get();
 	}
 	(void)pthread_mutex_unlock(&mutex);
 }
@@ -47,16 +48,16 @@ child(void)
 static void
 install(void)
 {
-	installed = -pthread_atfork(prepare, parent, child);
+	install_error = -pthread_atfork(run_prepare, run_parent, run_child);
 }
 
 int
 forkhooks_add(struct forkhook *h)
 {
 	(void)pthread_once(&once, install);
-	if (installed != 0)
-		return installed;
-	h->owner = forkmark_get();
+	if (install_error != 0)
+		return install_error;
+	h->copy = forkmark_get();
 	(void)pthread_mutex_lock(&mutex);
 	TAILQ_INSERT_TAIL(&hooks, h, link);
 	(void)pthread_mutex_unlock(&mutex);
@@ -76,10 +77,10 @@ forkhooks_check(struct forkhook *h)
 {
 	uint64_t self = forkmark_get();
 
-	if (h->owner == self)
+	if (h->copy == self)
 		return;
-	/* The list's own lock may be held by a thread of the parent, for good. */
-	(void)pthread_mutex_init(&mutex, NULL);
+	/* A thread of the parent may have had the mutex of the list. */
+	mutex_fork_child(&mutex, false);
 	h->child(h, false);
-	h->owner = self;
+	h->copy = self;
 }

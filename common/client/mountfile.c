@@ -12,15 +12,15 @@
 #include "common/crypto/tls_context.h"
 
 static int
-refuse(char reason[PREMANIFEST_REASON_SIZE], int error, const char *what)
+refuse(char reason[PREMANIFEST_REASON_SIZE], int error, const char *text)
 {
-	(void)strlcpy(reason, what, PREMANIFEST_REASON_SIZE);
+	(void)strlcpy(reason, text, PREMANIFEST_REASON_SIZE);
 	return error;
 }
 
 /* MOUNT URI PATH TYPE [OPTIONS] */
 static int
-take_mount(struct mountfile *f, const struct premanifest_line *line, char *reason)
+parse_mount(struct mountfile *f, const struct premanifest_line *line, char *reason)
 {
 	const char *options = line->count > 4 ? line->words[4] : NULL;
 	struct mount *m;
@@ -28,7 +28,7 @@ take_mount(struct mountfile *f, const struct premanifest_line *line, char *reaso
 
 	if (line->count < 4)
 		return refuse(reason, -EINVAL, "MOUNT needs a URI, a path and a type");
-	/* Packaging mounts these. */
+	/* Packagers mount these types. */
 	if (strcmp(line->words[3], "chroot") == 0 || strcmp(line->words[3], "nextfs") == 0)
 		return 0;
 	if (line->count > 5)
@@ -46,9 +46,9 @@ take_mount(struct mountfile *f, const struct premanifest_line *line, char *reaso
 	return 0;
 }
 
-/* CAFILE FILE and its kin: once, one word. */
+/* CAFILE, CERTFILE, KEYFILE: one word, and one line of each. */
 static int
-take_path(char **out, const struct premanifest_line *line, char *reason)
+parse_path(char **out, const struct premanifest_line *line, char *reason)
 {
 	if (line->count != 2)
 		return refuse(reason, -EINVAL, "exactly one file must be named");
@@ -58,43 +58,44 @@ take_path(char **out, const struct premanifest_line *line, char *reason)
 	return *out == NULL ? refuse(reason, -ENOMEM, "no memory") : 0;
 }
 
-/* What is for packaging only. */
+/* True for the directives that are for packagers only. */
 static bool
-is_skipped(const char *word)
+is_for_packagers(const char *word)
 {
-	static const char *const skipped[] = { "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE", "THREADS",
+	static const char *const words[] = { "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE", "THREADS",
 		"TIMESERVER" };
 	size_t i;
 
-	for (i = 0; i < sizeof skipped / sizeof skipped[0]; i++)
-		if (strcmp(word, skipped[i]) == 0)
+	for (i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(word, words[i]) == 0)
 			return true;
 	return false;
 }
 
 static int
-take_directive(void *arg, const struct premanifest_line *line, char reason[PREMANIFEST_REASON_SIZE])
+parse_directive(void *arg, const struct premanifest_line *line,
+    char reason[PREMANIFEST_REASON_SIZE])
 {
 	struct mountfile *f = arg;
 	const char *word = line->words[0];
 
 	if (strcmp(word, "MOUNT") == 0)
-		return take_mount(f, line, reason);
+		return parse_mount(f, line, reason);
 	if (strcmp(word, "CAFILE") == 0)
-		return take_path(&f->ca_file, line, reason);
+		return parse_path(&f->ca_file, line, reason);
 	if (strcmp(word, "CERTFILE") == 0)
-		return take_path(&f->cert_file, line, reason);
+		return parse_path(&f->cert_file, line, reason);
 	if (strcmp(word, "KEYFILE") == 0)
-		return take_path(&f->key_file, line, reason);
-	if (is_skipped(word))
+		return parse_path(&f->key_file, line, reason);
+	if (is_for_packagers(word))
 		return 0;
 	(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.200s: there is no such directive", word);
 	return -EINVAL;
 }
 
-/* What must be true of the whole file. */
+/* Checks what the lines together must fulfil. */
 static int
-check(const struct mountfile *f, const char *name)
+check_whole(const struct mountfile *f, const char *name)
 {
 	if ((f->cert_file == NULL) != (f->key_file == NULL))
 		return error_message(-EINVAL, "%s: CERTFILE and KEYFILE need each other", name);
@@ -107,14 +108,14 @@ int
 mountfile_parse(struct mountfile *f, const char *name, const void *bytes, size_t size)
 {
 	char reason[PREMANIFEST_REASON_SIZE] = "";
-	int error = premanifest_parse(name, bytes, size, take_directive, f, reason);
+	int error = premanifest_parse(name, bytes, size, parse_directive, f, reason);
 
-	return error == 0 ? check(f, name) : error_message(error, "%s", reason);
+	return error == 0 ? check_whole(f, name) : error_message(error, "%s", reason);
 }
 
-/* Reads the keys that the file at path has named. */
+/* Makes the TLS context of the PEM files that the mount file at path names, if any. */
 static int
-make_tls(struct mountfile *f, const char *path)
+create_tls(struct mountfile *f, const char *path)
 {
 	struct tls_config config = {
 		.role = TLS_CLIENT,
@@ -135,12 +136,12 @@ int
 mountfile_load(struct mountfile *f, const char *path)
 {
 	char reason[PREMANIFEST_REASON_SIZE] = "";
-	int error = premanifest_load(path, take_directive, f, reason);
+	int error = premanifest_load(path, parse_directive, f, reason);
 
 	if (error != 0)
 		return error_message(error, "%s", reason);
-	error = check(f, path);
-	return error == 0 ? make_tls(f, path) : error;
+	error = check_whole(f, path);
+	return error == 0 ? create_tls(f, path) : error;
 }
 
 void

@@ -1,8 +1,9 @@
 /*
- * mountfile: what sm_load() reads: the directives of a premanifest that are about mounts.
+ * mountfile: the mount file that sm_load() reads: a premanifest, of which only the directives about
+ * mounts count.
  *
- * The file belongs to whoever configures the program, but may be garbage all the same: whatever
- * is in it, the result is mounts or an error with file and line.
+ * The file belongs to the operator of the program, but may contain any bytes: the result is mounts
+ * or an error with file and line.
  */
 #ifndef COMMON_CLIENT_MOUNTFILE_H
 #define COMMON_CLIENT_MOUNTFILE_H
@@ -14,22 +15,24 @@
 struct tls_context;
 
 struct mountfile {
-	struct mount_list mounts; /* the caller moves them out, or mountfile_fini() destroys them */
-	struct tls_context *tls;  /* NULL: there was no CAFILE; the same */
-	char *ca_file, *cert_file, *key_file;
+	/* The caller moves these out, or mountfile_fini() destroys them. */
+	struct mount_list mounts;
+	struct tls_context *tls; /* NULL: there was no CAFILE */
+
+	char *ca_file, *cert_file, *key_file; /* NULL: not named */
 };
 
-/* Destroys what the caller has not taken out. */
+/* Destroys everything that the caller has not moved out. */
 void mountfile_fini(struct mountfile *f);
 
 /*
  * Reads the file at path, and the PEM files that it names, into *f, whose list is empty and the
- * rest zeros. Returns 0 or a negative errno with words; *f then holds nothing that counts, and
- * needs mountfile_fini().
+ * rest zeros. Returns 0 or a negative errno, with a message. After a failure *f needs
+ * mountfile_fini(), too.
  */
 int mountfile_load(struct mountfile *f, const char *path);
 
-/* The same from size bytes at bytes; name is for messages. PEM files are not read. */
+/* The same from size bytes at bytes; name is for messages. Reads no PEM files. */
 int mountfile_parse(struct mountfile *f, const char *name, const void *bytes, size_t size);
 
 #endif

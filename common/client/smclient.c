@@ -1,8 +1,7 @@
 /*
- * The public functions: they find the object, see to it that it survives a fork, and turn errors into
- * errno and words.
+ * The public functions: each finds its object, detects a fork that skipped the hooks, and turns an
+ * error into errno and a message.
  */
-#include "common/base/container.h"
 #include "common/client/smclient.h"
 
 #include <bsd/sys/queue.h>
@@ -12,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/container.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
 #include "common/client/file.h"
@@ -31,15 +31,15 @@ TAILQ_HEAD(handle_list, sm_file);
 
 struct sm {
 	struct forkhook fork;
-	pthread_mutex_t mutex;    /* guards what follows; nothing waits with it */
+	pthread_mutex_t mutex;    /* guards the rest; no thread waits while it has it */
 	struct mount_list mounts; /* only grows */
 	struct handle_list handles;
 	struct tls_context *tls; /* NULL: plaintext; set once */
 };
 
-/* The end of a call: 0, or -1 with errno and words. */
+/* The end of every public call. Returns 0, or -1 with errno and a message. */
 static int
-result(int error)
+end_call(int error)
 {
 	if (error == 0)
 		return 0;
@@ -48,9 +48,9 @@ result(int error)
 	return -1;
 }
 
-/* The beginning of one. */
+/* The beginning of every public call. */
 static void
-enter(struct sm *sm)
+begin_call(struct sm *sm)
 {
 	error_begin();
 	forkhooks_check(&sm->fork);
@@ -62,7 +62,7 @@ sm_of_hook(struct forkhook *h)
 	return container_of(h, struct sm, fork);
 }
 
-/* In the order of all nested locking: sm, mount, the backend's, file. */
+/* Locks are always taken in this order: sm, mount, those of the backend, file. */
 static void
 fork_prepare(struct forkhook *h)
 {
@@ -119,7 +119,7 @@ sm_new(void)
 
 	error_begin();
 	if (sm == NULL) {
-		result(-ENOMEM);
+		end_call(-ENOMEM);
 		return NULL;
 	}
 	(void)pthread_mutex_init(&sm->mutex, NULL);
@@ -131,7 +131,7 @@ sm_new(void)
 	error = forkhooks_add(&sm->fork);
 	if (error != 0) {
 		free(sm);
-		result(error);
+		end_call(error);
 		return NULL;
 	}
 	return sm;
@@ -146,7 +146,7 @@ sm_free(struct sm *sm)
 
 	if (sm == NULL)
 		return;
-	enter(sm);
+	begin_call(sm);
 	forkhooks_remove(&sm->fork);
 	while ((file = TAILQ_FIRST(&sm->handles)) != NULL) {
 		(void)file_close(file->file, file);
@@ -154,7 +154,7 @@ sm_free(struct sm *sm)
 		free(file);
 	}
 	while ((m = TAILQ_FIRST(&sm->mounts)) != NULL) {
-		/* The handles are gone: what is left is mapped. */
+		/* The handles are closed: the files that are left are mapped. */
 		while ((f = TAILQ_FIRST(&m->files)) != NULL)
 			(void)file_unmap(m, f->replica.dirty.base);
 		TAILQ_REMOVE(&sm->mounts, m, link);
@@ -165,9 +165,11 @@ sm_free(struct sm *sm)
 	free(sm);
 }
 
-/* Adds the mounts of a list, all of them or none, and the TLS context if there is one. */
+/*
+ * Moves all mounts of a list to sm, and the TLS context if there is one; on failure none of them.
+ */
 static int
-adopt(struct sm *sm, struct mount_list *list, struct tls_context *tls)
+add_mounts(struct sm *sm, struct mount_list *list, struct tls_context *tls)
 {
 	struct mount *m;
 	int error = 0;
@@ -193,17 +195,17 @@ sm_load(struct sm *sm, const char *conf)
 	struct mountfile file = { .mounts = TAILQ_HEAD_INITIALIZER(file.mounts) };
 	int error;
 
-	enter(sm);
+	begin_call(sm);
 	error = mountfile_load(&file, conf);
 	if (error == 0) {
-		error = adopt(sm, &file.mounts, file.tls);
+		error = add_mounts(sm, &file.mounts, file.tls);
 		if (error == 0)
 			file.tls = NULL;
 		else
 			error_prefix(error, "%s: ", conf);
 	}
 	mountfile_fini(&file);
-	return result(error);
+	return end_call(error);
 }
 
 int
@@ -213,18 +215,18 @@ sm_mount(struct sm *sm, const char *uri, const char *path, const char *type, con
 	struct mount *m = NULL;
 	int error;
 
-	enter(sm);
+	begin_call(sm);
 	error = mountspec_create(&m, uri, path, type, options);
 	if (error == 0) {
 		TAILQ_INSERT_TAIL(&list, m, link);
-		error = adopt(sm, &list, NULL);
+		error = add_mounts(sm, &list, NULL);
 		if (error != 0)
 			mount_destroy(m);
 	}
-	return result(error);
+	return end_call(error);
 }
 
-/* Finds the mount for path and opens what is left of it there. */
+/* Opens path: finds its mount, and there the file of the rest of path. */
 static int
 open_path(struct sm *sm, const char *path, struct file **out)
 {
@@ -254,12 +256,12 @@ sm_open(struct sm *sm, const char *path)
 	struct sm_file *file = NULL;
 	int error;
 
-	enter(sm);
+	begin_call(sm);
 	file = calloc(1, sizeof *file);
 	error = file == NULL ? -ENOMEM : open_path(sm, path, &file->file);
 	if (error != 0) {
 		free(file);
-		result(error);
+		end_call(error);
 		return NULL;
 	}
 	file->sm = sm;
@@ -275,13 +277,13 @@ sm_close(struct sm_file *file)
 	struct sm *sm = file->sm;
 	int error;
 
-	enter(sm);
+	begin_call(sm);
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_REMOVE(&sm->handles, file, link);
 	(void)pthread_mutex_unlock(&sm->mutex);
 	error = file_close(file->file, file);
 	free(file);
-	return result(error);
+	return end_call(error);
 }
 
 void *
@@ -290,9 +292,9 @@ sm_map(struct sm_file *file, void *hint, size_t size)
 	void *address = NULL;
 	int error;
 
-	enter(file->sm);
+	begin_call(file->sm);
 	error = file_map(file->file, file, hint, size, &address);
-	return result(error) == 0 ? address : NULL;
+	return end_call(error) == 0 ? address : NULL;
 }
 
 /* The mount after m, the first one after NULL. */
@@ -311,27 +313,27 @@ sm_unmap(struct sm *sm, void *address)
 	struct mount *m = NULL;
 	int error;
 
-	enter(sm);
+	begin_call(sm);
 	do {
 		m = next_mount(sm, m);
 		error = m == NULL ? error_message(-EINVAL, "nothing is mapped at that address") :
 				    file_unmap(m, address);
 	} while (error == -ENOENT);
-	return result(error);
+	return end_call(error);
 }
 
 int
 sm_lock(struct sm_file *file)
 {
-	enter(file->sm);
-	return result(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
+	begin_call(file->sm);
+	return end_call(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
 }
 
 int
 sm_trylock(struct sm_file *file)
 {
-	enter(file->sm);
-	return result(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, 0));
+	begin_call(file->sm);
+	return end_call(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, 0));
 }
 
 int
@@ -340,41 +342,41 @@ sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 	uint64_t ns = 0;
 	int error;
 
-	enter(file->sm);
+	begin_call(file->sm);
 	error = clock_from_timespec(deadline, &ns);
 	if (error != 0)
 		error_message(error, "the deadline is not a time");
-	else /* 0 would be a try: one nanosecond later is as good. */
+	else /* A deadline of 0 would be a try. */
 		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
-	return result(error);
+	return end_call(error);
 }
 
 int
 sm_rdlock(struct sm_file *file)
 {
-	enter(file->sm);
-	return result(file_lock(file->file, file, PROTOCOL_SHARED, CLOCK_NEVER));
+	begin_call(file->sm);
+	return end_call(file_lock(file->file, file, PROTOCOL_SHARED, CLOCK_NEVER));
 }
 
 int
 sm_unlock(struct sm_file *file)
 {
-	enter(file->sm);
-	return result(file_unlock(file->file));
+	begin_call(file->sm);
+	return end_call(file_unlock(file->file));
 }
 
 int
 sm_dirty(struct sm_file *file, size_t offset, size_t length)
 {
-	enter(file->sm);
-	return result(file_dirty(file->file, offset, length));
+	begin_call(file->sm);
+	return end_call(file_dirty(file->file, offset, length));
 }
 
 int
 sm_stat(struct sm_file *file, struct sm_stat *out)
 {
-	enter(file->sm);
-	return result(file_stat(file->file, out));
+	begin_call(file->sm);
+	return end_call(file_stat(file->file, out));
 }
 
 const char *

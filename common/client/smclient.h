@@ -11,9 +11,9 @@
  *	smc	no server: lock and encrypted blocks are in files of the host, which may read them all
  *		and is trusted not to change them
  *
- * Every process works on a private replica of the segment. Taking the lock brings the
- * replica up to date, giving it back publishes what changed; a process that dies in between has
- * published nothing.
+ * Every process works on a private replica of the segment. Taking the lock brings the replica up to
+ * date, giving it back publishes what changed; a process that dies in between has published
+ * nothing.
  *
  *	struct sm *sm = sm_new();
  *	sm_load(sm, "app.conf");                        MOUNT unix:/run/smdish.sock /shared smdish
@@ -35,21 +35,22 @@
  * release.
  *
  * A void replica. When a release was refused or lost, or a grant could not be applied whole, the
- * library no longer knows what its replica is. It is then *void*: the mapping stays readable as
- * it is, the next lock fetches all of the segment, and what the program had written without
- * publishing it is gone.
+ * library no longer knows what its replica is. It is then *void*: the mapping stays readable as it
+ * is, the next lock fetches all of the segment, and what the program had written without publishing
+ * it is gone.
  *
  * One path, one replica. All opens of one path in a process share one mapping and one lock,
  * whichever handle maps or locks. The lock belongs to the thread that took it, as a pthread mutex
  * does.
  *
- * Threads. All functions may be called from several threads. Threads queue for one memory file in the
- * order they came; a thread that waits for a lock holds up no thread that wants something else.
+ * Threads. All functions may be called from several threads. Threads queue for one memory file in
+ * the order they came; a thread that waits for a lock holds up no thread that wants something else.
  *
  * fork. Parent and child both go on with all they had open, each with its own replica and its own
- * connection, which the child makes at its first call. Locks stay with the parent: sm_unlock() in the child
- * is ENOLCK. A child may come late, but not later to a server than a minute after its parent is gone: ESTALE; so is a
- * child of a fork that did not run the handlers of pthread_atfork(3). Opening anew goes on from there.
+ * connection, which the child makes at its first call. Locks stay with the parent: sm_unlock() in
+ * the child is ENOLCK. A child may come late, but not later to a server than a minute after its
+ * parent is gone: ESTALE; so is a child of a fork that did not run the handlers of
+ * pthread_atfork(3). Opening anew goes on from there.
  *
  * The library never prints, creates no thread, installs no signal handler and raises no SIGPIPE.
  *
@@ -147,8 +148,8 @@ SMCLIENT_PUBLIC struct sm *sm_new(void);
 SMCLIENT_PUBLIC void sm_free(struct sm *sm);
 
 /*
- * Reads a mount file: the premanifest that packaging tools read too, a directive a line, # begins
- * a comment, $NAME is the environment's.
+ * Reads a mount file: the premanifest that packaging tools read too, a directive a line, # begins a
+ * comment, $NAME is the environment's.
  *
  *	MOUNT URI PATH TYPE [OPTIONS]	as sm_mount(); types chroot and nextfs are skipped
  *	CAFILE FILE			PEM: the servers' CA. With it all mounts of sm use TLS,
@@ -194,30 +195,29 @@ SMCLIENT_PUBLIC int sm_mount(struct sm *sm, const char *uri, const char *path, c
     const char *options);
 
 /*
- * Opens the memory file at path, creating it if nobody has it open. The mount whose mount point
- * is the longest prefix of path by whole components has it; repeated slashes and "." count for
+ * Opens the memory file at path, creating it if nobody has it open. The mount whose mount point is
+ * the longest prefix of path by whole components has it; repeated slashes and "." count for
  * nothing. The handle is freed by sm_close() or sm_free(). When the server of earlier files went
  * away, opening connects again; the file is then a new one, also under a path that is still open
  * here. ENOENT, EISDIR, EINVAL (a ".." in path, or a name that the server refuses), ENAMETOOLONG,
- * EPERM, EACCES, ENOTCONN, ECONNRESET, ETIMEDOUT, EPROTO, EPROTONOSUPPORT, EMFILE, ENFILE,
- * ENOMEM.
+ * EPERM, EACCES, ENOTCONN, ECONNRESET, ETIMEDOUT, EPROTO, EPROTONOSUPPORT, EMFILE, ENFILE, ENOMEM.
  */
 SMCLIENT_PUBLIC struct sm_file *sm_open(struct sm *sm, const char *path);
 
 /*
- * Closes the handle; it is gone whatever the result. If the lock was taken through it, the lock
- * is given back, nothing is published and the replica is void. The mapping stays, and keeps the
- * file, until sm_unmap(). Whichever of both is the last returns -1 when an earlier sm_unlock()
- * turns out to have failed: ESTALE or EINVAL (refused), ENOTCONN or ECONNRESET (the server is
- * gone, and perhaps what it was sent last).
+ * Closes the handle; it is gone whatever the result. If the lock was taken through it, the lock is
+ * given back, nothing is published and the replica is void. The mapping stays, and keeps the file,
+ * until sm_unmap(). Whichever of both is the last returns -1 when an earlier sm_unlock() turns out
+ * to have failed: ESTALE or EINVAL (refused), ENOTCONN or ECONNRESET (the server is gone, and
+ * perhaps what it was sent last).
  */
 SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
 
 /*
  * Maps the segment, size bytes, creating it if the file has none; size 0: the size that it has.
  * hint is where the program would like it, as for mmap(2), or NULL. Mapping again, through any
- * handle of the path, gives the same address. The mapping is private memory of this process, up
- * to date from the next lock on. EINVAL: another size than the segment has, or 0 and there is no
+ * handle of the path, gives the same address. The mapping is private memory of this process, up to
+ * date from the next lock on. EINVAL: another size than the segment has, or 0 and there is no
  * segment; EBUSY: the first mapping here while this process holds the lock or waits for it;
  * EMSGSIZE; ENOTSUP, also for track=uffd where the system has no such thing or forbids it; EMFILE
  * and ENFILE for track=uffd; ENOMEM; ENOTCONN, ECONNRESET, EPROTO; and a failed earlier
@@ -226,9 +226,9 @@ SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
 SMCLIENT_PUBLIC void *sm_map(struct sm_file *file, void *hint, size_t size);
 
 /*
- * Ends the mapping at address, which sm_map() returned; one call, however often it was mapped.
- * The memory is wiped. EINVAL: there is no mapping at address; EBUSY: the file is locked here.
- * With other errno the mapping is gone: see sm_close(), if no handle is left.
+ * Ends the mapping at address, which sm_map() returned; one call, however often it was mapped. The
+ * memory is wiped. EINVAL: there is no mapping at address; EBUSY: the file is locked here. With
+ * other errno the mapping is gone: see sm_close(), if no handle is left.
  */
 SMCLIENT_PUBLIC int sm_unmap(struct sm *sm, void *address);
 
@@ -258,10 +258,10 @@ SMCLIENT_PUBLIC int sm_rdlock(struct sm_file *file);
 
 /*
  * Gives the lock back. What changed since it was taken exclusively is published, all of it or
- * nothing. smdish and smuf: returns when the kernel has all the bytes; a refusal that comes later is told by the
- * next call on that file (with a server that limits how long locks are held, by this one). The
- * lock is given back whatever the result, but for ENOLCK. ESTALE, EINVAL: refused, nothing was
- * published; ENOTCONN, ECONNRESET: perhaps nothing was; EPROTO.
+ * nothing. smdish and smuf: returns when the kernel has all the bytes; a refusal that comes later
+ * is told by the next call on that file (with a server that limits how long locks are held, by this
+ * one). The lock is given back whatever the result, but for ENOLCK. ESTALE, EINVAL: refused,
+ * nothing was published; ENOTCONN, ECONNRESET: perhaps nothing was; EPROTO.
  */
 SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
 
@@ -270,14 +270,14 @@ SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
  * section. With track=hint that is needed: what was written and not named since the last
  * sm_unlock() is not published, stays in this replica only, and is lost when another process
  * publishes that block of 4096 bytes, or when the replica becomes void. Of each block all from the
- * first byte named to the last counts as named. With another track= it says nothing new. Any
- * thread may call it while one holds the lock. EINVAL: not mapped, or out of range.
+ * first byte named to the last counts as named. With another track= it says nothing new. Any thread
+ * may call it while one holds the lock. EINVAL: not mapped, or out of range.
  */
 SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length);
 
 /*
- * Asks the server about the file, or looks at its lock file (smc). ENOTSUP, ENOTCONN, ECONNRESET, EPROTO; a
- * failed earlier sm_unlock().
+ * Asks the server about the file, or looks at its lock file (smc). ENOTSUP, ENOTCONN, ECONNRESET,
+ * EPROTO; a failed earlier sm_unlock().
  */
 SMCLIENT_PUBLIC int sm_stat(struct sm_file *file, struct sm_stat *out);
 
