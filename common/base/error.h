@@ -1,5 +1,5 @@
 /*
- * error: a thread's last failure as a sentence: what sm_error() returns.
+ * error: a thread's last failure as a sentence, which sm_error() returns.
  *
  * An error is 0 or a negative errno everywhere; this module keeps the sentence that goes with it.
  * The function that decides on an error sets the message, error_message(). A public function begins

@@ -1,5 +1,5 @@
 /*
- * backend: what differs between types of mount: the client library is one client with several
+ * backend: the interface of the types of mount: the client library is one client with several
  * backends.
  *
  * A backend keeps the master copy of segments and decides which process holds a lock, with the help

@@ -12,9 +12,7 @@
 
 static const uint8_t zeros[SIZE_BLOCK];
 
-/*
- * Zeroes size bytes. Leaves blocks of zeros alone, so that memory never written stays uncommitted.
- */
+/* Zeroes size bytes. Does not write to blocks of zeros, which may have no memory yet. */
 static void
 zero_range(uint8_t *bytes, size_t size)
 {

@@ -165,9 +165,7 @@ sm_free(struct sm *sm)
 	free(sm);
 }
 
-/*
- * Moves all mounts of a list to sm, and the TLS context if there is one; on failure none of them.
- */
+/* Moves all mounts of a list to sm, and the TLS context if there is one. On failure moves none. */
 static int
 add_mounts(struct sm *sm, struct mount_list *list, struct tls_context *tls)
 {

@@ -7,7 +7,7 @@
  * most once, so no nonce comes twice under one key, whichever process dies at whatever moment: a
  * grant whose holder died half way is never given again. A box enforces that on its caller: under
  * one key it seals in ascending order of (grant, block) and refuses any other, whatever a server
- * says. There is no associated data: the key identifies the file, the nonce the block and the
+ * requests. There is no associated data: the key identifies the file, the nonce the block and the
  * grant, so a block that the host moved, exchanged, rolled back or took from another file does not
  * verify. 2^32 blocks of 4096 bytes a grant stay far below GCM's limits for one message and one
  * key.

@@ -155,10 +155,7 @@ tls_destroy(struct tls *t)
 	free(t);
 }
 
-/*
- * True for OpenSSL's reasons that mean a certificate, or the lack of one, refused here or by the
- * peer.
- */
+/* True for OpenSSL's reasons that a certificate, or the lack of one, was refused by either end. */
 static bool
 is_certificate_reason(int reason)
 {

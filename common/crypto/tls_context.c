@@ -24,7 +24,7 @@ tls_context_ignore_system_config(void)
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
 
-/* OpenSSL does not report why it cannot open a file. Returns 0 or the negative errno of open(2). */
+/* Returns 0 or the negative errno of open(2), with a reason. OpenSSL reads the contents later. */
 static int
 check_readable(const char *file, char reason[TLS_REASON_SIZE])
 {

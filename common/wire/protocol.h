@@ -70,7 +70,7 @@ enum {
  */
 #define PROTOCOL_SESSIONS_DEFAULT 1024             /* -c: sessions of a server */
 #define PROTOCOL_SEGMENT_DEFAULT 268435456         /* -s: bytes of a segment */
-#define PROTOCOL_SEGMENT_MOST UINT32_C(2147483648) /* bytes of a segment, whatever -s says */
+#define PROTOCOL_SEGMENT_MOST UINT32_C(2147483648) /* bytes of a segment, with any -s */
 #define PROTOCOL_SEGMENTS_DEFAULT 1073741824       /* -m: bytes of all segments of a server */
 #define PROTOCOL_DESCRIPTORS_MOST 1024             /* open descriptors of a session */
 #define PROTOCOL_FORKS_MOST 256                    /* pending forks of a session */

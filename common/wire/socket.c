@@ -105,9 +105,7 @@ static int
 bind_unix(const struct addr *a, const struct target *t, int fd)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&t->sa;
-	/*
-	 * The mode must be right from the first moment on: before a chmod(2) others could connect.
-	 */
+	/* The mode must be right at once: before a chmod(2) other users could connect. */
 	mode_t mask = umask(0117);
 	int error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
 
@@ -232,10 +230,7 @@ connect_target(const struct target *t, int timeout_ms, int *out)
 		return fd;
 	do {
 		error = connect(fd, (const struct sockaddr *)&t->sa, t->size) == 0 ? 0 : -errno;
-		/*
-		 * A unix socket with a full backlog fails with EAGAIN at once; poll(2) cannot wait
-		 * for it.
-		 */
+		/* The backlog of a unix socket is full, and poll(2) cannot wait for room in it. */
 		if (error == -EAGAIN && timeout_ms > 0) {
 			poll(NULL, 0, 1);
 			timeout_ms--;

@@ -29,7 +29,7 @@ struct dirty_piece {
 
 struct dirty_ops;
 
-/* What a tracker works on; owned by the replica. */
+/* The data of a tracker; owned by the replica. */
 struct dirty {
 	const struct dirty_ops *ops;
 	uint8_t *base;
