@@ -120,7 +120,7 @@ get_segment_size(struct file *f, uint64_t *size)
 	if (error != 0)
 		return error;
 	if (s.size == 0)
-		return error_message(-EINVAL, "%s: there is no segment yet, so a size is needed",
+		return error_message(-EINVAL, "%s: there is no segment yet: a size is needed",
 		    f->name);
 	*size = s.size;
 	return 0;
@@ -136,7 +136,8 @@ map_replica(struct file *f, void *hint, uint64_t size)
 	if (size == 0)
 		error = get_segment_size(f, &size);
 	if (error == 0 && size > PROTOCOL_SEGMENT_MOST)
-		error = error_message(-EMSGSIZE, "%s: no segment is so large", f->name);
+		error = error_message(-EMSGSIZE,
+		    "%s: the size is above 2 GiB, the limit of a segment", f->name);
 	if (error == 0)
 		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);
 	if (error != 0)
@@ -155,7 +156,8 @@ lock_locally(struct file *f, const void *handle)
 	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, handle, 0, &is_first);
 
 	if (error == -EAGAIN || error == -EDEADLK)
-		return error_message(-EBUSY, "%s: is locked by this process", f->name);
+		return error_message(-EBUSY, "%s: this process has the lock or waits for it",
+		    f->name);
 	return error;
 }
 
@@ -172,7 +174,8 @@ file_map(struct file *f, const void *handle, void *hint, size_t size, void **out
 			filelock_hand_over(&f->lock);
 		}
 	} else if (size != 0 && size != f->replica.dirty.size) {
-		error = error_message(-EINVAL, "%s: is mapped with another size", f->name);
+		error = error_message(-EINVAL, "%s: the segment is mapped with another size",
+		    f->name);
 	}
 	if (error == 0)
 		*out = f->replica.dirty.base;
@@ -252,9 +255,9 @@ file_dirty(struct file *f, size_t offset, size_t length)
 	uint32_t size = f->replica.dirty.size;
 
 	if (!replica_is_mapped(&f->replica))
-		return error_message(-EINVAL, "%s: is not mapped", f->name);
+		return error_message(-EINVAL, "%s: the segment is not mapped", f->name);
 	if (offset > size || length > size - offset)
-		return error_message(-EINVAL, "%s: out of the segment's range", f->name);
+		return error_message(-EINVAL, "%s: the range is not in the segment", f->name);
 	replica_hint(&f->replica, (uint32_t)offset, (uint32_t)length);
 	return 0;
 }

@@ -13,7 +13,7 @@ mount_normalize(char out[MOUNT_PATH_SIZE], const char *path)
 	size_t n, used = 0;
 
 	if (*path != '/')
-		return error_message(-EINVAL, "%s: not an absolute path", path);
+		return error_message(-EINVAL, "%s: the path is not absolute", path);
 	for (; *next != '\0'; next += n) {
 		next += strspn(next, "/");
 		n = strcspn(next, "/");
@@ -37,7 +37,7 @@ mount_set_directory(struct mount *m, const char *uri)
 	static const char scheme[] = "file:";
 
 	if (strncmp(uri, scheme, sizeof scheme - 1) != 0 || uri[sizeof scheme - 1] == '\0')
-		return error_message(-EINVAL, "%s: file: and a directory are wanted here", uri);
+		return error_message(-EINVAL, "%s: file: and a directory are expected here", uri);
 	m->directory = strdup(uri + sizeof scheme - 1);
 	return m->directory == NULL ? -ENOMEM : 0;
 }

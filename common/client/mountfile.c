@@ -32,7 +32,7 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line, char *reas
 	if (strcmp(line->words[3], "chroot") == 0 || strcmp(line->words[3], "nextfs") == 0)
 		return 0;
 	if (line->count > 5)
-		return refuse(reason, -EINVAL, "MOUNT has a word too many: options have commas");
+		return refuse(reason, -EINVAL, "MOUNT has too many words: commas separate options");
 	error = mountspec_create(&m, line->words[1], line->words[2], line->words[3], options);
 	if (error != 0) {
 		error_finish(error);
@@ -40,7 +40,7 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line, char *reas
 	}
 	if (mount_at(&f->mounts, m->point) != NULL) {
 		mount_destroy(m);
-		return refuse(reason, -EEXIST, "MOUNT: something is mounted there already");
+		return refuse(reason, -EEXIST, "MOUNT: the mount point is taken");
 	}
 	TAILQ_INSERT_TAIL(&f->mounts, m, link);
 	return 0;
@@ -51,9 +51,9 @@ static int
 parse_path(char **out, const struct premanifest_line *line, char *reason)
 {
 	if (line->count != 2)
-		return refuse(reason, -EINVAL, "exactly one file must be named");
+		return refuse(reason, -EINVAL, "the directive names exactly one file");
 	if (*out != NULL)
-		return refuse(reason, -EEXIST, "there is one already");
+		return refuse(reason, -EEXIST, "the file has this directive already");
 	*out = strdup(line->words[1]);
 	return *out == NULL ? refuse(reason, -ENOMEM, "no memory") : 0;
 }
@@ -98,7 +98,7 @@ static int
 check_whole(const struct mountfile *f, const char *name)
 {
 	if ((f->cert_file == NULL) != (f->key_file == NULL))
-		return error_message(-EINVAL, "%s: CERTFILE and KEYFILE need each other", name);
+		return error_message(-EINVAL, "%s: CERTFILE and KEYFILE must come together", name);
 	if (f->cert_file != NULL && f->ca_file == NULL)
 		return error_message(-EINVAL, "%s: CERTFILE needs a CAFILE", name);
 	return 0;

@@ -26,7 +26,7 @@ set_sync(struct mount *m, const char *value)
 	m->is_full = strcmp(value, "full") == 0;
 	if (m->is_full || strcmp(value, "delta") == 0)
 		return 0;
-	return error_message(-EINVAL, "sync=%s: full or delta is what there is", value);
+	return error_message(-EINVAL, "sync=%s: the value must be delta or full", value);
 }
 
 static int
@@ -39,7 +39,8 @@ set_track(struct mount *m, const char *value)
 			m->tracker = trackers[i];
 			return 0;
 		}
-	return error_message(-EINVAL, "track=%s: there is no such tracker", value);
+	return error_message(-EINVAL, "track=%s: the value must be auto, diff, uffd or hint",
+	    value);
 }
 
 static int
@@ -56,8 +57,8 @@ set_key(struct mount *m, const char *value)
 		error_message(error, "key=%s: %s", value, error_string(error));
 	} else if (size != KEYS_SIZE) {
 		error = error_message(-EINVAL,
-		    "key=%s: %d bytes are wanted there (head -c 32 /dev/urandom makes some)", value,
-		    KEYS_SIZE);
+		    "key=%s: the file must have %d bytes (head -c 32 /dev/urandom makes them)",
+		    value, KEYS_SIZE);
 	} else {
 		memcpy(m->master_key, bytes, sizeof m->master_key);
 		m->has_master_key = true;
@@ -70,7 +71,7 @@ static int
 set_name(struct mount *m, const char *value)
 {
 	if (*value == '\0')
-		return error_message(-EINVAL, "name=: a name must follow");
+		return error_message(-EINVAL, "name=: the name is missing");
 	free(m->name);
 	m->name = strdup(value);
 	return m->name == NULL ? -ENOMEM : 0;
@@ -95,7 +96,8 @@ set_option(struct mount *m, char *option)
 	size_t i;
 
 	if (value == NULL)
-		return error_message(-EINVAL, "%s: an option looks like sync=full", option);
+		return error_message(-EINVAL, "%s: the option has no value (sync=full has one)",
+		    option);
 	*value++ = '\0';
 	for (i = 0; i < OPTIONS_KNOWN; i++)
 		if (strcmp(option, options_known[i].name) == 0)
@@ -156,7 +158,8 @@ mountspec_create(struct mount **out, const char *uri, const char *path, const ch
 	int error;
 
 	if (ops == NULL)
-		return error_message(-EINVAL, "%s: no type of mount (smdish, smuf, smc)", type);
+		return error_message(-EINVAL,
+		    "%s: there is no such type of mount (smdish, smuf, smc)", type);
 	error = parse_point(point, path, ops);
 	if (error == 0)
 		error = mount_create(&m, ops, point);

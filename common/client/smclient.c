@@ -175,9 +175,9 @@ add_mounts(struct sm *sm, struct mount_list *list, struct tls_context *tls)
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_FOREACH(m, list, link)
 		if (mount_at(&sm->mounts, m->point) != NULL)
-			error = error_message(-EEXIST, "%s/: something is mounted there", m->point);
+			error = error_message(-EEXIST, "%s/: the mount point is taken", m->point);
 	if (tls != NULL && sm->tls != NULL)
-		error = error_message(-EEXIST, "CAFILE: there is one already");
+		error = error_message(-EEXIST, "CAFILE: another mount file has named one");
 	if (error == 0) {
 		TAILQ_CONCAT(&sm->mounts, list, link);
 		if (tls != NULL)
@@ -242,9 +242,9 @@ open_path(struct sm *sm, const char *path, struct file **out)
 	tls = sm->tls;
 	(void)pthread_mutex_unlock(&sm->mutex);
 	if (m == NULL)
-		return error_message(-ENOENT, "%s: nothing is mounted there", path);
+		return error_message(-ENOENT, "%s: no mount covers the path", path);
 	if (*name == '\0')
-		return error_message(-EISDIR, "%s: is a mount point", path);
+		return error_message(-EISDIR, "%s: the path is a mount point", path);
 	return file_open(out, m, tls, name);
 }
 
@@ -314,7 +314,7 @@ sm_unmap(struct sm *sm, void *address)
 	begin_call(sm);
 	do {
 		m = next_mount(sm, m);
-		error = m == NULL ? error_message(-EINVAL, "nothing is mapped at that address") :
+		error = m == NULL ? error_message(-EINVAL, "there is no mapping at the address") :
 				    file_unmap(m, address);
 	} while (error == -ENOENT);
 	return end_call(error);
@@ -343,7 +343,7 @@ sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 	begin_call(file->sm);
 	error = clock_from_timespec(deadline, &ns);
 	if (error != 0)
-		error_message(error, "the deadline is not a time");
+		error_message(error, "the deadline is not a valid time");
 	else /* A deadline of 0 would be a try. */
 		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
 	return end_call(error);

@@ -13,5 +13,6 @@ sslerror_reason(void)
 
 	if (text != NULL)
 		return text;
-	return ERR_SYSTEM_ERROR(e) ? error_string(-(int)ERR_GET_REASON(e)) : "no reason given";
+	return ERR_SYSTEM_ERROR(e) ? error_string(-(int)ERR_GET_REASON(e)) :
+				     "OpenSSL gives no reason";
 }

@@ -49,14 +49,15 @@ load_own_certificate(SSL_CTX *ssl, const struct tls_config *config, char reason[
 	    (error = check_readable(config->key_file, reason)) != 0)
 		return error;
 	if (SSL_CTX_use_certificate_chain_file(ssl, config->cert_file) != 1) {
-		snprintf(reason, TLS_REASON_SIZE, "%s: no certificate in PEM form: %s",
+		snprintf(reason, TLS_REASON_SIZE, "%s: the file has no certificate in PEM form: %s",
 		    config->cert_file, sslerror_reason());
 		return -EINVAL;
 	}
 	if (SSL_CTX_use_PrivateKey_file(ssl, config->key_file, SSL_FILETYPE_PEM) != 1 ||
 	    SSL_CTX_check_private_key(ssl) != 1) {
-		snprintf(reason, TLS_REASON_SIZE, "%s: no private key that fits %s: %s",
-		    config->key_file, config->cert_file, sslerror_reason());
+		snprintf(reason, TLS_REASON_SIZE,
+		    "%s: the file has no private key that fits %s: %s", config->key_file,
+		    config->cert_file, sslerror_reason());
 		return -EINVAL;
 	}
 	if (X509_check_purpose(SSL_CTX_get0_certificate(ssl), purpose, 0) != 1) {
@@ -117,8 +118,9 @@ tls_context_create(struct tls_context **out, const struct tls_config *config,
 		goto out;
 	error = -EINVAL;
 	if (SSL_CTX_load_verify_file(ctx->ssl, config->ca_file) != 1) {
-		snprintf(reason, TLS_REASON_SIZE, "%s: no CA certificate in PEM form: %s",
-		    config->ca_file, sslerror_reason());
+		snprintf(reason, TLS_REASON_SIZE,
+		    "%s: the file has no CA certificate in PEM form: %s", config->ca_file,
+		    sslerror_reason());
 		goto out;
 	}
 	if (config->cert_file != NULL) {

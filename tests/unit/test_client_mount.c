@@ -264,17 +264,18 @@ an_error_in_a_mount_file_has_file_and_line(void **state)
 	    "conf:1: mount: there is no such directive");
 	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1: MOUNT needs a URI, a path and a type");
 	expect_parse("MOUNT unix:x /a smuf2", -EINVAL,
-	    "conf:1: smuf2: no type of mount (smdish, smuf, smc)");
+	    "conf:1: smuf2: there is no such type of mount (smdish, smuf, smc)");
 	expect_parse("MOUNT unix:x /a smdish sync=full name=x", -EINVAL,
-	    "conf:1: MOUNT has a word too many: options have commas");
+	    "conf:1: MOUNT has too many words: commas separate options");
 	expect_parse("MOUNT unix:x /a smdish foo=1", -EINVAL,
 	    "conf:1: foo=1: there is no such option");
 	expect_parse("MOUNT unix:x /a smdish\nMOUNT unix:y /a/ smdish\n", -EEXIST,
-	    "conf:2: MOUNT: something is mounted there already");
-	expect_parse("CAFILE", -EINVAL, "conf:1: exactly one file must be named");
-	expect_parse("CAFILE a b", -EINVAL, "conf:1: exactly one file must be named");
-	expect_parse("CAFILE a\nCAFILE b", -EEXIST, "conf:2: there is one already");
-	expect_parse("CAFILE a\nCERTFILE b", -EINVAL, "conf: CERTFILE and KEYFILE need each other");
+	    "conf:2: MOUNT: the mount point is taken");
+	expect_parse("CAFILE", -EINVAL, "conf:1: the directive names exactly one file");
+	expect_parse("CAFILE a b", -EINVAL, "conf:1: the directive names exactly one file");
+	expect_parse("CAFILE a\nCAFILE b", -EEXIST, "conf:2: the file has this directive already");
+	expect_parse("CAFILE a\nCERTFILE b", -EINVAL,
+	    "conf: CERTFILE and KEYFILE must come together");
 	expect_parse("CERTFILE b\nKEYFILE c", -EINVAL, "conf: CERTFILE needs a CAFILE");
 	expect_parse("CAFILE a\nCERTFILE b\nKEYFILE c", 0, "");
 }

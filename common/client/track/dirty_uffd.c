@@ -64,9 +64,10 @@ init(struct dirty *d)
 		d->state = range;
 	else if (error == -ENOTSUP)
 		error_message(error,
-		    "track=uffd: this system does not let us ask for written pages");
+		    "track=uffd: this system does not report which pages were written");
 	else
-		error_message(error, "track=uffd: no descriptor or memory to watch a segment");
+		error_message(error,
+		    "track=uffd: no descriptors or memory are left to watch the segment");
 	return error;
 }
 
