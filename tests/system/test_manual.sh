@@ -1,5 +1,5 @@
 #!/bin/sh
-# smclient(3) is well-formed, says of the functions, errors and options what smclient.h says, and its programs
+# smclient(3) is well-formed, has the functions, errors and options of smclient.h, and its programs
 # compile and run with its mount files of all three types and its servers; the one that does its work again when the
 # server had taken the lock away is made to.
 set -eu
@@ -59,10 +59,15 @@ grep -o 'sm_[a-z_]*' "$header" | sort -u >known
 grep -o '\<sm_[a-z_]*' "$page" | sort -u | comm -13 known - >unknown
 [ ! -s unknown ] || fail "smclient(3) mentions what smclient.h does not know: $(tr '\n' ' ' <unknown)"
 
-awk '/^ \* errno/ { is_table = 1 } / \*\/$/ { is_table = 0 } is_table' "$header" |
-	sed -n 's/^ \*	\(E[A-Z, E]*\)\(	.*\)*$/\1/p' | tr -s ', ' '\n' >wanted
-sed -n 's/^\.It Bq Er //p' "$page" | tr -s ', ' '\n' >came
+# The errors that the header names, each once in the table of the page.
+grep -o '\<E[A-Z][A-Z]*\>' "$header" | sort -u >wanted
+sed -n 's/^\.It Bq Er //p' "$page" | tr -s ', ' '\n' | sort >came
 same "errors"
+awk '
+/^\.It Bq Er / { if (entry != "") print entry; entry = $0; is_table = 1 }
+/^\.Em Remedy :$/ { entry = "" }
+/^\.El/ && is_table { if (entry != "") print entry; exit }' "$page" >without
+[ ! -s without ] || fail "errors without a remedy: $(cat without)"
 
 sed -n '/^struct sm_stat {/,/^}/s/^	\([a-z0-9_]* [a-z_]*\).*/\1/p' "$header" >wanted
 sed -n 's/^\.It Vt \([a-z0-9_]*\) Va \([a-z_]*\).*/\1 \2/p' "$page" >came
