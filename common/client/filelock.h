@@ -6,7 +6,8 @@
  * first one; of readers, the one that finds the lock free, and the others then join. The *last*
  * holder to leave gives the grant back. In the meantime all other threads queue:
  *
- *	acquire -> first: get the grant, then filelock_admit_readers(), or filelock_hand_over() on failure
+ *	acquire -> first: get the grant, then filelock_admit_readers(); or, on failure,
+ *		filelock_hand_over()
  *	release -> last: give the grant back, then filelock_hand_over()
  *
  * Threads are served first come first served, and no reader overtakes a waiting writer. Writers of

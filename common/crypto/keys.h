@@ -3,7 +3,8 @@
  *
  * One master key serves many files and many lives of each. The key of one file in one life is
  *
- *	HKDF-SHA256(ikm = master key, salt = the life's 32 random bytes, info = "smc segment key" NUL name)
+ *	HKDF-SHA256(ikm = master key, salt = the life's 32 random bytes,
+ *	    info = "smc segment key" NUL name)
  *
  * of RFC 5869, 32 bytes of it; name goes in as its bytes, without the final NUL. So no two files
  * and no two lives share a key, and the key of one reveals nothing about another's or about the

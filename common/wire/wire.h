@@ -3,8 +3,8 @@
  *
  * Every length that a peer states passes through here. A read past the end returns zeros and marks
  * the reader as failed, for good; the caller reads its whole message and asks once, wire_is_done().
- * So a handler reads like the tables of PROTOCOL 4 and 5. Nothing here allocates, or copies more
- * than the integer asked for; wire_get_bytes() returns a pointer into the message.
+ * So a handler reads like the tables of PROTOCOL 4 and PROTOCOL 5. Nothing here allocates, or
+ * copies more than the integer asked for; wire_get_bytes() returns a pointer into the message.
  */
 #ifndef COMMON_WIRE_WIRE_H
 #define COMMON_WIRE_WIRE_H
