@@ -5,7 +5,8 @@
  *				zero-padded to the whole of sun_path, as Phoenix binds and connects
  *	abstract:NAME		an abstract unix socket of exactly that name
  *	pipe:NUMBER		of Phoenix: the padded abstract name /graphene/123456/%08x
- *	tcp:HOST:PORT		also tcp://HOST:PORT; an IPv6 HOST in brackets; * or nothing: every address
+ *	tcp:HOST:PORT		also tcp://HOST:PORT; an IPv6 HOST in brackets; *
+ *				or nothing for HOST: every address
  *
  * Parsing resolves no names: socket.h does, when it listens or connects.
  */

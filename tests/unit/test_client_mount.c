@@ -1,5 +1,5 @@
 /*
- * Mounts and mount files (DESIGN 8): what is accepted, which mount has a path, and what is said
+ * Mounts and mount files (DESIGN 7): what is accepted, which mount has a path, and what is said
  * about the rest.
  */
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * A critical section, frame by frame: what the client says, and what it makes of the replies
- * (DESIGN 4.2, 5, 8).
+ * A critical section, frame by frame: the requests of the client, and how it applies the replies
+ * (PROTOCOL 5, DESIGN 3, DESIGN 7).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -444,7 +444,7 @@ a_forked_child_sends_nothing_on_its_parents_connection(void **state)
 	if (pid == 0) {
 		int failures = use_what_is_here();
 
-		/* Stays until the parent is done, so that its copy is not given back over a new connection. */
+		/* Stays until the parent is done, so that no new connection gives its copy back. */
 		close(over[1]);
 		_exit(read(over[0], &byte, 1) != 0 ? 1 : failures);
 	}

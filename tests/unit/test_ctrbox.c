@@ -1,4 +1,6 @@
-/* AES-256-CTR blocks: what NIST published, and that blocks of one release never share key stream. */
+/*
+ * AES-256-CTR blocks: what NIST published, and that blocks of one release never share key stream.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +34,9 @@ keyed_box(const uint8_t key[CTRBOX_KEY_SIZE])
 }
 
 /*
- * SP 800-38A, F.5.5 and F.5.6. Its counter begins at f0f1...fb fcfdfeff: with the first 12 bytes as iv that is the last
- * AES block of our block 0xfcfdfe, and the three that follow are the first ones of the next.
+ * SP 800-38A, F.5.5 and F.5.6. Its counter begins at f0f1...fb fcfdfeff: with the first 12 bytes as
+ * iv that is the last AES block of our block 0xfcfdfe, and the three that follow are the first ones
+ * of the next.
  */
 static void
 published_vectors_are_reproduced(void **state)
@@ -126,7 +129,10 @@ encrypt_segment(struct ctrbox *b, EVP_CIPHER_CTX *aes, size_t size, uint8_t *see
 
 	for (at = 0, block = 0; at < size; at += SIZE_BLOCK, block++) {
 		size_t rest = size - at < SIZE_BLOCK ? size - at : SIZE_BLOCK;
-		/* Of a last AES block that is not whole the counter cannot be seen, but the rest of it is there. */
+		/*
+		 * Of a last AES block that is not whole the counter cannot be seen, but the rest of
+		 * it is there.
+		 */
 		size_t whole = (rest + AES_BLOCK - 1) / AES_BLOCK * AES_BLOCK;
 
 		assert_int_equal(ctrbox_encrypt(b, an_iv, block, zeros, rest, out), 0);

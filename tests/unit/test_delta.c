@@ -1,4 +1,4 @@
-/* The delta of smdish (DESIGN 5): ascending, disjoint, inside the segment, or refused. */
+/* The delta of smdish (PROTOCOL 5.7): ascending, disjoint, inside the segment, or refused. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

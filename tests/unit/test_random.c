@@ -26,7 +26,10 @@ static struct {
 	uint8_t draws[DRAWS_MOST][DRAW];
 } * drawn;
 
-/* In a child there is nobody to catch a failed assertion: what it did not draw is missed by its parent. */
+/*
+ * In a child there is nobody to catch a failed assertion: what it did not draw is missed by its
+ * parent.
+ */
 static void
 draw(void)
 {
@@ -177,7 +180,10 @@ a_copy_with_the_same_process_id_draws_differently(void **state)
 	run_generations(8, CLONE_NEWPID, true);
 }
 
-/* What TLS does: it draws from OpenSSL's other generator, which copies of equal process ids would share. */
+/*
+ * What TLS does: it draws from OpenSSL's other generator, which copies of equal process ids would
+ * share.
+ */
 static void
 draw_as_tls_does(void)
 {

@@ -70,8 +70,8 @@ seal_otherwise(const uint8_t *key, const uint8_t nonce[SEALBOX_NONCE_SIZE], cons
 }
 
 /*
- * From NIST's gcmEncryptExtIV256.rsp those without associated data, and test cases 14 and 15 of the paper that
- * SP 800-38D follows. A nonce of 12 bytes is our u64 grant and u32 block.
+ * From NIST's gcmEncryptExtIV256.rsp those without associated data, and test cases 14 and 15 of the
+ * paper that SP 800-38D follows. A nonce of 12 bytes is our u64 grant and u32 block.
  */
 static void
 published_vectors_are_reproduced(void **state)

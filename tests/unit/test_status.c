@@ -8,7 +8,7 @@
 
 #include "common/wire/status.h"
 
-/* The numbers of DESIGN 4.1 and of x86's errno.h, written down once more. */
+/* The numbers of PROTOCOL 3.1 and of x86's errno.h, written down once more. */
 static const struct {
 	int error;
 	uint32_t status;

@@ -1,6 +1,6 @@
 /*
  * Trackers find what changed, all of it and little else: one body, run against each of them, and
- * what is one tracker's own (DESIGN 5).
+ * what is one tracker's own (DESIGN 8).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -195,7 +195,7 @@ a_void_replica_is_zeroed_and_a_fresh_one_is_kept(void **state)
 	tracked_end();
 }
 
-/* The kernel writes, not the program: to a page nobody touched yet, and to one that is protected. */
+/* The kernel writes, not the program: to a page not touched yet, and to a protected one. */
 static void
 what_read_writes_is_found(void **state)
 {

@@ -1,6 +1,6 @@
 /*
  * Trackers over a fork, where they are refused, and where descriptors are scarce: what a child
- * does is nothing to its parent, and no change is lost for want of a kernel's help (DESIGN 5, 8).
+ * does is nothing to its parent, and no change is lost for want of a kernel's help (DESIGN 8).
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
  * Many random critical sections, and writes that race with them, against a model of what is
- * published: the trackers find the same changes, and lose and tear none (DESIGN 5).
+ * published: the trackers find the same changes, and lose and tear none (DESIGN 8).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,9 +146,9 @@ enum { RACED = SIZE_MIB + SIZE_BLOCK, COLLECTS = 8 };
 static atomic_int collects; /* of this race */
 
 /*
- * Writes words all over the segment until the last collect. It races with the library, on purpose, as
- * a program may that does not keep to its critical sections: no sanitizer is to watch. A
- * page is soon left for another, as what is lost in one must not be found with a later write.
+ * Writes words all over the segment until the last collect. It races with the library, on purpose,
+ * like a program that does not keep to its critical sections: so no sanitizer watches it. It leaves
+ * each page soon for another, so that a later write cannot cover up a lost one.
  */
 __attribute__((no_sanitize("thread"))) static void *
 race(void *arg)
