@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/base/error.h"
-#include "common/base/size.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
