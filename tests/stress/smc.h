@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/base/size.h"
 #include "tests/stress/scratch.h"
@@ -82,19 +81,5 @@ void smc_poison(uint8_t *segment);
 
 /* With the lock: the counter; -1 when its copies are not the same, or there is poison. */
 int64_t smc_value(const uint8_t *segment);
-
-/* A child's: unless that is right, says what is wrong and ends the process with status 1. */
-void smc_expect(bool is_right, const char *what);
-
-/*
- * fork(2); the child dies with its parent, and of its own faults: cmocka's handlers would go on with the test there.
- */
-pid_t smc_fork(void);
-
-/* Waits for a child to end. True for status 0. */
-bool smc_has_ended_well(pid_t pid);
-
-/* Waits for a child to be killed by SIGKILL. False when it ends in another way. */
-bool smc_was_killed(pid_t pid);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -39,15 +40,15 @@ static void __attribute__((noreturn)) compete(const struct smc_world *world, int
 {
 	struct smc_party p;
 
-	smc_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
+	child_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
 	(void)atomic_fetch_add(&page->ready, 1);
 	while (!atomic_load(&page->may_begin))
 		patience_breathe();
 	while (!atomic_load(&page->is_over)) {
-		smc_expect(sm_lock(p.file) == 0, "sm_lock");
-		smc_expect(smc_value(p.segment) >= 0, "the segment is whole");
+		child_expect(sm_lock(p.file) == 0, "sm_lock");
+		child_expect(smc_value(p.segment) >= 0, "the segment is whole");
 		smc_count(p.segment);
-		smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+		child_expect(sm_unlock(p.file) == 0, "sm_unlock");
 		(void)atomic_fetch_add(&page->sections[self], 1);
 	}
 	smc_leave(&p);
@@ -69,7 +70,7 @@ shares_are_equal(void **state)
 	assert_true(page != MAP_FAILED);
 	smc_world_create(&world);
 	for (i = 0; i < PROCESSES; i++) {
-		pids[i] = smc_fork();
+		pids[i] = child_fork();
 		assert_int_not_equal(pids[i], -1);
 		if (pids[i] == 0)
 			compete(&world, i);
@@ -80,7 +81,7 @@ shares_are_equal(void **state)
 	usleep((useconds_t)ms * 1000);
 	atomic_store(&page->is_over, true);
 	for (i = 0; i < PROCESSES; i++)
-		is_well &= smc_has_ended_well(pids[i]);
+		is_well &= child_has_ended_well(pids[i]);
 	assert_true(is_well);
 	for (i = 0; i < PROCESSES; i++) {
 		sections = atomic_load(&page->sections[i]);

@@ -28,6 +28,7 @@
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
 #include "smc/lockfile.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -64,7 +65,7 @@ end(void **state)
 static pid_t
 begin_child(void)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	assert_int_not_equal(pid, -1);
 	return pid;
@@ -73,9 +74,9 @@ begin_child(void)
 static void
 count_once(struct smc_party *p)
 {
-	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	smc_count(p->segment);
-	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 }
 
 static void
@@ -173,7 +174,7 @@ a_drawn_key_is_for_those_who_inherit_it(void **state)
 		count_once(&p);
 		_exit(EXIT_SUCCESS);
 	}
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 	expect_counter(&p, 2);
 	assert_int_equal(join_elsewhere(NULL, NAME, SMC_SEGMENT), EACCES);
 	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), EKEYREJECTED);
@@ -439,10 +440,10 @@ fill_disk(void)
 	static const uint8_t bytes[4096];
 	int fd = open(filler(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	smc_expect(fd >= 0, "the filler");
+	child_expect(fd >= 0, "the filler");
 	while (write(fd, bytes, sizeof bytes) > 0)
 		continue;
-	smc_expect(errno == ENOSPC, "the disk is full");
+	child_expect(errno == ENOSPC, "the disk is full");
 	(void)close(fd);
 }
 
@@ -454,34 +455,34 @@ release_without_room(uint32_t blocks)
 	struct smc_party p, q;
 	uint32_t i;
 
-	smc_expect(smc_join(&p, &world, NAME, SEGMENT) == 0, "it can be opened");
-	smc_expect(smc_join(&q, &world, NAME, SEGMENT) == 0, "it can be opened");
-	smc_expect(sm_lock(p.file) == 0, "sm_lock");
+	child_expect(smc_join(&p, &world, NAME, SEGMENT) == 0, "it can be opened");
+	child_expect(smc_join(&q, &world, NAME, SEGMENT) == 0, "it can be opened");
+	child_expect(sm_lock(p.file) == 0, "sm_lock");
 	memset(p.segment, 1, SEGMENT);
-	smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p.file) == 0, "sm_unlock");
 	fill_disk();
 	for (i = 0; i < 3; i++) {
-		smc_expect(sm_lock(p.file) == 0, "sm_lock on a full disk");
-		smc_expect(p.segment[0] == 1 && p.segment[SEGMENT - 1] == 1,
+		child_expect(sm_lock(p.file) == 0, "sm_lock on a full disk");
+		child_expect(p.segment[0] == 1 && p.segment[SEGMENT - 1] == 1,
 		    "what was published last");
 		memset(p.segment, 2, (size_t)blocks * SIZE_BLOCK);
-		smc_expect(sm_unlock(p.file) != 0 && errno == ENOSPC, "sm_unlock says ENOSPC");
+		child_expect(sm_unlock(p.file) != 0 && errno == ENOSPC, "sm_unlock says ENOSPC");
 	}
-	smc_expect(sm_lock(q.file) == 0, "another gets the lock");
-	smc_expect(q.segment[0] == 1 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 1,
+	child_expect(sm_lock(q.file) == 0, "another gets the lock");
+	child_expect(q.segment[0] == 1 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 1,
 	    "and sees what was published last");
-	smc_expect(sm_unlock(q.file) == 0, "and gives it back");
-	smc_expect(unlink(filler()) == 0, "room");
-	smc_expect(sm_lock(p.file) == 0, "sm_lock");
-	smc_expect(p.segment[0] == 1, "what was published last");
+	child_expect(sm_unlock(q.file) == 0, "and gives it back");
+	child_expect(unlink(filler()) == 0, "room");
+	child_expect(sm_lock(p.file) == 0, "sm_lock");
+	child_expect(p.segment[0] == 1, "what was published last");
 	memset(p.segment, 3, (size_t)blocks * SIZE_BLOCK);
-	smc_expect(sm_unlock(p.file) == 0, "sm_unlock with room");
-	smc_expect(sm_lock(q.file) == 0, "sm_lock");
-	smc_expect(q.segment[0] == 3 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 3,
+	child_expect(sm_unlock(p.file) == 0, "sm_unlock with room");
+	child_expect(sm_lock(q.file) == 0, "sm_lock");
+	child_expect(q.segment[0] == 3 && q.segment[(size_t)blocks * SIZE_BLOCK - 1] == 3,
 	    "another sees it");
-	smc_expect(q.segment[SEGMENT - 1] == (blocks == SEGMENT / SIZE_BLOCK ? 3 : 1),
+	child_expect(q.segment[SEGMENT - 1] == (blocks == SEGMENT / SIZE_BLOCK ? 3 : 1),
 	    "and the rest as it was");
-	smc_expect(sm_unlock(q.file) == 0, "sm_unlock");
+	child_expect(sm_unlock(q.file) == 0, "sm_unlock");
 	smc_leave(&q);
 	smc_leave(&p);
 }
@@ -511,9 +512,9 @@ open_without_room(void)
 	mount_disk();
 	fill_disk();
 	error = smc_join(&p, &world, NAME, SMC_SEGMENT);
-	smc_expect(error == ENOSPC, "opening says ENOSPC");
-	smc_expect(unlink(filler()) == 0, "room");
-	smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened then");
+	child_expect(error == ENOSPC, "opening says ENOSPC");
+	child_expect(unlink(filler()) == 0, "room");
+	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened then");
 	count_once(&p);
 	smc_leave(&p);
 }
@@ -533,8 +534,8 @@ look_at_read_only(void)
 	if (mount(world.memory, world.memory, NULL, MS_BIND, NULL) != 0 ||
 	    mount(NULL, world.memory, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
 		_exit(SKIPPED);
-	smc_expect(smc_join(&p, &world, "new", 0) == EROFS, "EROFS where nothing can be made");
-	smc_expect(smc_join(&p, &world, NAME, 0) == EROFS, "EROFS where nothing can be written");
+	child_expect(smc_join(&p, &world, "new", 0) == EROFS, "EROFS where nothing can be made");
+	child_expect(smc_join(&p, &world, NAME, 0) == EROFS, "EROFS where nothing can be written");
 }
 
 static void
@@ -554,10 +555,10 @@ a_read_only_directory_is_an_error(void **state)
 		smc_leave(&p);
 		if (geteuid() == 0 && setuid(NOBODY) != 0)
 			_exit(EXIT_FAILURE);
-		smc_expect(smc_join(&p, &world, "new", 0) == EACCES, "EACCES");
+		child_expect(smc_join(&p, &world, "new", 0) == EACCES, "EACCES");
 		_exit(EXIT_SUCCESS);
 	}
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 	assert_int_equal(chmod(world.memory, 0700), 0);
 	smc_leave(&p);
 }
@@ -641,14 +642,14 @@ when_all_are_killed_a_new_life_begins(void **state)
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		pid = begin_child();
 		if (pid == 0) {
-			smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "opening");
+			child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "opening");
 			count_once(&p);
 			testpoint_plan(steps[i], 1, SIGKILL);
 			count_once(&p);
 			smc_leave(&p);
 			_exit(EXIT_FAILURE);
 		}
-		assert_true(smc_was_killed(pid));
+		assert_true(child_was_killed(pid));
 		assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
 		expect_counter(&p, 0);
 		assert_int_equal(sm_stat(p.file, &s), 0);
@@ -681,18 +682,18 @@ race(struct race *r, int self)
 	bool is_new;
 
 	error = lockfile_open(&l, world.memory, NAME);
-	smc_expect(error == 0, "it can be opened");
+	child_expect(error == 0, "it can be opened");
 	atomic_store(&r->inodes[self], l.file.inode);
-	smc_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
-	smc_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
+	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
+	child_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
 	is_new = atomic_load(&l.untrusted_head->words.turn) == 0;
 	for (other = 0; other < RACERS; other++) {
 		seen = atomic_load(&r->inodes[other]);
-		smc_expect(seen == 0 || seen == l.file.inode, "there is one file");
+		child_expect(seen == 0 || seen == l.file.inode, "there is one file");
 	}
 	(void)atomic_fetch_add(&r->lives, is_new);
 	(void)atomic_fetch_sub(&r->holders, 1);
-	smc_expect(ticketlock_release(&l.lock) == 0, "the lock was ours");
+	child_expect(ticketlock_release(&l.lock) == 0, "the lock was ours");
 	atomic_store(&r->inodes[self], 0);
 	lockfile_close(&l);
 }
@@ -718,7 +719,7 @@ a_last_close_and_an_open_never_make_two_files(void **state)
 		}
 	}
 	for (i = 0; i < RACERS; i++)
-		is_well &= smc_has_ended_well(pids[i]);
+		is_well &= child_has_ended_well(pids[i]);
 	assert_true(is_well);
 	print_message("# %u rounds, %u lives\n", rounds, atomic_load(&r->lives));
 	assert_in_range(atomic_load(&r->lives), 2, rounds - 1);

@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/nonces/record.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -61,7 +62,7 @@ await(atomic_bool *flag)
 
 	while (!atomic_load(flag) && clock_now() < deadline)
 		patience_breathe();
-	smc_expect(atomic_load(flag), "the others go on in time");
+	child_expect(atomic_load(flag), "the others go on in time");
 }
 
 /* Between having got the lock and giving it back. */
@@ -98,7 +99,7 @@ end(void **state)
 static pid_t
 fork_bound(void)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	assert_int_not_equal(pid, -1);
 	return pid;
@@ -107,12 +108,12 @@ fork_bound(void)
 static void
 section(struct smc_party *p)
 {
-	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	enter_alone();
-	smc_expect(smc_value(p->segment) >= 0, "the segment is whole");
+	child_expect(smc_value(p->segment) >= 0, "the segment is whole");
 	smc_count(p->segment);
 	leave_alone();
-	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 }
 
 /* The lock is to be had, and the counter is value; it is one more afterwards. */
@@ -137,13 +138,13 @@ expect_held(uint64_t ms)
 
 	if (pid == 0) {
 		smc_leave(&mine);
-		smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
-		smc_expect(sm_trylock(p.file) != 0 && errno == EAGAIN, "a try fails");
-		smc_expect(smc_lock_for(&p, ms) == ETIMEDOUT, "the lock is held");
+		child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
+		child_expect(sm_trylock(p.file) != 0 && errno == EAGAIN, "a try fails");
+		child_expect(smc_lock_for(&p, ms) == ETIMEDOUT, "the lock is held");
 		smc_leave(&p);
 		_exit(EXIT_SUCCESS);
 	}
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 }
 
 /* A parent that takes the lock before or after it forks, and a child that does nothing but live. */
@@ -155,9 +156,9 @@ kill_parent_of_idle_child(bool is_child_first)
 
 	if (pid == 0) {
 		smc_leave(&mine);
-		smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
+		child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 		if (!is_child_first)
-			smc_expect(sm_lock(p.file) == 0, "sm_lock");
+			child_expect(sm_lock(p.file) == 0, "sm_lock");
 		pid = fork();
 		if (pid == 0) {
 			/* Its test kills it. */
@@ -167,7 +168,7 @@ kill_parent_of_idle_child(bool is_child_first)
 			_exit(EXIT_SUCCESS);
 		}
 		if (is_child_first)
-			smc_expect(sm_lock(p.file) == 0, "sm_lock");
+			child_expect(sm_lock(p.file) == 0, "sm_lock");
 		smc_poison(p.segment);
 		atomic_store(&page->pid, pid);
 		atomic_store(&page->is_ready, true);
@@ -176,7 +177,7 @@ kill_parent_of_idle_child(bool is_child_first)
 	}
 	await(&page->is_ready);
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_true(smc_was_killed(pid));
+	assert_true(child_was_killed(pid));
 }
 
 /* The grandchild became ours, see begin_all(). */
@@ -193,7 +194,7 @@ idle_child_does_not_keep_what_its_killed_parent_held(void **state)
 		kill_parent_of_idle_child(i == 0);
 		expect_obtainable(value);
 		atomic_store(&page->may_go_on, true);
-		assert_true(smc_has_ended_well(atomic_load(&page->pid)));
+		assert_true(child_has_ended_well(atomic_load(&page->pid)));
 		expect_obtainable(value + 2);
 		value += 3;
 	}
@@ -212,16 +213,17 @@ childs_end_does_not_free_its_parents_lock(void **state)
 		pid = fork_bound();
 		if (pid == 0) {
 			if (how == CLOSES)
-				smc_expect(sm_close(mine.file) == 0, "sm_close");
+				child_expect(sm_close(mine.file) == 0, "sm_close");
 			if (how == FREES)
 				smc_leave(&mine);
 			if (how == UNLOCKS)
-				smc_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK, "ENOLCK");
+				child_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
+				    "ENOLCK");
 			if (how == IS_KILLED)
 				raise(SIGKILL);
 			_exit(EXIT_SUCCESS);
 		}
-		assert_true(how == IS_KILLED ? smc_was_killed(pid) : smc_has_ended_well(pid));
+		assert_true(how == IS_KILLED ? child_was_killed(pid) : child_has_ended_well(pid));
 		expect_held(how == EXITS ? HELD_MS : 2 * OBTAINABLE_MS / 5);
 	}
 	smc_count(mine.segment);
@@ -242,20 +244,20 @@ parents_children_and_grandchildren_count_exactly(void **state)
 			continue;
 		section(&mine);
 		pid = fork();
-		smc_expect(pid != -1, "fork");
+		child_expect(pid != -1, "fork");
 		for (j = 1; j < INCREMENTS; j++)
 			section(&mine);
 		if (pid == 0) {
 			section(&mine);
 			_exit(EXIT_SUCCESS);
 		}
-		smc_expect(smc_has_ended_well(pid), "the grandchild's end");
+		child_expect(child_has_ended_well(pid), "the grandchild's end");
 		_exit(EXIT_SUCCESS);
 	}
 	for (j = 0; j < INCREMENTS; j++)
 		section(&mine);
 	for (i = 0; i < CHILDREN; i++)
-		assert_true(smc_has_ended_well(pids[i]));
+		assert_true(child_has_ended_well(pids[i]));
 	assert_false(atomic_load(&page->were_two));
 	expect_obtainable(2 * CHILDREN * INCREMENTS + INCREMENTS);
 }
@@ -303,28 +305,28 @@ bare_clone_is_a_process_of_its_own(void **state)
 	assert_int_equal(sm_lock(mine.file), 0);
 	pid = clone_bare();
 	if (pid == 0) {
-		smc_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
+		child_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
 		    "the lock is not the child's");
-		smc_expect(smc_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
+		child_expect(smc_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
 		atomic_store(&page->is_ready, true);
-		smc_expect(smc_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
-		smc_expect(smc_value(mine.segment) == 1, "and what the parent did");
+		child_expect(smc_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
+		child_expect(smc_value(mine.segment) == 1, "and what the parent did");
 		smc_count(mine.segment);
-		smc_expect(sm_unlock(mine.file) == 0, "and publishes");
+		child_expect(sm_unlock(mine.file) == 0, "and publishes");
 		_exit(EXIT_SUCCESS);
 	}
 	assert_int_not_equal(pid, -1);
 	await(&page->is_ready);
 	smc_count(mine.segment);
 	assert_int_equal(sm_unlock(mine.file), 0);
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 	expect_obtainable(2);
 	/* One that ends without a call. */
 	assert_int_equal(sm_lock(mine.file), 0);
 	pid = clone_bare();
 	if (pid == 0)
 		_exit(EXIT_SUCCESS);
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 	expect_held(HELD_MS);
 	assert_int_equal(sm_unlock(mine.file), 0);
 }
@@ -351,12 +353,12 @@ open_own(enum own what)
 	if (what == NOTHING)
 		return;
 	snprintf(path, sizeof path, "%s/own.%ld", world.dir, (long)getpid());
-	smc_expect(smc_write_file(path, OWN_BYTE, OWN_SIZE), "a file of one's own");
+	child_expect(smc_write_file(path, OWN_BYTE, OWN_SIZE), "a file of one's own");
 	if (what == MEMORY_FILES)
 		snprintf(path, sizeof path, "%s/%s", world.memory, NAME);
 	while (own.count < NUMBERS) {
 		if (what == PIPES) {
-			smc_expect(pipe2(ends, O_NONBLOCK) == 0, "pipe2");
+			child_expect(pipe2(ends, O_NONBLOCK) == 0, "pipe2");
 			own.numbers[own.count++] = ends[0];
 			own.numbers[own.count++] = ends[1];
 		} else {
@@ -364,7 +366,8 @@ open_own(enum own what)
 		}
 	}
 	for (i = 0; i < NUMBERS; i++)
-		smc_expect(fstat(own.numbers[i], &own.stats[i]) == 0, "a descriptor of one's own");
+		child_expect(fstat(own.numbers[i], &own.stats[i]) == 0,
+		    "a descriptor of one's own");
 }
 
 static void
@@ -380,17 +383,17 @@ expect_own_untouched(enum own what)
 	if (what == MEMORY_FILES)
 		return;
 	for (i = 0; i < own.count; i++) {
-		smc_expect(fstat(own.numbers[i], &st) == 0 && st.st_ino == own.stats[i].st_ino,
+		child_expect(fstat(own.numbers[i], &st) == 0 && st.st_ino == own.stats[i].st_ino,
 		    "the program's own descriptor is still open");
 		if (what == PIPES)
-			smc_expect(ioctl(own.numbers[i], FIONREAD, &left) == 0 && left == 0,
+			child_expect(ioctl(own.numbers[i], FIONREAD, &left) == 0 && left == 0,
 			    "nothing is in the program's own pipe");
 	}
 	if (what != FILES || own.count == 0)
 		return;
-	smc_expect(pread(own.numbers[0], bytes, sizeof bytes, 0) == OWN_SIZE, "its length");
+	child_expect(pread(own.numbers[0], bytes, sizeof bytes, 0) == OWN_SIZE, "its length");
 	for (n = 0; n < OWN_SIZE; n++)
-		smc_expect(bytes[n] == OWN_BYTE, "nobody wrote into the program's own file");
+		child_expect(bytes[n] == OWN_BYTE, "nobody wrote into the program's own file");
 }
 
 static void
@@ -410,7 +413,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 	int error;
 
 	smc_leave(&mine);
-	smc_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
+	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 	/* The writer has its pipe by then. */
 	section(&p);
 	if (moment == BEFORE_LOCK) {
@@ -419,7 +422,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 		await(&page->may_go_on);
 	}
 	error = smc_lock_within(&p, moment == BEFORE_LOCK ? 2 * STOLEN_MS : PATIENCE_MS);
-	smc_expect(error == 0 || moment == BEFORE_LOCK, "sm_timedlock");
+	child_expect(error == 0 || moment == BEFORE_LOCK, "sm_timedlock");
 	if (error == 0) {
 		enter_alone();
 		if (moment == WHILE_HOLDING)
@@ -433,7 +436,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 			close_all(what);
 		leave_alone();
 		error = sm_unlock(p.file) == 0 ? 0 : errno;
-		smc_expect(error == 0 || error == EBADF, "sm_unlock works or says EBADF");
+		child_expect(error == 0 || error == EBADF, "sm_unlock works or says EBADF");
 	}
 	expect_own_untouched(what);
 	smc_leave(&p);
@@ -480,7 +483,7 @@ lose_and_look(enum moment moment, enum own what)
 		atomic_store(&page->may_go_on, true);
 		assert_int_equal(error, ETIMEDOUT);
 	}
-	assert_true(smc_has_ended_well(pid));
+	assert_true(child_has_ended_well(pid));
 	assert_false(atomic_load(&page->were_two));
 	error = smc_lock_within(&mine, OBTAINABLE_MS);
 	if (error != 0)
@@ -540,7 +543,7 @@ no_iv_repeats_after_a_fork(void **state)
 	for (j = 0; j < RELEASES; j++)
 		section(&mine);
 	for (j = 0; j < 2; j++)
-		assert_true(smc_has_ended_well(pids[j]));
+		assert_true(child_has_ended_well(pids[j]));
 	count = fread(records, sizeof *records, MOST, log);
 	(void)fclose(log);
 	/* Others may log there too. */

@@ -22,6 +22,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -273,11 +274,12 @@ make_own_file(const char *name, enum what what)
 	int from = open(smc_path(&world, name, ".segment"), O_RDONLY), to;
 	ssize_t size = read(from, bytes, sizeof bytes), i;
 
-	smc_expect(size > 0 && size < FILE_MOST && close(from) == 0, "the segment's file is read");
+	child_expect(size > 0 && size < FILE_MOST && close(from) == 0,
+	    "the segment's file is read");
 	for (i = 0; what == OTHER_BYTES && i < size; i++)
 		bytes[i] = i % 8 == 0;
 	to = open(smc_path(&world, name, "-own"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-	smc_expect(to >= 0 && write(to, bytes, (size_t)size) == size, "a file of one's own");
+	child_expect(to >= 0 && write(to, bytes, (size_t)size) == size, "a file of one's own");
 	return to;
 }
 
@@ -298,10 +300,10 @@ replace(int own, enum which which, const char *name)
 	for (fd = FIRST_NUMBER; fd < LAST_NUMBER; fd++) {
 		if (fd == own || (which == THE_SEGMENTS && !is_the_segments(fd, name)))
 			continue;
-		smc_expect(dup2(own, fd) == fd, "dup2");
+		child_expect(dup2(own, fd) == fd, "dup2");
 		replaced++;
 	}
-	smc_expect(replaced > 0, "there were descriptors to replace");
+	child_expect(replaced > 0, "there were descriptors to replace");
 }
 
 static void __attribute__((noreturn))
@@ -311,19 +313,19 @@ be_careless(const char *name, enum which which, enum what what)
 	struct smc_party p;
 	int own, i;
 
-	smc_expect(smc_join(&p, &world, name, SMC_SEGMENT) == 0, "it is opened and mapped");
-	smc_expect(sm_lock(p.file) == 0, "sm_lock");
+	child_expect(smc_join(&p, &world, name, SMC_SEGMENT) == 0, "it is opened and mapped");
+	child_expect(sm_lock(p.file) == 0, "sm_lock");
 	smc_count(p.segment);
-	smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p.file) == 0, "sm_unlock");
 	memcpy(before, p.segment, sizeof before);
 	own = make_own_file(name, what);
 	atomic_store(&page->is_ready, true);
 	await_flag(&page->is_changed);
 	replace(own, which, name);
 	for (i = 0; i < 2; i++) {
-		smc_expect(sm_lock(p.file) == -1 && errno == EBADF,
+		child_expect(sm_lock(p.file) == -1 && errno == EBADF,
 		    "the descriptors are not ours: EBADF");
-		smc_expect(memcmp(p.segment, before, sizeof before) == 0,
+		child_expect(memcmp(p.segment, before, sizeof before) == 0,
 		    "the mapping is as it was");
 	}
 	_exit(EXIT_SUCCESS);
@@ -336,7 +338,7 @@ run_careless(const char *name, enum which which, enum what what)
 	pid_t pid;
 
 	memset(page, 0, sizeof *page);
-	pid = smc_fork();
+	pid = child_fork();
 	assert_int_not_equal(pid, -1);
 	if (pid == 0)
 		be_careless(name, which, what);
@@ -346,7 +348,7 @@ run_careless(const char *name, enum which which, enum what what)
 	smc_count(p.segment);
 	assert_int_equal(sm_unlock(p.file), 0);
 	atomic_store(&page->is_changed, true);
-	if (!smc_has_ended_well(pid))
+	if (!child_has_ended_well(pid))
 		fail_msg("%s: the child did not end well", name);
 	/* The others go on, with what they published. */
 	assert_int_equal(smc_lock_within(&p, OBTAINABLE_MS), 0);

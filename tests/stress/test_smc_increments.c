@@ -25,6 +25,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -119,11 +120,11 @@ check(uint8_t *segment, const uint64_t finished[WORKERS])
 
 	for (i = 0; i < WORKERS; i++) {
 		slot = *word(segment, 1 + i);
-		smc_expect(slot >= finished[i], "what was finished is there");
+		child_expect(slot >= finished[i], "what was finished is there");
 		sum += slot;
 	}
-	smc_expect(*word(segment, 0) == sum, "the counter is the sum of the slots");
-	smc_expect(*word(segment, COPY_BLOCK) == sum, "its copy is the counter");
+	child_expect(*word(segment, 0) == sum, "the counter is the sum of the slots");
+	child_expect(*word(segment, COPY_BLOCK) == sum, "its copy is the counter");
 }
 
 static void
@@ -173,19 +174,19 @@ increment(struct smc_party *p, int self, bool is_first)
 
 	for (i = 0; i < WORKERS; i++)
 		finished[i] = atomic_load(&page->accounts[i].done);
-	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	atomic_store(&page->holder, (int)getpid());
 	check(p->segment, finished);
 	own = *word(p->segment, 1 + self);
 	if (is_first) {
-		smc_expect(own == finished[self] ||
+		child_expect(own == finished[self] ||
 			(own == finished[self] + 1 && atomic_load(&account->is_releasing)),
 		    "what its predecessor had finished, and no more");
 		atomic_store(&account->done, own);
 		atomic_store(&account->is_releasing, false);
 	}
 	if (own >= page->target) {
-		smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+		child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 		return false;
 	}
 	if (order != NULL && atomic_exchange(&page->is_open, false)) {
@@ -197,7 +198,7 @@ increment(struct smc_party *p, int self, bool is_first)
 	++*word(p->segment, 0);
 	++*word(p->segment, COPY_BLOCK);
 	atomic_store(&account->is_releasing, true);
-	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 	atomic_store(&account->done, own + 1);
 	atomic_store(&account->is_releasing, false);
 	return true;
@@ -208,7 +209,7 @@ static void __attribute__((noreturn)) work(int self)
 	struct smc_party p;
 	bool is_first = true;
 
-	smc_expect(smc_join(&p, &world, "counter", SEGMENT) == 0, "it can be opened");
+	child_expect(smc_join(&p, &world, "counter", SEGMENT) == 0, "it can be opened");
 	while (increment(&p, self, is_first))
 		is_first = false;
 	testpoint_forget();
@@ -221,7 +222,7 @@ static void __attribute__((noreturn)) work(int self)
 static void
 hire(struct crew *c, int i)
 {
-	c->pids[i] = smc_fork();
+	c->pids[i] = child_fork();
 	assert_int_not_equal(c->pids[i], -1);
 	if (c->pids[i] == 0)
 		work(i);

@@ -26,6 +26,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -107,11 +108,11 @@ forbid(int mode)
 		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
 }
 
-/* smc_fork(); the child ends by itself when it hangs. */
+/* child_fork(); the child ends by itself when it hangs. */
 static pid_t
 fork_child(void)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	if (pid == 0)
 		alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
@@ -128,22 +129,22 @@ run_in(int mode, void (*run)(int mode))
 	pid = fork_child();
 	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
-		smc_expect(forbid(mode), "the filter is there");
+		child_expect(forbid(mode), "the filter is there");
 		run(mode);
 		_exit(EXIT_SUCCESS);
 	}
-	if (!smc_has_ended_well(pid))
+	if (!child_has_ended_well(pid))
 		fail_msg("with %s: the child did not end well", mode_names[mode]);
 }
 
 static bool
 has_filters(void)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	if (pid == 0)
 		_exit(forbid(NO_LOCKS) ? EXIT_SUCCESS : EXIT_FAILURE);
-	return smc_has_ended_well(pid);
+	return child_has_ended_well(pid);
 }
 
 static void
@@ -153,7 +154,7 @@ await_flag(atomic_bool *flag)
 
 	while (!atomic_load(flag) && clock_now() < deadline)
 		patience_breathe();
-	smc_expect(atomic_load(flag), "the other process went on");
+	child_expect(atomic_load(flag), "the other process went on");
 }
 
 /* Until all processes of a round are here. */
@@ -170,13 +171,13 @@ meet(atomic_int *count)
 static void
 increment(struct smc_party *p)
 {
-	smc_expect(sm_lock(p->file) == 0, "sm_lock");
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	if (atomic_fetch_add(&page->inside, 1) != 0)
 		atomic_store(&page->were_two, true);
-	smc_expect(smc_value(p->segment) >= 0, "the segment is whole");
+	child_expect(smc_value(p->segment) >= 0, "the segment is whole");
 	smc_count(p->segment);
 	atomic_fetch_sub(&page->inside, 1);
-	smc_expect(sm_unlock(p->file) == 0, "sm_unlock");
+	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 }
 
 static void __attribute__((noreturn)) be_one_of_many(const char *name)
@@ -185,20 +186,20 @@ static void __attribute__((noreturn)) be_one_of_many(const char *name)
 	char path[64];
 	int i;
 
-	smc_expect(p.sm != NULL, "sm_mount");
+	child_expect(p.sm != NULL, "sm_mount");
 	snprintf(path, sizeof path, SMC_MOUNT "/%s", name);
 	meet(&page->arrived);
 	p.file = sm_open(p.sm, path);
-	smc_expect(p.file != NULL, "sm_open");
+	child_expect(p.file != NULL, "sm_open");
 	p.segment = sm_map(p.file, NULL, SMC_SEGMENT);
-	smc_expect(p.segment != NULL, "sm_map");
+	child_expect(p.segment != NULL, "sm_map");
 	for (i = 0; i < INCREMENTS; i++)
 		increment(&p);
 	/* Who closes first must not be the last yet. */
 	meet(&page->done);
-	smc_expect(sm_lock(p.file) == 0, "sm_lock, at the end");
+	child_expect(sm_lock(p.file) == 0, "sm_lock, at the end");
 	atomic_store(&page->total, smc_value(p.segment));
-	smc_expect(sm_unlock(p.file) == 0, "sm_unlock, at the end");
+	child_expect(sm_unlock(p.file) == 0, "sm_unlock, at the end");
 	smc_leave(&p);
 	_exit(EXIT_SUCCESS);
 }
@@ -213,7 +214,7 @@ have_ended_well(pid_t pids[PROCESSES])
 
 	for (left = PROCESSES; left > 0; left--) {
 		pid = wait(&status);
-		smc_expect(pid > 0, "wait");
+		child_expect(pid > 0, "wait");
 		is_well = is_well && status == 0;
 		for (i = 0; i < PROCESSES; i++) {
 			if (pids[i] == pid)
@@ -235,15 +236,16 @@ run_round(int mode)
 	snprintf(name, sizeof name, "many%d", mode);
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = fork_child();
-		smc_expect(pids[i] != -1, "fork");
+		child_expect(pids[i] != -1, "fork");
 		if (pids[i] == 0)
 			be_one_of_many(name);
 	}
-	smc_expect(have_ended_well(pids), "every process went through");
-	smc_expect(!atomic_load(&page->were_two), "one at a time had the lock");
-	smc_expect(atomic_load(&page->total) == PROCESSES * INCREMENTS, "the total is exact");
-	smc_expect(access(smc_path(&world, name, ""), F_OK) != 0, "the last one removed the file");
-	smc_expect(access(smc_path(&world, name, ".segment"), F_OK) != 0, "and the segment's");
+	child_expect(have_ended_well(pids), "every process went through");
+	child_expect(!atomic_load(&page->were_two), "one at a time had the lock");
+	child_expect(atomic_load(&page->total) == PROCESSES * INCREMENTS, "the total is exact");
+	child_expect(access(smc_path(&world, name, ""), F_OK) != 0,
+	    "the last one removed the file");
+	child_expect(access(smc_path(&world, name, ".segment"), F_OK) != 0, "and the segment's");
 }
 
 static void
@@ -274,8 +276,8 @@ static void __attribute__((noreturn)) give_up_and_close(void)
 	struct smc_party p;
 
 	await_flag(&page->is_held);
-	smc_expect(smc_join(&p, &world, "given-up", 0) == 0, "the second opens it");
-	smc_expect(smc_lock_for(&p, GIVES_UP_MS) == ETIMEDOUT, "the second gives up");
+	child_expect(smc_join(&p, &world, "given-up", 0) == 0, "the second opens it");
+	child_expect(smc_lock_for(&p, GIVES_UP_MS) == ETIMEDOUT, "the second gives up");
 	smc_leave(&p);
 	_exit(EXIT_SUCCESS);
 }
@@ -283,8 +285,8 @@ static void __attribute__((noreturn)) give_up_and_close(void)
 static void
 lock_once_more(struct smc_party *p)
 {
-	smc_expect(smc_lock_within(p, OBTAINABLE_MS) == 0, "the lock can be had");
-	smc_expect(sm_unlock(p->file) == 0, "and given back");
+	child_expect(smc_lock_within(p, OBTAINABLE_MS) == 0, "the lock can be had");
+	child_expect(sm_unlock(p->file) == 0, "and given back");
 }
 
 static void
@@ -296,13 +298,13 @@ outlast_who_gives_up(int mode)
 	(void)mode;
 	if (pid == 0)
 		give_up_and_close();
-	smc_expect(smc_join(&p, &world, "given-up", 0) == 0, "the first opens it");
-	smc_expect(sm_lock(p.file) == 0, "the first has the lock");
+	child_expect(smc_join(&p, &world, "given-up", 0) == 0, "the first opens it");
+	child_expect(sm_lock(p.file) == 0, "the first has the lock");
 	atomic_store(&page->is_held, true);
-	smc_expect(smc_has_ended_well(pid), "the second ended well");
-	smc_expect(sm_unlock(p.file) == 0, "the first gives it back");
+	child_expect(child_has_ended_well(pid), "the second ended well");
+	child_expect(sm_unlock(p.file) == 0, "the first gives it back");
 	lock_once_more(&p);
-	smc_expect(smc_join(&other, &world, "given-up", 0) == 0, "a third opens it");
+	child_expect(smc_join(&other, &world, "given-up", 0) == 0, "a third opens it");
 	lock_once_more(&other);
 	lock_once_more(&p);
 	smc_leave(&other);
@@ -328,19 +330,19 @@ try_private_mappings(int mode)
 	struct sm_file *f;
 
 	(void)mode;
-	smc_expect(sm != NULL, "sm_mount");
+	child_expect(sm != NULL, "sm_mount");
 	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
 		f = sm_open(sm, SMC_MOUNT "/private");
-		smc_expect(f == NULL, "a private mapping was noticed");
-		smc_expect(errno == ENOTSUP, "the error is ENOTSUP");
-		smc_expect(strstr(sm_error(sm), "untrusted_shm") != NULL,
+		child_expect(f == NULL, "a private mapping was noticed");
+		child_expect(errno == ENOTSUP, "the error is ENOTSUP");
+		child_expect(strstr(sm_error(sm), "untrusted_shm") != NULL,
 		    "the words say what to do");
 	}
 	gives = SHARED;
 	/* What the others left is not in the way. */
 	f = sm_open(sm, SMC_MOUNT "/private-no-more");
-	smc_expect(f != NULL, "sm_open, now that mappings are shared");
-	smc_expect(sm_map(f, NULL, SMC_SEGMENT) != NULL, "sm_map, now that mappings are shared");
+	child_expect(f != NULL, "sm_open, now that mappings are shared");
+	child_expect(sm_map(f, NULL, SMC_SEGMENT) != NULL, "sm_map, now that mappings are shared");
 	sm_free(sm);
 }
 
@@ -361,8 +363,8 @@ static void __attribute__((noreturn)) hold_for_ever(void)
 	struct smc_party p;
 
 	await_flag(&page->may_lock);
-	smc_expect(smc_join(&p, &world, "killed", 0) == 0, "the victim opens it");
-	smc_expect(sm_lock(p.file) == 0, "the victim has the lock");
+	child_expect(smc_join(&p, &world, "killed", 0) == 0, "the victim opens it");
+	child_expect(sm_lock(p.file) == 0, "the victim has the lock");
 	atomic_store(&page->is_held, true);
 	for (;;)
 		(void)pause();
@@ -376,13 +378,13 @@ wait_for_a_dead_holder(int mode)
 
 	if (pid == 0)
 		hold_for_ever();
-	smc_expect(smc_join(&p, &world, "killed", 0) == 0, "who stays opens it");
+	child_expect(smc_join(&p, &world, "killed", 0) == 0, "who stays opens it");
 	atomic_store(&page->may_lock, true);
 	await_flag(&page->is_held);
-	smc_expect(kill(pid, SIGKILL) == 0 && smc_was_killed(pid), "the holder is killed");
+	child_expect(kill(pid, SIGKILL) == 0 && child_was_killed(pid), "the holder is killed");
 	if (mode & NO_LOCKS) {
-		smc_expect(smc_lock_for(&p, IN_VAIN_MS) == ETIMEDOUT, "the dead has the lock");
-		smc_expect(sm_trylock(p.file) == -1 && errno == EAGAIN, "and keeps it");
+		child_expect(smc_lock_for(&p, IN_VAIN_MS) == ETIMEDOUT, "the dead has the lock");
+		child_expect(sm_trylock(p.file) == -1 && errno == EAGAIN, "and keeps it");
 	} else
 		lock_once_more(&p);
 	smc_leave(&p);
@@ -453,7 +455,7 @@ open_foreign(int mode)
 	struct smc_party p;
 
 	(void)mode;
-	smc_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is not ours: EEXIST");
+	child_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is not ours: EEXIST");
 }
 
 static void

@@ -26,6 +26,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
+#include "tests/stress/child.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -92,7 +93,7 @@ expect(const struct play_case *c, bool is_right, const char *format, ...)
 	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
 	snprintf(text, sizeof text, "%s: %s", c->when, what);
-	smc_expect(false, text);
+	child_expect(false, text);
 }
 
 /* Somebody else has it mapped. */
@@ -189,7 +190,7 @@ static void __attribute__((noreturn)) be_victim(struct play_case *c)
 static pid_t
 begin_child(const struct play_case *c)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	expect(c, pid != -1, "fork");
 	return pid;
@@ -211,7 +212,7 @@ leave_leftovers(struct play_case *c)
 		(void)sm_unlock(p.file);
 		_exit(EXIT_FAILURE);
 	}
-	expect(c, smc_was_killed(pid), "a process dies in its commit");
+	expect(c, child_was_killed(pid), "a process dies in its commit");
 }
 
 /* The process stays, and never comes back for its ticket. */
@@ -381,7 +382,7 @@ live_with_stopped(struct play_case *c, pid_t victim)
 		c->value++;
 		expect(c, sm_unlock(c->mine.file) == 0, "who was there publishes");
 	}
-	expect(c, smc_has_ended_well(newcomer), "who opened meanwhile ends well");
+	expect(c, child_has_ended_well(newcomer), "who opened meanwhile ends well");
 	c->value++;
 }
 
@@ -432,7 +433,7 @@ run_traced(struct play_case *c, pid_t victim)
 	    ptrace(PTRACE_SETOPTIONS, victim, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0,
 	    "ptrace");
 	was_reached = kill_at_call(c, victim);
-	expect(c, was_reached ? smc_was_killed(victim) : smc_has_ended_well(victim),
+	expect(c, was_reached ? child_was_killed(victim) : child_has_ended_well(victim),
 	    "the victim's end");
 	if (!was_reached)
 		atomic_store(&c->page->calls, c->n - 1);
@@ -457,7 +458,7 @@ run_case(struct play_case *c)
 	expect(c, waitpid(victim, &status, WUNTRACED) == victim, "waitpid");
 	if (WIFSTOPPED(status)) {
 		live_with_stopped(c, victim);
-		expect(c, smc_has_ended_well(victim), "the victim goes on and ends well");
+		expect(c, child_has_ended_well(victim), "the victim goes on and ends well");
 		if (c->play->is_alone)
 			expect_all_fine(c, 0, 0);
 		else
@@ -478,7 +479,7 @@ begin_case(const struct play *play, enum fate fate, unsigned n, struct page *wat
 {
 	static const char *const fates[] = { "watched", "killed", "stopped", "killed-at-call" };
 	struct play_case c = { .play = play, .fate = fate, .n = n, .watched = watched };
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	if (pid != 0)
 		return pid;
@@ -491,7 +492,7 @@ begin_case(const struct play *play, enum fate fate, unsigned n, struct page *wat
 	snprintf(c.name, sizeof c.name, "%s-%s-%u", play->name, fates[fate], n);
 	snprintf(c.when, sizeof c.when, "%s (%s)", c.name,
 	    fate == KILLED || fate == STOPPED ? watched->names[n - 1] : "");
-	smc_expect(c.page != MAP_FAILED, "mmap");
+	child_expect(c.page != MAP_FAILED, "mmap");
 	atomic_store(&c.page->has_given_up, false);
 	run_case(&c);
 	_exit(EXIT_SUCCESS);
@@ -562,7 +563,7 @@ can_trace(void)
 
 	if (pid == 0)
 		_exit(ptrace(PTRACE_TRACEME, 0, 0, 0) != 0);
-	return smc_has_ended_well(pid);
+	return child_has_ended_well(pid);
 }
 
 /* essential: the step that the play is about. */

@@ -23,7 +23,8 @@
 
 #include "common/host/hostfile.h"
 #include "common/host/hostwriter.h"
-#include "tests/stress/smc.h"
+#include "tests/stress/child.h"
+#include "tests/stress/scratch.h"
 
 enum { PLACES = 240, FILE_SIZE = PLACES * SIZE_BLOCK, SKIPPED = 77, MANY = 20 };
 
@@ -258,16 +259,16 @@ after_a_fork_both_write(void **state)
 	(void)state;
 	assert_int_equal(put_many(MANY), 0);
 	for (i = 0; i < 3; i++) {
-		pid = smc_fork();
+		pid = child_fork();
 		assert_int_not_equal(pid, -1);
 		if (pid == 0) {
-			smc_expect(put_many(MANY) == 0 && is_as_expected(), "the child's blocks");
-			smc_expect(fake.readvs > 0, "as many at a time");
-			smc_expect(put_many(MANY) == 0 && is_as_expected(), "and once more");
+			child_expect(put_many(MANY) == 0 && is_as_expected(), "the child's blocks");
+			child_expect(fake.readvs > 0, "as many at a time");
+			child_expect(put_many(MANY) == 0 && is_as_expected(), "and once more");
 			hostwriter_fini(&writer);
 			_exit(EXIT_SUCCESS);
 		}
-		assert_true(smc_has_ended_well(pid));
+		assert_true(child_has_ended_well(pid));
 		assert_int_equal(hostfile_read(&file, 0, expected, sizeof expected), 0);
 		assert_int_equal(put_many(MANY), 0);
 		assert_true(is_as_expected());
@@ -307,19 +308,19 @@ fill_small_disk(void)
 	open_all();
 	hostwriter_begin(&writer);
 	for (i = 0; i < 50; i++)
-		smc_expect(put(i, SIZE_BLOCK) == 0, "what fits is put");
-	smc_expect(hostwriter_flush(&writer) == 0 && is_as_expected(), "and written");
+		child_expect(put(i, SIZE_BLOCK) == 0, "what fits is put");
+	child_expect(hostwriter_flush(&writer) == 0 && is_as_expected(), "and written");
 	hostwriter_begin(&writer);
 	for (i = 50; i < 150 && error == 0; i++)
 		error = put(i, SIZE_BLOCK);
 	if (error == 0)
 		error = hostwriter_flush(&writer);
-	smc_expect(error == -ENOSPC, "what does not fit is an error");
+	child_expect(error == -ENOSPC, "what does not fit is an error");
 	hostwriter_begin(&writer);
 	for (i = 0; i < 50; i++)
-		smc_expect(put(i, SIZE_BLOCK) == 0, "what has a place is put");
-	smc_expect(hostwriter_flush(&writer) == 0, "and written");
-	smc_expect(hostfile_read(&file, 0, seen, 50 * SIZE_BLOCK) == 0 &&
+		child_expect(put(i, SIZE_BLOCK) == 0, "what has a place is put");
+	child_expect(hostwriter_flush(&writer) == 0, "and written");
+	child_expect(hostfile_read(&file, 0, seen, 50 * SIZE_BLOCK) == 0 &&
 		memcmp(seen, expected, 50 * SIZE_BLOCK) == 0,
 	    "and there");
 	_exit(EXIT_SUCCESS);
@@ -328,7 +329,7 @@ fill_small_disk(void)
 static void
 full_disk_is_an_error(void **state)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 	int status;
 
 	(void)state;

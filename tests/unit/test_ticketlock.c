@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "common/lock/ticketlock.h"
+#include "tests/stress/child.h"
 #include "tests/stress/lockbody.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
@@ -66,12 +67,12 @@ static void
 sit_down(struct seat *s)
 {
 	s->fd = open(path, O_RDWR | O_CLOEXEC);
-	smc_expect(s->fd >= 0, "the file");
+	child_expect(s->fd >= 0, "the file");
 	s->table = mmap(NULL, sizeof *s->table, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-	smc_expect(s->table != MAP_FAILED, "mmap");
+	child_expect(s->table != MAP_FAILED, "mmap");
 	(void)madvise(s->table, sizeof *s->table, MADV_DONTFORK);
 	presence_init(&s->presence, s->table->slots, offsetof(struct table, slots), s->fd);
-	smc_expect(presence_claim(&s->presence) == 0, "a slot");
+	child_expect(presence_claim(&s->presence) == 0, "a slot");
 	ticketlock_init(&s->lock, &s->table->words, &s->presence);
 }
 
@@ -118,7 +119,7 @@ end(void **state)
 static pid_t
 begin_child(struct seat *s)
 {
-	pid_t pid = smc_fork();
+	pid_t pid = child_fork();
 
 	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
@@ -234,7 +235,7 @@ bury(const char *step)
 		(void)ticketlock_take(&s.lock, patience_until(SHORT_MS));
 		raise(SIGKILL);
 	}
-	assert_true(smc_was_killed(pid));
+	assert_true(child_was_killed(pid));
 }
 
 static void
@@ -304,17 +305,17 @@ first_come_first_served(void **state)
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = begin_child(&s);
 		if (pids[i] == 0) {
-			smc_expect(ticketlock_take(&s.lock, CLOCK_NEVER) == 0, "the lock");
-			smc_expect(body->steps[0] == i, "in the order of coming");
+			child_expect(ticketlock_take(&s.lock, CLOCK_NEVER) == 0, "the lock");
+			child_expect(body->steps[0] == i, "in the order of coming");
 			body->steps[0]++;
-			smc_expect(ticketlock_release(&s.lock) == 0, "and back");
+			child_expect(ticketlock_release(&s.lock) == 0, "and back");
 			_exit(EXIT_SUCCESS);
 		}
 		await_tickets(i + 2);
 	}
 	assert_int_equal(ticketlock_release(&here.lock), 0);
 	for (i = 0; i < PROCESSES; i++)
-		assert_true(smc_has_ended_well(pids[i]));
+		assert_true(child_has_ended_well(pids[i]));
 	assert_int_equal(body->steps[0], PROCESSES);
 }
 
@@ -351,12 +352,12 @@ processes_exclude_each_other(void **state)
 		if (pids[i] != 0)
 			continue;
 		wrong = lockbody_run(body, &seat_ops, &s.lock, sections, i, &ways_gone[i]);
-		smc_expect(wrong == NULL, wrong);
+		child_expect(wrong == NULL, wrong);
 		presence_leave(&s.presence);
 		_exit(EXIT_SUCCESS);
 	}
 	for (i = 0; i < PROCESSES; i++) {
-		is_well &= smc_has_ended_well(pids[i]);
+		is_well &= child_has_ended_well(pids[i]);
 		sum.tried += ways_gone[i].tried;
 		sum.tried_in_vain += ways_gone[i].tried_in_vain;
 		sum.timed += ways_gone[i].timed;
@@ -414,14 +415,14 @@ run_threads(const struct smc_world *world, unsigned process)
 	void *wrong;
 	uintptr_t i;
 
-	smc_expect(smc_join(&party, world, "threads", 0) == 0, "it can be opened");
+	child_expect(smc_join(&party, world, "threads", 0) == 0, "it can be opened");
 	for (i = 0; i < THREADS; i++)
-		smc_expect(pthread_create(&threads[i], NULL, run_thread,
-			       (void *)(process * THREADS + i)) == 0,
+		child_expect(pthread_create(&threads[i], NULL, run_thread,
+				 (void *)(process * THREADS + i)) == 0,
 		    "pthread_create");
 	for (i = 0; i < THREADS; i++) {
-		smc_expect(pthread_join(threads[i], &wrong) == 0, "pthread_join");
-		smc_expect(wrong == NULL, wrong);
+		child_expect(pthread_join(threads[i], &wrong) == 0, "pthread_join");
+		child_expect(wrong == NULL, wrong);
 	}
 	smc_leave(&party);
 }
@@ -438,7 +439,7 @@ threads_of_processes_exclude_each_other(void **state)
 	(void)state;
 	smc_world_create(&world);
 	for (i = 0; i < OF_THREADS; i++) {
-		pids[i] = smc_fork();
+		pids[i] = child_fork();
 		assert_int_not_equal(pids[i], -1);
 		if (pids[i] == 0) {
 			run_threads(&world, i);
@@ -446,7 +447,7 @@ threads_of_processes_exclude_each_other(void **state)
 		}
 	}
 	for (i = 0; i < OF_THREADS; i++)
-		is_well &= smc_has_ended_well(pids[i]);
+		is_well &= child_has_ended_well(pids[i]);
 	assert_true(is_well);
 	assert_true(lockbody_is_exact(body, OF_THREADS * THREADS * THREAD_SECTIONS));
 	smc_world_destroy(&world);
