@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -51,12 +51,11 @@ static void
 hire(struct crew *c, size_t i)
 {
 	atomic_store(&page->accounts[i].order, WORKER_LIVE);
-	c->pids[i] = fork();
+	c->pids[i] = child_begin();
 	if (c->pids[i] == 0) {
 		sm_free(c->sm);
 		worker_run(page, i, &server, c->address);
 	}
-	assert_int_not_equal(c->pids[i], -1);
 }
 
 /* A worker has ended by itself: that is right when it has finished. */
@@ -66,8 +65,7 @@ judge_end(struct crew *c, size_t i, int status)
 	c->pids[i] = -1;
 	if (status == 0)
 		return;
-	if (atomic_load(&page->has_complaint))
-		fail_msg("%s", page->complaint);
+	child_expect_no_complaint(&page->complaint);
 	fail_msg("worker %zu ended with status 0x%x", i, status);
 }
 
@@ -265,15 +263,8 @@ dismiss(struct crew *c)
 static int
 disband(void **state)
 {
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < WORKER_COUNT; i++)
-		if (crew.pids[i] > 0) {
-			kill(crew.pids[i], SIGKILL);
-			waitpid(crew.pids[i], NULL, 0);
-			crew.pids[i] = -1;
-		}
+	child_kill_all(crew.pids, WORKER_COUNT);
 	sm_free(crew.sm);
 	crew.sm = NULL;
 	return 0;
@@ -351,8 +342,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	pki_create(&pki);
 	daemon_init(&server,
 	    &(struct daemon_config){ .is_smuf = is_smuf, .pki = &pki, .tcp_host = "127.0.0.1" });
@@ -366,7 +356,6 @@ end_all(void **state)
 	(void)state;
 	daemon_fini(&server);
 	pki_destroy(&pki);
-	munmap(page, sizeof *page);
 	return 0;
 }
 

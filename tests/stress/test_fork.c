@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -94,17 +94,6 @@ read_counter(void)
 }
 
 static void
-expect_exit(pid_t pid, int wanted)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != wanted)
-		fail_msg("child %ld: expected exit status %d, got wait status 0x%x", (long)pid,
-		    wanted, (unsigned)status);
-}
-
-static void
 parent_and_children_count_to_the_exact_sum(void **state)
 {
 	enum { CHILDREN = 6, TIMES = 300 };
@@ -121,7 +110,7 @@ parent_and_children_count_to_the_exact_sum(void **state)
 	}
 	assert_int_equal(increment(TIMES), 0);
 	for (i = 0; i < CHILDREN; i++)
-		expect_exit(pids[i], 0);
+		child_expect_success(pids[i]);
 	assert_int_equal(read_counter(), 2 * TIMES + CHILDREN * (10 + TIMES));
 }
 
@@ -154,7 +143,7 @@ a_lock_stays_with_the_parent(void **state)
 	close(tried[0]);
 	*counter = 42;
 	assert_int_equal(sm_unlock(file), 0);
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_int_equal(read_counter(), 43);
 }
 
@@ -184,7 +173,7 @@ grandchildren_inherit_too(void **state)
 			_exit(2);
 		_exit(increment(10));
 	}
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_int_equal(read_counter(), 30);
 }
 
@@ -229,7 +218,7 @@ threads_are_in_calls_meanwhile(void **state)
 		pid = fork();
 		if (pid == 0)
 			_exit(increment(times));
-		expect_exit(pid, 0);
+		child_expect_success(pid);
 	}
 	stop = true;
 	for (i = 0; i < THREADS; i++) {
@@ -260,7 +249,7 @@ a_thousand_children_that_only_exec(void **state)
 			execl("/bin/true", "true", (char *)NULL);
 			_exit(1);
 		}
-		expect_exit(pid, 0);
+		child_expect_success(pid);
 	}
 	assert_int_equal(sm_stat(file, &after), 0);
 	/* Copies wait to be given back together, a few at a time; and no descriptor of ours is left. */
@@ -296,7 +285,7 @@ a_file_does_not_outlive_those_who_had_it_open(void **state)
 	pid = fork();
 	if (pid == 0)
 		_exit(0);
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_true(is_there(CLIENT_MOUNT "/gone"));
 	sm_free(mine);
 	assert_false(is_there(CLIENT_MOUNT "/gone"));
@@ -325,7 +314,7 @@ many_children_that_wait_at_a_time(void **state)
 	close(ready[0]);
 	close(ready[1]);
 	for (i = 0; i < CHILDREN; i++)
-		expect_exit(pids[i], 0);
+		child_expect_success(pids[i]);
 	assert_int_equal(read_counter(), CHILDREN);
 }
 
@@ -350,7 +339,7 @@ a_child_may_idle_as_long_as_its_parent_lives(void **state)
 		sleep(idle_seconds());
 		_exit(increment(1));
 	}
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_int_equal(read_counter(), 2);
 }
 
@@ -360,20 +349,10 @@ struct shared {
 	_Atomic int result; /* of the grandchild: 1 more than its failures */
 };
 
-static struct shared *
-share(void)
-{
-	struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-	    -1, 0);
-
-	assert_true(s != MAP_FAILED);
-	return s;
-}
-
 static void
 a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 {
-	struct shared *s = share();
+	struct shared *s = child_share(sizeof *s);
 	uint64_t begun, deadline;
 	pid_t parent, child;
 	int status;
@@ -413,7 +392,6 @@ a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 		patience_breathe();
 	assert_int_equal(s->result, 100);
 	assert_int_equal(read_counter(), 6);
-	munmap(s, sizeof *s);
 }
 
 static void
@@ -437,7 +415,7 @@ a_fork_that_skips_the_handlers_is_noticed(void **state)
 			_exit(3);
 		_exit(0);
 	}
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_int_equal(increment(1), 0);
 	assert_int_equal(read_counter(), 2);
 }
@@ -454,7 +432,7 @@ a_child_can_free_all_without_having_called(void **state)
 		sm_free(sm);
 		_exit(0);
 	}
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	pid = fork();
 	if (pid == 0) {
 		int failures = increment(1);
@@ -464,7 +442,7 @@ a_child_can_free_all_without_having_called(void **state)
 		sm_free(sm);
 		_exit(failures);
 	}
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 	assert_int_equal(read_counter(), 2);
 }
 
@@ -490,7 +468,7 @@ a_child_comes_after_its_server_ended(void **state)
 	daemon_stop(&server);
 	daemon_start(&server);
 	close(go[1]);
-	expect_exit(pid, 0);
+	child_expect_success(pid);
 }
 
 static int

@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -40,8 +40,7 @@ enum {
 	SHARE = 100,   /* of the sections of the other side one in so many at least */
 	START_MS = 30 * 1000,
 	END_MS = 10 * 1000,
-	DEFAULT_SECONDS = 3,
-	COMPLAINT_SIZE = 256
+	DEFAULT_SECONDS = 3
 };
 
 struct account {
@@ -56,8 +55,7 @@ struct page {
 	_Atomic int ready; /* processes */
 	_Atomic int has_begun;
 	_Atomic int is_over;
-	_Atomic int has_complaint;
-	char complaint[COMPLAINT_SIZE];
+	struct child_complaint complaint;
 };
 
 struct team {
@@ -83,25 +81,14 @@ static struct daemon server;
 static struct page *page;
 static pid_t pids[TEAMS][PROCESSES_MOST];
 
-static void __attribute__((noreturn, format(printf, 1, 2))) complain(const char *format, ...)
-{
-	va_list args;
-
-	if (atomic_exchange(&page->has_complaint, 1) == 0) {
-		va_start(args, format);
-		vsnprintf(page->complaint, sizeof page->complaint, format, args);
-		va_end(args);
-	}
-	_exit(EXIT_FAILURE);
-}
-
 static void
 expect_equal(const struct worker *w, const char *when)
 {
 	uint64_t near = *w->near, far = *w->far;
 
 	if (near != far)
-		complain("%s, a %s: the first block says %lu, the last one %lu", when,
+		child_complain(&page->complaint,
+		    "%s, a %s: the first block says %lu, the last one %lu", when,
 		    w->is_writer ? "writer" : "reader", (unsigned long)near, (unsigned long)far);
 }
 
@@ -133,8 +120,8 @@ be_inside(struct worker *w)
 		*w->far = was + 1;
 	expect_equal(w, "at the end of a section");
 	if (!w->is_writer && *w->near != was)
-		complain("a reader saw %lu, then %lu, in one section", (unsigned long)was,
-		    (unsigned long)*w->near);
+		child_complain(&page->complaint, "a reader saw %lu, then %lu, in one section",
+		    (unsigned long)was, (unsigned long)*w->near);
 }
 
 static void *
@@ -147,10 +134,11 @@ work(void *arg)
 	atomic_store(&w->account->last, clock_now());
 	while (!atomic_load(&page->is_over)) {
 		if ((w->is_writer ? sm_lock(w->file) : sm_rdlock(w->file)) != 0)
-			complain("%s: %s", w->is_writer ? "sm_lock" : "sm_rdlock", sm_error(w->sm));
+			child_complain(&page->complaint, "%s: %s",
+			    w->is_writer ? "sm_lock" : "sm_rdlock", sm_error(w->sm));
 		be_inside(w);
 		if (sm_unlock(w->file) != 0)
-			complain("sm_unlock: %s", sm_error(w->sm));
+			child_complain(&page->complaint, "sm_unlock: %s", sm_error(w->sm));
 	}
 	return NULL;
 }
@@ -164,18 +152,18 @@ static void __attribute__((noreturn)) run_process(int team, int self, const stru
 	w.hold_us = t->hold_us;
 	w.sm = client_create(&server);
 	if (w.sm == NULL)
-		complain("client_create: %s", sm_error(NULL));
+		child_complain(&page->complaint, "client_create: %s", sm_error(NULL));
 	w.file = sm_open(w.sm, CLIENT_MOUNT "/f");
 	segment = w.file == NULL ? NULL : sm_map(w.file, NULL, SEGMENT);
 	if (segment == NULL)
-		complain("sm_map: %s", sm_error(w.sm));
+		child_complain(&page->complaint, "sm_map: %s", sm_error(w.sm));
 	w.near = (volatile uint64_t *)segment;
 	w.far = (volatile uint64_t *)(segment + SEGMENT - SIZE_BLOCK);
 	for (i = 0; i < t->threads; i++) {
 		workers[i] = w;
 		workers[i].account = &page->accounts[team][self][i];
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
-			complain("pthread_create");
+			child_complain(&page->complaint, "pthread_create");
 	}
 	atomic_fetch_add(&page->ready, 1);
 	for (i = 0; i < t->threads; i++)
@@ -186,17 +174,10 @@ static void __attribute__((noreturn)) run_process(int team, int self, const stru
 }
 
 static void
-expect_no_complaint(void)
-{
-	if (atomic_load(&page->has_complaint))
-		fail_msg("%s", page->complaint);
-}
-
-static void
 wait_until(uint64_t deadline)
 {
 	while (clock_now() < deadline) {
-		expect_no_complaint();
+		child_expect_no_complaint(&page->complaint);
 		patience_breathe();
 	}
 }
@@ -217,10 +198,9 @@ hire(const struct team teams[TEAMS])
 	memset(page, 0, sizeof *page);
 	for (team = 0; team < TEAMS; team++)
 		for (i = 0; i < teams[team].processes; i++) {
-			pids[team][i] = fork();
+			pids[team][i] = child_begin();
 			if (pids[team][i] == 0)
 				run_process(team, i, &teams[team]);
-			assert_int_not_equal(pids[team][i], -1);
 			count++;
 		}
 	return count;
@@ -232,7 +212,7 @@ await_ready(int count)
 	uint64_t deadline = patience_until(START_MS);
 
 	while (atomic_load(&page->ready) < count) {
-		expect_no_complaint();
+		child_expect_no_complaint(&page->complaint);
 		if (clock_now() > deadline)
 			fail_msg("expected %d processes to begin, got %d", count,
 			    atomic_load(&page->ready));
@@ -250,14 +230,14 @@ await_end(const struct team teams[TEAMS])
 	for (team = 0; team < TEAMS; team++)
 		for (i = 0; i < teams[team].processes; i++) {
 			while (waitpid(pids[team][i], &status, WNOHANG) != pids[team][i]) {
-				expect_no_complaint();
+				child_expect_no_complaint(&page->complaint);
 				if (clock_now() > deadline)
 					fail_msg("a process of the %s has not ended",
 					    team_names[team]);
 				patience_breathe();
 			}
 			pids[team][i] = -1;
-			expect_no_complaint();
+			child_expect_no_complaint(&page->complaint);
 			if (status != 0)
 				fail_msg("a process of the %s ended with status 0x%x",
 				    team_names[team], status);
@@ -367,17 +347,8 @@ the_server_has_nothing_to_complain_about(void **state)
 static int
 disband(void **state)
 {
-	int team, i;
-
 	(void)state;
-	for (team = 0; team < TEAMS; team++)
-		for (i = 0; i < PROCESSES_MOST; i++) {
-			if (pids[team][i] > 0) {
-				kill(pids[team][i], SIGKILL);
-				waitpid(pids[team][i], NULL, 0);
-			}
-			pids[team][i] = -1;
-		}
+	child_kill_all(&pids[0][0], (size_t)TEAMS * PROCESSES_MOST);
 	return 0;
 }
 
@@ -387,8 +358,7 @@ begin_all(void **state)
 	const struct daemon_config config = { .pki = &pki };
 
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	pki_create(&pki);
 	daemon_init(&server, &config);
 	daemon_start(&server);
@@ -401,7 +371,6 @@ end_all(void **state)
 	(void)state;
 	daemon_fini(&server);
 	pki_destroy(&pki);
-	munmap(page, sizeof *page);
 	return 0;
 }
 

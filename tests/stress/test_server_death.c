@@ -17,13 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -267,7 +266,6 @@ static void __attribute__((noreturn)) run_caller(size_t i, const char *address)
 	struct report *r = &reports[i];
 	int error;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	error = prepare_all(&c, i);
 	set_stage(r, error == 0 ? READY : FAILED, error);
 	await_go(r);
@@ -353,10 +351,9 @@ start_callers(struct caller *holder, const char *address)
 
 	memset(reports, 0, CALLS * sizeof *reports);
 	for (i = 0; i < CALLS; i++) {
-		pids[i] = fork();
+		pids[i] = child_begin();
 		if (pids[i] == 0)
 			run_caller(i, address);
-		assert_int_not_equal(pids[i], -1);
 	}
 	for (i = 0; i < CALLS; i++)
 		await_stage(i, READY);
@@ -415,15 +412,8 @@ expect_return(size_t i, uint64_t death)
 static int
 end_callers(void **state)
 {
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < CALLS; i++)
-		if (pids[i] > 0) {
-			kill(pids[i], SIGKILL);
-			waitpid(pids[i], NULL, 0);
-			pids[i] = 0;
-		}
+	child_kill_all(pids, CALLS);
 	daemon_fini(&server);
 	return 0;
 }
@@ -535,9 +525,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	reports = mmap(NULL, CALLS * sizeof *reports, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(reports != MAP_FAILED);
+	reports = child_share(CALLS * sizeof *reports);
 	pki_create(&pki);
 	return 0;
 }
@@ -547,7 +535,6 @@ end_all(void **state)
 {
 	(void)state;
 	pki_destroy(&pki);
-	munmap(reports, CALLS * sizeof *reports);
 	return 0;
 }
 

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -66,12 +65,10 @@ shares_are_equal(void **state)
 	int i;
 
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	for (i = 0; i < PROCESSES; i++) {
-		pids[i] = child_fork();
-		assert_int_not_equal(pids[i], -1);
+		pids[i] = child_begin();
 		if (pids[i] == 0)
 			compete(&world, i);
 	}
@@ -95,7 +92,6 @@ shares_are_equal(void **state)
 		fail_msg("expected shares within %d %% of each other, got %u to %u", APART_PERCENT,
 		    least, most);
 	smc_world_destroy(&world);
-	(void)munmap(page, sizeof *page);
 }
 
 int

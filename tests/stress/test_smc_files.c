@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -35,14 +34,7 @@
 
 #define NAME "file"
 
-enum {
-	ROUNDS = 10 * 1000,
-	RACERS = 3,
-	DISK = 1024 * 1024,
-	NOBODY = 65534,
-	SKIPPED = 77, /* of a child: this place does not allow it */
-	FOREIGN_MOST = 20000
-};
+enum { ROUNDS = 10 * 1000, RACERS = 3, DISK = 1024 * 1024, NOBODY = 65534, FOREIGN_MOST = 20000 };
 
 static struct smc_world world;
 
@@ -60,15 +52,6 @@ end(void **state)
 	(void)state;
 	smc_world_destroy(&world);
 	return 0;
-}
-
-static pid_t
-begin_child(void)
-{
-	pid_t pid = child_fork();
-
-	assert_int_not_equal(pid, -1);
-	return pid;
 }
 
 static void
@@ -106,7 +89,7 @@ static int
 join_elsewhere(const char *key, const char *name, size_t size)
 {
 	struct smc_party p;
-	pid_t pid = begin_child();
+	pid_t pid = child_begin();
 	int status, error;
 
 	if (pid == 0) {
@@ -168,7 +151,7 @@ a_drawn_key_is_for_those_who_inherit_it(void **state)
 	(void)state;
 	/* The child has nothing of the parent when it comes late: it is forked first, and opens by itself. */
 	assert_int_equal(smc_join_as(&p, &world, NULL, NAME, SMC_SEGMENT), 0);
-	pid = begin_child();
+	pid = child_begin();
 	if (pid == 0) {
 		count_once(&p);
 		count_once(&p);
@@ -397,22 +380,16 @@ a_foreign_segment_file_is_left_alone(void **state)
 static void
 run_apart(void (*body)(void))
 {
-	pid_t pid = begin_child();
-	int status;
+	pid_t pid = child_begin();
 
 	if (pid == 0) {
 		if (unshare(CLONE_NEWNS) != 0 ||
 		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-			_exit(SKIPPED);
+			_exit(CHILD_SKIPPED);
 		body();
 		_exit(EXIT_SUCCESS);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-		print_message("# nothing may be mounted here\n");
-		skip();
-	}
-	assert_int_equal(status, 0);
+	child_expect_success_or_skip(pid, "nothing may be mounted here");
 }
 
 static void
@@ -422,7 +399,7 @@ mount_disk(void)
 
 	snprintf(options, sizeof options, "size=%d", DISK);
 	if (mount("none", world.memory, "tmpfs", 0, options) != 0)
-		_exit(SKIPPED);
+		_exit(CHILD_SKIPPED);
 }
 
 static const char *
@@ -533,7 +510,7 @@ look_at_read_only(void)
 
 	if (mount(world.memory, world.memory, NULL, MS_BIND, NULL) != 0 ||
 	    mount(NULL, world.memory, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
-		_exit(SKIPPED);
+		_exit(CHILD_SKIPPED);
 	child_expect(smc_join(&p, &world, "new", 0) == EROFS, "EROFS where nothing can be made");
 	child_expect(smc_join(&p, &world, NAME, 0) == EROFS, "EROFS where nothing can be written");
 }
@@ -550,7 +527,7 @@ a_read_only_directory_is_an_error(void **state)
 	assert_int_equal(chmod(world.dir, 0755), 0);
 	assert_int_equal(chmod(world.memory, 0555), 0);
 	assert_int_equal(chmod(world.key, 0444), 0);
-	pid = begin_child();
+	pid = child_begin();
 	if (pid == 0) {
 		smc_leave(&p);
 		if (geteuid() == 0 && setuid(NOBODY) != 0)
@@ -640,7 +617,7 @@ when_all_are_killed_a_new_life_begins(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		pid = begin_child();
+		pid = child_begin();
 		if (pid == 0) {
 			child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "opening");
 			count_once(&p);
@@ -701,17 +678,15 @@ race(struct race *r, int self)
 static void
 a_last_close_and_an_open_never_make_two_files(void **state)
 {
-	struct race *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-	    -1, 0);
+	struct race *r = child_share(sizeof *r);
 	unsigned rounds = patience_is_sanitized() ? ROUNDS / 10 : ROUNDS;
 	pid_t pids[RACERS];
 	bool is_well = true;
 	int i;
 
 	(void)state;
-	assert_true(r != MAP_FAILED);
 	for (i = 0; i < RACERS; i++) {
-		pids[i] = begin_child();
+		pids[i] = child_begin();
 		if (pids[i] == 0) {
 			while (atomic_fetch_add(&r->rounds, 1) < rounds)
 				race(r, i);
@@ -724,7 +699,6 @@ a_last_close_and_an_open_never_make_two_files(void **state)
 	print_message("# %u rounds, %u lives\n", rounds, atomic_load(&r->lives));
 	assert_in_range(atomic_load(&r->lives), 2, rounds - 1);
 	assert_int_equal(count_files(), 0);
-	(void)munmap(r, sizeof *r);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

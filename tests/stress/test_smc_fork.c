@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -58,11 +57,7 @@ static struct smc_party mine; /* of the test's own process */
 static void
 await(atomic_bool *flag)
 {
-	uint64_t deadline = patience_until(PATIENCE_MS);
-
-	while (!atomic_load(flag) && clock_now() < deadline)
-		patience_breathe();
-	child_expect(atomic_load(flag), "the others go on in time");
+	child_expect(child_await(flag, PATIENCE_MS), "the others go on in time");
 }
 
 /* Between having got the lock and giving it back. */
@@ -96,15 +91,6 @@ end(void **state)
 	return 0;
 }
 
-static pid_t
-fork_bound(void)
-{
-	pid_t pid = child_fork();
-
-	assert_int_not_equal(pid, -1);
-	return pid;
-}
-
 static void
 section(struct smc_party *p)
 {
@@ -134,7 +120,7 @@ static void
 expect_held(uint64_t ms)
 {
 	struct smc_party p;
-	pid_t pid = fork_bound();
+	pid_t pid = child_begin();
 
 	if (pid == 0) {
 		smc_leave(&mine);
@@ -152,7 +138,7 @@ static void
 kill_parent_of_idle_child(bool is_child_first)
 {
 	struct smc_party p;
-	pid_t pid = fork_bound();
+	pid_t pid = child_begin();
 
 	if (pid == 0) {
 		smc_leave(&mine);
@@ -210,7 +196,7 @@ childs_end_does_not_free_its_parents_lock(void **state)
 	(void)state;
 	assert_int_equal(sm_lock(mine.file), 0);
 	for (how = EXITS; how < ENDS; how++) {
-		pid = fork_bound();
+		pid = child_begin();
 		if (pid == 0) {
 			if (how == CLOSES)
 				child_expect(sm_close(mine.file) == 0, "sm_close");
@@ -239,7 +225,7 @@ parents_children_and_grandchildren_count_exactly(void **state)
 
 	(void)state;
 	for (i = 0; i < CHILDREN; i++) {
-		pids[i] = fork_bound();
+		pids[i] = child_begin();
 		if (pids[i] != 0)
 			continue;
 		section(&mine);
@@ -454,7 +440,7 @@ lose_and_look(enum moment moment, enum own what)
 	memset(page, 0, sizeof *page);
 	if (moment == BEFORE_LOCK) {
 		/* The test holds it; the other wants it, without descriptors. */
-		pid = fork_bound();
+		pid = child_begin();
 		if (pid == 0)
 			lose_descriptors(moment, what);
 		await(&page->is_ready);
@@ -469,7 +455,7 @@ lose_and_look(enum moment moment, enum own what)
 			    sm_error(mine.sm));
 	} else {
 		/* The other holds it, without descriptors; the test wants it. */
-		pid = fork_bound();
+		pid = child_begin();
 		if (pid == 0)
 			lose_descriptors(moment, what);
 		await(&page->is_ready);
@@ -561,8 +547,7 @@ begin_all(void **state)
 	char log[2 * SMC_PATH_SIZE];
 
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	snprintf(log, sizeof log, "%s/nonces", world.dir);
 	assert_int_equal(setenv("NONCE_LOG", log, 0), 0);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -257,15 +256,6 @@ static struct page {
 	atomic_bool is_ready, is_changed;
 } * page;
 
-static void
-await_flag(atomic_bool *flag)
-{
-	uint64_t deadline = patience_until(PATIENCE_MS);
-
-	while (!atomic_load(flag) && clock_now() < deadline)
-		patience_breathe();
-}
-
 /* A file of the program's own: the segment's file as it is now, or as many bytes that could be versions. */
 static int
 make_own_file(const char *name, enum what what)
@@ -320,7 +310,7 @@ be_careless(const char *name, enum which which, enum what what)
 	memcpy(before, p.segment, sizeof before);
 	own = make_own_file(name, what);
 	atomic_store(&page->is_ready, true);
-	await_flag(&page->is_changed);
+	(void)child_await(&page->is_changed, PATIENCE_MS);
 	replace(own, which, name);
 	for (i = 0; i < 2; i++) {
 		child_expect(sm_lock(p.file) == -1 && errno == EBADF,
@@ -338,11 +328,10 @@ run_careless(const char *name, enum which which, enum what what)
 	pid_t pid;
 
 	memset(page, 0, sizeof *page);
-	pid = child_fork();
-	assert_int_not_equal(pid, -1);
+	pid = child_begin();
 	if (pid == 0)
 		be_careless(name, which, what);
-	await_flag(&page->is_ready);
+	(void)child_await(&page->is_ready, PATIENCE_MS);
 	assert_int_equal(smc_join(&p, &world, name, SMC_SEGMENT), 0);
 	assert_int_equal(smc_lock_within(&p, OBTAINABLE_MS), 0);
 	smc_count(p.segment);
@@ -371,8 +360,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	return 0;
 }

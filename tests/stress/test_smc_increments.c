@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,8 +221,7 @@ static void __attribute__((noreturn)) work(int self)
 static void
 hire(struct crew *c, int i)
 {
-	c->pids[i] = child_fork();
-	assert_int_not_equal(c->pids[i], -1);
+	c->pids[i] = child_begin();
 	if (c->pids[i] == 0)
 		work(i);
 }
@@ -355,8 +353,7 @@ static int
 begin(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	return 0;
 }
@@ -366,7 +363,6 @@ end(void **state)
 {
 	(void)state;
 	smc_world_destroy(&world);
-	(void)munmap(page, sizeof *page);
 	return 0;
 }
 

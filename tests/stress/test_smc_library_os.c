@@ -150,11 +150,7 @@ has_filters(void)
 static void
 await_flag(atomic_bool *flag)
 {
-	uint64_t deadline = patience_until(HANGS_MS);
-
-	while (!atomic_load(flag) && clock_now() < deadline)
-		patience_breathe();
-	child_expect(atomic_load(flag), "the other process went on");
+	child_expect(child_await(flag, HANGS_MS), "the other process went on");
 }
 
 /* Until all processes of a round are here. */
@@ -486,8 +482,7 @@ begin_all(void **state)
 		print_message("# no seccomp filters here\n");
 		exit(EXIT_SUCCESS);
 	}
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	return 0;
 }

@@ -11,12 +11,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/hostile.h"
@@ -95,10 +93,8 @@ forged_tickets_let_nobody_in(void **state)
 	counter = sm_map(file, NULL, SEGMENT);
 	assert_non_null(counter);
 	for (i = 0; i < PROCESSES; i++) {
-		pids[i] = fork();
-		assert_int_not_equal(pids[i], -1);
+		pids[i] = child_begin();
 		if (pids[i] == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			sm_free(sm);
 			_exit(count(i + 1));
 		}
@@ -127,8 +123,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	pki_create(&pki);
 	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
 	daemon_start(&server);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/noncelog.h"
@@ -70,17 +71,6 @@ increment(int times)
 }
 
 static void
-expect_exit(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (status != 0)
-		fail_msg("child %ld: expected exit status 0, got wait status 0x%x", (long)pid,
-		    (unsigned)status);
-}
-
-static void
 expect_count(uint64_t expected)
 {
 	assert_int_equal(sm_rdlock(file), 0);
@@ -106,7 +96,7 @@ parent_and_children_seal_in_turn(void **state)
 	}
 	assert_int_equal(increment(TIMES), 0);
 	for (i = 0; i < CHILDREN; i++)
-		expect_exit(pids[i]);
+		child_expect_success(pids[i]);
 	expect_count(2 * TIMES + CHILDREN * (10 + TIMES));
 }
 
@@ -125,7 +115,7 @@ generations_seal_in_turn(void **state)
 			continue;
 		}
 		if (getpid() == first) {
-			expect_exit(pid);
+			child_expect_success(pid);
 			break;
 		}
 		/* Those in between seal while their children do. */
@@ -151,11 +141,11 @@ a_child_of_a_holder_seals_nothing_for_its_parents_grant(void **state)
 	pid = fork();
 	if (pid == 0)
 		_exit(sm_unlock(file) == 0 || errno != ENOLCK || sm_close(file) != 0);
-	expect_exit(pid);
+	child_expect_success(pid);
 	pid = (pid_t)syscall(SYS_fork);
 	if (pid == 0)
 		_exit(sm_unlock(file) == 0 || errno != ENOLCK);
-	expect_exit(pid);
+	child_expect_success(pid);
 	assert_int_equal(noncelog_count(nonce_log), sealed);
 	for (int b = 0; b < BLOCKS; b++)
 		*counter(b) = 2;

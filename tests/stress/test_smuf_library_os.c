@@ -24,6 +24,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/hostile.h"
@@ -35,7 +36,6 @@ enum {
 	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 800,
 	WORDS = SEGMENT / sizeof(uint64_t),
 	TIMES = 1000,
-	SKIPPED = 77, /* exit status of a child that cannot have a filter */
 	SEEN_ENOUGH = 300,
 	SHAKE_MS = 3000
 };
@@ -98,16 +98,7 @@ forbid_pread(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-		_exit(SKIPPED);
-}
-
-static void
-expect(bool is_right, const char *what)
-{
-	if (is_right)
-		return;
-	fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), what, sm_error(NULL));
-	_exit(EXIT_FAILURE);
+		_exit(CHILD_SKIPPED);
 }
 
 /* In a child that has its filter: a client of its own. */
@@ -121,7 +112,7 @@ begin_child(struct sm **own, struct sm_file **f, const char *options)
 	*own = client_create_as(&server, address, "client", options);
 	*f = *own == NULL ? NULL : sm_open(*own, CLIENT_MOUNT "/" NAME);
 	map = *f == NULL ? NULL : sm_map(*f, NULL, SEGMENT);
-	expect(map != NULL, "sm_map");
+	child_expect(map != NULL, "sm_map");
 	return map;
 }
 
@@ -129,12 +120,10 @@ begin_child(struct sm **own, struct sm_file **f, const char *options)
 static pid_t
 fork_child(void (*run)(void))
 {
-	pid_t pid = fork();
+	pid_t pid = child_begin();
 
-	assert_int_not_equal(pid, -1);
 	if (pid != 0)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sm_free(sm);
 	forbid_pread();
 	run();
@@ -144,15 +133,7 @@ fork_child(void (*run)(void))
 static void
 await_child(pid_t pid)
 {
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-		print_message("# no seccomp filters here\n");
-		skip();
-	}
-	if (status != 0)
-		fail_msg("the child: expected exit status 0, got wait status 0x%x", status);
+	child_expect_success_or_skip(pid, "no seccomp filters here");
 }
 
 /* One more in each block; whether they agreed. */
@@ -177,11 +158,11 @@ count_through_mappings(void)
 	uint64_t *map = begin_child(&own, &f, NULL);
 	int i;
 
-	expect(atomic_load(&page->maps) > before, "nothing was mapped");
+	child_expect(atomic_load(&page->maps) > before, "something was mapped");
 	for (i = 0; i < TIMES; i++) {
-		expect(sm_lock(f) == 0, "sm_lock");
-		expect(increment(map), "the counters differ");
-		expect(sm_unlock(f) == 0, "sm_unlock");
+		child_expect(sm_lock(f) == 0, "sm_lock");
+		child_expect(increment(map), "the counters agree");
+		child_expect(sm_unlock(f) == 0, "sm_unlock");
 	}
 	sm_free(own);
 }
@@ -216,17 +197,17 @@ try_private_mappings(void)
 	struct sm *own = client_create(&server);
 	struct sm_file *f = own == NULL ? NULL : sm_open(own, CLIENT_MOUNT "/" NAME);
 
-	expect(f != NULL, "sm_open");
+	child_expect(f != NULL, "sm_open");
 	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
-		expect(sm_map(f, NULL, SEGMENT) == NULL, "a private mapping was not noticed");
-		expect(errno == ENOTSUP, "sm_map: expected ENOTSUP");
-		expect(strstr(sm_error(own), "untrusted_shm") != NULL,
-		    "the words do not say what to do");
+		child_expect(sm_map(f, NULL, SEGMENT) == NULL, "a private mapping is an error");
+		child_expect(errno == ENOTSUP, "the error is ENOTSUP");
+		child_expect(strstr(sm_error(own), "untrusted_shm") != NULL,
+		    "the words say what to do");
 	}
 	gives = SHARED;
-	expect(sm_map(f, NULL, SEGMENT) != NULL, "sm_map, now that mappings are shared");
-	expect(sm_lock(f) == 0, "sm_lock");
-	expect(sm_unlock(f) == 0, "sm_unlock");
+	child_expect(sm_map(f, NULL, SEGMENT) != NULL, "sm_map, now that mappings are shared");
+	child_expect(sm_lock(f) == 0, "sm_lock");
+	child_expect(sm_unlock(f) == 0, "sm_unlock");
 	sm_free(own);
 }
 
@@ -271,14 +252,15 @@ read_through_mappings(void)
 		least = atomic_load(&page->published);
 		memcpy(before, map, sizeof before);
 		if (sm_rdlock(f) == 0) {
-			expect(map[0] / 4096 >= least, "what was published before is gone");
-			expect(is_filled(map, map[0] / 4096), "the bytes are not what was sealed");
-			expect(sm_unlock(f) == 0, "sm_unlock");
+			child_expect(map[0] / 4096 >= least, "what was published before is there");
+			child_expect(is_filled(map, map[0] / 4096),
+			    "the bytes are what was sealed");
+			child_expect(sm_unlock(f) == 0, "sm_unlock");
 			atomic_fetch_add(&page->exact, 1);
 			continue;
 		}
-		expect(errno == EBADMSG, "expected EBADMSG");
-		expect(memcmp(before, map, sizeof before) == 0, "the mapping has changed");
+		child_expect(errno == EBADMSG, "the error is EBADMSG");
+		child_expect(memcmp(before, map, sizeof before) == 0, "the mapping is as it was");
 		atomic_fetch_add(&page->unverified, 1);
 	}
 	sm_free(own);
@@ -337,8 +319,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	pki_create(&pki);
 	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
 	daemon_start(&server);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include "common/host/hostwriter.h"
 #include "common/wire/protocol.h"
 #include "smuf/layout.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -208,10 +208,8 @@ nothing_of_plaintext_or_key_is_on_the_host(void **state)
 
 	(void)state;
 	for (i = 0; i < CLIENTS; i++) {
-		pids[i] = fork();
-		assert_int_not_equal(pids[i], -1);
+		pids[i] = child_begin();
 		if (pids[i] == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			sm_free(sm);
 			_exit(be_client(i));
 		}

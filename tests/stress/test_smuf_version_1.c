@@ -16,12 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "tests/stress/child.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smuf_v1.h"
@@ -115,7 +114,6 @@ static void __attribute__((noreturn)) count(int self)
 	struct smuf_v1 c;
 	int i, r;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r = smuf_v1_open(&c, &server, NAME, SEGMENT);
 	for (i = 0; i < INCREMENTS && r == 0; i++) {
 		r = smuf_v1_lock(&c, deadline);
@@ -135,11 +133,10 @@ static void __attribute__((noreturn)) count(int self)
 static pid_t
 spawn(void (*run)(int), int self)
 {
-	pid_t pid = fork();
+	pid_t pid = child_begin();
 
 	if (pid == 0)
 		run(self);
-	assert_true(pid > 0);
 	return pid;
 }
 
@@ -238,7 +235,6 @@ static void __attribute__((noreturn)) die_at(int last)
 	struct smuf_v1 c;
 	int r;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r = smuf_v1_open(&c, &server, NAME, SEGMENT);
 	if (r != 0)
 		complain(r);
@@ -430,7 +426,6 @@ static void __attribute__((noreturn)) count_under_attack(int self)
 	struct smuf_v1 c;
 	int r;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r = smuf_v1_open(&c, &server, NAME, SEGMENT);
 	while (r == 0) {
 		smuf_v1_take_ticket(&c);
@@ -467,7 +462,6 @@ static void __attribute__((noreturn)) forge(int self)
 	struct smuf_v1 c;
 	uint32_t turn;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	srandom((unsigned)self);
 	if (smuf_v1_open(&c, &server, NAME, SEGMENT) != 0)
 		complain(-EIO);
@@ -575,9 +569,8 @@ begin_all(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
-	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-	    0);
-	return shared == MAP_FAILED ? -1 : 0;
+	shared = child_share(sizeof *shared);
+	return 0;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -36,8 +36,7 @@ enum {
 	LIMIT_MS = 5,             /* of a timed lock, at most */
 	STEP_MS = 10 * 1000,      /* longer than this nobody waits for one lock */
 	START_MS = 30 * 1000,
-	DEFAULT_SECONDS = 5,
-	COMPLAINT_SIZE = 256
+	DEFAULT_SECONDS = 5
 };
 
 /* The calls of the library, as counted. */
@@ -56,8 +55,7 @@ struct page {
 	struct account accounts[PROCESSES][THREADS];
 	_Atomic int ready; /* processes */
 	_Atomic bool is_over;
-	_Atomic int has_complaint;
-	char complaint[COMPLAINT_SIZE];
+	struct child_complaint complaint;
 };
 
 /* A thread, in its process. */
@@ -76,18 +74,6 @@ static struct pki pki;
 static struct daemon server;
 static struct page *page;
 static pid_t pids[PROCESSES];
-
-static void __attribute__((noreturn, format(printf, 1, 2))) complain(const char *format, ...)
-{
-	va_list args;
-
-	if (atomic_exchange(&page->has_complaint, 1) == 0) {
-		va_start(args, format);
-		vsnprintf(page->complaint, sizeof page->complaint, format, args);
-		va_end(args);
-	}
-	_exit(EXIT_FAILURE);
-}
 
 /* xorshift64 */
 static uint64_t
@@ -117,7 +103,7 @@ take(struct worker *w, int file, enum how how)
 	else
 		result = sm_timedlock(w->files[file], &limit);
 	if (result != 0 && errno != excuse[how])
-		complain("%s: %s", how_names[how], sm_error(w->sm));
+		child_complain(&page->complaint, "%s: %s", how_names[how], sm_error(w->sm));
 	atomic_store(&w->account->since, 0);
 	atomic_fetch_add(result == 0 ? &w->account->taken[how] : &w->account->refused[how], 1);
 	return result == 0;
@@ -132,8 +118,8 @@ count(struct worker *w, int file)
 	uint64_t was = *counter;
 
 	if (*copy != was)
-		complain("file %d: the counter is %lu, its copy %lu", file, (unsigned long)was,
-		    (unsigned long)*copy);
+		child_complain(&page->complaint, "file %d: the counter is %lu, its copy %lu", file,
+		    (unsigned long)was, (unsigned long)*copy);
 	*counter = was + 1;
 	if (draw(w, 8) == 0)
 		sched_yield();
@@ -146,7 +132,7 @@ give(struct worker *w, int file)
 {
 	atomic_store(&w->account->since, clock_now());
 	if (sm_unlock(w->files[file]) != 0)
-		complain("sm_unlock: %s", sm_error(w->sm));
+		child_complain(&page->complaint, "sm_unlock: %s", sm_error(w->sm));
 	atomic_store(&w->account->since, 0);
 }
 
@@ -187,7 +173,7 @@ open_files(struct sm *sm, struct sm_file *files[FILES], uint8_t *segments[FILES]
 		files[i] = sm_open(sm, path);
 		segments[i] = files[i] == NULL ? NULL : sm_map(files[i], NULL, SEGMENT);
 		if (segments[i] == NULL)
-			complain("%s: %s", path, sm_error(sm));
+			child_complain(&page->complaint, "%s: %s", path, sm_error(sm));
 	}
 }
 
@@ -200,7 +186,7 @@ static void __attribute__((noreturn)) run_process(int self)
 	int i;
 
 	if (sm == NULL)
-		complain("client_create: %s", sm_error(NULL));
+		child_complain(&page->complaint, "client_create: %s", sm_error(NULL));
 	open_files(sm, files, segments);
 	atomic_fetch_add(&page->ready, 1);
 	while (atomic_load(&page->ready) < PROCESSES)
@@ -213,7 +199,7 @@ static void __attribute__((noreturn)) run_process(int self)
 			.random = UINT64_C(0x9e3779b97f4a7c15) *
 			    (uint64_t)(self * THREADS + i + 1) };
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
-			complain("pthread_create");
+			child_complain(&page->complaint, "pthread_create");
 	}
 	for (i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
@@ -230,8 +216,7 @@ look_after_them(void)
 	uint64_t since, now = clock_now();
 	int i, j;
 
-	if (atomic_load(&page->has_complaint))
-		fail_msg("%s", page->complaint);
+	child_expect_no_complaint(&page->complaint);
 	for (i = 0; i < PROCESSES; i++)
 		for (j = 0; j < THREADS; j++) {
 			a = &page->accounts[i][j];
@@ -259,7 +244,7 @@ expect_all_to_end(void)
 				continue;
 			pids[i] = -1;
 			left--;
-			if (status != 0 && !atomic_load(&page->has_complaint))
+			if (status != 0 && !atomic_load(&page->complaint.is_made))
 				fail_msg("process %d ended with status 0x%x", i, status);
 		}
 		if (left > 0 && clock_now() > deadline)
@@ -336,10 +321,9 @@ sixteen_threads_in_four_processes_count_exactly(void **state)
 
 	(void)state;
 	for (i = 0; i < PROCESSES; i++) {
-		pids[i] = fork();
+		pids[i] = child_begin();
 		if (pids[i] == 0)
 			run_process(i);
-		assert_int_not_equal(pids[i], -1);
 	}
 	/* Somebody has the files open until the counters were compared. */
 	sm = client_create(&server);
@@ -378,8 +362,7 @@ begin_all(void **state)
 	const struct daemon_config config = { .pki = &pki };
 
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	page = child_share(sizeof *page);
 	pki_create(&pki);
 	daemon_init(&server, &config);
 	daemon_start(&server);
@@ -389,17 +372,10 @@ begin_all(void **state)
 static int
 end_all(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < PROCESSES; i++)
-		if (pids[i] > 0) {
-			kill(pids[i], SIGKILL);
-			waitpid(pids[i], NULL, 0);
-		}
+	child_kill_all(pids, PROCESSES);
 	daemon_fini(&server);
 	pki_destroy(&pki);
-	munmap(page, sizeof *page);
 	return 0;
 }
 

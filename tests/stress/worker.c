@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -34,18 +33,6 @@ word(uint8_t *segment, int block)
 	return (volatile uint64_t *)(segment + (size_t)block * SIZE_BLOCK);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) complain(const char *format, ...)
-{
-	va_list args;
-
-	if (atomic_exchange(&page->has_complaint, 1) == 0) {
-		va_start(args, format);
-		vsnprintf(page->complaint, sizeof page->complaint, format, args);
-		va_end(args);
-	}
-	_exit(EXIT_FAILURE);
-}
-
 /* With the lock: what must be true whoever had it before. finished: what each had finished before. */
 static void
 check_segment(uint8_t *segment, const uint64_t finished[WORKER_COUNT])
@@ -58,19 +45,22 @@ check_segment(uint8_t *segment, const uint64_t finished[WORKER_COUNT])
 	for (i = 0; i < WORKER_COUNT; i++) {
 		slot = *word(segment, SLOTS_BLOCK + (int)i);
 		if (slot < finished[i])
-			complain("worker %zu had finished %lu, of which %lu are left", i,
+			child_complain(&page->complaint,
+			    "worker %zu had finished %lu, of which %lu are left", i,
 			    (unsigned long)finished[i], (unsigned long)slot);
 		sum += slot;
 	}
 	if (counter != copy || counter != sum)
-		complain("torn: counter %lu, copy %lu, sum of the slots %lu",
-		    (unsigned long)counter, (unsigned long)copy, (unsigned long)sum);
+		child_complain(&page->complaint,
+		    "torn: counter %lu, copy %lu, sum of the slots %lu", (unsigned long)counter,
+		    (unsigned long)copy, (unsigned long)sum);
 	for (i = 0; i < SIZE_BLOCK / sizeof *zeros; i++)
 		if (zeros[i] != 0)
-			complain("what a killed worker wrote is there");
+			child_complain(&page->complaint, "what a killed worker wrote is there");
 	for (i = 1; i < WIDE_WORDS; i++)
 		if (wide[i] != wide[0])
-			complain("torn: the wide area begins with %lu, word %zu is %lu",
+			child_complain(&page->complaint,
+			    "torn: the wide area begins with %lu, word %zu is %lu",
 			    (unsigned long)wide[0], i, (unsigned long)wide[i]);
 }
 
@@ -82,7 +72,8 @@ take_over(struct worker_account *account, uint64_t slot)
 	bool was_releasing = atomic_load(&account->phase) == WORKER_RELEASING;
 
 	if (slot != done && !(was_releasing && slot == done + 1))
-		complain("a worker died in phase %d with %lu finished, and %lu are published",
+		child_complain(&page->complaint,
+		    "a worker died in phase %d with %lu finished, and %lu are published",
 		    atomic_load(&account->phase), (unsigned long)done, (unsigned long)slot);
 	atomic_store(&account->done, slot);
 }
@@ -106,7 +97,7 @@ lock(struct sm_file *file)
 	uint64_t nobody = 0;
 
 	if (sm_lock(file) != 0)
-		complain("sm_lock: %s", sm_error(NULL));
+		child_complain(&page->complaint, "sm_lock: %s", sm_error(NULL));
 	atomic_compare_exchange_strong(&page->taken, &nobody, clock_now());
 }
 
@@ -114,7 +105,7 @@ static void
 unlock(struct sm_file *file)
 {
 	if (sm_unlock(file) != 0)
-		complain("sm_unlock: %s", sm_error(NULL));
+		child_complain(&page->complaint, "sm_unlock: %s", sm_error(NULL));
 }
 
 /* What a critical section does; the worker's slot afterwards. */
@@ -174,15 +165,14 @@ worker_run(struct worker_page *shared, size_t self, const struct daemon *d, cons
 	struct sm *sm;
 	bool is_first = true;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	page = shared;
 	sm = client_create_as(d, address, "client", NULL);
 	if (sm == NULL)
-		complain("sm_load: %s", sm_error(NULL));
+		child_complain(&page->complaint, "sm_load: %s", sm_error(NULL));
 	file = sm_open(sm, WORKER_FILE);
 	segment = file != NULL ? sm_map(file, NULL, WORKER_SEGMENT) : NULL;
 	if (segment == NULL)
-		complain("sm_open, sm_map: %s", sm_error(sm));
+		child_complain(&page->complaint, "sm_open, sm_map: %s", sm_error(sm));
 	while (increment(self, file, segment, is_first))
 		is_first = false;
 	sm_free(sm);

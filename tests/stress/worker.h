@@ -25,13 +25,14 @@
 #include <stdint.h>
 
 #include "common/base/size.h"
+#include "tests/stress/child.h"
 
 struct daemon;
 struct sm_file;
 
 #define WORKER_FILE "/s/counter"
 
-enum { WORKER_COUNT = 8, WORKER_SEGMENT = 64 * SIZE_KIB, WORKER_COMPLAINT_SIZE = 256 };
+enum { WORKER_COUNT = 8, WORKER_SEGMENT = 64 * SIZE_KIB };
 
 enum worker_phase {
 	WORKER_OUTSIDE,
@@ -55,8 +56,7 @@ struct worker_page {
 	struct worker_account accounts[WORKER_COUNT];
 	uint64_t target;        /* increments of each worker */
 	_Atomic uint64_t taken; /* when the lock was taken first after this was set to 0 */
-	_Atomic int has_complaint;
-	char complaint[WORKER_COMPLAINT_SIZE];
+	struct child_complaint complaint;
 };
 
 /*

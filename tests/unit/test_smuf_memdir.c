@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,6 +32,7 @@
 #include "common/wire/protocol.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
+#include "tests/stress/child.h"
 
 enum {
 	LIFE = 0x1122334455,
@@ -1012,9 +1012,8 @@ begin_all(void **state)
 {
 	(void)state;
 	log_open("test_smuf_memdir", NULL, LOG_LEVEL_NONE);
-	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-	    0);
-	return shared == MAP_FAILED ? -1 : 0;
+	shared = child_share(sizeof *shared);
+	return 0;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)

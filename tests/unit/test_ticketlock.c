@@ -98,8 +98,7 @@ begin(void **state)
 	sit_down(&here);
 	sit_down(&there);
 	here.table->words.ticket_number = here.table->words.turn = FIRST_TICKET;
-	body = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(body != MAP_FAILED);
+	body = child_share(SHARED_SIZE);
 	ways_gone = (struct lockbody_ways *)(body + 1);
 	return 0;
 }
@@ -110,7 +109,6 @@ end(void **state)
 	(void)state;
 	stand_up(&here);
 	stand_up(&there);
-	(void)munmap(body, SHARED_SIZE);
 	scratch_remove(dir);
 	return 0;
 }
@@ -119,9 +117,8 @@ end(void **state)
 static pid_t
 begin_child(struct seat *s)
 {
-	pid_t pid = child_fork();
+	pid_t pid = child_begin();
 
-	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
 		(void)close(here.fd);
 		(void)close(there.fd);
@@ -439,8 +436,7 @@ threads_of_processes_exclude_each_other(void **state)
 	(void)state;
 	smc_world_create(&world);
 	for (i = 0; i < OF_THREADS; i++) {
-		pids[i] = child_fork();
-		assert_int_not_equal(pids[i], -1);
+		pids[i] = child_begin();
 		if (pids[i] == 0) {
 			run_threads(&world, i);
 			_exit(EXIT_SUCCESS);
