@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,11 +29,11 @@
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
+#include "tests/stress/tracer.h"
 
 enum {
 	STEPS_MOST = 128,
 	CALLS_MOST = 400,
-	STEP_SIZE = 48,
 	NAME_SIZE = 64,
 	STOPPED_MS = 300,
 	OBTAINABLE_MS = 200,
@@ -50,8 +49,7 @@ enum fate { WATCHED, KILLED, STOPPED, KILLED_AT_CALL };
 
 /* What the victim of a play found, and what the processes of a case tell each other. */
 struct page {
-	atomic_uint steps;
-	char names[STEPS_MOST][STEP_SIZE];
+	struct testpoint_steps steps;
 	atomic_uint calls; /* at least so many system calls, until one was not reached */
 	atomic_bool has_given_up;
 };
@@ -105,24 +103,12 @@ is_shared(const struct play_case *c)
 
 /* The victim. */
 
-static struct page *watching;
-
-static void
-record(const char *step)
-{
-	unsigned n = atomic_fetch_add(&watching->steps, 1);
-
-	if (n < STEPS_MOST)
-		snprintf(watching->names[n], STEP_SIZE, "%s", step);
-}
-
 static void
 meet_fate(const struct play_case *c)
 {
 	switch (c->fate) {
 	case WATCHED:
-		watching = c->page;
-		testpoint_watch(record);
+		testpoint_record(&c->page->steps);
 		break;
 	case KILLED:
 		testpoint_plan(NULL, c->n, SIGKILL);
@@ -131,8 +117,7 @@ meet_fate(const struct play_case *c)
 		testpoint_plan(NULL, c->n, SIGSTOP);
 		break;
 	case KILLED_AT_CALL:
-		expect(c, ptrace(PTRACE_TRACEME, 0, 0, 0) == 0, "ptrace");
-		raise(SIGSTOP);
+		expect(c, tracer_stop() == 0, "ptrace");
 		break;
 	}
 }
@@ -321,8 +306,8 @@ has_committed(const struct play_case *c)
 {
 	unsigned i;
 
-	for (i = 0; i < c->n && i < atomic_load(&c->watched->steps); i++)
-		if (strcmp(c->watched->names[i], COMMITTED) == 0)
+	for (i = 0; i < c->n && i < atomic_load(&c->watched->steps.count); i++)
+		if (strcmp(c->watched->steps.names[i], COMMITTED) == 0)
 			return true;
 	return false;
 }
@@ -393,46 +378,24 @@ is_look(uint64_t call)
 	return call == SYS_fcntl || call == SYS_fstat || call == SYS_newfstatat;
 }
 
-/*
- * Lets the victim run to its nth system call and kills it before the kernel does it. False when there are not so many.
- * Of who looks through all slots only the first looks count.
- */
+/* Whether a system call counts: of a process that looks through all slots, only the first looks do. */
 static bool
-kill_at_call(const struct play_case *c, pid_t pid)
+counts(uint64_t call)
 {
-	struct __ptrace_syscall_info info;
-	unsigned left = c->n, looks = 0;
-	int status;
+	static unsigned looks;
 
-	for (;;) {
-		expect(c, ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0, "ptrace");
-		expect(c, waitpid(pid, &status, 0) == pid && WIFSTOPPED(status), "waitpid");
-		if (WSTOPSIG(status) == SIGSTOP) {
-			expect(c, ptrace(PTRACE_DETACH, pid, 0, 0) == 0, "ptrace");
-			return false;
-		}
-		expect(c, ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0, "ptrace");
-		if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
-			continue;
-		looks = is_look(info.entry.nr) ? looks + 1 : 0;
-		if (looks > LOOKS_COUNTED || --left > 0)
-			continue;
-		expect(c, kill(pid, SIGKILL) == 0, "kill");
-		return true;
-	}
+	looks = is_look(call) ? looks + 1 : 0;
+	return looks <= LOOKS_COUNTED;
 }
 
 static void
 run_traced(struct play_case *c, pid_t victim)
 {
-	bool was_reached;
-	int status;
+	uint64_t call;
+	int result = tracer_kill_at_call(victim, c->n, counts, &call);
+	bool was_reached = result == 1;
 
-	expect(c, waitpid(victim, &status, 0) == victim && WIFSTOPPED(status), "waitpid");
-	expect(c,
-	    ptrace(PTRACE_SETOPTIONS, victim, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0,
-	    "ptrace");
-	was_reached = kill_at_call(c, victim);
+	expect(c, result >= 0, "ptrace");
 	expect(c, was_reached ? child_was_killed(victim) : child_has_ended_well(victim),
 	    "the victim's end");
 	if (!was_reached)
@@ -491,7 +454,7 @@ begin_case(const struct play *play, enum fate fate, unsigned n, struct page *wat
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	snprintf(c.name, sizeof c.name, "%s-%s-%u", play->name, fates[fate], n);
 	snprintf(c.when, sizeof c.when, "%s (%s)", c.name,
-	    fate == KILLED || fate == STOPPED ? watched->names[n - 1] : "");
+	    fate == KILLED || fate == STOPPED ? watched->steps.names[n - 1] : "");
 	child_expect(c.page != MAP_FAILED, "mmap");
 	atomic_store(&c.page->has_given_up, false);
 	run_case(&c);
@@ -549,46 +512,32 @@ has_step(const struct page *page, const char *step)
 {
 	unsigned i;
 
-	for (i = 0; i < atomic_load(&page->steps) && i < STEPS_MOST; i++)
-		if (strcmp(page->names[i], step) == 0)
+	for (i = 0; i < atomic_load(&page->steps.count) && i < TESTPOINT_STEPS_MOST; i++)
+		if (strcmp(page->steps.names[i], step) == 0)
 			return true;
 	return false;
-}
-
-/* Some places do not let anybody trace. */
-static bool
-can_trace(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(ptrace(PTRACE_TRACEME, 0, 0, 0) != 0);
-	return child_has_ended_well(pid);
 }
 
 /* essential: the step that the play is about. */
 static void
 perform(const struct play *play, const char *essential)
 {
-	struct page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct page *page = child_share(sizeof *page);
 	unsigned steps, failed;
 
-	assert_true(page != MAP_FAILED);
 	assert_int_not_equal(begin_case(play, WATCHED, 0, page), -1);
 	assert_int_equal(reap(1), 0);
-	steps = atomic_load(&page->steps);
+	steps = atomic_load(&page->steps.count);
 	assert_in_range(steps, 1, STEPS_MOST);
 	if (!has_step(page, essential))
 		fail_msg("%s has no step \"%s\"", play->name, essential);
 	failed = run_all(play, KILLED, steps, page);
 	failed += run_all(play, STOPPED, steps, page);
 	/* How many calls a process makes while it waits is no constant. */
-	if (!play->is_giving_up && can_trace())
+	if (!play->is_giving_up && tracer_is_allowed())
 		failed += run_calls(play, page);
 	print_message("# %s: %u steps, %u system calls\n", play->name, steps,
 	    atomic_load(&page->calls));
-	(void)munmap(page, sizeof *page);
 	if (failed != 0)
 		fail_msg("%u of the cases of %s went wrong", failed, play->name);
 }

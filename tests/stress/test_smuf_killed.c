@@ -14,27 +14,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/size.h"
 #include "common/host/hostwriter.h"
+#include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/pki.h"
 #include "tests/stress/testpoint.h"
+#include "tests/stress/tracer.h"
 
 enum {
 	FEW = 5,
 	MANY = HOSTWRITER_BLOCKS + 6, /* more than the client writes at a time */
 	BLOCKS = MANY + 11,
 	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 100, /* the last one is short */
-	STEPS_MOST = 4 * MANY,
-	STEP_SIZE = 48
+	STEPS_MOST = 4 * MANY
 };
 
 #define PATH CLIENT_MOUNT "/killed"
@@ -43,15 +41,9 @@ enum {
 static int changed[MANY];
 static unsigned changed_count;
 
-/* The steps that a release has, as a child found them. */
-struct page {
-	atomic_uint steps;
-	char names[STEPS_MOST][STEP_SIZE];
-};
-
 static struct pki pki;
 static struct daemon server;
-static struct page *page;
+static struct testpoint_steps *steps; /* of a release, as a child has recorded them */
 static struct sm *sm, *fresh_sm;
 static struct sm_file *file;
 static uint8_t *segment, before[SEGMENT], after[SEGMENT];
@@ -75,24 +67,6 @@ change(uint8_t *bytes, uint32_t number)
 
 /* The victim. */
 
-static void
-record(const char *step)
-{
-	unsigned n = atomic_fetch_add(&page->steps, 1);
-
-	if (n < STEPS_MOST)
-		snprintf(page->names[n], STEP_SIZE, "%s", step);
-}
-
-static void
-expect(bool is_right, const char *what)
-{
-	if (is_right)
-		return;
-	fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), what, sm_error(NULL));
-	_exit(EXIT_FAILURE);
-}
-
 /* One critical section, changed as number says; prepare is called before it, finish after it. */
 static void __attribute__((noreturn))
 be_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
@@ -101,19 +75,18 @@ be_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)
 	struct sm *own;
 	uint8_t *map;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sm_free(sm);
 	sm_free(fresh_sm);
 	own = client_create(&server);
 	f = own == NULL ? NULL : sm_open(own, PATH);
 	map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
-	expect(map != NULL, "sm_map");
-	expect(sm_lock(f) == 0, "sm_lock");
-	expect(sm_unlock(f) == 0, "sm_unlock");
+	child_expect(map != NULL, "sm_map");
+	child_expect(sm_lock(f) == 0, "sm_lock");
+	child_expect(sm_unlock(f) == 0, "sm_unlock");
 	prepare(n);
-	expect(sm_lock(f) == 0, "sm_lock");
+	child_expect(sm_lock(f) == 0, "sm_lock");
 	change(map, number);
-	expect(sm_unlock(f) == 0, "sm_unlock");
+	child_expect(sm_unlock(f) == 0, "sm_unlock");
 	finish();
 	sm_free(own);
 	_exit(EXIT_SUCCESS);
@@ -123,7 +96,7 @@ static void
 plan_nothing(unsigned n)
 {
 	(void)n;
-	testpoint_watch(record);
+	testpoint_record(steps);
 }
 
 static void
@@ -136,8 +109,7 @@ static void
 stop_for_tracer(unsigned n)
 {
 	(void)n;
-	expect(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0, "ptrace");
-	raise(SIGSTOP);
+	child_expect(tracer_stop() == 0, "ptrace");
 }
 
 static void
@@ -154,9 +126,8 @@ go_on(void)
 static pid_t
 fork_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
 {
-	pid_t pid = fork();
+	pid_t pid = child_begin();
 
-	assert_int_not_equal(pid, -1);
 	if (pid == 0)
 		be_victim(number, prepare, n, finish);
 	return pid;
@@ -245,23 +216,23 @@ choose_blocks(unsigned count)
 static void
 kill_at_every_step(unsigned count)
 {
-	unsigned n, steps;
+	unsigned n, reached;
 
 	choose_blocks(count);
-	atomic_store(&page->steps, 0);
+	atomic_store(&steps->count, 0);
 	assert_false(was_killed(fork_victim(next_victim(), plan_nothing, 0, go_on)));
 	assert_true(take_over("nobody was killed"));
-	steps = atomic_load(&page->steps);
+	reached = atomic_load(&steps->count);
 	/* Each block twice, and the begin and the end. */
-	assert_in_range(steps, 2 * count + 2, STEPS_MOST);
-	for (n = 1; n <= steps; n++) {
+	assert_in_range(reached, 2 * count + 2, STEPS_MOST);
+	for (n = 1; n <= reached; n++) {
 		if (!was_killed(fork_victim(next_victim(), plan_step, n, go_on)))
-			fail_msg("step %u (%s) was not reached", n, page->names[n - 1]);
-		if (take_over(page->names[n - 1]))
+			fail_msg("step %u (%s) was not reached", n, steps->names[n - 1]);
+		if (take_over(steps->names[n - 1]))
 			fail_msg("killed at step %u (%s), and has published", n,
-			    page->names[n - 1]);
+			    steps->names[n - 1]);
 	}
-	print_message("# %u blocks: killed at each of %u steps\n", count, steps);
+	print_message("# %u blocks: killed at each of %u steps\n", count, reached);
 }
 
 static void
@@ -272,67 +243,25 @@ killed_at_every_step_of_a_release(void **state)
 	kill_at_every_step(MANY);
 }
 
-/*
- * Lets the victim run to the nth system call of its section, and kills it before the kernel does anything of that.
- * Returns false when there are not so many; it then ends by itself.
- */
-static bool
-kill_at_call(pid_t pid, unsigned n, long *call)
-{
-	struct __ptrace_syscall_info info;
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, 0,
-			     PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
-	    0);
-	for (;;) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFSTOPPED(status));
-		if (WSTOPSIG(status) == SIGSTOP) {
-			/* The end of the section. */
-			assert_int_equal(ptrace(PTRACE_DETACH, pid, 0, 0), 0);
-			return false;
-		}
-		assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
-		if (info.op != PTRACE_SYSCALL_INFO_ENTRY || --n > 0)
-			continue;
-		*call = (long)info.entry.nr;
-		assert_int_equal(kill(pid, SIGKILL), 0);
-		return true;
-	}
-}
-
-/* Some places do not let anybody trace. */
-static bool
-can_trace(void)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0)
-		_exit(ptrace(PTRACE_TRACEME, 0, 0, 0) != 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status == 0;
-}
-
 static void
 kill_at_every_call(unsigned count)
 {
 	unsigned n = 1, first = 0;
+	int result;
 	bool was_reached, has_published;
 	char when[64];
-	long call = -1;
+	uint64_t call = 0;
 	pid_t pid;
 
 	choose_blocks(count);
 	do {
 		pid = fork_victim(next_victim(), stop_for_tracer, 0, stop_again);
-		was_reached = kill_at_call(pid, n, &call);
+		result = tracer_kill_at_call(pid, n, NULL, &call);
+		assert_true(result >= 0);
+		was_reached = result == 1;
 		assert_int_equal(was_killed(pid), was_reached);
-		snprintf(when, sizeof when, "killed before call %u (number %ld)", n, call);
+		snprintf(when, sizeof when, "killed before call %u (number %lu)", n,
+		    (unsigned long)call);
 		has_published = take_over(when);
 		if (has_published && first == 0)
 			first = n;
@@ -353,7 +282,7 @@ static void
 killed_before_every_system_call_of_a_section(void **state)
 {
 	(void)state;
-	if (!can_trace()) {
+	if (!tracer_is_allowed()) {
 		print_message("# nobody may be traced here\n");
 		skip();
 	}
@@ -365,8 +294,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_true(page != MAP_FAILED);
+	steps = child_share(sizeof *steps);
 	pki_create(&pki);
 	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
 	daemon_start(&server);

@@ -27,7 +27,7 @@ static struct {
 	atomic_uint reached;
 } plan;
 
-static void (*watcher)(const char *);
+static struct testpoint_steps *recorded; /* NULL: nothing is */
 
 static void
 set_plan(const char *step, unsigned nth, int signal, void (*fn)(const char *, void *), void *arg)
@@ -62,16 +62,25 @@ testpoint_forget(void)
 }
 
 void
-testpoint_watch(void (*watch)(const char *step))
+testpoint_record(struct testpoint_steps *s)
 {
-	watcher = watch;
+	recorded = s;
+}
+
+static void
+record(const char *step)
+{
+	unsigned n = atomic_fetch_add(&recorded->count, 1);
+
+	if (n < TESTPOINT_STEPS_MOST)
+		snprintf(recorded->names[n], TESTPOINT_NAME_SIZE, "%s", step);
 }
 
 void
 testpoint_reach(const char *step)
 {
-	if (watcher != NULL)
-		watcher(step);
+	if (recorded != NULL)
+		record(step);
 	if (plan.nth == 0 || (plan.step != NULL && strcmp(plan.step, step) != 0))
 		return;
 	if (atomic_fetch_add(&plan.reached, 1) + 1 != plan.nth)

@@ -9,6 +9,16 @@
 #ifndef TESTS_STRESS_TESTPOINT_H
 #define TESTS_STRESS_TESTPOINT_H
 
+#include <stdatomic.h>
+
+enum { TESTPOINT_STEPS_MOST = 1024, TESTPOINT_NAME_SIZE = 48 };
+
+/* Steps that were reached, in order; names has the first TESTPOINT_STEPS_MOST of count. */
+struct testpoint_steps {
+	atomic_uint count;
+	char names[TESTPOINT_STEPS_MOST][TESTPOINT_NAME_SIZE];
+};
+
 /*
  * The nth time (from 1) that step is reached (NULL: any step), the process gets that signal: SIGKILL, SIGSTOP. The
  * string must stay. Replaces the plan there was.
@@ -22,7 +32,7 @@ void testpoint_plan_call(const char *step, unsigned nth, void (*fn)(const char *
 /* No plan any more. */
 void testpoint_forget(void);
 
-/* Called with every step that is reached, before the plan is looked at; NULL: nobody is. */
-void testpoint_watch(void (*watch)(const char *step));
+/* Adds each step that this process reaches from now on to s, before the plan acts. */
+void testpoint_record(struct testpoint_steps *s);
 
 #endif
