@@ -9,8 +9,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +24,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
+#include "tests/stress/libos.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -59,26 +57,14 @@ static struct page {
 
 static struct smc_world world;
 
-/* What mmap gives who asks for a shared mapping of a file. */
-static enum { SHARED, COPY_ON_WRITE, COPY } gives;
+static enum libos_mapping gives;
 
 void *fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap");
 
 void *
 fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	bool is_copy = (flags & MAP_TYPE) == MAP_SHARED && fd >= 0 && gives != SHARED;
-	volatile uint8_t *p;
-	size_t i;
-
-	if (is_copy)
-		flags = (flags & ~MAP_TYPE) | MAP_PRIVATE;
-	p = (volatile uint8_t *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
-	is_copy = is_copy && gives == COPY && (prot & PROT_WRITE) != 0;
-	/* A copy has all its pages from the begin on. */
-	for (i = 0; is_copy && p != MAP_FAILED && i < size; i += 4096)
-		p[i] = p[i];
-	return (void *)p;
+	return libos_mmap(gives, hint, size, prot, flags, fd, offset);
 }
 
 /* Children in a mode. */
@@ -87,25 +73,11 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 static bool
 forbid(int mode)
 {
-	unsigned no_locks = mode & NO_LOCKS ? SYS_fcntl : UINT32_MAX;
-	unsigned no_read = mode & NO_PREAD ? SYS_pread64 : UINT32_MAX;
-	unsigned no_write = mode & NO_PREAD ? SYS_pwrite64 : UINT32_MAX;
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_read, 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_write, 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, no_locks, 0, 4),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, F_OFD_GETLK, 0, 2),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, F_OFD_SETLKW, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+	static const int calls[] = { SYS_pread64, SYS_pwrite64 };
 
-	return mode == 0 ||
-	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+	return (!(mode & NO_PREAD) ||
+		   libos_forbid(calls, sizeof calls / sizeof calls[0], EINVAL) == 0) &&
+	    (!(mode & NO_LOCKS) || libos_forbid_locks(EINVAL) == 0);
 }
 
 /* child_fork(); the child ends by itself when it hangs. */
@@ -327,14 +299,14 @@ try_private_mappings(int mode)
 
 	(void)mode;
 	child_expect(sm != NULL, "sm_mount");
-	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
+	for (gives = LIBOS_COPY_ON_WRITE; gives <= LIBOS_COPY; gives++) {
 		f = sm_open(sm, SMC_MOUNT "/private");
 		child_expect(f == NULL, "a private mapping was noticed");
 		child_expect(errno == ENOTSUP, "the error is ENOTSUP");
 		child_expect(strstr(sm_error(sm), "untrusted_shm") != NULL,
 		    "the words say what to do");
 	}
-	gives = SHARED;
+	gives = LIBOS_SHARED;
 	/* What the others left is not in the way. */
 	f = sm_open(sm, SMC_MOUNT "/private-no-more");
 	child_expect(f != NULL, "sm_open, now that mappings are shared");

@@ -8,8 +8,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +25,7 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/hostile.h"
+#include "tests/stress/libos.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/pki.h"
 
@@ -56,48 +54,26 @@ static struct page {
 	atomic_int is_over;
 } * page;
 
-/* What mmap gives who asks for a shared mapping of a file. */
-static enum { SHARED, COPY_ON_WRITE, COPY } gives;
+static enum libos_mapping gives;
 
 void *fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap");
 
 void *
 fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	bool is_shared_file = (flags & MAP_TYPE) == MAP_SHARED && fd >= 0;
-	volatile uint8_t *p;
-	size_t i;
-
-	if (is_shared_file && page != NULL)
+	if ((flags & MAP_TYPE) == MAP_SHARED && fd >= 0 && page != NULL)
 		atomic_fetch_add(&page->maps, 1);
-	if (is_shared_file && gives != SHARED)
-		flags = (flags & ~MAP_TYPE) | MAP_PRIVATE;
-	p = (volatile uint8_t *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
-	/* A copy has all its pages from the begin on. */
-	for (i = 0; is_shared_file && gives == COPY && p != MAP_FAILED && i < size; i += 4096)
-		p[i] = p[i];
-	return (void *)p;
+	return libos_mmap(gives, hint, size, prot, flags, fd, offset);
 }
 
 /* From now on files know neither pread nor anything like it. Exits where there are no such filters. */
 static void
 forbid_pread(void)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pread64, 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_preadv, 3, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwritev, 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_lseek, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_vmsplice, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ESPIPE),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+	static const int calls[] = { SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_lseek,
+		SYS_vmsplice };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
+	if (libos_forbid(calls, sizeof calls / sizeof calls[0], ESPIPE) != 0)
 		_exit(CHILD_SKIPPED);
 }
 
@@ -198,13 +174,13 @@ try_private_mappings(void)
 	struct sm_file *f = own == NULL ? NULL : sm_open(own, CLIENT_MOUNT "/" NAME);
 
 	child_expect(f != NULL, "sm_open");
-	for (gives = COPY_ON_WRITE; gives <= COPY; gives++) {
+	for (gives = LIBOS_COPY_ON_WRITE; gives <= LIBOS_COPY; gives++) {
 		child_expect(sm_map(f, NULL, SEGMENT) == NULL, "a private mapping is an error");
 		child_expect(errno == ENOTSUP, "the error is ENOTSUP");
 		child_expect(strstr(sm_error(own), "untrusted_shm") != NULL,
 		    "the words say what to do");
 	}
-	gives = SHARED;
+	gives = LIBOS_SHARED;
 	child_expect(sm_map(f, NULL, SEGMENT) != NULL, "sm_map, now that mappings are shared");
 	child_expect(sm_lock(f) == 0, "sm_lock");
 	child_expect(sm_unlock(f) == 0, "sm_unlock");
