@@ -10,8 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,25 +17,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/host/hostfile.h"
+#include "tests/stress/libos.h"
+#include "tests/unit/body.h"
 
 enum { SIZE = 10000, NOBODY = 65534 };
-
-/* In a child there is no cmocka: it ends with the number of the line that was wrong. */
-#define EXPECT(what) \
-	do { \
-		if (!(what)) \
-			return __LINE__; \
-	} while (0)
 
 /* What a library OS, or a bad day, makes of the system's calls. All zeros: they are what they are. */
 static struct {
@@ -47,7 +38,7 @@ static struct {
 	int intruders;     /* so many preads are preceded by somebody else's write */
 	bool is_device;    /* fstat calls a regular file a device */
 	int mmap_error;    /* mmap fails with this */
-	enum { SHARED, COPY_ON_WRITE, COPY } mmap_gives;
+	enum libos_mapping mmap_gives;
 	bool is_looker_only; /* that is so of every other mapping, not of the first */
 	bool is_replaced;    /* ftruncate fails, and the name is another file's meanwhile */
 	unsigned calls, maps, preads;
@@ -132,18 +123,18 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 	if (fd < 0 || (flags & MAP_TYPE) != MAP_SHARED)
 		return (void *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
 	if (fake.maps++ % 2 == 0 && fake.is_looker_only)
-		kind = SHARED;
+		kind = LIBOS_SHARED;
 	if (fake.mmap_error != 0) {
 		errno = fake.mmap_error;
 		return MAP_FAILED;
 	}
-	if (kind == COPY) {
+	if (kind == LIBOS_COPY) {
 		p = (void *)syscall(SYS_mmap, hint, size, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p != MAP_FAILED && syscall(SYS_pread64, fd, p, size, offset) < 0)
 			abort();
 		return p;
 	}
-	if (kind == COPY_ON_WRITE)
+	if (kind == LIBOS_COPY_ON_WRITE)
 		flags = (flags & ~MAP_TYPE) | MAP_PRIVATE;
 	return (void *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
 }
@@ -157,47 +148,6 @@ put(const char *name, const char *text)
 	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
 		abort();
 	close(fd);
-}
-
-/* Runs body in a forked child, which must end by itself within a minute. */
-static int
-begin_child(int (*body)(void), pid_t *pid)
-{
-	int ends[2], line;
-
-	assert_int_equal(pipe(ends), 0);
-	*pid = fork();
-	assert_true(*pid >= 0);
-	if (*pid == 0) {
-		alarm(60);
-		line = body();
-		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
-	}
-	close(ends[1]);
-	return ends[0];
-}
-
-static void
-end_child(int end, pid_t pid)
-{
-	int line = -1, status = -1;
-	ssize_t n = read(end, &line, sizeof line);
-
-	close(end);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (n != sizeof line || status != 0)
-		fail_msg("a child ended with wait status %#x, 0 was expected", (unsigned)status);
-	if (line != 0)
-		fail_msg("line %d in a child", line);
-}
-
-static void
-in_child(int (*body)(void))
-{
-	pid_t pid;
-	int end = begin_child(body, &pid);
-
-	end_child(end, pid);
 }
 
 static int
@@ -410,7 +360,7 @@ create_that_fails_leaves_nothing(void **state)
 	memset(&fake, 0, sizeof fake);
 	assert_int_equal(h.fd, -1);
 	assert_int_equal(count_descriptors(), before);
-	in_child(outgrow_the_limit);
+	body_run(outgrow_the_limit);
 }
 
 static void
@@ -478,7 +428,7 @@ open_does_not_wait_for_a_lease(void **state)
 {
 	(void)state;
 	put("f", "mine");
-	in_child(open_under_a_lease);
+	body_run(open_under_a_lease);
 }
 
 static void
@@ -519,7 +469,7 @@ without_permission_it_is_EACCES(void **state)
 	put("f", "mine");
 	assert_int_equal(fchmodat(dir, "f", 0, 0), 0);
 	assert_int_equal(chmod(path, 0555), 0);
-	in_child(have_no_permission);
+	body_run(have_no_permission);
 	assert_int_equal(chmod(path, 0755), 0);
 }
 
@@ -633,7 +583,7 @@ file_cut_after_open_is_EIO_and_no_more(void **state)
 	struct hostfile h = create_f(SIZE);
 
 	(void)state;
-	in_child(read_what_was_cut);
+	body_run(read_what_was_cut);
 	hostfile_close(&h);
 }
 
@@ -686,18 +636,11 @@ devices_of_a_library_os_are_mapped_and_not_asked(void **state)
 static int
 forbid_pread(void)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pread64, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ESPIPE),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+	static const int calls[] = { SYS_pread64, SYS_pwrite64 };
+	int error = libos_forbid(calls, sizeof calls / sizeof calls[0], ESPIPE);
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) {
-		printf("skipped: no seccomp filters here: %s\n", strerror(errno));
+	if (error != 0) {
+		printf("skipped: no seccomp filters here: %s\n", strerror(-error));
 		fflush(stdout);
 		return -1;
 	}
@@ -757,7 +700,7 @@ write_without_pwrite(void)
 	EXPECT(hostfile_write(&g, 91, "ten bytes!", 10) == -EIO);
 	hostfile_close(&g);
 	EXPECT(hostfile_probe_shared(dir, "f", 64) == 0);
-	fake.mmap_gives = COPY_ON_WRITE;
+	fake.mmap_gives = LIBOS_COPY_ON_WRITE;
 	EXPECT(hostfile_probe_shared(dir, "f", 64) == -ENOTSUP);
 	return 0;
 }
@@ -766,21 +709,20 @@ static void
 without_pread_others_see_what_is_written(void **state)
 {
 	struct hostfile h = create_f(SIZE);
-	int reader, writer;
-	pid_t reader_pid, writer_pid;
+	struct body reader, writer;
 
 	(void)state;
 	hostfile_close(&h);
 	assert_int_equal(pipe(to_reader), 0);
 	assert_int_equal(pipe(to_writer), 0);
-	writer = begin_child(write_without_pwrite, &writer_pid);
-	reader = begin_child(look_with_pread, &reader_pid);
+	body_begin(&writer, write_without_pwrite);
+	body_begin(&reader, look_with_pread);
 	close(to_reader[0]);
 	close(to_reader[1]);
 	close(to_writer[0]);
 	close(to_writer[1]);
-	end_child(writer, writer_pid);
-	end_child(reader, reader_pid);
+	body_end(&writer);
+	body_end(&reader);
 }
 
 static void
@@ -850,7 +792,7 @@ static void
 full_disk_is_ENOSPC(void **state)
 {
 	(void)state;
-	in_child(fill_the_disk);
+	body_run(fill_the_disk);
 }
 
 static void
@@ -914,11 +856,11 @@ probe_finds_private_copies(void **state)
 	hostfile_close(&h);
 	for (way = 0; way < 3; way++) {
 		fake.pread_error = ways[way];
-		fake.mmap_gives = COPY_ON_WRITE;
+		fake.mmap_gives = LIBOS_COPY_ON_WRITE;
 		assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
-		fake.mmap_gives = COPY;
+		fake.mmap_gives = LIBOS_COPY;
 		assert_int_equal(hostfile_probe_shared(dir, "f", 4096), -ENOTSUP);
-		fake.mmap_gives = SHARED;
+		fake.mmap_gives = LIBOS_SHARED;
 		fake.mmap_error = ENODEV;
 		assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
 		fake.mmap_error = ENOMEM;
@@ -930,7 +872,7 @@ probe_finds_private_copies(void **state)
 	fake.pread_error = ENOSYS;
 	fake.is_looker_only = true;
 	fake.maps = 0;
-	fake.mmap_gives = COPY;
+	fake.mmap_gives = LIBOS_COPY;
 	assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
 }
 
@@ -981,15 +923,15 @@ static void
 probes_at_the_same_spot_tolerate_each_other(void **state)
 {
 	struct hostfile h = create_f(SIZE);
-	pid_t pids[6];
-	int ends[6], i;
+	struct body bodies[6];
+	int i;
 
 	(void)state;
 	hostfile_close(&h);
 	for (i = 0; i < 6; i++)
-		ends[i] = begin_child(ask_often, &pids[i]);
+		body_begin(&bodies[i], ask_often);
 	for (i = 0; i < 6; i++)
-		end_child(ends[i], pids[i]);
+		body_end(&bodies[i]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

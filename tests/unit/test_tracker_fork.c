@@ -10,52 +10,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/base/size.h"
 #include "common/client/track/uffd.h"
+#include "tests/stress/libos.h"
+#include "tests/unit/body.h"
 #include "tests/unit/tracked.h"
 
 enum { SIZE = SIZE_MIB + 100 };
-
-/* In a child there is no cmocka: it ends with the number of the line that was wrong. */
-#define EXPECT(what) \
-	do { \
-		if (!(what)) \
-			return __LINE__; \
-	} while (0)
-
-/* Runs body in a forked child. */
-static void
-in_child(int (*body)(void))
-{
-	int ends[2], line = -1, status;
-	pid_t pid;
-
-	assert_int_equal(pipe(ends), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		line = body();
-		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &line, sizeof line), sizeof line);
-	close(ends[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	if (line != 0)
-		fail_msg("line %d in a child", line);
-}
 
 static bool
 has_one_piece(uint32_t offset, uint32_t length)
@@ -113,7 +81,7 @@ be_a_parent(void)
 	EXPECT(be_a_child() == 0);
 	dirty->base[3] = 77;
 	tracked_wrote(3, 1);
-	in_child(be_a_child);
+	body_run(be_a_child);
 	EXPECT(has_one_piece(3, 1));
 	return 0;
 }
@@ -129,7 +97,7 @@ a_child_does_nothing_to_its_parent(void **state)
 	for (i = 0; i < 10; i++) {
 		tracked_set(5, 'a' + i, 1);
 		tracked_set(SIZE - 1, 'a' + i, 1);
-		in_child(be_a_child);
+		body_run(be_a_child);
 		assert_int_equal(replica_since(&replica), 3);
 		assert_int_equal(replica_collect(&replica), 0);
 		assert_int_equal(dirty->count, 2);
@@ -140,16 +108,23 @@ a_child_does_nothing_to_its_parent(void **state)
 	tracked_end();
 }
 
+/* The parent's change from before the fork stays its only one, whatever fn does in the child. */
 static void
-a_child_has_children(void **state)
+keep_change_across_fork(void **state, int (*fn)(void))
 {
 	tracked_begin(state, SIZE);
 	tracked_grant(3, 0, "parent", 6);
 	tracked_idle();
 	tracked_set(5, 'b', 1);
-	in_child(be_a_parent);
+	body_run(fn);
 	tracked_expect_piece(5, 1);
 	tracked_end();
+}
+
+static void
+a_child_has_children(void **state)
+{
+	keep_change_across_fork(state, be_a_parent);
 }
 
 /* No descriptor may be opened beyond those there are. */
@@ -186,13 +161,7 @@ find_no_descriptors(void)
 static void
 a_child_without_descriptors_compares_or_says_so(void **state)
 {
-	tracked_begin(state, SIZE);
-	tracked_grant(3, 0, "parent", 6);
-	tracked_idle();
-	tracked_set(5, 'b', 1);
-	in_child(find_no_descriptors);
-	tracked_expect_piece(5, 1);
-	tracked_end();
+	keep_change_across_fork(state, find_no_descriptors);
 }
 
 static const struct dirty_ops *wanted;
@@ -232,34 +201,18 @@ static void
 auto_leaves_descriptors_to_the_program(void **state)
 {
 	wanted = *state;
-	in_child(have_few_descriptors);
-}
-
-/* A sandbox: userfaultfd(2) fails with this. */
-static int
-forbid_uffd(int error)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
-
-	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	/* No such thing here: the test is not of that. */
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0 ? 0 : -1;
+	body_run(have_few_descriptors);
 }
 
 static int
 be_refused(int error)
 {
-	int failed = forbid_uffd(error);
+	static const int calls[] = { SYS_userfaultfd };
 
-	if (failed != 0) {
+	/* A sandbox, in which userfaultfd(2) fails with this. */
+	if (libos_forbid(calls, 1, error) != 0) {
 		printf("this system has no seccomp filters: nothing is proved\n");
-		return failed == -1 ? 0 : failed;
+		return 0;
 	}
 	if (wanted != &dirty_uffd)
 		return find_changes(false);
@@ -290,8 +243,8 @@ static void
 where_it_is_refused_auto_compares_and_uffd_says_so(void **state)
 {
 	wanted = *state;
-	in_child(be_refused_as_unknown);
-	in_child(be_refused_as_forbidden);
+	body_run(be_refused_as_unknown);
+	body_run(be_refused_as_forbidden);
 }
 
 int
