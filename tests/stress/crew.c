@@ -18,7 +18,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/worker.h"
 
 enum {
@@ -42,7 +41,6 @@ struct crew {
 };
 
 static bool is_smuf;
-static struct pki pki;
 static struct daemon server;
 static struct worker_page *page;
 static struct crew crew; /* of the running test */
@@ -341,21 +339,12 @@ the_server_has_nothing_to_complain_about_and_exits_with_0(void **state)
 static int
 begin_all(void **state)
 {
-	(void)state;
+	*state = &server;
 	page = child_share(sizeof *page);
-	pki_create(&pki);
-	daemon_init(&server,
-	    &(struct daemon_config){ .is_smuf = is_smuf, .pki = &pki, .tcp_host = "127.0.0.1" });
-	daemon_start(&server);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_open(&server,
+	    &(struct daemon_config){ .is_smuf = is_smuf,
+		.has_keys = true,
+		.tcp_host = "127.0.0.1" });
 	return 0;
 }
 
@@ -371,5 +360,5 @@ crew_main(const char *name, bool serves_smuf)
 	};
 
 	is_smuf = serves_smuf;
-	return cmocka_run_group_tests_name(name, tests, begin_all, end_all);
+	return cmocka_run_group_tests_name(name, tests, begin_all, daemon_close_group);
 }

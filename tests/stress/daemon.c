@@ -22,7 +22,6 @@
 
 #include "common/base/clock.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum { PROGRAM_SIZE = 512, ARGV_MOST = DAEMON_ARGS_MOST + 10, LINE_SIZE = 2048 };
 
@@ -45,6 +44,10 @@ void
 daemon_init(struct daemon *d, const struct daemon_config *config)
 {
 	*d = (struct daemon){ .config = *config, .pid = -1 };
+	if (config->has_keys && config->pki == NULL) {
+		pki_create(&d->own_keys);
+		d->config.pki = &d->own_keys;
+	}
 	scratch_create(d->dir);
 	snprintf(d->socket, sizeof d->socket, "%s/socket", d->dir);
 	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
@@ -197,6 +200,37 @@ daemon_fini(struct daemon *d)
 		d->pid = -1;
 	}
 	scratch_remove(d->dir);
+	pki_destroy(&d->own_keys);
+}
+
+void
+daemon_open(struct daemon *d, const struct daemon_config *config)
+{
+	daemon_init(d, config);
+	daemon_start(d);
+}
+
+void
+daemon_close(struct daemon *d)
+{
+	daemon_stop(d);
+	daemon_fini(d);
+}
+
+void
+daemon_close_silent(struct daemon *d)
+{
+	daemon_stop(d);
+	daemon_log_expect(d, 0, 0);
+	daemon_fini(d);
+}
+
+int
+daemon_close_group(void **state)
+{
+	if (*state != NULL)
+		daemon_close(*state);
+	return 0;
 }
 
 /* The log. */

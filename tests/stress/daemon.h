@@ -14,21 +14,22 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "tests/stress/pki.h"
 #include "tests/stress/scratch.h"
-
-struct pki;
 
 enum { DAEMON_ARGS_MOST = 8, DAEMON_PATH_SIZE = SCRATCH_PATH_SIZE + 8, DAEMON_ADDRESS_SIZE = 64 };
 
 struct daemon_config {
 	bool is_smuf;          /* smufserver, its files in memdir */
-	const struct pki *pki; /* NULL: plaintext */
+	bool has_keys;         /* TLS with keys of its own, to which daemon_init() sets pki */
+	const struct pki *pki; /* TLS with these keys; NULL: plaintext */
 	const char *tcp_host;  /* NULL: no TCP, else the address to listen on, at a free port */
 	const char *args[DAEMON_ARGS_MOST]; /* more options, up to a NULL */
 };
 
 struct daemon {
 	struct daemon_config config;
+	struct pki own_keys;
 	pid_t pid; /* -1 when it does not run */
 	char dir[SCRATCH_PATH_SIZE];
 	char socket[DAEMON_PATH_SIZE];
@@ -37,7 +38,7 @@ struct daemon {
 	char tcp[DAEMON_ADDRESS_SIZE]; /* "tcp:HOST:PORT", or "" */
 };
 
-/* Makes the directory. The server does not run yet. */
+/* Makes the directory, and the keys if has_keys says so. The server does not run yet. */
 void daemon_init(struct daemon *d, const struct daemon_config *config);
 
 /* Starts it and waits until it accepts connections. The log goes on where it ended. */
@@ -51,6 +52,16 @@ void daemon_signal(struct daemon *d, int signal);
 
 /* Kills what still runs and removes the directory; never fails. */
 void daemon_fini(struct daemon *d);
+
+/* daemon_init() and daemon_start(); daemon_stop() and daemon_fini(). */
+void daemon_open(struct daemon *d, const struct daemon_config *config);
+void daemon_close(struct daemon *d);
+
+/* The same; fails the test when the log has a warning or an error. */
+void daemon_close_silent(struct daemon *d);
+
+/* The group teardown of a test whose group setup has set *state to a daemon: daemon_close(). */
+int daemon_close_group(void **state);
 
 /* A connection to its unix socket, close-on-exec, blocking; or a negative errno. */
 int daemon_dial(const struct daemon *d);

@@ -22,12 +22,10 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/procfs.h"
 
 enum { SEGMENT = 64 * 1024, IDLE_SECONDS = 2 };
 
-static struct pki pki;
 static struct daemon server;
 static struct sm *sm;
 static struct sm_file *file;
@@ -474,20 +472,8 @@ a_child_comes_after_its_server_ended(void **state)
 static int
 start(void **state)
 {
-	(void)state;
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .pki = &pki });
-	daemon_start(&server);
-	return 0;
-}
-
-static int
-finish(void **state)
-{
-	(void)state;
-	daemon_stop(&server);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	*state = &server;
+	daemon_open(&server, &(struct daemon_config){ .has_keys = true });
 	return 0;
 }
 
@@ -511,5 +497,5 @@ main(void)
 		TEST(a_child_comes_after_its_server_ended),
 	};
 
-	return cmocka_run_group_tests(tests, start, finish);
+	return cmocka_run_group_tests(tests, start, daemon_close_group);
 }

@@ -17,7 +17,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum {
 	LEASE_MS = 400,
@@ -34,7 +33,6 @@ struct user {
 	uint64_t *words;
 };
 
-static struct pki pki;
 static struct daemon leasing, patient; /* with -t, without */
 
 static void
@@ -237,16 +235,13 @@ static int
 begin_all(void **state)
 {
 	static char lease[24];
-	const struct daemon_config with_lease = { .pki = &pki, .args = { "-t", lease } };
-	const struct daemon_config without = { .pki = &pki };
+	const struct daemon_config with_lease = { .has_keys = true, .args = { "-t", lease } };
+	const struct daemon_config without = { .has_keys = true };
 
 	(void)state;
 	snprintf(lease, sizeof lease, "%lu", (unsigned long)patience_ms(LEASE_MS));
-	pki_create(&pki);
-	daemon_init(&leasing, &with_lease);
-	daemon_start(&leasing);
-	daemon_init(&patient, &without);
-	daemon_start(&patient);
+	daemon_open(&leasing, &with_lease);
+	daemon_open(&patient, &without);
 	return 0;
 }
 
@@ -256,7 +251,6 @@ end_all(void **state)
 	(void)state;
 	daemon_fini(&leasing);
 	daemon_fini(&patient);
-	pki_destroy(&pki);
 	return 0;
 }
 

@@ -26,7 +26,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum {
 	TEAMS = 2,
@@ -76,7 +75,6 @@ struct worker {
 
 static const char *const team_names[TEAMS] = { "readers", "writers" };
 
-static struct pki pki;
 static struct daemon server;
 static struct page *page;
 static pid_t pids[TEAMS][PROCESSES_MOST];
@@ -355,22 +353,11 @@ disband(void **state)
 static int
 begin_all(void **state)
 {
-	const struct daemon_config config = { .pki = &pki };
+	const struct daemon_config config = { .has_keys = true };
 
-	(void)state;
+	*state = &server;
 	page = child_share(sizeof *page);
-	pki_create(&pki);
-	daemon_init(&server, &config);
-	daemon_start(&server);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_open(&server, &config);
 	return 0;
 }
 
@@ -389,5 +376,5 @@ main(void)
 		cmocka_unit_test(the_server_has_nothing_to_complain_about),
 	};
 
-	return cmocka_run_group_tests_name("readers", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("readers", tests, begin_all, daemon_close_group);
 }

@@ -26,7 +26,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/procfs.h"
 
 #define HELD CLIENT_MOUNT "/held"
@@ -40,7 +39,6 @@ enum {
 	PUBLISHED = 42
 };
 
-static struct pki pki;
 static struct daemon server;
 
 /* One process with its files, in front of a call. */
@@ -421,12 +419,11 @@ end_callers(void **state)
 static void
 start_server(void)
 {
-	const struct daemon_config config = { .pki = &pki,
+	const struct daemon_config config = { .has_keys = true,
 		.tcp_host = "127.0.0.1",
 		.args = { "-t", "3600000" } }; /* with leases sm_unlock() waits for a reply */
 
-	daemon_init(&server, &config);
-	daemon_start(&server);
+	daemon_open(&server, &config);
 }
 
 /* Publishes what everybody is to see. */
@@ -526,15 +523,6 @@ begin_all(void **state)
 {
 	(void)state;
 	reports = child_share(CALLS * sizeof *reports);
-	pki_create(&pki);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	pki_destroy(&pki);
 	return 0;
 }
 
@@ -548,5 +536,5 @@ main(void)
 		    every_blocked_call_returns_an_error_within_a_second_over_tcp, end_callers),
 	};
 
-	return cmocka_run_group_tests_name("death of the server", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("death of the server", tests, begin_all, NULL);
 }

@@ -19,7 +19,6 @@
 #include "tests/stress/daemon.h"
 #include "tests/stress/hostile.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum { PROCESSES = 4, INCREMENTS = 3000, SEGMENT = 3 * 4096 };
 
@@ -33,7 +32,6 @@ struct page {
 	atomic_int has_begun;
 };
 
-static struct pki pki;
 static struct daemon server;
 static struct page *page;
 
@@ -124,9 +122,7 @@ begin_all(void **state)
 {
 	(void)state;
 	page = child_share(sizeof *page);
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	return 0;
 }
 
@@ -134,10 +130,7 @@ static int
 end_all(void **state)
 {
 	(void)state;
-	daemon_stop(&server);
-	daemon_log_expect(&server, 0, 0);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close_silent(&server);
 	return 0;
 }
 

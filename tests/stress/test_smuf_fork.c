@@ -23,12 +23,10 @@
 #include "tests/stress/daemon.h"
 #include "tests/stress/noncelog.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/testpoint.h"
 
 enum { BLOCKS = 4, SEGMENT = BLOCKS * SIZE_BLOCK - 500, LOG_SIZE = SCRATCH_PATH_SIZE + 16 };
 
-static struct pki pki;
 static struct daemon server;
 static char nonce_log[LOG_SIZE], *whole_log; /* of this test, and of all tests or NULL */
 static struct sm *sm;
@@ -216,9 +214,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	whole_log = getenv("NONCE_LOG");
 	snprintf(nonce_log, sizeof nonce_log, "%s/nonces", server.dir);
 	return setenv("NONCE_LOG", nonce_log, 1);
@@ -245,10 +241,7 @@ finish(void **state)
 	(void)state;
 	if (whole_log != NULL && *whole_log != '\0')
 		append_to_whole_log();
-	daemon_stop(&server);
-	daemon_log_expect(&server, 0, 0);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close_silent(&server);
 	return 0;
 }
 

@@ -23,7 +23,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/testpoint.h"
 #include "tests/stress/tracer.h"
 
@@ -41,7 +40,6 @@ enum {
 static int changed[MANY];
 static unsigned changed_count;
 
-static struct pki pki;
 static struct daemon server;
 static struct testpoint_steps *steps; /* of a release, as a child has recorded them */
 static struct sm *sm, *fresh_sm;
@@ -295,9 +293,7 @@ begin_all(void **state)
 {
 	(void)state;
 	steps = child_share(sizeof *steps);
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	sm = client_create(&server);
 	fresh_sm = client_create(&server);
 	assert_true(sm != NULL && fresh_sm != NULL);
@@ -318,10 +314,7 @@ end_all(void **state)
 	(void)state;
 	sm_free(sm);
 	sm_free(fresh_sm);
-	daemon_stop(&server);
-	daemon_log_expect(&server, 0, 0);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close_silent(&server);
 	return 0;
 }
 

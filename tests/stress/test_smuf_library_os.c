@@ -27,7 +27,6 @@
 #include "tests/stress/hostile.h"
 #include "tests/stress/libos.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum {
 	BLOCKS = 3,
@@ -40,7 +39,6 @@ enum {
 
 #define NAME "library"
 
-static struct pki pki;
 static struct daemon server;
 static struct sm *sm;
 static struct sm_file *file;
@@ -296,9 +294,7 @@ begin_all(void **state)
 {
 	(void)state;
 	page = child_share(sizeof *page);
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	sm = client_create(&server);
 	file = sm == NULL ? NULL : sm_open(sm, CLIENT_MOUNT "/" NAME);
 	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
@@ -311,9 +307,7 @@ end_all(void **state)
 {
 	(void)state;
 	sm_free(sm);
-	daemon_stop(&server);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close(&server);
 	return 0;
 }
 

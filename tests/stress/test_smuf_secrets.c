@@ -29,7 +29,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/raw.h"
 #include "tests/stress/testpoint.h"
 
@@ -53,7 +52,6 @@ static struct secret {
 	size_t size;
 } secrets[SECRETS_MOST];
 
-static struct pki pki;
 static struct daemon server;
 static uint8_t patterns[CLIENTS][PIECE];
 static struct sm *sm;
@@ -280,9 +278,7 @@ begin_all(void **state)
 	unsigned i;
 
 	(void)state;
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	sm = client_create(&server);
 	file = sm == NULL ? NULL : sm_open(sm, PATH);
 	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
@@ -299,9 +295,7 @@ end_all(void **state)
 	(void)state;
 	raw_abandon();
 	sm_free(sm);
-	daemon_stop(&server);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close(&server);
 	return 0;
 }
 

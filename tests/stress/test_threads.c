@@ -26,7 +26,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 
 enum {
 	PROCESSES = 4,
@@ -70,7 +69,6 @@ struct worker {
 
 static const char *const how_names[HOW_COUNT] = { "sm_lock", "sm_trylock", "sm_timedlock" };
 
-static struct pki pki;
 static struct daemon server;
 static struct page *page;
 static pid_t pids[PROCESSES];
@@ -359,13 +357,11 @@ the_server_has_nothing_to_complain_about(void **state)
 static int
 begin_all(void **state)
 {
-	const struct daemon_config config = { .pki = &pki };
+	const struct daemon_config config = { .has_keys = true };
 
 	(void)state;
 	page = child_share(sizeof *page);
-	pki_create(&pki);
-	daemon_init(&server, &config);
-	daemon_start(&server);
+	daemon_open(&server, &config);
 	return 0;
 }
 
@@ -375,7 +371,6 @@ end_all(void **state)
 	(void)state;
 	child_kill_all(pids, PROCESSES);
 	daemon_fini(&server);
-	pki_destroy(&pki);
 	return 0;
 }
 

@@ -28,7 +28,6 @@
 #include "common/host/slots.h"
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
-#include "tests/stress/pki.h"
 #include "tests/tamper/adversary.h"
 #include "tests/tamper/matrix.h"
 #include "tests/tamper/party.h"
@@ -60,7 +59,6 @@ static const struct history {
 
 enum reader { STALE, VOID, LATE, READERS };
 
-static struct pki pki;
 static struct daemon server;
 static struct party writer, keeper, readers[READERS];
 static struct adversary host;
@@ -512,9 +510,7 @@ begin_all(void **state)
 	enum reader r;
 
 	(void)state;
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	begin_second();
 	party_begin(&keeper, "keeper", &server, SEGMENT);
 	party_rest(&keeper, CLIENT_MOUNT "/" ANOTHER);
@@ -536,9 +532,7 @@ end_all(void **state)
 		party_end(&readers[r]);
 	close(second.socket);
 	assert_int_equal(waitpid(second.pid, NULL, 0), second.pid);
-	daemon_stop(&server);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close(&server);
 	return 0;
 }
 

@@ -20,7 +20,6 @@
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/tamper/adversary.h"
 #include "tests/tamper/matrix.h"
 #include "tests/tamper/party.h"
@@ -30,7 +29,6 @@ enum { SEGMENT = SIZE_BLOCK, FILES = 87, NAME_SIZE = 24, PATH_SIZE = 64 };
 /* A memory file that is at rest: what the host puts in the place of others. */
 #define ANOTHER "another"
 
-static struct pki pki;
 static struct daemon server;
 static struct party keeper;
 
@@ -182,9 +180,7 @@ static int
 begin_all(void **state)
 {
 	(void)state;
-	pki_create(&pki);
-	daemon_init(&server, &(struct daemon_config){ .is_smuf = true, .pki = &pki });
-	daemon_start(&server);
+	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
 	party_begin(&keeper, "keeper", &server, SEGMENT);
 	party_rest(&keeper, CLIENT_MOUNT "/" ANOTHER);
 	await_rest();
@@ -196,9 +192,7 @@ end_all(void **state)
 {
 	(void)state;
 	party_end(&keeper);
-	daemon_stop(&server);
-	daemon_fini(&server);
-	pki_destroy(&pki);
+	daemon_close(&server);
 	return 0;
 }
 
