@@ -15,7 +15,6 @@
 #include "common/base/clock.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
-#include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -365,6 +364,14 @@ raw_ask(struct raw *r, uint32_t code, const char *format, ...)
 		fail_msg("expected a reply to %s, the connection was closed",
 		    protocol_op_name(frame_untagged(code)));
 	return frame_untagged(r->code);
+}
+
+uint64_t
+raw_first_u64(const struct raw *r)
+{
+	struct wire_reader body = wire_reader(buf_data(&r->body), buf_size(&r->body));
+
+	return wire_get_u64(&body);
 }
 
 bool

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/wire/status.h"
 
 struct daemon;
 struct pki;
@@ -79,6 +80,12 @@ bool raw_listen(struct raw *r);
 
 /* Sends a request and waits for its reply; its status. The test fails if the connection ends instead. */
 uint32_t raw_ask(struct raw *r, uint32_t code, const char *format, ...);
+
+/* The same; the status by name, so that a failure can be read. */
+#define RAW_ASK(...) status_name(raw_ask(__VA_ARGS__))
+
+/* The u64 that the body of the last reply begins with. */
+uint64_t raw_first_u64(const struct raw *r);
 
 /* Waits until the server closes the connection; the test fails if it does not. */
 void raw_expect_end(struct raw *r);

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "tests/stress/patience.h"
+#include "tests/stress/raw.h"
 
 enum { WARM_UP_ROUNDS = 20, PEER_SIZE = 32, GIVE_BACK_MS = 3000 };
 
@@ -133,6 +134,28 @@ siege_fini(struct siege *s)
 	sm_free(s->sm);
 	s->sm = NULL;
 	daemon_fini(&s->daemon);
+}
+
+int
+siege_fini_group(void **state)
+{
+	siege_fini(*state);
+	return 0;
+}
+
+int
+siege_attack_setup(void **state)
+{
+	siege_attack(*state);
+	return 0;
+}
+
+int
+siege_attack_teardown(void **state)
+{
+	(void)state;
+	raw_abandon();
+	return 0;
 }
 
 void

@@ -46,6 +46,14 @@ void siege_end(struct siege *s);
 /* For a teardown, whatever went wrong: nothing is left. */
 void siege_fini(struct siege *s);
 
+/* Fixtures of cmocka, of a group and of a test that is an attack; *state is a siege. */
+int siege_fini_group(void **state);
+int siege_attack_setup(void **state);
+int siege_attack_teardown(void **state);
+
+#define SIEGE_ATTACK(f) \
+	cmocka_unit_test_setup_teardown(f, siege_attack_setup, siege_attack_teardown)
+
 /* An attack begins. */
 void siege_attack(struct siege *s);
 

@@ -16,14 +16,10 @@
 #include "common/wire/status.h"
 #include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/raw.h"
 #include "tests/stress/siege.h"
 
 #define FAR UINT32_MAX
-
-/* What a reply of an error says, by name, so that a failure can be read. */
-#define ASK(...) status_name(raw_ask(__VA_ARGS__))
 
 static const uint8_t some_bytes[SIZE_BLOCK];
 
@@ -54,13 +50,10 @@ begin_v1(struct raw *r, const struct siege *s)
 static uint64_t
 acquire(struct raw *r)
 {
-	struct wire_reader body;
-
-	assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
+	assert_string_equal(RAW_ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
 				PROTOCOL_TIMEOUT_TRY, UINT64_C(0)),
 	    "0");
-	body = wire_reader(buf_data(&r->body), buf_size(&r->body));
-	return wire_get_u64(&body);
+	return raw_first_u64(r);
 }
 
 static void
@@ -70,11 +63,11 @@ names_with_a_lying_length_are_malformed(void **state)
 	struct raw r;
 
 	begin_v2(&r, s);
-	assert_string_equal(ASK(&r, OP_OPEN, "wx", FAR, "ab", (size_t)2), "EPROTO");
-	assert_string_equal(ASK(&r, OP_OPEN, "wx", UINT32_C(3), "ab", (size_t)2), "EPROTO");
-	assert_string_equal(ASK(&r, OP_OPEN, "wx", UINT32_C(1), "ab", (size_t)2), "EPROTO");
-	assert_string_equal(ASK(&r, OP_OPEN, "x", "\377\377\377", (size_t)3), "EPROTO");
-	assert_string_equal(ASK(&r, OP_OPEN, ""), "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, "wx", FAR, "ab", (size_t)2), "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, "wx", UINT32_C(3), "ab", (size_t)2), "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, "wx", UINT32_C(1), "ab", (size_t)2), "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, "x", "\377\377\377", (size_t)3), "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, ""), "EPROTO");
 	raw_close(&r);
 	siege_lift(s, 0, 0, "");
 }
@@ -88,10 +81,10 @@ refuse_delta(struct raw *r, const char *format, uint32_t count, uint32_t offset,
 	const char *status;
 
 	if (*format == '\0')
-		status = ASK(r, OP_RELEASE, "wqbw", (uint32_t)0, grant, 0, count);
+		status = RAW_ASK(r, OP_RELEASE, "wqbw", (uint32_t)0, grant, 0, count);
 	else
-		status = ASK(r, OP_RELEASE, "wqbwwwx", (uint32_t)0, grant, 0, count, offset, length,
-		    some_bytes, sizeof some_bytes);
+		status = RAW_ASK(r, OP_RELEASE, "wqbwwwx", (uint32_t)0, grant, 0, count, offset,
+		    length, some_bytes, sizeof some_bytes);
 	if (strcmp(status, "EPROTO") != 0 && strcmp(status, "EINVAL") != 0)
 		fail_msg("a delta of %u pieces, %u bytes at %u: expected EPROTO or EINVAL, got %s",
 		    count, length, offset, status);
@@ -99,7 +92,8 @@ refuse_delta(struct raw *r, const char *format, uint32_t count, uint32_t offset,
 	body = wire_reader(buf_data(&r->body), buf_size(&r->body));
 	wire_get_u64(&body);
 	assert_int_equal(wire_get_u64(&body), 0); /* the version: nobody has published */
-	assert_string_equal(ASK(r, OP_RELEASE, "wqbw", (uint32_t)0, grant, 0, (uint32_t)0), "0");
+	assert_string_equal(RAW_ASK(r, OP_RELEASE, "wqbw", (uint32_t)0, grant, 0, (uint32_t)0),
+	    "0");
 }
 
 static void
@@ -133,22 +127,23 @@ segments_with_a_lying_size_stay_locked(void **state)
 	struct raw r;
 
 	begin_v1(&r, s);
-	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT, FAR,
+	assert_string_equal(RAW_ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
+	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT, FAR,
 				some_bytes, (size_t)4),
 	    "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
 				UINT32_C(3), some_bytes, (size_t)4),
 	    "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "EPROTO");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT),
+	    "EPROTO");
+	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
 				UINT32_C(4), some_bytes, (size_t)4),
 	    "EINVAL");
-	assert_string_equal(ASK(&r, OP_UNLOCK, "wbw", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
+	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wbw", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
 				UINT32_C(0)),
 	    "EINVAL");
 	/* It holds the lock still: nobody published, so its type is "unpublished". */
-	assert_string_equal(ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
+	assert_string_equal(RAW_ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
 	assert_int_equal(buf_size(&r.body), 1);
 	assert_int_equal(buf_data(&r.body)[0], PROTOCOL_TYPE_UNPUBLISHED);
 	raw_close(&r);
@@ -179,11 +174,12 @@ bodies_of_the_wrong_size_are_malformed(void **state)
 	begin_v2(&r, s);
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		if (rows[i].size > 0)
-			assert_string_equal(ASK(&r, rows[i].op, "x", some_bytes, rows[i].size - 1),
+			assert_string_equal(RAW_ASK(&r, rows[i].op, "x", some_bytes,
+						rows[i].size - 1),
 			    "EPROTO");
-		assert_string_equal(ASK(&r, rows[i].op, "x", some_bytes, rows[i].size + 1),
+		assert_string_equal(RAW_ASK(&r, rows[i].op, "x", some_bytes, rows[i].size + 1),
 		    "EPROTO");
-		assert_string_equal(ASK(&r, rows[i].op, "x", some_bytes, sizeof some_bytes),
+		assert_string_equal(RAW_ASK(&r, rows[i].op, "x", some_bytes, sizeof some_bytes),
 		    "EPROTO");
 	}
 	raw_close(&r);
@@ -202,20 +198,20 @@ descriptors_out_of_range_are_not_open(void **state)
 	begin_v1(&v1, s);
 	begin_v2(&v2, s);
 	for (i = 0; i < sizeof far / sizeof far[0]; i++) {
-		assert_string_equal(ASK(&v1, OP_CLOSE, "w", far[i]), "EBADF");
-		assert_string_equal(ASK(&v1, OP_MMAP, "ww", far[i], UINT32_C(1)), "EBADF");
-		assert_string_equal(ASK(&v1, OP_LOCK, "wb", far[i], PROTOCOL_TYPE_SEGMENT),
+		assert_string_equal(RAW_ASK(&v1, OP_CLOSE, "w", far[i]), "EBADF");
+		assert_string_equal(RAW_ASK(&v1, OP_MMAP, "ww", far[i], UINT32_C(1)), "EBADF");
+		assert_string_equal(RAW_ASK(&v1, OP_LOCK, "wb", far[i], PROTOCOL_TYPE_SEGMENT),
 		    "EBADF");
-		assert_string_equal(ASK(&v1, OP_UNLOCK, "wbw", far[i], PROTOCOL_TYPE_SEGMENT,
+		assert_string_equal(RAW_ASK(&v1, OP_UNLOCK, "wbw", far[i], PROTOCOL_TYPE_SEGMENT,
 					UINT32_C(0)),
 		    "EBADF");
-		assert_string_equal(ASK(&v2, OP_ACQUIRE, "wbwq", far[i], PROTOCOL_EXCLUSIVE,
+		assert_string_equal(RAW_ASK(&v2, OP_ACQUIRE, "wbwq", far[i], PROTOCOL_EXCLUSIVE,
 					PROTOCOL_TIMEOUT_NEVER, UINT64_C(0)),
 		    "EBADF");
-		assert_string_equal(ASK(&v2, OP_RELEASE, "wqbw", far[i], UINT64_MAX, 0,
+		assert_string_equal(RAW_ASK(&v2, OP_RELEASE, "wqbw", far[i], UINT64_MAX, 0,
 					UINT32_C(0)),
 		    "EBADF");
-		assert_string_equal(ASK(&v2, OP_STAT, "w", far[i]), "EBADF");
+		assert_string_equal(RAW_ASK(&v2, OP_STAT, "w", far[i]), "EBADF");
 	}
 	raw_close(&v1);
 	raw_close(&v2);
@@ -290,8 +286,8 @@ large_bodies_of_who_holds_no_lock_are_thrown_away(void **state)
 	assert_string_equal(ask_with_large_body(&v2, OP_RELEASE, "release"), "ESTALE");
 	assert_string_equal(ask_with_large_body(&v2, OP_OPEN, "name"), "ENAMETOOLONG");
 	/* They are as good as before. */
-	assert_string_equal(ASK(&v1, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
-	assert_string_equal(ASK(&v2, OP_STAT, "w", (uint32_t)0), "0");
+	assert_string_equal(RAW_ASK(&v1, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
+	assert_string_equal(RAW_ASK(&v2, OP_STAT, "w", (uint32_t)0), "0");
 	raw_close(&v1);
 	raw_close(&v2);
 	siege_expect_peak(s, SIEGE_TOLERANCE);
@@ -446,42 +442,21 @@ a_changed_record_ends_the_connection_and_is_not_executed(void **state)
 
 /* The two servers. */
 
-static struct pki pki;
 static struct siege siege;
 
 static int
 begin_plain(void **state)
 {
-	const struct daemon_config config = { .pki = NULL };
-
 	*state = &siege;
-	siege_begin(&siege, &config);
+	siege_begin(&siege, &(struct daemon_config){ .has_keys = false });
 	return 0;
 }
 
 static int
 begin_tls(void **state)
 {
-	struct daemon_config config = { .pki = &pki };
-
-	pki_create(&pki);
 	*state = &siege;
-	siege_begin(&siege, &config);
-	return 0;
-}
-
-static int
-begin_attack(void **state)
-{
-	siege_attack(*state);
-	return 0;
-}
-
-static int
-end_attack(void **state)
-{
-	(void)state;
-	raw_abandon();
+	siege_begin(&siege, &(struct daemon_config){ .has_keys = true });
 	return 0;
 }
 
@@ -491,44 +466,34 @@ the_server_exits_with_0(void **state)
 	siege_end(*state);
 }
 
-static int
-clean_up(void **state)
-{
-	siege_fini(*state);
-	pki_destroy(&pki);
-	return 0;
-}
-
-#define ATTACK(f) cmocka_unit_test_setup_teardown(f, begin_attack, end_attack)
-
 #define ATTACKS_ON_BOTH \
-	ATTACK(names_with_a_lying_length_are_malformed), \
-	    ATTACK(deltas_with_lying_lengths_publish_nothing), \
-	    ATTACK(segments_with_a_lying_size_stay_locked), \
-	    ATTACK(bodies_of_the_wrong_size_are_malformed), \
-	    ATTACK(descriptors_out_of_range_are_not_open), \
-	    ATTACK(frames_of_4_gib_end_the_connection), \
-	    ATTACK(large_bodies_of_who_holds_no_lock_are_thrown_away), \
-	    ATTACK(peers_that_leave_within_a_frame_leave_nothing), \
-	    ATTACK(peers_that_connect_and_leave_cost_nothing), \
-	    ATTACK(garbage_ends_the_connection), ATTACK(http_ends_the_connection)
+	SIEGE_ATTACK(names_with_a_lying_length_are_malformed), \
+	    SIEGE_ATTACK(deltas_with_lying_lengths_publish_nothing), \
+	    SIEGE_ATTACK(segments_with_a_lying_size_stay_locked), \
+	    SIEGE_ATTACK(bodies_of_the_wrong_size_are_malformed), \
+	    SIEGE_ATTACK(descriptors_out_of_range_are_not_open), \
+	    SIEGE_ATTACK(frames_of_4_gib_end_the_connection), \
+	    SIEGE_ATTACK(large_bodies_of_who_holds_no_lock_are_thrown_away), \
+	    SIEGE_ATTACK(peers_that_leave_within_a_frame_leave_nothing), \
+	    SIEGE_ATTACK(peers_that_connect_and_leave_cost_nothing), \
+	    SIEGE_ATTACK(garbage_ends_the_connection), SIEGE_ATTACK(http_ends_the_connection)
 
 int
 main(void)
 {
 	static const struct CMUnitTest plain[] = {
 		ATTACKS_ON_BOTH,
-		ATTACK(tls_to_a_plaintext_server_ends_the_connection),
+		SIEGE_ATTACK(tls_to_a_plaintext_server_ends_the_connection),
 		cmocka_unit_test(the_server_exits_with_0),
 	};
 	static const struct CMUnitTest tls[] = {
 		ATTACKS_ON_BOTH,
-		ATTACK(plaintext_to_a_tls_server_ends_the_connection),
-		ATTACK(garbage_after_the_handshake_ends_the_connection),
-		ATTACK(a_changed_record_ends_the_connection_and_is_not_executed),
+		SIEGE_ATTACK(plaintext_to_a_tls_server_ends_the_connection),
+		SIEGE_ATTACK(garbage_after_the_handshake_ends_the_connection),
+		SIEGE_ATTACK(a_changed_record_ends_the_connection_and_is_not_executed),
 		cmocka_unit_test(the_server_exits_with_0),
 	};
-	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, clean_up);
+	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_fini_group);
 
-	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, clean_up);
+	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_fini_group);
 }

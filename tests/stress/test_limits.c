@@ -17,10 +17,8 @@
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 #include "common/wire/status.h"
-#include "common/wire/wire.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
-#include "tests/stress/pki.h"
 #include "tests/stress/raw.h"
 #include "tests/stress/siege.h"
 
@@ -34,16 +32,6 @@ enum {
 	KEPT_A_PEER = LARGE + 512 * SIZE_KIB /* one largest reply, and what a session needs */
 };
 
-#define ASK(...) status_name(raw_ask(__VA_ARGS__))
-
-static uint64_t
-take_u64(const struct raw *r)
-{
-	struct wire_reader body = wire_reader(buf_data(&r->body), buf_size(&r->body));
-
-	return wire_get_u64(&body);
-}
-
 /* Opens until there are no more descriptors to be had. */
 static void
 open_all(struct raw *r)
@@ -55,7 +43,7 @@ open_all(struct raw *r)
 		snprintf(name, sizeof name, "/file%u", i);
 		assert_int_equal(raw_open(r, name, 0), i);
 	}
-	assert_string_equal(ASK(r, OP_OPEN, "s", "/one too many"), "EMFILE");
+	assert_string_equal(RAW_ASK(r, OP_OPEN, "s", "/one too many"), "EMFILE");
 }
 
 static void
@@ -67,9 +55,9 @@ a_session_opens_1024_files_and_no_more(void **state)
 	raw_connect(&r, &s->daemon);
 	raw_begin(&r, true);
 	open_all(&r);
-	assert_string_equal(ASK(&r, OP_CLOSE, "w", UINT32_C(512)), "0");
+	assert_string_equal(RAW_ASK(&r, OP_CLOSE, "w", UINT32_C(512)), "0");
 	assert_int_equal(raw_open(&r, "/in the gap", 0), 512);
-	assert_string_equal(ASK(&r, OP_OPEN, "s", "/one too many"), "EMFILE");
+	assert_string_equal(RAW_ASK(&r, OP_OPEN, "s", "/one too many"), "EMFILE");
 	raw_close(&r);
 	siege_lift(s, 0, 0, "");
 }
@@ -87,20 +75,20 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	raw_begin(&parent, true);
 	raw_begin(&child, true);
 	open_all(&parent);
-	for (i = 0; i < PROTOCOL_FORKS_MOST; i++) {
-		assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
-		idents[i] = take_u64(&parent);
+	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++) {
+		assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "0");
+		idents[i] = raw_first_u64(&parent);
 	}
-	assert_string_equal(ASK(&parent, OP_FORK, ""), "EMFILE");
+	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "EMFILE");
 	/* Each adopted one makes room for another; adopted again, it is unknown. */
-	assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[0]), "0");
-	assert_string_equal(ASK(&parent, OP_FORK, ""), "0");
-	idents[0] = take_u64(&parent);
-	assert_string_equal(ASK(&parent, OP_FORK, ""), "EMFILE");
-	for (i = 0; i < PROTOCOL_FORKS_MOST; i++)
-		assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[i]), "0");
-	assert_string_equal(ASK(&child, OP_CHILD_ATTACH, "q", idents[7]), "EINVAL");
-	assert_string_equal(ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTORS_MOST - 1),
+	assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[0]), "0");
+	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "0");
+	idents[0] = raw_first_u64(&parent);
+	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "EMFILE");
+	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
+		assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[i]), "0");
+	assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[7]), "EINVAL");
+	assert_string_equal(RAW_ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
 	    "0");
 	raw_close(&parent);
 	raw_close(&child);
@@ -119,15 +107,16 @@ a_segment_above_the_limits_is_refused(void **state)
 	raw_connect(&r, &s->daemon);
 	raw_begin(&r, true);
 	fd = raw_open(&r, "/large", 0);
-	assert_string_equal(ASK(&r, OP_MMAP, "ww", fd, UINT32_MAX), "EMSGSIZE");
-	assert_string_equal(ASK(&r, OP_MMAP, "ww", fd, UINT32_C(256) * SIZE_MIB + 1), "EMSGSIZE");
+	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_MAX), "EMSGSIZE");
+	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_C(256) * SIZE_MIB + 1),
+	    "EMSGSIZE");
 	for (i = 0; i < 3; i++) {
 		snprintf(name, sizeof name, "/large%d", i);
 		raw_open(&r, name, UINT32_C(256) * SIZE_MIB);
 	}
 	/* The honest segment is in the way of the fourth. */
-	assert_string_equal(ASK(&r, OP_MMAP, "ww", fd, UINT32_C(256) * SIZE_MIB), "ENOMEM");
-	assert_string_equal(ASK(&r, OP_MMAP, "ww", fd, UINT32_C(128) * SIZE_MIB), "0");
+	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_C(256) * SIZE_MIB), "ENOMEM");
+	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_C(128) * SIZE_MIB), "0");
 	siege_expect_peak(s,
 	    2 * SIEGE_TOLERANCE); /* they are reserved only; their block maps are not */
 	raw_close(&r);
@@ -153,7 +142,7 @@ a_connection_above_the_limit_is_refused(void **state)
 	}
 	siege_serve(s);
 	for (i = 0; i < PLACES - 1; i++) {
-		assert_string_equal(ASK(&peers[i], OP_LIST, "w", (uint32_t)0), "0");
+		assert_string_equal(RAW_ASK(&peers[i], OP_LIST, "w", (uint32_t)0), "0");
 		raw_close(&peers[i]);
 	}
 	siege_lift(s, 0, PLACES, "refused: all places are taken (-c)");
@@ -199,18 +188,20 @@ publish_all(struct raw *r, bool version_2)
 	assert_non_null(bytes);
 	memset(bytes, 0x5a, LARGE);
 	if (version_2) {
-		assert_string_equal(ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
+		assert_string_equal(RAW_ASK(r, OP_ACQUIRE, "wbwq", (uint32_t)0, PROTOCOL_EXCLUSIVE,
 					PROTOCOL_TIMEOUT_NEVER, UINT64_C(0)),
 		    "0");
-		grant = take_u64(r);
-		assert_string_equal(ASK(r, OP_RELEASE, "wqbwwwx", (uint32_t)0, grant, 0,
+		grant = raw_first_u64(r);
+		assert_string_equal(RAW_ASK(r, OP_RELEASE, "wqbwwwx", (uint32_t)0, grant, 0,
 					(uint32_t)1, (uint32_t)0, (uint32_t)LARGE, bytes,
 					(size_t)LARGE),
 		    "0");
 	} else {
-		assert_string_equal(ASK(r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
-		assert_string_equal(ASK(r, OP_UNLOCK, "wbwx", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
-					(uint32_t)LARGE, bytes, (size_t)LARGE),
+		assert_string_equal(RAW_ASK(r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT),
+		    "0");
+		assert_string_equal(RAW_ASK(r, OP_UNLOCK, "wbwx", (uint32_t)0,
+					PROTOCOL_TYPE_SEGMENT, (uint32_t)LARGE, bytes,
+					(size_t)LARGE),
 		    "0");
 	}
 	free(bytes);
@@ -390,13 +381,12 @@ peers_that_leave_with_replies_unread_and_a_lock_held(void **state)
 
 /* The two servers. */
 
-static struct pki pki;
 static struct siege siege;
 
 static int
-begin(void **state, const struct pki *p)
+begin(void **state, bool has_keys)
 {
-	const struct daemon_config config = { .pki = p, .args = { "-c", PLACES_TEXT } };
+	const struct daemon_config config = { .has_keys = has_keys, .args = { "-c", PLACES_TEXT } };
 
 	*state = &siege;
 	siege_begin(&siege, &config);
@@ -406,29 +396,13 @@ begin(void **state, const struct pki *p)
 static int
 begin_plain(void **state)
 {
-	return begin(state, NULL);
+	return begin(state, false);
 }
 
 static int
 begin_tls(void **state)
 {
-	pki_create(&pki);
-	return begin(state, &pki);
-}
-
-static int
-begin_attack(void **state)
-{
-	siege_attack(*state);
-	return 0;
-}
-
-static int
-end_attack(void **state)
-{
-	(void)state;
-	raw_abandon();
-	return 0;
+	return begin(state, true);
 }
 
 static void
@@ -437,26 +411,16 @@ the_server_exits_with_0(void **state)
 	siege_end(*state);
 }
 
-static int
-clean_up(void **state)
-{
-	siege_fini(*state);
-	pki_destroy(&pki);
-	return 0;
-}
-
-#define ATTACK(f) cmocka_unit_test_setup_teardown(f, begin_attack, end_attack)
-
 #define ATTACKS_ON_BOTH \
-	ATTACK(a_session_opens_1024_files_and_no_more), \
-	    ATTACK(a_session_has_256_pending_forks_and_no_more), \
-	    ATTACK(a_segment_above_the_limits_is_refused), \
-	    ATTACK(a_connection_above_the_limit_is_refused), \
-	    ATTACK(version_1_replies_that_are_not_read_do_not_pile_up), \
-	    ATTACK(version_2_replies_that_are_not_read_do_not_pile_up), \
-	    ATTACK(small_replies_that_are_not_read_do_not_pile_up), \
-	    ATTACK(what_was_asked_before_a_lie_is_answered_before_the_connection_ends), \
-	    ATTACK(peers_that_leave_with_replies_unread_and_a_lock_held)
+	SIEGE_ATTACK(a_session_opens_1024_files_and_no_more), \
+	    SIEGE_ATTACK(a_session_has_256_pending_forks_and_no_more), \
+	    SIEGE_ATTACK(a_segment_above_the_limits_is_refused), \
+	    SIEGE_ATTACK(a_connection_above_the_limit_is_refused), \
+	    SIEGE_ATTACK(version_1_replies_that_are_not_read_do_not_pile_up), \
+	    SIEGE_ATTACK(version_2_replies_that_are_not_read_do_not_pile_up), \
+	    SIEGE_ATTACK(small_replies_that_are_not_read_do_not_pile_up), \
+	    SIEGE_ATTACK(what_was_asked_before_a_lie_is_answered_before_the_connection_ends), \
+	    SIEGE_ATTACK(peers_that_leave_with_replies_unread_and_a_lock_held)
 
 int
 main(void)
@@ -467,10 +431,10 @@ main(void)
 	};
 	static const struct CMUnitTest tls[] = {
 		ATTACKS_ON_BOTH,
-		ATTACK(unfinished_handshakes_keep_nobody_out),
+		SIEGE_ATTACK(unfinished_handshakes_keep_nobody_out),
 		cmocka_unit_test(the_server_exits_with_0),
 	};
-	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, clean_up);
+	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_fini_group);
 
-	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, clean_up);
+	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_fini_group);
 }

@@ -170,11 +170,8 @@ begin_handshakes(void)
 static uint64_t
 fork_table(struct raw *r)
 {
-	struct wire_reader body;
-
 	assert_int_equal(raw_ask(r, OP_FORK, ""), 0);
-	body = wire_reader(buf_data(&r->body), buf_size(&r->body));
-	return wire_get_u64(&body);
+	return raw_first_u64(r);
 }
 
 /* A session leaves as many descriptors behind as it can, in forks that nobody adopts. */
@@ -262,8 +259,7 @@ begin_all(void **state)
 
 	(void)state;
 	pki_create(&pki);
-	daemon_init(&quiet, &with);
-	daemon_start(&quiet);
+	daemon_open(&quiet, &with);
 	siege_begin(&forked, &without);
 	siege_begin(&plain.siege, &without);
 	siege_begin(&tls.siege, &with);
