@@ -140,6 +140,25 @@ child_expect_success_or_skip(pid_t pid, const char *reason)
 }
 
 void
+child_increment_together(unsigned children, int times, int (*increment)(int times))
+{
+	pid_t pids[CHILD_TOGETHER_MOST];
+	unsigned i;
+
+	assert_in_range(children, 1, CHILD_TOGETHER_MOST);
+	assert_int_equal(increment(times), 0);
+	for (i = 0; i < children; i++) {
+		pids[i] = child_begin();
+		if (pids[i] == 0)
+			_exit(increment(times));
+		assert_int_equal(increment(10), 0);
+	}
+	assert_int_equal(increment(times), 0);
+	for (i = 0; i < children; i++)
+		child_expect_success(pids[i]);
+}
+
+void
 child_kill_all(pid_t *pids, size_t count)
 {
 	size_t i;

@@ -17,7 +17,8 @@
 
 enum {
 	CHILD_SKIPPED = 77, /* exit status of a child where the machine lacks what its test needs */
-	CHILD_COMPLAINT_SIZE = 256
+	CHILD_COMPLAINT_SIZE = 256,
+	CHILD_TOGETHER_MOST = 16 /* children of child_increment_together() */
 };
 
 /* In shared memory, all zeros at first: the first complaint of any child. */
@@ -68,6 +69,13 @@ void child_expect_success(pid_t pid);
 
 /* The same, but skips the test, with the reason, when the exit status is CHILD_SKIPPED. */
 void child_expect_success_or_skip(pid_t pid, const char *reason);
+
+/*
+ * The test calls increment(times) before and after it forks the children, which do so too, and
+ * increment(10) after each fork. Waits for all; fails the test unless each call returns 0: the sum
+ * is then (2 + children) * times + 10 * children.
+ */
+void child_increment_together(unsigned children, int times, int (*increment)(int times));
 
 /* For a teardown: kills and reaps each child whose pid is positive, and sets the pid to -1. */
 void child_kill_all(pid_t *pids, size_t count);

@@ -1,14 +1,19 @@
 #include "tests/stress/client.h"
 
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
 #include "tests/stress/pki.h"
 
-enum { CONF_SIZE = SCRATCH_PATH_SIZE + 32, ADDRESS_SIZE = DAEMON_PATH_SIZE + 8 };
+enum { CONF_SIZE = SCRATCH_PATH_SIZE + 32 };
 
 /* One mount file a call: processes make theirs at the same time. */
 static int
@@ -65,8 +70,48 @@ client_create_as(const struct daemon *d, const char *address, const char *certif
 struct sm *
 client_create(const struct daemon *d)
 {
-	char address[ADDRESS_SIZE];
+	return client_create_as(d, d->address, "client", NULL);
+}
 
-	snprintf(address, sizeof address, "unix:%s", d->socket);
-	return client_create_as(d, address, "client", NULL);
+bool
+client_open_file(struct client *c, const char *path, size_t size)
+{
+	c->file = c->sm == NULL ? NULL : sm_open(c->sm, path);
+	c->segment = c->file == NULL || size == 0 ? NULL : sm_map(c->file, NULL, size);
+	return c->file != NULL && (c->segment != NULL || size == 0);
+}
+
+bool
+client_open(struct client *c, const struct daemon *d, const char *path, size_t size)
+{
+	c->sm = client_create(d);
+	return client_open_file(c, path, size);
+}
+
+void
+client_expect_open(struct client *c, const struct daemon *d, const char *path, size_t size)
+{
+	if (!client_open(c, d, path, size))
+		fail_msg("%s: %s", path, sm_error(c->sm));
+}
+
+void
+client_close(struct client *c)
+{
+	sm_free(c->sm);
+	*c = (struct client){ 0 };
+}
+
+int
+client_lock_for(struct client *c, uint64_t ms)
+{
+	struct timespec deadline = clock_timespec(clock_after_ms(clock_now(), ms));
+
+	return sm_timedlock(c->file, &deadline) == 0 ? 0 : errno;
+}
+
+int
+client_lock_within(struct client *c, uint64_t ms)
+{
+	return client_lock_for(c, patience_ms(ms));
 }

@@ -31,9 +31,7 @@ enum {
 /* The workers of a test, seen from the process that keeps the file open, kills and replaces them. */
 struct crew {
 	const char *address;
-	struct sm *sm;
-	struct sm_file *file;
-	uint8_t *segment;
+	struct client client;
 	pid_t pids[WORKER_COUNT]; /* -1: has finished */
 	size_t next;              /* victim */
 	unsigned killed_inside, killed_after, killed_anywhere, measured;
@@ -51,7 +49,7 @@ hire(struct crew *c, size_t i)
 	atomic_store(&page->accounts[i].order, WORKER_LIVE);
 	c->pids[i] = child_begin();
 	if (c->pids[i] == 0) {
-		sm_free(c->sm);
+		client_close(&c->client);
 		worker_run(page, i, &server, c->address);
 	}
 }
@@ -235,12 +233,7 @@ gather(struct crew *c, const char *address, uint64_t target)
 	*c = (struct crew){ .address = address };
 	memset(page, 0, sizeof *page);
 	page->target = target;
-	c->sm = client_create(&server);
-	assert_non_null(c->sm);
-	c->file = sm_open(c->sm, WORKER_FILE);
-	assert_non_null(c->file);
-	c->segment = sm_map(c->file, NULL, WORKER_SEGMENT);
-	assert_non_null(c->segment);
+	client_expect_open(&c->client, &server, WORKER_FILE, WORKER_SEGMENT);
 	for (i = 0; i < WORKER_COUNT; i++)
 		hire(c, i);
 }
@@ -248,13 +241,12 @@ gather(struct crew *c, const char *address, uint64_t target)
 static void
 dismiss(struct crew *c)
 {
-	if (sm_lock(c->file) != 0)
-		fail_msg("sm_lock: %s", sm_error(c->sm));
-	worker_expect_done(page, c->segment);
-	assert_int_equal(sm_unlock(c->file), 0);
-	assert_int_equal(sm_close(c->file), 0);
-	sm_free(c->sm);
-	c->sm = NULL;
+	if (sm_lock(c->client.file) != 0)
+		fail_msg("sm_lock: %s", sm_error(c->client.sm));
+	worker_expect_done(page, c->client.segment);
+	assert_int_equal(sm_unlock(c->client.file), 0);
+	assert_int_equal(sm_close(c->client.file), 0);
+	client_close(&c->client);
 }
 
 /* After a test that has failed: nobody goes on. */
@@ -263,8 +255,7 @@ disband(void **state)
 {
 	(void)state;
 	child_kill_all(crew.pids, WORKER_COUNT);
-	sm_free(crew.sm);
-	crew.sm = NULL;
+	client_close(&crew.client);
 	return 0;
 }
 
@@ -296,27 +287,18 @@ count_together(const char *address, uint64_t target, bool with_kills)
 		    (unsigned long)(c->longest / 1000), TAKEOVER_MS);
 }
 
-static const char *
-unix_address(void)
-{
-	static char address[DAEMON_PATH_SIZE + 8];
-
-	snprintf(address, sizeof address, "unix:%s", server.socket);
-	return address;
-}
-
 static void
 eight_processes_count_to_exactly_80000(void **state)
 {
 	(void)state;
-	count_together(unix_address(), INCREMENTS, false);
+	count_together(server.address, INCREMENTS, false);
 }
 
 static void
 eight_processes_count_to_exactly_80000_while_some_are_killed(void **state)
 {
 	(void)state;
-	count_together(unix_address(), INCREMENTS, true);
+	count_together(server.address, INCREMENTS, true);
 }
 
 static void

@@ -50,6 +50,7 @@ daemon_init(struct daemon *d, const struct daemon_config *config)
 	}
 	scratch_create(d->dir);
 	snprintf(d->socket, sizeof d->socket, "%s/socket", d->dir);
+	snprintf(d->address, sizeof d->address, "unix:%s", d->socket);
 	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
 	snprintf(d->memdir, sizeof d->memdir, "%s/mem", d->dir);
 	if (config->is_smuf)

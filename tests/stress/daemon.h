@@ -34,8 +34,9 @@ struct daemon {
 	char dir[SCRATCH_PATH_SIZE];
 	char socket[DAEMON_PATH_SIZE];
 	char log[DAEMON_PATH_SIZE];
-	char memdir[DAEMON_PATH_SIZE]; /* of a smufserver */
-	char tcp[DAEMON_ADDRESS_SIZE]; /* "tcp:HOST:PORT", or "" */
+	char memdir[DAEMON_PATH_SIZE];      /* of a smufserver */
+	char address[DAEMON_PATH_SIZE + 8]; /* "unix:SOCKET" */
+	char tcp[DAEMON_ADDRESS_SIZE];      /* "tcp:HOST:PORT", or "" */
 };
 
 /* Makes the directory, and the keys if has_keys says so. The server does not run yet. */

@@ -16,49 +16,32 @@ enum { WARM_UP_ROUNDS = 20, PEER_SIZE = 32, GIVE_BACK_MS = 3000 };
 
 /* Adds one to the counter, which must be what everybody has made of it so far. */
 static void
-increment(struct siege *s, struct sm_file *file, uint64_t *counter)
+increment(struct siege *s, struct client *c)
 {
-	if (sm_lock(file) != 0)
+	if (sm_lock(c->file) != 0)
 		fail_msg("an honest client cannot lock: %s", sm_error(NULL));
-	if (*counter != s->expected)
+	if (c->words[0] != s->expected)
 		fail_msg("the honest counter: expected %lu, got %lu", (unsigned long)s->expected,
-		    (unsigned long)*counter);
-	*counter = ++s->expected;
-	if (sm_unlock(file) != 0)
+		    (unsigned long)c->words[0]);
+	c->words[0] = ++s->expected;
+	if (sm_unlock(c->file) != 0)
 		fail_msg("an honest client cannot unlock: %s", sm_error(NULL));
-}
-
-static struct sm *
-connect_client(const struct daemon *d, struct sm_file **file, uint64_t **counter)
-{
-	struct sm *sm = client_create(d);
-
-	if (sm == NULL)
-		fail_msg("a client cannot be set up: %s", sm_error(NULL));
-	*file = sm_open(sm, SIEGE_FILE);
-	if (*file == NULL)
-		fail_msg("an honest client cannot open: %s", sm_error(sm));
-	*counter = sm_map(*file, NULL, SIEGE_SEGMENT);
-	if (*counter == NULL)
-		fail_msg("an honest client cannot map: %s", sm_error(sm));
-	return sm;
 }
 
 void
 siege_serve(struct siege *s)
 {
-	increment(s, s->file, s->counter);
+	increment(s, &s->client);
 }
 
 static void
 serve_newcomer(struct siege *s)
 {
-	struct sm_file *file;
-	uint64_t *counter;
-	struct sm *sm = connect_client(&s->daemon, &file, &counter);
+	struct client newcomer;
 
-	increment(s, file, counter);
-	sm_free(sm);
+	client_expect_open(&newcomer, &s->daemon, SIEGE_FILE, SIEGE_SEGMENT);
+	increment(s, &newcomer);
+	client_close(&newcomer);
 }
 
 /* Looks until the server has as many descriptors as it should. */
@@ -104,9 +87,8 @@ siege_begin(struct siege *s, const struct daemon_config *config)
 	int i;
 
 	*s = (struct siege){ .expected = 0 };
-	daemon_init(&s->daemon, config);
-	daemon_start(&s->daemon);
-	s->sm = connect_client(&s->daemon, &s->file, &s->counter);
+	daemon_open(&s->daemon, config);
+	client_expect_open(&s->client, &s->daemon, SIEGE_FILE, SIEGE_SEGMENT);
 	siege_serve(s);
 	fds = procfs_usage(s->daemon.pid).fds;
 	for (i = 0; i < WARM_UP_ROUNDS; i++) {
@@ -123,16 +105,14 @@ siege_end(struct siege *s)
 	siege_serve(s);
 	await_fds(s, s->start.fds);
 	await_memory(s, &s->start, 0);
-	sm_free(s->sm);
-	s->sm = NULL;
+	client_close(&s->client);
 	daemon_stop(&s->daemon);
 }
 
 void
 siege_fini(struct siege *s)
 {
-	sm_free(s->sm);
-	s->sm = NULL;
+	client_close(&s->client);
 	daemon_fini(&s->daemon);
 }
 

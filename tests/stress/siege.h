@@ -28,9 +28,7 @@ enum {
 
 struct siege {
 	struct daemon daemon;
-	struct sm *sm; /* of the client that stays */
-	struct sm_file *file;
-	uint64_t *counter;
+	struct client client;       /* the one that stays; words[0] is the counter */
 	uint64_t expected;          /* its value */
 	struct procfs_usage start;  /* what the server used after the warm-up */
 	struct procfs_usage before; /* when the attack began */

@@ -6,15 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
-#include "tests/stress/patience.h"
 
 enum { KEY_BYTE = 0x6b };
 
@@ -75,52 +72,27 @@ smc_mount(const struct smc_world *w, const char *key)
 }
 
 int
-smc_join_as(struct smc_party *p, const struct smc_world *w, const char *key, const char *name,
+smc_join_as(struct client *p, const struct smc_world *w, const char *key, const char *name,
     size_t size)
 {
 	char path[SMC_PATH_SIZE];
 	int error;
 
-	*p = (struct smc_party){ .sm = smc_mount(w, key) };
+	*p = (struct client){ .sm = smc_mount(w, key) };
 	if (p->sm == NULL)
 		return errno;
 	snprintf(path, sizeof path, SMC_MOUNT "/%s", name);
-	p->file = sm_open(p->sm, path);
-	if (p->file != NULL && size > 0)
-		p->segment = sm_map(p->file, NULL, size);
-	if (p->file != NULL && (size == 0 || p->segment != NULL))
+	if (client_open_file(p, path, size))
 		return 0;
 	error = errno;
-	smc_leave(p);
+	client_close(p);
 	return error;
 }
 
 int
-smc_join(struct smc_party *p, const struct smc_world *w, const char *name, size_t size)
+smc_join(struct client *p, const struct smc_world *w, const char *name, size_t size)
 {
 	return smc_join_as(p, w, w->key, name, size);
-}
-
-void
-smc_leave(struct smc_party *p)
-{
-	sm_free(p->sm);
-	*p = (struct smc_party){ 0 };
-}
-
-int
-smc_lock_for(struct smc_party *p, uint64_t ms)
-{
-	uint64_t until = clock_after_ms(clock_now(), ms);
-	struct timespec ts = clock_timespec(until);
-
-	return sm_timedlock(p->file, &ts) == 0 ? 0 : errno;
-}
-
-int
-smc_lock_within(struct smc_party *p, uint64_t ms)
-{
-	return smc_lock_for(p, patience_ms(ms));
 }
 
 static volatile uint64_t *

@@ -16,10 +16,8 @@
 #include <stdint.h>
 
 #include "common/base/size.h"
+#include "tests/stress/client.h"
 #include "tests/stress/scratch.h"
-
-struct sm;
-struct sm_file;
 
 #define SMC_MOUNT "/m"
 
@@ -33,12 +31,6 @@ struct smc_world {
 	char dir[SCRATCH_PATH_SIZE];
 	char memory[SMC_PATH_SIZE]; /* the directory of the memory files */
 	char key[SMC_PATH_SIZE];    /* a key file */
-};
-
-struct smc_party {
-	struct sm *sm;
-	struct sm_file *file;
-	uint8_t *segment; /* NULL: a lock without one */
 };
 
 /* Makes and removes it; fails the test when that does not work. */
@@ -58,20 +50,11 @@ struct sm *smc_mount(const struct smc_world *w, const char *key);
  * Opens SMC_MOUNT/name with the world's key, and maps it unless size is 0. Returns 0 or an errno, and the party is then
  * all zeros.
  */
-int smc_join(struct smc_party *p, const struct smc_world *w, const char *name, size_t size);
+int smc_join(struct client *p, const struct smc_world *w, const char *name, size_t size);
 
 /* The same with another key file, or none. */
-int smc_join_as(struct smc_party *p, const struct smc_world *w, const char *key, const char *name,
+int smc_join_as(struct client *p, const struct smc_world *w, const char *key, const char *name,
     size_t size);
-
-/* Frees the set. Also for one that is all zeros. */
-void smc_leave(struct smc_party *p);
-
-/* sm_timedlock() so many milliseconds from now. Returns 0 or an errno. */
-int smc_lock_for(struct smc_party *p, uint64_t ms);
-
-/* The same with milliseconds of a plain build: for who should get it. */
-int smc_lock_within(struct smc_party *p, uint64_t ms);
 
 /* With the lock: the counter goes up by one. */
 void smc_count(uint8_t *segment);

@@ -27,9 +27,7 @@
 enum { SEGMENT = 64 * 1024, IDLE_SECONDS = 2 };
 
 static struct daemon server;
-static struct sm *sm;
-static struct sm_file *file;
-static uint64_t *counter;
+static struct client mine; /* of the running test, and inherited by its children */
 
 static int
 begin(void **state)
@@ -38,21 +36,16 @@ begin(void **state)
 	char path[64];
 
 	(void)state;
-	sm = client_create(&server);
-	if (sm == NULL)
-		return -1;
 	/* One for each test: copies that nobody adopted keep their files for a while. */
 	snprintf(path, sizeof path, CLIENT_MOUNT "/%d", count++);
-	file = sm_open(sm, path);
-	counter = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
-	return counter == NULL ? -1 : 0;
+	return client_open(&mine, &server, path, SEGMENT) ? 0 : -1;
 }
 
 static int
 end(void **state)
 {
 	(void)state;
-	sm_free(sm);
+	client_close(&mine);
 	return 0;
 }
 
@@ -63,7 +56,7 @@ static int
 must(const char *call, int result)
 {
 	if (result != 0)
-		fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), call, sm_error(sm));
+		fprintf(stderr, "process %ld: %s: %s\n", (long)getpid(), call, sm_error(mine.sm));
 	return result != 0;
 }
 
@@ -73,9 +66,9 @@ increment(int times)
 	int failures = 0;
 
 	for (; times > 0 && failures == 0; times--) {
-		failures += MUST(sm_lock(file));
-		++*counter;
-		failures += MUST(sm_unlock(file));
+		failures += MUST(sm_lock(mine.file));
+		++*mine.words;
+		failures += MUST(sm_unlock(mine.file));
 	}
 	return failures;
 }
@@ -85,9 +78,9 @@ read_counter(void)
 {
 	uint64_t value;
 
-	assert_int_equal(sm_rdlock(file), 0);
-	value = *counter;
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_rdlock(mine.file), 0);
+	value = *mine.words;
+	assert_int_equal(sm_unlock(mine.file), 0);
 	return value;
 }
 
@@ -95,20 +88,9 @@ static void
 parent_and_children_count_to_the_exact_sum(void **state)
 {
 	enum { CHILDREN = 6, TIMES = 300 };
-	pid_t pids[CHILDREN];
-	int i;
 
 	(void)state;
-	assert_int_equal(increment(TIMES), 0);
-	for (i = 0; i < CHILDREN; i++) {
-		pids[i] = fork();
-		if (pids[i] == 0)
-			_exit(increment(TIMES));
-		assert_int_equal(increment(10), 0);
-	}
-	assert_int_equal(increment(TIMES), 0);
-	for (i = 0; i < CHILDREN; i++)
-		child_expect_success(pids[i]);
+	child_increment_together(CHILDREN, TIMES, increment);
 	assert_int_equal(read_counter(), 2 * TIMES + CHILDREN * (10 + TIMES));
 }
 
@@ -121,26 +103,26 @@ a_lock_stays_with_the_parent(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(tried), 0);
-	assert_int_equal(sm_lock(file), 0);
-	*counter = 41;
+	assert_int_equal(sm_lock(mine.file), 0);
+	*mine.words = 41;
 	pid = fork();
 	if (pid == 0) {
-		if (sm_unlock(file) == 0 || errno != ENOLCK)
+		if (sm_unlock(mine.file) == 0 || errno != ENOLCK)
 			_exit(1);
-		if (sm_trylock(file) == 0 || errno != EAGAIN)
+		if (sm_trylock(mine.file) == 0 || errno != EAGAIN)
 			_exit(2);
 		close(tried[1]);
 		/* What the parent wrote without publishing it yet: the child waits for its release. */
-		if (sm_lock(file) != 0 || *counter != 42)
+		if (sm_lock(mine.file) != 0 || *mine.words != 42)
 			_exit(3);
-		*counter = 43;
-		_exit(sm_unlock(file) == 0 ? 0 : 4);
+		*mine.words = 43;
+		_exit(sm_unlock(mine.file) == 0 ? 0 : 4);
 	}
 	close(tried[1]);
 	assert_int_equal(read(tried[0], &byte, 1), 0);
 	close(tried[0]);
-	*counter = 42;
-	assert_int_equal(sm_unlock(file), 0);
+	*mine.words = 42;
+	assert_int_equal(sm_unlock(mine.file), 0);
 	child_expect_success(pid);
 	assert_int_equal(read_counter(), 43);
 }
@@ -239,7 +221,7 @@ a_thousand_children_that_only_exec(void **state)
 	int i;
 
 	(void)state;
-	assert_int_equal(sm_stat(file, &before), 0);
+	assert_int_equal(sm_stat(mine.file, &before), 0);
 	for (i = 0; i < CHILDREN; i++) {
 		pid_t pid = fork();
 
@@ -249,7 +231,7 @@ a_thousand_children_that_only_exec(void **state)
 		}
 		child_expect_success(pid);
 	}
-	assert_int_equal(sm_stat(file, &after), 0);
+	assert_int_equal(sm_stat(mine.file, &after), 0);
 	/* Copies wait to be given back together, a few at a time; and no descriptor of ours is left. */
 	if (after.open_count > before.open_count + 64)
 		fail_msg("the server keeps %u descriptors for %d children that are gone",
@@ -275,17 +257,17 @@ is_there(const char *path)
 static void
 a_file_does_not_outlive_those_who_had_it_open(void **state)
 {
-	struct sm *mine = client_create(&server);
+	struct sm *parents = client_create(&server);
 	pid_t pid;
 
 	(void)state;
-	assert_non_null(sm_open(mine, CLIENT_MOUNT "/gone"));
+	assert_non_null(sm_open(parents, CLIENT_MOUNT "/gone"));
 	pid = fork();
 	if (pid == 0)
 		_exit(0);
 	child_expect_success(pid);
 	assert_true(is_there(CLIENT_MOUNT "/gone"));
-	sm_free(mine);
+	sm_free(parents);
 	assert_false(is_there(CLIENT_MOUNT "/gone"));
 }
 
@@ -359,9 +341,9 @@ a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 	assert_int_equal(increment(5), 0);
 	parent = fork();
 	if (parent == 0) {
-		if (sm_lock(file) != 0)
+		if (sm_lock(mine.file) != 0)
 			_exit(1);
-		*counter = 666;
+		*mine.words = 666;
 		child = fork();
 		if (child == 0) {
 			/* Idles until its parent is dead, then goes on with what it inherited. */
@@ -378,12 +360,12 @@ a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 		patience_breathe();
 	assert_int_equal(kill(parent, SIGKILL), 0);
 	begun = clock_now();
-	assert_int_equal(sm_lock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
 	if (clock_now() - begun > patience_ms(50) * CLOCK_MS)
 		fail_msg("the lock was free after %lu us",
 		    (unsigned long)(clock_now() - begun) / 1000);
-	assert_int_equal(*counter, 5);
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(*mine.words, 5);
+	assert_int_equal(sm_unlock(mine.file), 0);
 	assert_int_equal(waitpid(parent, &status, 0), parent);
 	s->result = 1;
 	while (s->result < 100 && clock_now() < deadline)
@@ -403,12 +385,12 @@ a_fork_that_skips_the_handlers_is_noticed(void **state)
 	if (pid == 0) {
 		struct sm_file *again;
 
-		if (sm_unlock(file) == 0 || errno != ENOLCK)
+		if (sm_unlock(mine.file) == 0 || errno != ENOLCK)
 			_exit(1);
-		if (sm_lock(file) == 0 || errno != ESTALE)
+		if (sm_lock(mine.file) == 0 || errno != ESTALE)
 			_exit(2);
 		/* It can open anew, and has then a connection of its own. */
-		again = sm_open(sm, CLIENT_MOUNT "/again");
+		again = sm_open(mine.sm, CLIENT_MOUNT "/again");
 		if (again == NULL || sm_lock(again) != 0 || sm_unlock(again) != 0)
 			_exit(3);
 		_exit(0);
@@ -427,7 +409,7 @@ a_child_can_free_all_without_having_called(void **state)
 	assert_int_equal(increment(1), 0);
 	pid = fork();
 	if (pid == 0) {
-		sm_free(sm);
+		sm_free(mine.sm);
 		_exit(0);
 	}
 	child_expect_success(pid);
@@ -435,9 +417,9 @@ a_child_can_free_all_without_having_called(void **state)
 	if (pid == 0) {
 		int failures = increment(1);
 
-		failures += MUST(sm_unmap(sm, counter));
-		failures += MUST(sm_close(file));
-		sm_free(sm);
+		failures += MUST(sm_unmap(mine.sm, mine.words));
+		failures += MUST(sm_close(mine.file));
+		sm_free(mine.sm);
 		_exit(failures);
 	}
 	child_expect_success(pid);
@@ -458,7 +440,7 @@ a_child_comes_after_its_server_ended(void **state)
 		close(go[1]);
 		if (read(go[0], &byte, 1) != 0)
 			_exit(1);
-		if (sm_lock(file) == 0 || errno != ESTALE)
+		if (sm_lock(mine.file) == 0 || errno != ESTALE)
 			_exit(2);
 		_exit(0);
 	}

@@ -26,27 +26,7 @@ enum {
 	FAR = SEGMENT / 8 - 1 /* a word in another block than the first */
 };
 
-/* One client: a set, a file in it, and its mapping. */
-struct user {
-	struct sm *sm;
-	struct sm_file *file;
-	uint64_t *words;
-};
-
 static struct daemon leasing, patient; /* with -t, without */
-
-static void
-begin(struct user *u, const struct daemon *d, const char *path)
-{
-	u->sm = client_create(d);
-	assert_non_null(u->sm);
-	u->file = sm_open(u->sm, path);
-	if (u->file == NULL)
-		fail_msg("%s: %s", path, sm_error(u->sm));
-	u->words = sm_map(u->file, NULL, SEGMENT);
-	if (u->words == NULL)
-		fail_msg("%s: %s", path, sm_error(u->sm));
-}
 
 /* Nobody says anything to the servers for so long: what is waited for is the time itself. */
 static void
@@ -59,14 +39,14 @@ be_silent(uint64_t ms)
 }
 
 static void
-lock(struct user *u)
+lock(struct client *u)
 {
 	if (sm_lock(u->file) != 0)
 		fail_msg("sm_lock: %s", sm_error(u->sm));
 }
 
 static void
-unlock(struct user *u)
+unlock(struct client *u)
 {
 	if (sm_unlock(u->file) != 0)
 		fail_msg("sm_unlock: %s", sm_error(u->sm));
@@ -82,11 +62,11 @@ static void
 a_release_that_comes_too_late_is_refused_and_voids_the_replica(void **state)
 {
 	size_t mark = daemon_log_mark(&leasing);
-	struct user late, other;
+	struct client late, other;
 
 	(void)state;
-	begin(&late, &leasing, CLIENT_MOUNT "/late");
-	begin(&other, &leasing, CLIENT_MOUNT "/late");
+	client_expect_open(&late, &leasing, CLIENT_MOUNT "/late", SEGMENT);
+	client_expect_open(&other, &leasing, CLIENT_MOUNT "/late", SEGMENT);
 	lock(&late);
 	late.words[0] = 1;
 	unlock(&late);
@@ -115,18 +95,18 @@ a_release_that_comes_too_late_is_refused_and_voids_the_replica(void **state)
 	unlock(&other);
 	daemon_log_await(&leasing, mark, "] warning: client (pid ", "and lost it");
 	daemon_log_expect(&leasing, mark, 1);
-	sm_free(late.sm);
-	sm_free(other.sm);
+	client_close(&late);
+	client_close(&other);
 }
 
 static void
 a_release_that_comes_too_late_while_nobody_waits_is_refused_too(void **state)
 {
 	size_t mark = daemon_log_mark(&leasing);
-	struct user u;
+	struct client u;
 
 	(void)state;
-	begin(&u, &leasing, CLIENT_MOUNT "/alone");
+	client_expect_open(&u, &leasing, CLIENT_MOUNT "/alone", SEGMENT);
 	lock(&u);
 	u.words[0] = 1;
 	unlock(&u);
@@ -138,34 +118,34 @@ a_release_that_comes_too_late_while_nobody_waits_is_refused_too(void **state)
 	lock(&u);
 	assert_int_equal(u.words[0], 1);
 	unlock(&u);
-	sm_free(u.sm);
+	client_close(&u);
 }
 
 static void
 a_lease_begins_when_the_lock_is_granted(void **state)
 {
 	size_t mark = daemon_log_mark(&leasing);
-	struct user u;
+	struct client u;
 
 	(void)state;
-	begin(&u, &leasing, CLIENT_MOUNT "/silent");
+	client_expect_open(&u, &leasing, CLIENT_MOUNT "/silent", SEGMENT);
 	be_silent(SILENCE_MS);
 	lock(&u);
 	be_silent(BRIEF_MS);
 	unlock(&u);
 	daemon_log_expect(&leasing, mark, 0);
-	sm_free(u.sm);
+	client_close(&u);
 }
 
 static void
 a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted(void **state)
 {
 	size_t mark = daemon_log_mark(&leasing);
-	struct user slow, waiter;
+	struct client slow, waiter;
 
 	(void)state;
-	begin(&slow, &leasing, CLIENT_MOUNT "/waited");
-	begin(&waiter, &leasing, CLIENT_MOUNT "/waited");
+	client_expect_open(&slow, &leasing, CLIENT_MOUNT "/waited", SEGMENT);
+	client_expect_open(&waiter, &leasing, CLIENT_MOUNT "/waited", SEGMENT);
 	lock(&slow);
 	lock(&waiter); /* once the other one's lease has ended */
 	be_silent(BRIEF_MS);
@@ -173,20 +153,20 @@ a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted(void **state)
 	assert_int_equal(sm_unlock(slow.file), -1);
 	assert_int_equal(errno, ESTALE);
 	daemon_log_expect(&leasing, mark, 1);
-	sm_free(slow.sm);
-	sm_free(waiter.sm);
+	client_close(&slow);
+	client_close(&waiter);
 }
 
 static void
 a_timeout_is_not_over_too_early(void **state)
 {
 	uint64_t begun, took, ms = patience_ms(LEASE_MS);
-	struct user holder, waiter;
+	struct client holder, waiter;
 	struct timespec when;
 
 	(void)state;
-	begin(&holder, &patient, CLIENT_MOUNT "/timeout");
-	begin(&waiter, &patient, CLIENT_MOUNT "/timeout");
+	client_expect_open(&holder, &patient, CLIENT_MOUNT "/timeout", SEGMENT);
+	client_expect_open(&waiter, &patient, CLIENT_MOUNT "/timeout", SEGMENT);
 	lock(&holder);
 	be_silent(SILENCE_MS);
 	begun = clock_now();
@@ -200,18 +180,18 @@ a_timeout_is_not_over_too_early(void **state)
 	unlock(&holder);
 	lock(&waiter);
 	unlock(&waiter);
-	sm_free(holder.sm);
-	sm_free(waiter.sm);
+	client_close(&holder);
+	client_close(&waiter);
 }
 
 static void
 without_a_lease_a_lock_may_be_kept(void **state)
 {
 	size_t mark = daemon_log_mark(&patient);
-	struct user u;
+	struct client u;
 
 	(void)state;
-	begin(&u, &patient, CLIENT_MOUNT "/kept");
+	client_expect_open(&u, &patient, CLIENT_MOUNT "/kept", SEGMENT);
 	lock(&u);
 	u.words[0] = 1;
 	be_silent(SILENCE_MS);
@@ -220,7 +200,7 @@ without_a_lease_a_lock_may_be_kept(void **state)
 	assert_int_equal(u.words[0], 1);
 	unlock(&u);
 	daemon_log_expect(&patient, mark, 0);
-	sm_free(u.sm);
+	client_close(&u);
 }
 
 static void

@@ -502,12 +502,9 @@ survive(const char *address)
 static void
 every_blocked_call_returns_an_error_within_a_second(void **state)
 {
-	char address[DAEMON_PATH_SIZE + 8];
-
 	(void)state;
 	start_server();
-	snprintf(address, sizeof address, "unix:%s", server.socket);
-	survive(address);
+	survive(server.address);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -37,7 +38,7 @@ static struct page *page;
 
 static void __attribute__((noreturn)) compete(const struct smc_world *world, int self)
 {
-	struct smc_party p;
+	struct client p;
 
 	child_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
 	(void)atomic_fetch_add(&page->ready, 1);
@@ -50,7 +51,7 @@ static void __attribute__((noreturn)) compete(const struct smc_world *world, int
 		child_expect(sm_unlock(p.file) == 0, "sm_unlock");
 		(void)atomic_fetch_add(&page->sections[self], 1);
 	}
-	smc_leave(&p);
+	client_close(&p);
 	_exit(EXIT_SUCCESS);
 }
 

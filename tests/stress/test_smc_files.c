@@ -28,6 +28,7 @@
 #include "common/crypto/keys.h"
 #include "smc/lockfile.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -55,7 +56,7 @@ end(void **state)
 }
 
 static void
-count_once(struct smc_party *p)
+count_once(struct client *p)
 {
 	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	smc_count(p->segment);
@@ -63,7 +64,7 @@ count_once(struct smc_party *p)
 }
 
 static void
-expect_counter(struct smc_party *p, int64_t value)
+expect_counter(struct client *p, int64_t value)
 {
 	assert_int_equal(sm_lock(p->file), 0);
 	assert_int_equal(smc_value(p->segment), value);
@@ -88,7 +89,7 @@ count_files(void)
 static int
 join_elsewhere(const char *key, const char *name, size_t size)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid = child_begin();
 	int status, error;
 
@@ -96,7 +97,7 @@ join_elsewhere(const char *key, const char *name, size_t size)
 		error = smc_join_as(&p, &world, key, name, size);
 		if (error == 0)
 			count_once(&p);
-		smc_leave(&p);
+		client_close(&p);
 		_exit(error);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -109,7 +110,7 @@ join_elsewhere(const char *key, const char *name, size_t size)
 static void
 processes_with_one_key_share_and_leave_nothing_behind(void **state)
 {
-	struct smc_party p;
+	struct client p;
 
 	(void)state;
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
@@ -118,7 +119,7 @@ processes_with_one_key_share_and_leave_nothing_behind(void **state)
 	expect_counter(&p, 1);
 	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), 0);
 	expect_counter(&p, 2);
-	smc_leave(&p);
+	client_close(&p);
 	assert_int_equal(count_files(), 0);
 }
 
@@ -126,7 +127,7 @@ static void
 another_key_is_rejected_and_none_gets_nothing(void **state)
 {
 	char other[2 * SMC_PATH_SIZE];
-	struct smc_party p;
+	struct client p;
 
 	(void)state;
 	snprintf(other, sizeof other, "%s/other", world.dir);
@@ -139,13 +140,13 @@ another_key_is_rejected_and_none_gets_nothing(void **state)
 	smc_count(p.segment);
 	assert_int_equal(sm_unlock(p.file), 0);
 	expect_counter(&p, 1);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void
 a_drawn_key_is_for_those_who_inherit_it(void **state)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid;
 
 	(void)state;
@@ -161,7 +162,7 @@ a_drawn_key_is_for_those_who_inherit_it(void **state)
 	expect_counter(&p, 2);
 	assert_int_equal(join_elsewhere(NULL, NAME, SMC_SEGMENT), EACCES);
 	assert_int_equal(join_elsewhere(world.key, NAME, SMC_SEGMENT), EKEYREJECTED);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void
@@ -191,7 +192,7 @@ a_key_file_has_32_bytes(void **state)
 static void
 a_segment_has_one_size(void **state)
 {
-	struct smc_party p, q;
+	struct client p, q;
 
 	(void)state;
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
@@ -202,15 +203,15 @@ a_segment_has_one_size(void **state)
 	assert_non_null(q.segment);
 	count_once(&p);
 	expect_counter(&q, 1);
-	smc_leave(&q);
-	smc_leave(&p);
+	client_close(&q);
+	client_close(&p);
 }
 
 static void
 names_are_one_component_and_not_a_segments(void **state)
 {
 	char longest[160] = { 0 };
-	struct smc_party p;
+	struct client p;
 
 	(void)state;
 	assert_int_equal(smc_join(&p, &world, "a/b", 0), EINVAL);
@@ -222,7 +223,7 @@ names_are_one_component_and_not_a_segments(void **state)
 	assert_int_equal(smc_join(&p, &world, longest, 0), ENAMETOOLONG);
 	longest[LOCKFILE_NAME_LIMIT - 2] = '\0';
 	assert_int_equal(smc_join(&p, &world, longest, SMC_SEGMENT), 0);
-	smc_leave(&p);
+	client_close(&p);
 	assert_int_equal(count_files(), 0);
 }
 
@@ -281,7 +282,7 @@ a_foreign_file_is_left_alone(void **state)
 		{ FOREIGN_MOST, 1 },
 	};
 	static struct foreign f;
-	struct smc_party p;
+	struct client p;
 	size_t i;
 
 	(void)state;
@@ -298,7 +299,7 @@ a_lock_file_of_another_format_is_left_alone(void **state)
 {
 	static struct foreign f;
 	struct lockfile_head *head = (struct lockfile_head *)f.bytes;
-	struct smc_party p;
+	struct client p;
 	int fd;
 
 	(void)state;
@@ -317,7 +318,7 @@ what_is_no_regular_file_is_left_alone(void **state)
 {
 	static struct foreign f;
 	char target[2 * SMC_PATH_SIZE];
-	struct smc_party p;
+	struct client p;
 	struct stat st;
 
 	(void)state;
@@ -341,14 +342,14 @@ what_is_no_regular_file_is_left_alone(void **state)
 static void
 an_empty_file_counts_as_ours(void **state)
 {
-	struct smc_party p;
+	struct client p;
 
 	(void)state;
 	assert_true(smc_write_file(smc_path(&world, NAME, ""), 0, 0));
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
 	count_once(&p);
 	expect_counter(&p, 1);
-	smc_leave(&p);
+	client_close(&p);
 	assert_int_equal(count_files(), 0);
 }
 
@@ -356,7 +357,7 @@ static void
 a_foreign_segment_file_is_left_alone(void **state)
 {
 	static struct foreign f;
-	struct smc_party p;
+	struct client p;
 
 	(void)state;
 	foreign_put(&f, smc_path(&world, NAME, ".segment"), 'x', 5000);
@@ -365,12 +366,12 @@ a_foreign_segment_file_is_left_alone(void **state)
 	/* Nor does a lock without a segment take it away when it ends. */
 	assert_int_equal(smc_join(&p, &world, NAME, 0), 0);
 	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
-	smc_leave(&p);
+	client_close(&p);
 	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
 	assert_int_equal(count_files(), 1);
 	assert_int_equal(unlink(smc_path(&world, NAME, ".segment")), 0);
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
-	smc_leave(&p);
+	client_close(&p);
 	assert_int_equal(count_files(), 0);
 }
 
@@ -429,7 +430,7 @@ static void
 release_without_room(uint32_t blocks)
 {
 	enum { SEGMENT = 32 * SIZE_BLOCK };
-	struct smc_party p, q;
+	struct client p, q;
 	uint32_t i;
 
 	child_expect(smc_join(&p, &world, NAME, SEGMENT) == 0, "it can be opened");
@@ -460,8 +461,8 @@ release_without_room(uint32_t blocks)
 	child_expect(q.segment[SEGMENT - 1] == (blocks == SEGMENT / SIZE_BLOCK ? 3 : 1),
 	    "and the rest as it was");
 	child_expect(sm_unlock(q.file) == 0, "sm_unlock");
-	smc_leave(&q);
-	smc_leave(&p);
+	client_close(&q);
+	client_close(&p);
 }
 
 static void
@@ -483,7 +484,7 @@ on_a_full_disk_nothing_is_published(void **state)
 static void
 open_without_room(void)
 {
-	struct smc_party p;
+	struct client p;
 	int error;
 
 	mount_disk();
@@ -493,7 +494,7 @@ open_without_room(void)
 	child_expect(unlink(filler()) == 0, "room");
 	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened then");
 	count_once(&p);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void
@@ -506,7 +507,7 @@ on_a_full_disk_nothing_is_opened(void **state)
 static void
 look_at_read_only(void)
 {
-	struct smc_party p;
+	struct client p;
 
 	if (mount(world.memory, world.memory, NULL, MS_BIND, NULL) != 0 ||
 	    mount(NULL, world.memory, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
@@ -518,7 +519,7 @@ look_at_read_only(void)
 static void
 a_read_only_directory_is_an_error(void **state)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid;
 
 	(void)state;
@@ -529,7 +530,7 @@ a_read_only_directory_is_an_error(void **state)
 	assert_int_equal(chmod(world.key, 0444), 0);
 	pid = child_begin();
 	if (pid == 0) {
-		smc_leave(&p);
+		client_close(&p);
 		if (geteuid() == 0 && setuid(NOBODY) != 0)
 			_exit(EXIT_FAILURE);
 		child_expect(smc_join(&p, &world, "new", 0) == EACCES, "EACCES");
@@ -537,15 +538,15 @@ a_read_only_directory_is_an_error(void **state)
 	}
 	assert_true(child_has_ended_well(pid));
 	assert_int_equal(chmod(world.memory, 0700), 0);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void
 there_is_room_for_so_many_processes_and_no_more(void **state)
 {
-	static struct smc_party parties[PRESENCE_SLOTS];
+	static struct client parties[PRESENCE_SLOTS];
 	struct rlimit files = { .rlim_cur = 2 * PRESENCE_SLOTS + 64 };
-	struct smc_party one_more;
+	struct client one_more;
 	struct rlimit before;
 	int i;
 
@@ -561,11 +562,11 @@ there_is_room_for_so_many_processes_and_no_more(void **state)
 		assert_int_equal(sm_trylock(parties[PRESENCE_SLOTS - 1 - i].file), -1);
 		assert_int_equal(sm_unlock(parties[i].file), 0);
 	}
-	smc_leave(&parties[7]);
+	client_close(&parties[7]);
 	assert_int_equal(smc_join(&one_more, &world, NAME, 0), 0);
-	smc_leave(&one_more);
+	client_close(&one_more);
 	for (i = 0; i < PRESENCE_SLOTS; i++)
-		smc_leave(&parties[i]);
+		client_close(&parties[i]);
 	assert_int_equal(count_files(), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
@@ -574,7 +575,7 @@ static void
 a_life_has_so_many_releases_and_no_more(void **state)
 {
 	const uint64_t forged = (UINT64_C(1) << 32) - 1;
-	struct smc_party p;
+	struct client p;
 	int fd;
 
 	(void)state;
@@ -595,11 +596,11 @@ a_life_has_so_many_releases_and_no_more(void **state)
 	assert_int_equal(sm_unlock(p.file), -1);
 	assert_int_equal(errno, EOVERFLOW);
 	expect_counter(&p, 2);
-	smc_leave(&p);
+	client_close(&p);
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
 	count_once(&p);
 	expect_counter(&p, 1);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 /* Lives. */
@@ -611,7 +612,7 @@ when_all_are_killed_a_new_life_begins(void **state)
 		"commit: committed", "ticketlock: idle", "lockfile: marked as dead",
 		"lockfile: segment removed" };
 	struct sm_stat s, last = { 0 };
-	struct smc_party p;
+	struct client p;
 	pid_t pid;
 	size_t i;
 
@@ -623,7 +624,7 @@ when_all_are_killed_a_new_life_begins(void **state)
 			count_once(&p);
 			testpoint_plan(steps[i], 1, SIGKILL);
 			count_once(&p);
-			smc_leave(&p);
+			client_close(&p);
 			_exit(EXIT_FAILURE);
 		}
 		assert_true(child_was_killed(pid));
@@ -636,7 +637,7 @@ when_all_are_killed_a_new_life_begins(void **state)
 		last = s;
 		count_once(&p);
 		expect_counter(&p, 1);
-		smc_leave(&p);
+		client_close(&p);
 		assert_int_equal(count_files(), 0);
 	}
 }

@@ -26,6 +26,7 @@
 #include "common/client/smclient.h"
 #include "tests/nonces/record.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
@@ -52,7 +53,7 @@ struct page {
 
 static struct smc_world world;
 static struct page *page;
-static struct smc_party mine; /* of the test's own process */
+static struct client mine; /* of the test's own process */
 
 static void
 await(atomic_bool *flag)
@@ -87,12 +88,12 @@ static int
 end(void **state)
 {
 	(void)state;
-	smc_leave(&mine);
+	client_close(&mine);
 	return 0;
 }
 
 static void
-section(struct smc_party *p)
+section(struct client *p)
 {
 	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	enter_alone();
@@ -106,7 +107,7 @@ section(struct smc_party *p)
 static void
 expect_obtainable(int64_t value)
 {
-	int error = smc_lock_within(&mine, OBTAINABLE_MS);
+	int error = client_lock_within(&mine, OBTAINABLE_MS);
 
 	if (error != 0)
 		fail_msg("expected the lock within %d ms, got errno %d", OBTAINABLE_MS, error);
@@ -119,15 +120,15 @@ expect_obtainable(int64_t value)
 static void
 expect_held(uint64_t ms)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid = child_begin();
 
 	if (pid == 0) {
-		smc_leave(&mine);
+		client_close(&mine);
 		child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 		child_expect(sm_trylock(p.file) != 0 && errno == EAGAIN, "a try fails");
-		child_expect(smc_lock_for(&p, ms) == ETIMEDOUT, "the lock is held");
-		smc_leave(&p);
+		child_expect(client_lock_for(&p, ms) == ETIMEDOUT, "the lock is held");
+		client_close(&p);
 		_exit(EXIT_SUCCESS);
 	}
 	assert_true(child_has_ended_well(pid));
@@ -137,11 +138,11 @@ expect_held(uint64_t ms)
 static void
 kill_parent_of_idle_child(bool is_child_first)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid = child_begin();
 
 	if (pid == 0) {
-		smc_leave(&mine);
+		client_close(&mine);
 		child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 		if (!is_child_first)
 			child_expect(sm_lock(p.file) == 0, "sm_lock");
@@ -150,7 +151,7 @@ kill_parent_of_idle_child(bool is_child_first)
 			/* Its test kills it. */
 			await(&page->may_go_on);
 			section(&p);
-			smc_leave(&p);
+			client_close(&p);
 			_exit(EXIT_SUCCESS);
 		}
 		if (is_child_first)
@@ -201,7 +202,7 @@ childs_end_does_not_free_its_parents_lock(void **state)
 			if (how == CLOSES)
 				child_expect(sm_close(mine.file) == 0, "sm_close");
 			if (how == FREES)
-				smc_leave(&mine);
+				client_close(&mine);
 			if (how == UNLOCKS)
 				child_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
 				    "ENOLCK");
@@ -293,9 +294,9 @@ bare_clone_is_a_process_of_its_own(void **state)
 	if (pid == 0) {
 		child_expect(sm_unlock(mine.file) != 0 && errno == ENOLCK,
 		    "the lock is not the child's");
-		child_expect(smc_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
+		child_expect(client_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
 		atomic_store(&page->is_ready, true);
-		child_expect(smc_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
+		child_expect(client_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
 		child_expect(smc_value(mine.segment) == 1, "and what the parent did");
 		smc_count(mine.segment);
 		child_expect(sm_unlock(mine.file) == 0, "and publishes");
@@ -395,10 +396,10 @@ close_all(enum own what)
  */
 static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum own what)
 {
-	struct smc_party p;
+	struct client p;
 	int error;
 
-	smc_leave(&mine);
+	client_close(&mine);
 	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
 	/* The writer has its pipe by then. */
 	section(&p);
@@ -407,7 +408,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 		atomic_store(&page->is_ready, true);
 		await(&page->may_go_on);
 	}
-	error = smc_lock_within(&p, moment == BEFORE_LOCK ? 2 * STOLEN_MS : PATIENCE_MS);
+	error = client_lock_within(&p, moment == BEFORE_LOCK ? 2 * STOLEN_MS : PATIENCE_MS);
 	child_expect(error == 0 || moment == BEFORE_LOCK, "sm_timedlock");
 	if (error == 0) {
 		enter_alone();
@@ -425,7 +426,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 		child_expect(error == 0 || error == EBADF, "sm_unlock works or says EBADF");
 	}
 	expect_own_untouched(what);
-	smc_leave(&p);
+	client_close(&p);
 	expect_own_untouched(what);
 	_exit(EXIT_SUCCESS);
 }
@@ -460,7 +461,7 @@ lose_and_look(enum moment moment, enum own what)
 			lose_descriptors(moment, what);
 		await(&page->is_ready);
 		before = smc_value(mine.segment);
-		error = smc_lock_for(&mine, STOLEN_MS);
+		error = client_lock_for(&mine, STOLEN_MS);
 		if (error == 0) {
 			enter_alone();
 			leave_alone();
@@ -471,7 +472,7 @@ lose_and_look(enum moment moment, enum own what)
 	}
 	assert_true(child_has_ended_well(pid));
 	assert_false(atomic_load(&page->were_two));
-	error = smc_lock_within(&mine, OBTAINABLE_MS);
+	error = client_lock_within(&mine, OBTAINABLE_MS);
 	if (error != 0)
 		fail_msg("expected the lock within %d ms, got errno %d", OBTAINABLE_MS, error);
 	value = smc_value(mine.segment);

@@ -300,7 +300,7 @@ static void __attribute__((noreturn))
 be_careless(const char *name, enum which which, enum what what)
 {
 	uint8_t before[SMC_SEGMENT];
-	struct smc_party p;
+	struct client p;
 	int own, i;
 
 	child_expect(smc_join(&p, &world, name, SMC_SEGMENT) == 0, "it is opened and mapped");
@@ -324,7 +324,7 @@ be_careless(const char *name, enum which which, enum what what)
 static void
 run_careless(const char *name, enum which which, enum what what)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid;
 
 	memset(page, 0, sizeof *page);
@@ -333,17 +333,17 @@ run_careless(const char *name, enum which which, enum what what)
 		be_careless(name, which, what);
 	(void)child_await(&page->is_ready, PATIENCE_MS);
 	assert_int_equal(smc_join(&p, &world, name, SMC_SEGMENT), 0);
-	assert_int_equal(smc_lock_within(&p, OBTAINABLE_MS), 0);
+	assert_int_equal(client_lock_within(&p, OBTAINABLE_MS), 0);
 	smc_count(p.segment);
 	assert_int_equal(sm_unlock(p.file), 0);
 	atomic_store(&page->is_changed, true);
 	if (!child_has_ended_well(pid))
 		fail_msg("%s: the child did not end well", name);
 	/* The others go on, with what they published. */
-	assert_int_equal(smc_lock_within(&p, OBTAINABLE_MS), 0);
+	assert_int_equal(client_lock_within(&p, OBTAINABLE_MS), 0);
 	assert_int_equal(smc_value(p.segment), 2);
 	assert_int_equal(sm_unlock(p.file), 0);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void

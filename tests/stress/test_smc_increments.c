@@ -25,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -164,7 +165,7 @@ hear_order(void)
 
 /* One critical section; false when there is nothing more to do. */
 static bool
-increment(struct smc_party *p, int self, bool is_first)
+increment(struct client *p, int self, bool is_first)
 {
 	struct account *account = &page->accounts[self];
 	uint64_t finished[WORKERS], own;
@@ -205,14 +206,14 @@ increment(struct smc_party *p, int self, bool is_first)
 
 static void __attribute__((noreturn)) work(int self)
 {
-	struct smc_party p;
+	struct client p;
 	bool is_first = true;
 
 	child_expect(smc_join(&p, &world, "counter", SEGMENT) == 0, "it can be opened");
 	while (increment(&p, self, is_first))
 		is_first = false;
 	testpoint_forget();
-	smc_leave(&p);
+	client_close(&p);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -277,7 +278,7 @@ give_order(struct crew *c, unsigned most)
 static void
 expect_exact(void)
 {
-	struct smc_party p;
+	struct client p;
 	int i;
 
 	assert_int_equal(smc_join(&p, &world, "counter", SEGMENT), 0);
@@ -289,7 +290,7 @@ expect_exact(void)
 	for (i = 1 + WORKERS; i < COPY_BLOCK; i++)
 		assert_int_equal(*word(p.segment, i), 0);
 	assert_int_equal(sm_unlock(p.file), 0);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 /* All count, and get at most so many orders (0: none), one after the other of those in the table. */
@@ -298,7 +299,7 @@ run(const struct order *orders, unsigned count, unsigned most)
 {
 	uint64_t deadline = patience_until(RUN_MS), next = clock_after_ms(clock_now(), EVERY_MS);
 	struct crew c = { .working = WORKERS };
-	struct smc_party p;
+	struct client p;
 	int i;
 
 	memset(page, 0, sizeof *page);
@@ -325,7 +326,7 @@ run(const struct order *orders, unsigned count, unsigned most)
 	    c.stopped, c.obeyed, c.sacrificed);
 	if (most > 0 && !patience_is_sanitized())
 		assert_in_range(c.obeyed, count / 2, most);
-	smc_leave(&p);
+	client_close(&p);
 }
 
 static void

@@ -24,6 +24,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/libos.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
@@ -137,7 +138,7 @@ meet(atomic_int *count)
 /* Everybody at once. */
 
 static void
-increment(struct smc_party *p)
+increment(struct client *p)
 {
 	child_expect(sm_lock(p->file) == 0, "sm_lock");
 	if (atomic_fetch_add(&page->inside, 1) != 0)
@@ -150,7 +151,7 @@ increment(struct smc_party *p)
 
 static void __attribute__((noreturn)) be_one_of_many(const char *name)
 {
-	struct smc_party p = { .sm = smc_mount(&world, world.key) };
+	struct client p = { .sm = smc_mount(&world, world.key) };
 	char path[64];
 	int i;
 
@@ -168,7 +169,7 @@ static void __attribute__((noreturn)) be_one_of_many(const char *name)
 	child_expect(sm_lock(p.file) == 0, "sm_lock, at the end");
 	atomic_store(&page->total, smc_value(p.segment));
 	child_expect(sm_unlock(p.file) == 0, "sm_unlock, at the end");
-	smc_leave(&p);
+	client_close(&p);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -241,26 +242,26 @@ many_processes_that_open_map_and_count_at_once_lose_nothing(void **state)
 
 static void __attribute__((noreturn)) give_up_and_close(void)
 {
-	struct smc_party p;
+	struct client p;
 
 	await_flag(&page->is_held);
 	child_expect(smc_join(&p, &world, "given-up", 0) == 0, "the second opens it");
-	child_expect(smc_lock_for(&p, GIVES_UP_MS) == ETIMEDOUT, "the second gives up");
-	smc_leave(&p);
+	child_expect(client_lock_for(&p, GIVES_UP_MS) == ETIMEDOUT, "the second gives up");
+	client_close(&p);
 	_exit(EXIT_SUCCESS);
 }
 
 static void
-lock_once_more(struct smc_party *p)
+lock_once_more(struct client *p)
 {
-	child_expect(smc_lock_within(p, OBTAINABLE_MS) == 0, "the lock can be had");
+	child_expect(client_lock_within(p, OBTAINABLE_MS) == 0, "the lock can be had");
 	child_expect(sm_unlock(p->file) == 0, "and given back");
 }
 
 static void
 outlast_who_gives_up(int mode)
 {
-	struct smc_party p, other;
+	struct client p, other;
 	pid_t pid = fork_child();
 
 	(void)mode;
@@ -275,8 +276,8 @@ outlast_who_gives_up(int mode)
 	child_expect(smc_join(&other, &world, "given-up", 0) == 0, "a third opens it");
 	lock_once_more(&other);
 	lock_once_more(&p);
-	smc_leave(&other);
-	smc_leave(&p);
+	client_close(&other);
+	client_close(&p);
 }
 
 static void
@@ -328,7 +329,7 @@ private_mappings_end_in_an_error_that_says_what_to_do(void **state)
 
 static void __attribute__((noreturn)) hold_for_ever(void)
 {
-	struct smc_party p;
+	struct client p;
 
 	await_flag(&page->may_lock);
 	child_expect(smc_join(&p, &world, "killed", 0) == 0, "the victim opens it");
@@ -341,7 +342,7 @@ static void __attribute__((noreturn)) hold_for_ever(void)
 static void
 wait_for_a_dead_holder(int mode)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t pid = fork_child();
 
 	if (pid == 0)
@@ -351,11 +352,11 @@ wait_for_a_dead_holder(int mode)
 	await_flag(&page->is_held);
 	child_expect(kill(pid, SIGKILL) == 0 && child_was_killed(pid), "the holder is killed");
 	if (mode & NO_LOCKS) {
-		child_expect(smc_lock_for(&p, IN_VAIN_MS) == ETIMEDOUT, "the dead has the lock");
+		child_expect(client_lock_for(&p, IN_VAIN_MS) == ETIMEDOUT, "the dead has the lock");
 		child_expect(sm_trylock(p.file) == -1 && errno == EAGAIN, "and keeps it");
 	} else
 		lock_once_more(&p);
-	smc_leave(&p);
+	client_close(&p);
 	/* The dead one's words say that somebody is there. */
 	if (mode & NO_LOCKS)
 		(void)unlink(smc_path(&world, "killed", ""));
@@ -420,7 +421,7 @@ expect_untouched(const struct foreign *f)
 static void
 open_foreign(int mode)
 {
-	struct smc_party p;
+	struct client p;
 
 	(void)mode;
 	child_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is not ours: EEXIST");

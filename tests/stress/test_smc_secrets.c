@@ -20,6 +20,7 @@
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
 #include "smc/lockfile.h"
+#include "tests/stress/client.h"
 #include "tests/stress/smc.h"
 
 #define NAME "secret"
@@ -135,7 +136,7 @@ fill(uint8_t *segment, uint32_t release)
 }
 
 static void
-publish(struct smc_party *p, uint32_t release)
+publish(struct client *p, uint32_t release)
 {
 	assert_int_equal(sm_lock(p->file), 0);
 	fill(p->segment, release);
@@ -185,7 +186,7 @@ static void
 keep_secrets(bool has_key)
 {
 	struct smc_world world;
-	struct smc_party p, q;
+	struct client p, q;
 	uint32_t release;
 
 	memset(&table, 0, sizeof table);
@@ -206,9 +207,9 @@ keep_secrets(bool has_key)
 		assert_true(table.is_used[find(q.segment + SIZE_BLOCK)]);
 		assert_memory_equal(q.segment, p.segment, SEGMENT);
 		assert_int_equal(sm_unlock(q.file), 0);
-		smc_leave(&q);
+		client_close(&q);
 	}
-	smc_leave(&p);
+	client_close(&p);
 	smc_world_destroy(&world);
 }
 
@@ -232,7 +233,7 @@ the_same_content_is_never_encrypted_the_same_way(void **state)
 {
 	static uint8_t bytes[SIZE_BLOCK];
 	struct smc_world world;
-	struct smc_party p;
+	struct client p;
 	uint32_t release, block;
 	int fd;
 
@@ -255,7 +256,7 @@ the_same_content_is_never_encrypted_the_same_way(void **state)
 		}
 		(void)close(fd);
 	}
-	smc_leave(&p);
+	client_close(&p);
 	smc_world_destroy(&world);
 }
 

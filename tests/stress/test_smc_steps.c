@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 #include "tests/stress/testpoint.h"
@@ -63,7 +64,7 @@ struct play_case {
 	char when[2 * NAME_SIZE];
 	struct page *page;          /* the victim's of this run, but for: */
 	const struct page *watched; /* the steps as they were found */
-	struct smc_party mine;      /* who was there already; all zeros in a play without */
+	struct client mine;         /* who was there already; all zeros in a play without */
 	int64_t value;              /* of the counter, the victim aside */
 };
 
@@ -123,7 +124,7 @@ meet_fate(const struct play_case *c)
 }
 
 static void
-section(const struct play_case *c, struct smc_party *p)
+section(const struct play_case *c, struct client *p)
 {
 	expect(c, sm_lock(p->file) == 0, "the lock is there");
 	expect(c, smc_value(p->segment) >= 0, "the segment is whole");
@@ -132,9 +133,9 @@ section(const struct play_case *c, struct smc_party *p)
 }
 
 static void
-give_up(const struct play_case *c, struct smc_party *p)
+give_up(const struct play_case *c, struct client *p)
 {
-	int error = smc_lock_for(p, GIVES_UP_MS);
+	int error = client_lock_for(p, GIVES_UP_MS);
 
 	/* Who was stopped meanwhile may find it free. */
 	if (error == 0 && c->fate == STOPPED)
@@ -151,9 +152,9 @@ give_up(const struct play_case *c, struct smc_party *p)
 
 static void __attribute__((noreturn)) be_victim(struct play_case *c)
 {
-	struct smc_party p;
+	struct client p;
 
-	smc_leave(&c->mine);
+	client_close(&c->mine);
 	if (c->play->is_from_opening)
 		meet_fate(c);
 	expect(c, smc_join(&p, &world, c->name, SMC_SEGMENT) == 0, "it can be opened");
@@ -163,7 +164,7 @@ static void __attribute__((noreturn)) be_victim(struct play_case *c)
 		give_up(c, &p);
 	section(c, &p);
 	if (c->play->is_from_opening)
-		smc_leave(&p);
+		client_close(&p);
 	/* What comes next is no part of it. */
 	if (c->fate == KILLED_AT_CALL)
 		raise(SIGSTOP);
@@ -185,10 +186,10 @@ static void
 leave_leftovers(struct play_case *c)
 {
 	pid_t pid = begin_child(c);
-	struct smc_party p;
+	struct client p;
 
 	if (pid == 0) {
-		smc_leave(&c->mine);
+		client_close(&c->mine);
 		expect(c, smc_join(&p, &world, c->name, SMC_SEGMENT) == 0, "it can be opened");
 		testpoint_plan("commit: before the store", 1, SIGKILL);
 		expect(c, sm_lock(p.file) == 0, "the lock is there");
@@ -205,11 +206,11 @@ static void
 leave_abandoned(struct play_case *c)
 {
 	uint64_t deadline = patience_until(PATIENCE_MS);
-	struct smc_party p;
+	struct client p;
 
 	expect(c, sm_lock(c->mine.file) == 0, "the lock is there");
 	if (begin_child(c) == 0) {
-		smc_leave(&c->mine);
+		client_close(&c->mine);
 		expect(c, smc_join(&p, &world, c->name, SMC_SEGMENT) == 0, "it can be opened");
 		give_up(c, &p);
 		for (;;)
@@ -264,7 +265,7 @@ give_back(struct play_case *c, pid_t victim)
 
 /* The lock is to be had, and the counter is what it should be. */
 static void
-expect_fine(struct play_case *c, struct smc_party *p, int64_t least, int64_t most, const char *who)
+expect_fine(struct play_case *c, struct client *p, int64_t least, int64_t most, const char *who)
 {
 	int64_t value;
 	int error;
@@ -272,7 +273,7 @@ expect_fine(struct play_case *c, struct smc_party *p, int64_t least, int64_t mos
 	if (p->segment == NULL)
 		p->segment = sm_map(p->file, NULL, SMC_SEGMENT);
 	expect(c, p->segment != NULL, "%s can map it", who);
-	error = smc_lock_within(p, OBTAINABLE_MS);
+	error = client_lock_within(p, OBTAINABLE_MS);
 	expect(c, error == 0, "%s gets the lock, and not errno %d", who, error);
 	value = smc_value(p->segment);
 	expect(c, value >= least && value <= most, "%s finds a counter of %ld to %ld, and not %ld",
@@ -286,7 +287,7 @@ expect_fine(struct play_case *c, struct smc_party *p, int64_t least, int64_t mos
 static void
 expect_all_fine(struct play_case *c, int64_t least, int64_t most)
 {
-	struct smc_party other;
+	struct client other;
 
 	if (!c->play->is_alone) {
 		expect_fine(c, &c->mine, least, most, "who was there");
@@ -296,8 +297,8 @@ expect_all_fine(struct play_case *c, int64_t least, int64_t most)
 	expect_fine(c, &other, least, most, "who opens anew");
 	if (!c->play->is_alone)
 		expect_fine(c, &c->mine, c->value, c->value, "who was there, once more");
-	smc_leave(&other);
-	smc_leave(&c->mine);
+	client_close(&other);
+	client_close(&c->mine);
 }
 
 /* Whether the victim's last step is behind the one that publishes. */
@@ -333,23 +334,23 @@ after_kill(struct play_case *c, bool was_reached)
 static void
 live_with_stopped(struct play_case *c, pid_t victim)
 {
-	struct smc_party p;
+	struct client p;
 	pid_t newcomer;
 	int error;
 
 	newcomer = begin_child(c);
 	if (newcomer == 0) {
-		smc_leave(&c->mine);
+		client_close(&c->mine);
 		expect(c, smc_join(&p, &world, c->name, SMC_SEGMENT) == 0,
 		    "it can be opened meanwhile");
 		section(c, &p);
-		smc_leave(&p);
+		client_close(&p);
 		_exit(EXIT_SUCCESS);
 	}
 	if (!is_shared(c)) {
 		usleep(STOPPED_MS * 1000);
 	} else {
-		error = smc_lock_for(&c->mine, STOPPED_MS);
+		error = client_lock_for(&c->mine, STOPPED_MS);
 		expect(c, error == 0 || error == ETIMEDOUT, "the lock is had, or waited for");
 		if (error == 0) {
 			expect(c, smc_value(c->mine.segment) >= 0, "the segment is whole");
@@ -361,7 +362,7 @@ live_with_stopped(struct play_case *c, pid_t victim)
 	}
 	expect(c, kill(victim, SIGCONT) == 0, "kill");
 	if (is_shared(c)) {
-		expect(c, smc_lock_within(&c->mine, OBTAINABLE_MS) == 0,
+		expect(c, client_lock_within(&c->mine, OBTAINABLE_MS) == 0,
 		    "who was there gets the lock when the victim goes on");
 		smc_count(c->mine.segment);
 		c->value++;

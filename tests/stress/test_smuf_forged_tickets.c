@@ -45,19 +45,19 @@ fail_child(const char *what, const struct sm *sm)
 static int
 count(int self)
 {
-	struct sm *sm = client_create(&server);
-	struct sm_file *file = sm == NULL ? NULL : sm_open(sm, CLIENT_MOUNT "/" NAME);
-	volatile uint64_t *counter = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
+	volatile uint64_t *counter;
+	struct client c;
 	int i;
 
-	if (counter == NULL)
-		return fail_child("sm_map", sm);
+	if (!client_open(&c, &server, CLIENT_MOUNT "/" NAME, SEGMENT))
+		return fail_child("sm_map", c.sm);
+	counter = c.words;
 	atomic_fetch_add(&page->ready, 1);
 	while (!atomic_load(&page->has_begun))
 		patience_breathe();
 	for (i = 0; i < INCREMENTS; i++) {
-		if (sm_lock(file) != 0)
-			return fail_child("sm_lock", sm);
+		if (sm_lock(c.file) != 0)
+			return fail_child("sm_lock", c.sm);
 		if (atomic_exchange(&page->holder, self) != 0)
 			atomic_fetch_add(&page->together, 1);
 		++*counter;
@@ -67,33 +67,28 @@ count(int self)
 		counter[SEGMENT / sizeof *counter - 1] = *counter;
 		if (atomic_exchange(&page->holder, 0) != self)
 			atomic_fetch_add(&page->together, 1);
-		if (sm_unlock(file) != 0)
-			return fail_child("sm_unlock", sm);
+		if (sm_unlock(c.file) != 0)
+			return fail_child("sm_unlock", c.sm);
 	}
-	sm_free(sm);
+	client_close(&c);
 	return EXIT_SUCCESS;
 }
 
 static void
 forged_tickets_let_nobody_in(void **state)
 {
-	struct sm *sm = client_create(&server);
+	struct client c;
 	pid_t pids[PROCESSES];
-	struct sm_file *file;
 	static struct hostile host; /* its thread may outlive a test that fails */
 	unsigned long deeds;
-	uint64_t *counter;
 	int i, status, failures = 0;
 
 	(void)state;
-	assert_non_null(sm);
-	file = sm_open(sm, CLIENT_MOUNT "/" NAME);
-	counter = sm_map(file, NULL, SEGMENT);
-	assert_non_null(counter);
+	client_expect_open(&c, &server, CLIENT_MOUNT "/" NAME, SEGMENT);
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = child_begin();
 		if (pids[i] == 0) {
-			sm_free(sm);
+			client_close(&c);
 			_exit(count(i + 1));
 		}
 	}
@@ -108,11 +103,11 @@ forged_tickets_let_nobody_in(void **state)
 	deeds = hostile_end(&host);
 	assert_int_equal(failures, 0);
 	assert_int_equal(atomic_load(&page->together), 0);
-	assert_int_equal(sm_lock(file), 0);
-	assert_int_equal(*counter, PROCESSES * INCREMENTS);
-	assert_int_equal(counter[SEGMENT / sizeof *counter - 1], PROCESSES * INCREMENTS);
-	assert_int_equal(sm_unlock(file), 0);
-	sm_free(sm);
+	assert_int_equal(sm_lock(c.file), 0);
+	assert_int_equal(c.words[0], PROCESSES * INCREMENTS);
+	assert_int_equal(c.words[SEGMENT / sizeof *c.words - 1], PROCESSES * INCREMENTS);
+	assert_int_equal(sm_unlock(c.file), 0);
+	client_close(&c);
 	print_message("# %d increments, tickets forged %lu times\n", PROCESSES * INCREMENTS, deeds);
 	assert_true(deeds > 100);
 }

@@ -29,14 +29,12 @@ enum { BLOCKS = 4, SEGMENT = BLOCKS * SIZE_BLOCK - 500, LOG_SIZE = SCRATCH_PATH_
 
 static struct daemon server;
 static char nonce_log[LOG_SIZE], *whole_log; /* of this test, and of all tests or NULL */
-static struct sm *sm;
-static struct sm_file *file;
-static uint8_t *segment;
+static struct client mine; /* of the running test, and inherited by its children */
 
 static uint64_t *
 counter(int block)
 {
-	return (uint64_t *)(segment + block * SIZE_BLOCK);
+	return (uint64_t *)(mine.segment + block * SIZE_BLOCK);
 }
 
 /* In parent and child: adds one to a counter in each block, which have to agree. Returns the failures. */
@@ -46,8 +44,9 @@ increment(int times)
 	int b;
 
 	for (; times > 0; times--) {
-		if (sm_lock(file) != 0) {
-			fprintf(stderr, "process %ld: sm_lock: %s\n", (long)getpid(), sm_error(sm));
+		if (sm_lock(mine.file) != 0) {
+			fprintf(stderr, "process %ld: sm_lock: %s\n", (long)getpid(),
+			    sm_error(mine.sm));
 			return 1;
 		}
 		for (b = 1; b < BLOCKS; b++)
@@ -59,9 +58,9 @@ increment(int times)
 			}
 		for (b = 0; b < BLOCKS; b++)
 			++*counter(b);
-		if (sm_unlock(file) != 0) {
+		if (sm_unlock(mine.file) != 0) {
 			fprintf(stderr, "process %ld: sm_unlock: %s\n", (long)getpid(),
-			    sm_error(sm));
+			    sm_error(mine.sm));
 			return 1;
 		}
 	}
@@ -71,30 +70,19 @@ increment(int times)
 static void
 expect_count(uint64_t expected)
 {
-	assert_int_equal(sm_rdlock(file), 0);
+	assert_int_equal(sm_rdlock(mine.file), 0);
 	assert_int_equal(*counter(0), expected);
 	assert_int_equal(*counter(BLOCKS - 1), expected);
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
 static void
 parent_and_children_seal_in_turn(void **state)
 {
 	enum { CHILDREN = 5, TIMES = 200 };
-	pid_t pids[CHILDREN];
-	int i;
 
 	(void)state;
-	assert_int_equal(increment(TIMES), 0);
-	for (i = 0; i < CHILDREN; i++) {
-		pids[i] = fork();
-		if (pids[i] == 0)
-			_exit(increment(TIMES));
-		assert_int_equal(increment(10), 0);
-	}
-	assert_int_equal(increment(TIMES), 0);
-	for (i = 0; i < CHILDREN; i++)
-		child_expect_success(pids[i]);
+	child_increment_together(CHILDREN, TIMES, increment);
 	expect_count(2 * TIMES + CHILDREN * (10 + TIMES));
 }
 
@@ -134,20 +122,20 @@ a_child_of_a_holder_seals_nothing_for_its_parents_grant(void **state)
 	(void)state;
 	assert_int_equal(increment(1), 0);
 	sealed = noncelog_count(nonce_log);
-	assert_int_equal(sm_lock(file), 0);
-	memset(segment, 0xff, SEGMENT);
+	assert_int_equal(sm_lock(mine.file), 0);
+	memset(mine.segment, 0xff, SEGMENT);
 	pid = fork();
 	if (pid == 0)
-		_exit(sm_unlock(file) == 0 || errno != ENOLCK || sm_close(file) != 0);
+		_exit(sm_unlock(mine.file) == 0 || errno != ENOLCK || sm_close(mine.file) != 0);
 	child_expect_success(pid);
 	pid = (pid_t)syscall(SYS_fork);
 	if (pid == 0)
-		_exit(sm_unlock(file) == 0 || errno != ENOLCK);
+		_exit(sm_unlock(mine.file) == 0 || errno != ENOLCK);
 	child_expect_success(pid);
 	assert_int_equal(noncelog_count(nonce_log), sealed);
 	for (int b = 0; b < BLOCKS; b++)
 		*counter(b) = 2;
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_unlock(mine.file), 0);
 	assert_int_equal(noncelog_count(nonce_log), sealed + BLOCKS);
 	assert_int_equal(increment(1), 0);
 	expect_count(3);
@@ -196,17 +184,14 @@ begin(void **state)
 
 	(void)state;
 	snprintf(path, sizeof path, CLIENT_MOUNT "/f%d", count++);
-	sm = client_create(&server);
-	file = sm == NULL ? NULL : sm_open(sm, path);
-	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
-	return segment == NULL ? -1 : 0;
+	return client_open(&mine, &server, path, SEGMENT) ? 0 : -1;
 }
 
 static int
 end(void **state)
 {
 	(void)state;
-	sm_free(sm);
+	client_close(&mine);
 	return 0;
 }
 

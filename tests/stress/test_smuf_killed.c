@@ -42,9 +42,9 @@ static unsigned changed_count;
 
 static struct daemon server;
 static struct testpoint_steps *steps; /* of a release, as a child has recorded them */
-static struct sm *sm, *fresh_sm;
-static struct sm_file *file;
-static uint8_t *segment, before[SEGMENT], after[SEGMENT];
+static struct client holder;          /* the next one, after each victim */
+static struct sm *fresh_sm;
+static uint8_t before[SEGMENT], after[SEGMENT];
 static uint32_t generation;
 
 /* What a critical section makes of a segment. */
@@ -69,24 +69,19 @@ change(uint8_t *bytes, uint32_t number)
 static void __attribute__((noreturn))
 be_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
 {
-	struct sm_file *f;
-	struct sm *own;
-	uint8_t *map;
+	struct client c;
 
-	sm_free(sm);
+	client_close(&holder);
 	sm_free(fresh_sm);
-	own = client_create(&server);
-	f = own == NULL ? NULL : sm_open(own, PATH);
-	map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
-	child_expect(map != NULL, "sm_map");
-	child_expect(sm_lock(f) == 0, "sm_lock");
-	child_expect(sm_unlock(f) == 0, "sm_unlock");
+	child_expect(client_open(&c, &server, PATH, SEGMENT), "sm_map");
+	child_expect(sm_lock(c.file) == 0, "sm_lock");
+	child_expect(sm_unlock(c.file) == 0, "sm_unlock");
 	prepare(n);
-	child_expect(sm_lock(f) == 0, "sm_lock");
-	change(map, number);
-	child_expect(sm_unlock(f) == 0, "sm_unlock");
+	child_expect(sm_lock(c.file) == 0, "sm_lock");
+	change(c.segment, number);
+	child_expect(sm_unlock(c.file) == 0, "sm_unlock");
 	finish();
-	sm_free(own);
+	client_close(&c);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -167,11 +162,11 @@ take_over(const char *when)
 	uint8_t *map;
 	bool has_published;
 
-	if (sm_lock(file) != 0)
-		fail_msg("%s: the next holder: sm_lock: %s", when, sm_error(sm));
-	has_published = judge(segment, "the next holder", when);
-	if (sm_unlock(file) != 0)
-		fail_msg("%s: the next holder: sm_unlock: %s", when, sm_error(sm));
+	if (sm_lock(holder.file) != 0)
+		fail_msg("%s: the next holder: sm_lock: %s", when, sm_error(holder.sm));
+	has_published = judge(holder.segment, "the next holder", when);
+	if (sm_unlock(holder.file) != 0)
+		fail_msg("%s: the next holder: sm_unlock: %s", when, sm_error(holder.sm));
 	f = sm_open(fresh_sm, PATH);
 	map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
 	assert_non_null(map);
@@ -183,12 +178,12 @@ take_over(const char *when)
 	assert_int_equal(sm_unlock(f), 0);
 	assert_int_equal(sm_unmap(fresh_sm, map), 0);
 	assert_int_equal(sm_close(f), 0);
-	if (sm_lock(file) != 0)
-		fail_msg("%s: after the next release: %s", when, sm_error(sm));
-	assert_memory_equal(segment, before, SEGMENT);
-	change(segment, ++generation);
-	memcpy(before, segment, SEGMENT);
-	assert_int_equal(sm_unlock(file), 0);
+	if (sm_lock(holder.file) != 0)
+		fail_msg("%s: after the next release: %s", when, sm_error(holder.sm));
+	assert_memory_equal(holder.segment, before, SEGMENT);
+	change(holder.segment, ++generation);
+	memcpy(before, holder.segment, SEGMENT);
+	assert_int_equal(sm_unlock(holder.file), 0);
 	return has_published;
 }
 
@@ -294,17 +289,14 @@ begin_all(void **state)
 	(void)state;
 	steps = child_share(sizeof *steps);
 	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
-	sm = client_create(&server);
+	client_expect_open(&holder, &server, PATH, SEGMENT);
 	fresh_sm = client_create(&server);
-	assert_true(sm != NULL && fresh_sm != NULL);
-	file = sm_open(sm, PATH);
-	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
-	assert_non_null(segment);
+	assert_non_null(fresh_sm);
 	choose_blocks(MANY);
-	assert_int_equal(sm_lock(file), 0);
-	change(segment, ++generation);
-	memcpy(before, segment, SEGMENT);
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_lock(holder.file), 0);
+	change(holder.segment, ++generation);
+	memcpy(before, holder.segment, SEGMENT);
+	assert_int_equal(sm_unlock(holder.file), 0);
 	return 0;
 }
 
@@ -312,7 +304,7 @@ static int
 end_all(void **state)
 {
 	(void)state;
-	sm_free(sm);
+	client_close(&holder);
 	sm_free(fresh_sm);
 	daemon_close_silent(&server);
 	return 0;

@@ -40,9 +40,7 @@ enum {
 #define NAME "library"
 
 static struct daemon server;
-static struct sm *sm;
-static struct sm_file *file;
-static uint64_t *segment;
+static struct client mine; /* of the test's own process */
 
 /* What parent and child share. */
 static struct page {
@@ -76,18 +74,11 @@ forbid_pread(void)
 }
 
 /* In a child that has its filter: a client of its own. */
-static uint64_t *
-begin_child(struct sm **own, struct sm_file **f, const char *options)
+static void
+open_in_child(struct client *c, const char *options)
 {
-	char address[DAEMON_PATH_SIZE + 8];
-	uint64_t *map;
-
-	snprintf(address, sizeof address, "unix:%s", server.socket);
-	*own = client_create_as(&server, address, "client", options);
-	*f = *own == NULL ? NULL : sm_open(*own, CLIENT_MOUNT "/" NAME);
-	map = *f == NULL ? NULL : sm_map(*f, NULL, SEGMENT);
-	child_expect(map != NULL, "sm_map");
-	return map;
+	c->sm = client_create_as(&server, server.address, "client", options);
+	child_expect(client_open_file(c, CLIENT_MOUNT "/" NAME, SEGMENT), "sm_map");
 }
 
 /* Runs it in a child in which there is no pread; false when there cannot be such a child. */
@@ -98,7 +89,7 @@ fork_child(void (*run)(void))
 
 	if (pid != 0)
 		return pid;
-	sm_free(sm);
+	client_close(&mine);
 	forbid_pread();
 	run();
 	_exit(EXIT_SUCCESS);
@@ -127,18 +118,17 @@ static void
 count_through_mappings(void)
 {
 	unsigned before = atomic_load(&page->maps);
-	struct sm_file *f;
-	struct sm *own;
-	uint64_t *map = begin_child(&own, &f, NULL);
+	struct client c;
 	int i;
 
+	open_in_child(&c, NULL);
 	child_expect(atomic_load(&page->maps) > before, "something was mapped");
 	for (i = 0; i < TIMES; i++) {
-		child_expect(sm_lock(f) == 0, "sm_lock");
-		child_expect(increment(map), "the counters agree");
-		child_expect(sm_unlock(f) == 0, "sm_unlock");
+		child_expect(sm_lock(c.file) == 0, "sm_lock");
+		child_expect(increment(c.words), "the counters agree");
+		child_expect(sm_unlock(c.file) == 0, "sm_unlock");
 	}
-	sm_free(own);
+	client_close(&c);
 }
 
 static void
@@ -149,20 +139,20 @@ a_client_without_pread_counts_with_one_that_has_it(void **state)
 	int i;
 
 	(void)state;
-	assert_int_equal(sm_lock(file), 0);
-	before = *segment;
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
+	before = *mine.words;
+	assert_int_equal(sm_unlock(mine.file), 0);
 	pid = fork_child(count_through_mappings);
 	for (i = 0; i < TIMES; i++) {
-		assert_int_equal(sm_lock(file), 0);
-		assert_true(increment(segment));
-		assert_int_equal(sm_unlock(file), 0);
+		assert_int_equal(sm_lock(mine.file), 0);
+		assert_true(increment(mine.words));
+		assert_int_equal(sm_unlock(mine.file), 0);
 	}
 	await_child(pid);
-	assert_int_equal(sm_lock(file), 0);
-	assert_int_equal(*segment, before + 2 * TIMES);
-	assert_true(increment(segment));
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
+	assert_int_equal(*mine.words, before + 2 * TIMES);
+	assert_true(increment(mine.words));
+	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
 static void
@@ -217,35 +207,37 @@ static void
 read_through_mappings(void)
 {
 	static uint64_t before[WORDS];
-	struct sm_file *f;
-	struct sm *own;
-	/* Every lock reads everything; an exclusive one would publish everything, too. */
-	uint64_t *map = begin_child(&own, &f, "sync=full"), least;
+	struct client c;
+	uint64_t least;
 
+	/* Every lock reads everything; an exclusive one would publish everything, too. */
+	open_in_child(&c, "sync=full");
 	while (!atomic_load(&page->is_over)) {
 		least = atomic_load(&page->published);
-		memcpy(before, map, sizeof before);
-		if (sm_rdlock(f) == 0) {
-			child_expect(map[0] / 4096 >= least, "what was published before is there");
-			child_expect(is_filled(map, map[0] / 4096),
+		memcpy(before, c.words, sizeof before);
+		if (sm_rdlock(c.file) == 0) {
+			child_expect(c.words[0] / 4096 >= least,
+			    "what was published before is there");
+			child_expect(is_filled(c.words, c.words[0] / 4096),
 			    "the bytes are what was sealed");
-			child_expect(sm_unlock(f) == 0, "sm_unlock");
+			child_expect(sm_unlock(c.file) == 0, "sm_unlock");
 			atomic_fetch_add(&page->exact, 1);
 			continue;
 		}
 		child_expect(errno == EBADMSG, "the error is EBADMSG");
-		child_expect(memcmp(before, map, sizeof before) == 0, "the mapping is as it was");
+		child_expect(memcmp(before, c.words, sizeof before) == 0,
+		    "the mapping is as it was");
 		atomic_fetch_add(&page->unverified, 1);
 	}
-	sm_free(own);
+	client_close(&c);
 }
 
 static void
 publish(uint64_t n)
 {
-	assert_int_equal(sm_lock(file), 0);
-	fill(segment, n);
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
+	fill(mine.words, n);
+	assert_int_equal(sm_unlock(mine.file), 0);
 	atomic_store(&page->published, n);
 }
 
@@ -295,10 +287,7 @@ begin_all(void **state)
 	(void)state;
 	page = child_share(sizeof *page);
 	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
-	sm = client_create(&server);
-	file = sm == NULL ? NULL : sm_open(sm, CLIENT_MOUNT "/" NAME);
-	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
-	assert_non_null(segment);
+	client_expect_open(&mine, &server, CLIENT_MOUNT "/" NAME, SEGMENT);
 	return 0;
 }
 
@@ -306,7 +295,7 @@ static int
 end_all(void **state)
 {
 	(void)state;
-	sm_free(sm);
+	client_close(&mine);
 	daemon_close(&server);
 	return 0;
 }

@@ -54,9 +54,7 @@ static struct secret {
 
 static struct daemon server;
 static uint8_t patterns[CLIENTS][PIECE];
-static struct sm *sm;
-static struct sm_file *file;
-static uint8_t *segment;
+static struct client mine; /* of the test's own process */
 
 /* Of a pattern that is repeated again and again, the pieces are those of two of it. */
 static void
@@ -172,27 +170,25 @@ write_pattern(uint8_t *map, unsigned self, unsigned round)
 static int
 be_client(unsigned self)
 {
-	struct sm *own = client_create(&server);
-	struct sm_file *f = own == NULL ? NULL : sm_open(own, PATH);
-	uint8_t *map = f == NULL ? NULL : sm_map(f, NULL, SEGMENT);
+	struct client c;
 	unsigned round;
 
-	if (map == NULL)
+	if (!client_open(&c, &server, PATH, SEGMENT))
 		return 1;
 	for (round = 0; round < ROUNDS; round++) {
-		if (sm_lock(f) != 0)
+		if (sm_lock(c.file) != 0)
 			return 1;
-		write_pattern(map, self, round);
+		write_pattern(c.segment, self, round);
 		if (self >= CLIENTS / 2 && round == ROUNDS / 2) {
 			if (self == CLIENTS - 1)
 				raise(SIGKILL);
 			testpoint_plan("smuf release: block sealed", SEGMENT / SIZE_BLOCK / 2,
 			    SIGKILL);
 		}
-		if (sm_unlock(f) != 0)
+		if (sm_unlock(c.file) != 0)
 			return 1;
 	}
-	sm_free(own);
+	client_close(&c);
 	return 0;
 }
 
@@ -208,7 +204,7 @@ nothing_of_plaintext_or_key_is_on_the_host(void **state)
 	for (i = 0; i < CLIENTS; i++) {
 		pids[i] = child_begin();
 		if (pids[i] == 0) {
-			sm_free(sm);
+			client_close(&mine);
 			_exit(be_client(i));
 		}
 	}
@@ -227,9 +223,9 @@ nothing_of_plaintext_or_key_is_on_the_host(void **state)
 	assert_int_equal(killed, CLIENTS / 2);
 	expect_nothing("afterwards", &total);
 	/* They have written: the segment is one of the patterns. */
-	assert_int_equal(sm_lock(file), 0);
-	assert_non_null(find_in(segment, SEGMENT));
-	assert_int_equal(sm_unlock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
+	assert_non_null(find_in(mine.segment, SEGMENT));
+	assert_int_equal(sm_unlock(mine.file), 0);
 	print_message("# looked %u times through %zu bytes in all\n", looks, total);
 	assert_true(total > SEGMENT);
 }
@@ -279,10 +275,7 @@ begin_all(void **state)
 
 	(void)state;
 	daemon_open(&server, &(struct daemon_config){ .is_smuf = true, .has_keys = true });
-	sm = client_create(&server);
-	file = sm == NULL ? NULL : sm_open(sm, PATH);
-	segment = file == NULL ? NULL : sm_map(file, NULL, SEGMENT);
-	assert_non_null(segment);
+	client_expect_open(&mine, &server, PATH, SEGMENT);
 	for (i = 0; i < CLIENTS; i++)
 		add_pattern(i);
 	add_key();
@@ -294,7 +287,7 @@ end_all(void **state)
 {
 	(void)state;
 	raw_abandon();
-	sm_free(sm);
+	client_close(&mine);
 	daemon_close(&server);
 	return 0;
 }

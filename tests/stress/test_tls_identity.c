@@ -50,10 +50,8 @@ begin_all(void **state)
 	pki_add(&pki, "client", "early", "20900101000000Z", "20900201000000Z");
 	pki_add(&pki, "server", "lateserver", "20200101000000Z", "20200201000000Z");
 	pki_create(&other_pki);
-	daemon_init(&strict, &with_tcp);
-	daemon_start(&strict);
-	daemon_init(&lenient, &with_n);
-	daemon_start(&lenient);
+	daemon_open(&strict, &with_tcp);
+	daemon_open(&lenient, &with_n);
 	return 0;
 }
 
@@ -316,22 +314,14 @@ open_error(const struct daemon *d, const char *address, const char *certificate,
 }
 
 static void
-unix_address(char out[DAEMON_PATH_SIZE + 8], const char *path)
-{
-	snprintf(out, DAEMON_PATH_SIZE + 8, "unix:%s", path);
-}
-
-static void
 our_client_is_told_that_its_certificate_is_refused(void **state)
 {
-	char address[DAEMON_PATH_SIZE + 8];
 	size_t mark = daemon_log_mark(&strict);
 
 	(void)state;
-	unix_address(address, strict.socket);
-	assert_int_equal(open_error(&strict, address, "client", NULL), 0);
-	assert_int_equal(open_error(&strict, address, NULL, NULL), EACCES);
-	assert_int_equal(open_error(&strict, address, "late", NULL), EACCES);
+	assert_int_equal(open_error(&strict, strict.address, "client", NULL), 0);
+	assert_int_equal(open_error(&strict, strict.address, NULL, NULL), EACCES);
+	assert_int_equal(open_error(&strict, strict.address, "late", NULL), EACCES);
 	daemon_log_await(&strict, mark, "the peer has no certificate", "");
 	daemon_log_await(&strict, mark, "certificate has expired", "");
 	daemon_log_expect(&strict, mark, 2);
@@ -340,22 +330,18 @@ our_client_is_told_that_its_certificate_is_refused(void **state)
 static void
 our_client_does_not_take_a_servers_certificate_for_its_own(void **state)
 {
-	char address[DAEMON_PATH_SIZE + 8];
-
 	(void)state;
-	unix_address(address, strict.socket);
 	errno = 0;
-	assert_null(client_create_as(&strict, address, "server", NULL));
+	assert_null(client_create_as(&strict, strict.address, "server", NULL));
 	assert_int_equal(errno, EINVAL);
 }
 
 static void
 the_servers_name_is_checked(void **state)
 {
-	char at_unix[DAEMON_PATH_SIZE + 8], localhost[DAEMON_ADDRESS_SIZE];
+	char localhost[DAEMON_ADDRESS_SIZE];
 
 	(void)state;
-	unix_address(at_unix, strict.socket);
 	snprintf(localhost, sizeof localhost, "tcp:localhost%s", strrchr(strict.tcp, ':'));
 	/* Over TCP, by default, it is the host of the address. */
 	assert_int_equal(open_error(&strict, strict.tcp, "client", NULL), 0);
@@ -367,9 +353,9 @@ the_servers_name_is_checked(void **state)
 	assert_int_equal(open_error(&strict, strict.tcp, "client", "name=client"), EACCES);
 	assert_int_equal(open_error(&strict, strict.tcp, "client", "name=" TWO_HOSTS), EACCES);
 	assert_int_equal(open_error(&lenient, lenient.tcp, "client", "name=127.0.0.1"), 0);
-	assert_int_equal(open_error(&strict, at_unix, "client", "name=server"), 0);
-	assert_int_equal(open_error(&strict, at_unix, "client", "name=elsewhere"), EACCES);
-	assert_int_equal(open_error(&strict, at_unix, "client", NULL), 0);
+	assert_int_equal(open_error(&strict, strict.address, "client", "name=server"), 0);
+	assert_int_equal(open_error(&strict, strict.address, "client", "name=elsewhere"), EACCES);
+	assert_int_equal(open_error(&strict, strict.address, "client", NULL), 0);
 }
 
 /* A server of the wrong kind: TLS with that certificate, whoever comes; one connection. Runs in a child. */
@@ -410,7 +396,7 @@ error_with_server(const struct pki *p, const char *name)
 	pid_t pid;
 
 	snprintf(path, sizeof path, "%s/rogue", strict.dir);
-	unix_address(address, path);
+	snprintf(address, sizeof address, "unix:%s", path);
 	listener = listen_at(path);
 	raw_identify(ctx, p, name);
 	pid = fork();

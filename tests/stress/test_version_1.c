@@ -55,43 +55,14 @@ stop_server(void **state)
 	return 0;
 }
 
-/* One client: a set, a file in it, and its mapping unless size is 0. */
-struct user {
-	struct sm *sm;
-	struct sm_file *file;
-	uint64_t *words;
-};
-
-static bool
-try_begin(struct user *u, const char *path, size_t size)
-{
-	u->sm = client_create(&place);
-	u->file = u->sm != NULL ? sm_open(u->sm, path) : NULL;
-	u->words = u->file != NULL && size > 0 ? sm_map(u->file, NULL, size) : NULL;
-	return u->file != NULL && (u->words != NULL || size == 0);
-}
-
-static void
-begin(struct user *u, const char *path, size_t size)
-{
-	if (!try_begin(u, path, size))
-		fail_msg("%s: %s", path, sm_error(u->sm));
-}
-
-static void
-end(struct user *u)
-{
-	sm_free(u->sm);
-}
-
 /* In a child. */
 static void __attribute__((noreturn)) count(const char *path)
 {
-	struct user u;
+	struct client u;
 	int i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!try_begin(&u, path, SEGMENT))
+	if (!client_open(&u, &place, path, SEGMENT))
 		_exit(2);
 	for (i = 0; i < INCREMENTS; i++) {
 		if (sm_lock(u.file) != 0)
@@ -103,19 +74,19 @@ static void __attribute__((noreturn)) count(const char *path)
 		if (sm_unlock(u.file) != 0)
 			_exit(5);
 	}
-	sm_free(u.sm);
+	client_close(&u);
 	_exit(0);
 }
 
 static void
 two_processes_count_exactly(void **state)
 {
-	struct user keeper;
+	struct client keeper;
 	pid_t pids[WORKERS];
 	int i, status;
 
 	(void)state;
-	begin(&keeper, CLIENT_MOUNT "/counter", SEGMENT);
+	client_expect_open(&keeper, &place, CLIENT_MOUNT "/counter", SEGMENT);
 	for (i = 0; i < WORKERS; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0)
@@ -129,17 +100,14 @@ two_processes_count_exactly(void **state)
 	assert_int_equal(keeper.words[0], WORKERS * INCREMENTS);
 	assert_int_equal(keeper.words[FAR], WORKERS * INCREMENTS);
 	assert_int_equal(sm_unlock(keeper.file), 0);
-	end(&keeper);
+	client_close(&keeper);
 }
 
 /* The moment ms from now, as sm_timedlock() wants it. */
 static struct timespec
 moment(uint64_t ms)
 {
-	uint64_t t = clock_after_ms(clock_now(), ms);
-
-	return (
-	    struct timespec){ .tv_sec = (time_t)(t / CLOCK_SEC), .tv_nsec = (long)(t % CLOCK_SEC) };
+	return clock_timespec(clock_after_ms(clock_now(), ms));
 }
 
 static void
@@ -147,11 +115,11 @@ a_lock_that_is_held_is_waited_for_and_no_longer_than_asked(void **state)
 {
 	uint64_t begun;
 	struct timespec when;
-	struct user a, b;
+	struct client a, b;
 
 	(void)state;
-	begin(&a, CLIENT_MOUNT "/pure", 0);
-	begin(&b, CLIENT_MOUNT "/pure", 0);
+	client_expect_open(&a, &place, CLIENT_MOUNT "/pure", 0);
+	client_expect_open(&b, &place, CLIENT_MOUNT "/pure", 0);
 	assert_int_equal(sm_lock(a.file), 0);
 	assert_int_equal(sm_trylock(b.file), -1);
 	assert_int_equal(errno, EAGAIN);
@@ -165,27 +133,27 @@ a_lock_that_is_held_is_waited_for_and_no_longer_than_asked(void **state)
 	when = moment(patience_ms(PATIENCE_MS));
 	assert_int_equal(sm_timedlock(b.file, &when), 0);
 	assert_int_equal(sm_unlock(b.file), 0);
-	end(&a);
-	end(&b);
+	client_close(&a);
+	client_close(&b);
 }
 
 static void
 a_killed_holder_publishes_nothing_and_its_lock_is_free(void **state)
 {
-	struct user a;
+	struct client a;
 	int status;
 	pid_t pid;
 
 	(void)state;
-	begin(&a, CLIENT_MOUNT "/killed", SEGMENT);
+	client_expect_open(&a, &place, CLIENT_MOUNT "/killed", SEGMENT);
 	assert_int_equal(sm_lock(a.file), 0);
 	a.words[0] = 1;
 	assert_int_equal(sm_unlock(a.file), 0);
 	pid = fork();
 	if (pid == 0) {
-		struct user dying;
+		struct client dying;
 
-		if (!try_begin(&dying, CLIENT_MOUNT "/killed", SEGMENT) ||
+		if (!client_open(&dying, &place, CLIENT_MOUNT "/killed", SEGMENT) ||
 		    sm_lock(dying.file) != 0 || dying.words[0] != 1)
 			_exit(2);
 		dying.words[0] = 2;
@@ -196,18 +164,18 @@ a_killed_holder_publishes_nothing_and_its_lock_is_free(void **state)
 	assert_int_equal(sm_lock(a.file), 0);
 	assert_int_equal(a.words[0], 1);
 	assert_int_equal(sm_unlock(a.file), 0);
-	end(&a);
+	client_close(&a);
 }
 
 static void
 what_version_1_cannot_do_is_told(void **state)
 {
 	struct sm_stat stat;
-	struct user a, b;
+	struct client a, b;
 
 	(void)state;
-	begin(&a, CLIENT_MOUNT "/limits", SEGMENT);
-	begin(&b, CLIENT_MOUNT "/limits", 0);
+	client_expect_open(&a, &place, CLIENT_MOUNT "/limits", SEGMENT);
+	client_expect_open(&b, &place, CLIENT_MOUNT "/limits", 0);
 	assert_int_equal(sm_stat(a.file, &stat), -1);
 	assert_int_equal(errno, ENOTSUP);
 	assert_null(sm_map(b.file, NULL, 0));
@@ -219,8 +187,8 @@ what_version_1_cannot_do_is_told(void **state)
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(sm_lock(a.file), 0);
 	assert_int_equal(sm_unlock(a.file), 0);
-	end(&a);
-	end(&b);
+	client_close(&a);
+	client_close(&b);
 }
 
 int

@@ -160,22 +160,16 @@ increment(size_t self, struct sm_file *file, uint8_t *segment, bool is_first)
 void
 worker_run(struct worker_page *shared, size_t self, const struct daemon *d, const char *address)
 {
-	struct sm_file *file;
-	uint8_t *segment;
-	struct sm *sm;
+	struct client c;
 	bool is_first = true;
 
 	page = shared;
-	sm = client_create_as(d, address, "client", NULL);
-	if (sm == NULL)
-		child_complain(&page->complaint, "sm_load: %s", sm_error(NULL));
-	file = sm_open(sm, WORKER_FILE);
-	segment = file != NULL ? sm_map(file, NULL, WORKER_SEGMENT) : NULL;
-	if (segment == NULL)
-		child_complain(&page->complaint, "sm_open, sm_map: %s", sm_error(sm));
-	while (increment(self, file, segment, is_first))
+	c.sm = client_create_as(d, address, "client", NULL);
+	if (!client_open_file(&c, WORKER_FILE, WORKER_SEGMENT))
+		child_complain(&page->complaint, "%s: %s", WORKER_FILE, sm_error(c.sm));
+	while (increment(self, c.file, c.segment, is_first))
 		is_first = false;
-	sm_free(sm);
+	client_close(&c);
 	_exit(EXIT_SUCCESS);
 }
 

@@ -27,6 +27,7 @@
 #include "common/client/smclient.h"
 #include "common/lock/ticketlock.h"
 #include "tests/stress/child.h"
+#include "tests/stress/client.h"
 #include "tests/stress/lockbody.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
@@ -373,7 +374,7 @@ processes_exclude_each_other(void **state)
 
 /* The body, over threads: they queue above the ticket lock, in the library. */
 
-static struct smc_party party;
+static struct client party;
 
 static int
 file_take(void *file, uint64_t deadline)
@@ -421,7 +422,7 @@ run_threads(const struct smc_world *world, unsigned process)
 		child_expect(pthread_join(threads[i], &wrong) == 0, "pthread_join");
 		child_expect(wrong == NULL, wrong);
 	}
-	smc_leave(&party);
+	client_close(&party);
 }
 
 static void
