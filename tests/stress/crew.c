@@ -342,5 +342,5 @@ crew_main(const char *name, bool serves_smuf)
 	};
 
 	is_smuf = serves_smuf;
-	return cmocka_run_group_tests_name(name, tests, begin_all, daemon_close_group);
+	return cmocka_run_group_tests_name(name, tests, begin_all, daemon_teardown);
 }

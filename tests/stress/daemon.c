@@ -227,7 +227,7 @@ daemon_close_silent(struct daemon *d)
 }
 
 int
-daemon_close_group(void **state)
+daemon_teardown(void **state)
 {
 	if (*state != NULL)
 		daemon_close(*state);

@@ -62,7 +62,7 @@ void daemon_close(struct daemon *d);
 void daemon_close_silent(struct daemon *d);
 
 /* The group teardown of a test whose group setup has set *state to a daemon: daemon_close(). */
-int daemon_close_group(void **state);
+int daemon_teardown(void **state);
 
 /* A connection to its unix socket, close-on-exec, blocking; or a negative errno. */
 int daemon_dial(const struct daemon *d);

@@ -117,7 +117,7 @@ siege_fini(struct siege *s)
 }
 
 int
-siege_fini_group(void **state)
+siege_teardown(void **state)
 {
 	siege_fini(*state);
 	return 0;

@@ -45,7 +45,7 @@ void siege_end(struct siege *s);
 void siege_fini(struct siege *s);
 
 /* Fixtures of cmocka, of a group and of a test that is an attack; *state is a siege. */
-int siege_fini_group(void **state);
+int siege_teardown(void **state);
 int siege_attack_setup(void **state);
 int siege_attack_teardown(void **state);
 

@@ -45,6 +45,13 @@ smc_world_destroy(struct smc_world *w)
 	scratch_remove(w->dir);
 }
 
+int
+smc_world_teardown(void **state)
+{
+	smc_world_destroy(*state);
+	return 0;
+}
+
 const char *
 smc_path(const struct smc_world *w, const char *name, const char *suffix)
 {

@@ -37,6 +37,9 @@ struct smc_world {
 void smc_world_create(struct smc_world *w);
 void smc_world_destroy(struct smc_world *w);
 
+/* A teardown for cmocka, whose setup has set *state to a world: destroys it. */
+int smc_world_teardown(void **state);
+
 /* The host's path of a memory file, or with suffix of what belongs to it; in a buffer that the next call uses again. */
 const char *smc_path(const struct smc_world *w, const char *name, const char *suffix);
 

@@ -493,7 +493,7 @@ main(void)
 		SIEGE_ATTACK(a_changed_record_ends_the_connection_and_is_not_executed),
 		cmocka_unit_test(the_server_exits_with_0),
 	};
-	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_fini_group);
+	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_teardown);
 
-	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_fini_group);
+	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_teardown);
 }

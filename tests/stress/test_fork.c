@@ -479,5 +479,5 @@ main(void)
 		TEST(a_child_comes_after_its_server_ended),
 	};
 
-	return cmocka_run_group_tests(tests, start, daemon_close_group);
+	return cmocka_run_group_tests(tests, start, daemon_teardown);
 }

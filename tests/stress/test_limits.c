@@ -434,7 +434,7 @@ main(void)
 		SIEGE_ATTACK(unfinished_handshakes_keep_nobody_out),
 		cmocka_unit_test(the_server_exits_with_0),
 	};
-	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_fini_group);
+	int failed = cmocka_run_group_tests_name("plaintext", plain, begin_plain, siege_teardown);
 
-	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_fini_group);
+	return failed + cmocka_run_group_tests_name("TLS", tls, begin_tls, siege_teardown);
 }

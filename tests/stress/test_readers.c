@@ -376,5 +376,5 @@ main(void)
 		cmocka_unit_test(the_server_has_nothing_to_complain_about),
 	};
 
-	return cmocka_run_group_tests_name("readers", tests, begin_all, daemon_close_group);
+	return cmocka_run_group_tests_name("readers", tests, begin_all, daemon_teardown);
 }

@@ -42,16 +42,8 @@ static struct smc_world world;
 static int
 begin(void **state)
 {
-	(void)state;
+	*state = &world;
 	smc_world_create(&world);
-	return 0;
-}
-
-static int
-end(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
 	return 0;
 }
 
@@ -702,7 +694,7 @@ a_last_close_and_an_open_never_make_two_files(void **state)
 	assert_int_equal(count_files(), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, smc_world_teardown)
 
 int
 main(void)

@@ -547,21 +547,13 @@ begin_all(void **state)
 {
 	char log[2 * SMC_PATH_SIZE];
 
-	(void)state;
+	*state = &world;
 	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	snprintf(log, sizeof log, "%s/nonces", world.dir);
 	assert_int_equal(setenv("NONCE_LOG", log, 0), 0);
 	/* So that we can wait for the children of those we kill. */
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
 	return 0;
 }
 
@@ -580,5 +572,5 @@ main(void)
 		TEST(no_iv_repeats_after_a_fork),
 	};
 
-	return cmocka_run_group_tests_name("smc fork", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("smc fork", tests, begin_all, smc_world_teardown);
 }

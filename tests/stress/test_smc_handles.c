@@ -359,17 +359,9 @@ own_files_in_the_place_of_the_librarys_are_never_read(void **state)
 static int
 begin_all(void **state)
 {
-	(void)state;
+	*state = &world;
 	page = child_share(sizeof *page);
 	smc_world_create(&world);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
 	return 0;
 }
 
@@ -383,5 +375,5 @@ main(void)
 		cmocka_unit_test(own_files_in_the_place_of_the_librarys_are_never_read),
 	};
 
-	return cmocka_run_group_tests_name("smc handles", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("smc handles", tests, begin_all, smc_world_teardown);
 }

@@ -353,21 +353,13 @@ processes_count_exactly_while_some_are_stopped(void **state)
 static int
 begin(void **state)
 {
-	(void)state;
+	*state = &world;
 	page = child_share(sizeof *page);
 	smc_world_create(&world);
 	return 0;
 }
 
-static int
-end(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, smc_world_teardown)
 
 int
 main(void)

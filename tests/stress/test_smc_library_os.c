@@ -450,21 +450,13 @@ zeros_with_something_behind_them_are_not_ours(void **state)
 static int
 begin_all(void **state)
 {
-	(void)state;
+	*state = &world;
 	if (!has_filters()) {
 		print_message("# no seccomp filters here\n");
 		exit(EXIT_SUCCESS);
 	}
 	page = child_share(sizeof *page);
 	smc_world_create(&world);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
 	return 0;
 }
 
@@ -479,5 +471,5 @@ main(void)
 		cmocka_unit_test(zeros_with_something_behind_them_are_not_ours),
 	};
 
-	return cmocka_run_group_tests_name("smc library OS", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("smc library OS", tests, begin_all, smc_world_teardown);
 }

@@ -625,16 +625,8 @@ at_every_step_of_starting_afresh_after_the_dead(void **state)
 static int
 begin_all(void **state)
 {
-	(void)state;
+	*state = &world;
 	smc_world_create(&world);
-	return 0;
-}
-
-static int
-end_all(void **state)
-{
-	(void)state;
-	smc_world_destroy(&world);
 	return 0;
 }
 
@@ -652,5 +644,5 @@ main(void)
 		cmocka_unit_test(at_every_step_of_starting_afresh_after_the_dead),
 	};
 
-	return cmocka_run_group_tests_name("smc steps", tests, begin_all, end_all);
+	return cmocka_run_group_tests_name("smc steps", tests, begin_all, smc_world_teardown);
 }
