@@ -1,8 +1,8 @@
-# lib.sh: what the scripts of this folder share; they source it.
+# lib.sh: servers for the scripts of this folder, which source it; check.sh comes with it.
 #
-# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs), and
-# ends every server that was started when the script ends. Environment: SRC, the root of the repository; BUILD,
-# where the programs are; CC; VARIANT.
+# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs),
+# and ends every server that was started when the script ends. Environment: SRC, the root of the
+# repository; BUILD, where the programs are; CC; VARIANT.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 set -u
@@ -11,11 +11,11 @@ LC_ALL=C
 export LC_ALL
 server=${BUILD:?}/smdishserver
 mkpki=${SRC:?}/deploy/mkpki
+# shellcheck source=tests/system/check.sh
+. "$SRC/tests/system/check.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/system.XXXXXX") || exit 1
 helper=$work/helper
 started=
-failures=0
-checks=0
 case ${VARIANT:-} in
 tsan) patience=100 ;;
 asan) patience=40 ;;
@@ -33,27 +33,6 @@ trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -o "$helper" "$SRC/tests/system/helper.c" || exit 1
-
-# expect WHAT EXPECTED CAME
-expect()
-{
-	checks=$((checks + 1))
-	[ "$2" != "$3" ] || return 0
-	failures=$((failures + 1))
-	printf '%s: expected:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
-}
-
-# expect_match WHAT PATTERN CAME: a pattern of sh(1), the whole of CAME
-expect_match()
-{
-	checks=$((checks + 1))
-	# shellcheck disable=SC2254 # a pattern is what it is
-	case $3 in
-	$2) return 0 ;;
-	esac
-	failures=$((failures + 1))
-	printf '%s: expected something like:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
-}
 
 # await WHAT COMMAND...: runs it again and again until it succeeds; a failure when it never does
 await()
@@ -116,12 +95,4 @@ run()
 	status=$?
 	out=$(cat "$work/out")
 	err=$(cat "$work/err")
-}
-
-# finish: the script's last command
-finish()
-{
-	echo "$checks checks, $failures failures"
-	[ $failures -eq 0 ]
-	exit
 }

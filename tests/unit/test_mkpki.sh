@@ -8,35 +8,13 @@ set -u
 unset CDPATH
 SRC=${SRC:-$(cd "$(dirname "$0")/../.." && pwd)} || exit 1
 mkpki=$(cd "$SRC" && pwd)/deploy/mkpki
+# shellcheck source=tests/system/check.sh
+. "$SRC/tests/system/check.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/mkpki.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 umask 022
-
-failures=0
-checks=0
-
-# expect WHAT EXPECTED CAME
-expect()
-{
-	checks=$((checks + 1))
-	[ "$2" != "$3" ] || return 0
-	failures=$((failures + 1))
-	printf '%s: expected:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
-}
-
-# expect_match WHAT PATTERN CAME: a pattern of sh(1), the whole of CAME
-expect_match()
-{
-	checks=$((checks + 1))
-	# shellcheck disable=SC2254 # a pattern is what it is
-	case $3 in
-	$2) return 0 ;;
-	esac
-	failures=$((failures + 1))
-	printf '%s: expected something like:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
-}
 
 # status COMMAND...: runs it, prints its exit status; what it said goes to the file "said".
 status()
@@ -230,8 +208,4 @@ expect 'what that has left' "$before" "$(snapshot pki)"
 expect 'status of --help' 0 "$(status "$mkpki" --help)"
 expect_match '--help' 'usage: mkpki *init DIR*server DIR NAME*client DIR NAME*' "$(cat said)"
 
-if [ $failures -gt 0 ]; then
-	printf '%s of %s checks failed\n' $failures $checks
-	exit 1
-fi
-printf '%s checks\n' $checks
+finish

@@ -1,0 +1,36 @@
+# check.sh: how a test script compares and counts; scripts source it.
+#
+# Sets checks and failures, which count. A script ends with finish.
+
+# shellcheck shell=sh disable=SC2034 # the scripts read them
+failures=0
+checks=0
+
+# expect WHAT EXPECTED CAME
+expect()
+{
+	checks=$((checks + 1))
+	[ "$2" != "$3" ] || return 0
+	failures=$((failures + 1))
+	printf '%s: expected:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
+}
+
+# expect_match WHAT PATTERN CAME: a pattern of sh(1), the whole of CAME
+expect_match()
+{
+	checks=$((checks + 1))
+	# shellcheck disable=SC2254 # a pattern is what it is
+	case $3 in
+	$2) return 0 ;;
+	esac
+	failures=$((failures + 1))
+	printf '%s: expected something like:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
+}
+
+# finish: the last command of a script; prints the counts, and exits with 0 unless a check failed
+finish()
+{
+	echo "$checks checks, $failures failures"
+	[ $failures -eq 0 ]
+	exit
+}
