@@ -146,6 +146,13 @@ rig_answer(uint32_t status, const char *hex)
 }
 
 void
+rig_serve(enum op op, const char *hex, const char *reply)
+{
+	rig_take(op, hex);
+	rig_answer(0, reply);
+}
+
+void
 rig_take_end(void)
 {
 	uint8_t byte;
@@ -192,18 +199,15 @@ rig_greet_with(const char *features)
 	snprintf(reply, sizeof reply, "00000002 %s 00001000 00100000 " RIG_INSTANCE, features);
 	rig_answer(0, reply);
 	rig.has_tags = true;
-	rig_take(OP_NEW_FDTABLE, "");
-	rig_answer(0, "");
+	rig_serve(OP_NEW_FDTABLE, "", "");
 }
 
 void
 rig_greet(void)
 {
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
-	rig_take(OP_MMAP, "00000007 00003005");
-	rig_answer(0, "");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_MMAP, "00000007 00003005", "");
 }
 
 void
@@ -271,6 +275,24 @@ rig_begin(void (*script)(void))
 	rig.segment = sm_map(rig.file, NULL, RIG_SEGMENT);
 	if (rig.segment == NULL)
 		fail_msg("sm_map: %s; the peer: %s", sm_error(rig.sm), rig.surprise);
+}
+
+struct sm_file *
+rig_open_other(void)
+{
+	struct sm_file *other = sm_open(rig.sm, "/m/g");
+
+	if (other == NULL)
+		fail_msg("sm_open: %s; the peer: %s", sm_error(rig.sm), rig.surprise);
+	return other;
+}
+
+void
+rig_publish(char byte)
+{
+	OK(sm_lock(rig.file));
+	rig.segment[0] = (uint8_t)byte;
+	OK(sm_unlock(rig.file));
 }
 
 void

@@ -58,7 +58,13 @@ void rig_begin_with(const char *options, rig_script *script);
 /* The same, and maps the file. */
 void rig_begin(rig_script *script);
 
-/* Waits for the end of the script. */
+/* Opens a second file, "/g". */
+struct sm_file *rig_open_other(void);
+
+/* A critical section of rig.file that writes byte to the begin of its segment. */
+void rig_publish(char byte);
+
+/* Waits until the script is over. */
 void rig_wait(void);
 
 /* Frees the client, waits for the script, and fails the test if there was a surprise. */
@@ -87,7 +93,10 @@ void rig_greet(void);
 /* Takes the next request, which has to be that one. */
 void rig_take(enum protocol_op op, const char *hex);
 
-/* Takes any request into rig.body. Returns the operation, OP_COUNT after a surprise. */
+/* The next request has to be that one; answers it with 0 and that body. */
+void rig_serve(enum op op, const char *hex, const char *reply);
+
+/* Takes any; rig has its body. Returns the operation, OP_COUNT after a surprise. */
 uint32_t rig_take_any(void);
 
 /* Waits for the client to close the connection. */

@@ -101,6 +101,18 @@ finish(struct caller *c)
 	pthread_join(c->thread, NULL);
 }
 
+/* Starts that call on each file, in a thread of its own, and waits for all. */
+static void
+call_on_all(struct caller callers[FILES], enum kind kind)
+{
+	int i;
+
+	for (i = 0; i < FILES; i++)
+		start(&callers[i], kind, files[i]);
+	for (i = 0; i < FILES; i++)
+		finish(&callers[i]);
+}
+
 static void
 expect(const struct caller *c, const char *call, int error)
 {
@@ -139,8 +151,7 @@ greet(void)
 	int i;
 
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
 	for (i = 0; i < FILES; i++) {
 		snprintf(name, sizeof name, "00000002 2f%02x", '0' + i);
 		snprintf(fd, sizeof fd, "%08x", FIRST_FD + i);
@@ -244,10 +255,7 @@ replies_in_any_order_find_their_threads(void **state)
 		is_in_pieces = pieces == 1;
 		begin(serve_in_another_order);
 		for (round = 0; round < ROUNDS; round++) {
-			for (i = 0; i < FILES; i++)
-				start(&callers[i], SECTION, files[i]);
-			for (i = 0; i < FILES; i++)
-				finish(&callers[i]);
+			call_on_all(callers, SECTION);
 			for (i = 0; i < FILES; i++)
 				expect(&callers[i], "sm_lock, sm_unlock", 0);
 		}
@@ -283,10 +291,7 @@ a_driver_that_has_its_reply_is_replaced(void **state)
 	(void)state;
 	begin(serve_one_by_one);
 	for (round = 0; round < ROUNDS; round++) {
-		for (i = 0; i < FILES; i++)
-			start(&callers[i], SECTION, files[i]);
-		for (i = 0; i < FILES; i++)
-			finish(&callers[i]);
+		call_on_all(callers, SECTION);
 		for (i = 0; i < FILES; i++)
 			expect(&callers[i], "sm_lock, sm_unlock", 0);
 	}
@@ -563,8 +568,7 @@ static void
 greet_mapped(void)
 {
 	rig_greet();
-	rig_take(OP_OPEN, "00000002 2f67");
-	rig_answer(0, "00000008");
+	rig_serve(OP_OPEN, "00000002 2f67", "00000008");
 	rig_grant(U64_0, "0000000000000001", ACQUIRED_OK);
 }
 
@@ -590,11 +594,8 @@ a_late_refusal_is_reported_on_its_own_file_only(void **state)
 
 	(void)state;
 	rig_begin(serve_a_refusal_before_another_files_reply);
-	other = sm_open(rig.sm, "/m/g");
-	assert_non_null(other);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = 'X';
-	OK(sm_unlock(rig.file));
+	other = rig_open_other();
+	rig_publish('X');
 	OK(sm_stat(other, &st));
 	FAILS(sm_lock(rig.file), ESTALE);
 	OK(sm_lock(rig.file));
@@ -620,15 +621,10 @@ serve_a_refusal_before_the_same_files_reply(void)
 static void
 a_late_refusal_before_the_same_files_grant_releases_the_grant(void **state)
 {
-	struct sm_file *other;
-
 	(void)state;
 	rig_begin(serve_a_refusal_before_the_same_files_reply);
-	other = sm_open(rig.sm, "/m/g");
-	assert_non_null(other);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = 'X';
-	OK(sm_unlock(rig.file));
+	(void)rig_open_other();
+	rig_publish('X');
 	FAILS(sm_lock(rig.file), ESTALE);
 	OK(sm_lock(rig.file));
 	assert_memory_equal(rig.segment, "ok", 2);
@@ -678,17 +674,13 @@ static void
 a_late_refusal_reported_to_another_thread_does_not_let_a_wrong_grant_pass(void **state)
 {
 	struct caller locker;
-	struct sm_file *other;
 	struct sm_stat st;
 	int result;
 
 	(void)state;
 	rig_begin(serve_a_refusal_that_is_reported_to_another_thread);
-	other = sm_open(rig.sm, "/m/g");
-	assert_non_null(other);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = 'X';
-	OK(sm_unlock(rig.file));
+	(void)rig_open_other();
+	rig_publish('X');
 	start(&locker, SECTION, rig.file);
 	sem_wait(&reached);
 	result = sm_stat(rig.file, &st);
@@ -725,10 +717,8 @@ serve_all_but_one(void)
 		rig_take_any(); /* RELEASE */
 		rig_take(OP_STAT, "00000011");
 		rig_answer(0, STAT_REPLY);
-		rig_take(OP_OPEN, "00000002 2f67");
-		rig_answer(0, "00000020");
-		rig_take(OP_CLOSE, "00000020");
-		rig_answer(0, "");
+		rig_serve(OP_OPEN, "00000002 2f67", "00000020");
+		rig_serve(OP_CLOSE, "00000020", "");
 	}
 	rig_answer_tag(held.tag, 0, "0000000000000001 " U64_0);
 	rig_take_any(); /* RELEASE */
@@ -750,9 +740,7 @@ a_thread_that_waits_for_a_lock_delays_no_other(void **state)
 		OK(sm_lock(files[1]));
 		OK(sm_unlock(files[1]));
 		OK(sm_stat(files[1], &st));
-		other = sm_open(rig.sm, "/m/g");
-		if (other == NULL)
-			fail_msg("sm_open: %s; the peer: %s", sm_error(rig.sm), rig.surprise);
+		other = rig_open_other();
 		OK(sm_close(other));
 	}
 	finish(&waiter);
@@ -819,16 +807,12 @@ serve_much(void)
 	char hex[64];
 
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
-	rig_take(OP_OPEN, "00000002 2f67");
-	rig_answer(0, "00000008");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_OPEN, "00000002 2f67", "00000008");
 	snprintf(hex, sizeof hex, "00000007 %08x", (unsigned)LARGE);
-	rig_take(OP_MMAP, hex);
-	rig_answer(0, "");
+	rig_serve(OP_MMAP, hex, "");
 	snprintf(hex, sizeof hex, "00000008 %08x", (unsigned)LARGE);
-	rig_take(OP_MMAP, hex);
-	rig_answer(0, "");
+	rig_serve(OP_MMAP, hex, "");
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
 	a = take_request(); /* ACQUIRE of the other file */
 	acquire = a.tag;
@@ -863,8 +847,7 @@ expect_both_to_arrive(enum kind kind)
 
 	is_timed = kind == TIMED_SECTION;
 	rig_begin_with("track=diff", serve_much);
-	other = sm_open(rig.sm, "/m/g");
-	assert_non_null(other);
+	other = rig_open_other();
 	segment = sm_map(rig.file, NULL, LARGE);
 	assert_non_null(segment);
 	received = sm_map(other, NULL, LARGE);

@@ -59,8 +59,7 @@ serve_refusal_to_others(void)
 	uint16_t release;
 
 	rig_greet();
-	rig_take(OP_OPEN, "00000002 2f67");
-	rig_answer(0, "00000008");
+	rig_serve(OP_OPEN, "00000002 2f67", "00000008");
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000001 00000000 00000001 58");
 	release = rig.tag;
@@ -69,8 +68,7 @@ serve_refusal_to_others(void)
 	rig_answer_tag(release, 22, "");
 	rig_answer(0, "0000000000000001 " U64_0);
 	rig_take(OP_RELEASE, "00000008 0000000000000001 01");
-	rig_take(OP_CLOSE, "00000008");
-	rig_answer(0, "");
+	rig_serve(OP_CLOSE, "00000008", "");
 	rig_grant(U64_0, "0000000000000002", U64_0 NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000002 01 00000000");
 }
@@ -82,11 +80,8 @@ a_refusal_is_matched_to_its_file(void **state)
 
 	(void)state;
 	rig_begin(serve_refusal_to_others);
-	other = sm_open(rig.sm, "/m/g");
-	assert_non_null(other);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = 'X';
-	OK(sm_unlock(rig.file));
+	other = rig_open_other();
+	rig_publish('X');
 	OK(sm_lock(other));
 	OK(sm_unlock(other));
 	OK(sm_close(other));
@@ -104,8 +99,7 @@ serve_refusal_at_close(void)
 	uint16_t release;
 
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
 	rig_grant(U64_0, "0000000000000001", U64_0);
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01");
 	release = rig.tag;
@@ -129,19 +123,16 @@ static void
 serve_leases(void)
 {
 	rig_greet_with("00000001");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
-	rig_take(OP_MMAP, "00000007 00003005");
-	rig_answer(0, "");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_MMAP, "00000007 00003005", "");
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
-	rig_take(OP_RELEASE, "00000007 0000000000000001 00 00000001 00000000 00000001 31");
-	rig_answer(0, "0000000000000001");
+	rig_serve(OP_RELEASE, "00000007 0000000000000001 00 00000001 00000000 00000001 31",
+	    "0000000000000001");
 	rig_grant("0000000000000001", "0000000000000002", "0000000000000001" NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000002 00 00000001 00000000 00000001 32");
 	rig_answer(116, "");
 	rig_grant(U64_0, "0000000000000003", "0000000000000001 00000001 00000000 00000001 31");
-	rig_take(OP_RELEASE, "00000007 0000000000000003 00 00000000");
-	rig_answer(0, "0000000000000001");
+	rig_serve(OP_RELEASE, "00000007 0000000000000003 00 00000000", "0000000000000001");
 }
 
 static void
@@ -149,9 +140,7 @@ with_leases_unlock_waits_and_fails_itself(void **state)
 {
 	(void)state;
 	rig_begin(serve_leases);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = '1';
-	OK(sm_unlock(rig.file));
+	rig_publish('1');
 	OK(sm_lock(rig.file));
 	rig.segment[0] = '2';
 	FAILS(sm_unlock(rig.file), ESTALE);
@@ -204,10 +193,8 @@ serve_large(void)
 	size_t i;
 
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
-	rig_take(OP_MMAP, "00000007 000e1000");
-	rig_answer(0, "");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_MMAP, "00000007 000e1000", "");
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000000");
 	for (i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
@@ -252,10 +239,8 @@ serve_pieces(void)
 	uint32_t i;
 
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
-	rig_take(OP_MMAP, "00000007 000e1000");
-	rig_answer(0, "");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_MMAP, "00000007 000e1000", "");
 	rig_take(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0);
 	wire_put_u32(&w, frame_tagged(rig.tag, 0));
 	wire_put_u32(&w, sizeof large_reply - FRAME_HEADER_SIZE);

@@ -31,8 +31,7 @@ serve_two_sections(void)
 	rig_grant("0000000000000005", "0000000000000009",
 	    "0000000000000008 00000001 00000000 00000002 7879");
 	rig_take(OP_RELEASE, "00000007 0000000000000009 01 00000000");
-	rig_take(OP_CLOSE, "00000007");
-	rig_answer(0, "");
+	rig_serve(OP_CLOSE, "00000007", "");
 }
 
 static void
@@ -160,8 +159,8 @@ static void
 serve_readers(void)
 {
 	rig_greet();
-	rig_take(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0);
-	rig_answer(0, "0000000000000004 0000000000000003 00000001 00000000 00000001 41");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000003 00000001 00000000 00000001 41");
 	rig_take(OP_RELEASE, "00000007 0000000000000004 01 00000000");
 	/*
 	 * What was written under the shared lock, an error, goes out with the next exclusive one.
@@ -246,16 +245,14 @@ serve_open_refused(void)
 	rig_greet_with("00000000");
 	rig_take(OP_OPEN, "00000002 2f66");
 	rig_answer(36, "");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000000");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000000");
 	rig_take(OP_MMAP, "00000000 00000010");
 	rig_answer(22, "");
 	rig_take(OP_STAT, "00000000");
 	rig_answer(0,
 	    "0000000000000011 0000000000000020 0000000000000000 02 " U64_0
 	    " 00000001 00000000 " U64_0);
-	rig_take(OP_MMAP, "00000000 00000020");
-	rig_answer(0, "");
+	rig_serve(OP_MMAP, "00000000 00000020", "");
 	rig_take(OP_STAT, "00000000");
 	rig_answer(0,
 	    "0000000000000011 0000000000000020 0000000000001000 01 0000000000000007"
@@ -303,15 +300,13 @@ static void
 serve_unmapped(void)
 {
 	rig_greet_with("00000000");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000007");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
 	/* The segment that somebody else has mapped comes along, and is not looked at. */
 	rig_grant(U64_0, "0000000000000001", "0000000000000001 00000001 00000000 00000002 6f6b");
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000000");
 	rig_grant("0000000000000001", "0000000000000002", "0000000000000001 00000000");
 	rig_take(OP_RELEASE, "00000007 0000000000000002 01 00000000");
-	rig_take(OP_MMAP, "00000007 00003005");
-	rig_answer(0, "");
+	rig_serve(OP_MMAP, "00000007 00003005", "");
 	rig_grant(U64_0, "0000000000000003", "0000000000000001 00000001 00000000 00000002 6f6b");
 	rig_take(OP_RELEASE, "00000007 0000000000000003 01 00000000");
 }
@@ -356,9 +351,7 @@ sync_full_asks_for_and_sends_everything(void **state)
 	rig_begin_with("sync=full", serve_full);
 	rig.segment = sm_map(rig.file, NULL, RIG_SEGMENT);
 	assert_non_null(rig.segment);
-	OK(sm_lock(rig.file));
-	rig.segment[0] = 'X';
-	OK(sm_unlock(rig.file));
+	rig_publish('X');
 	OK(sm_lock(rig.file));
 	rig_end();
 }
@@ -407,12 +400,10 @@ serve_a_parent(void)
 {
 	rig_greet();
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
-	rig_take(OP_FORK, "");
-	rig_answer(0, "0123456789abcdef");
+	rig_serve(OP_FORK, "", "0123456789abcdef");
 	/* Whatever the child did, it did not do it here. */
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000001 00000000 00000001 70");
-	rig_take(OP_CLOSE, "00000007");
-	rig_answer(0, "");
+	rig_serve(OP_CLOSE, "00000007", "");
 }
 
 /* In the child: every call fails, and says nothing to the server. Returns the exit status. */

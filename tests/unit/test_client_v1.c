@@ -20,10 +20,8 @@ greet_v1(void)
 	rig_accept();
 	rig_take(OP_HELLO, "00000002 00000000");
 	rig_answer(38, "");
-	rig_take(OP_NEW_FDTABLE, "");
-	rig_answer(0, "");
-	rig_take(OP_OPEN, "00000002 2f66");
-	rig_answer(0, "00000000");
+	rig_serve(OP_NEW_FDTABLE, "", "");
+	rig_serve(OP_OPEN, "00000002 2f66", "00000000");
 }
 
 static void
@@ -34,33 +32,22 @@ serve_v1(void)
 	rig_answer(11, "");
 	rig_take(OP_LOCK, "00000000 00");
 	rig_answer(11, "");
-	rig_take(OP_LOCK, "00000000 00");
-	rig_answer(0, "00");
-	rig_take(OP_UNLOCK, "00000000 00");
-	rig_answer(0, "");
+	rig_serve(OP_LOCK, "00000000 00", "00");
+	rig_serve(OP_UNLOCK, "00000000 00", "");
 	rig_take(OP_LOCK, "00000000 00");
 	rig_answer(11, "");
-	rig_take(OP_MMAP, "00000000 00000004");
-	rig_answer(0, "");
-	rig_take(OP_LOCK, "00000000 01");
-	rig_answer(0, "02");
-	rig_take(OP_UNLOCK, "00000000 01 00000004 61620000");
-	rig_answer(0, "");
-	rig_take(OP_LOCK, "00000000 01");
-	rig_answer(0, "01 00000004 77787980");
+	rig_serve(OP_MMAP, "00000000 00000004", "");
+	rig_serve(OP_LOCK, "00000000 01", "02");
+	rig_serve(OP_UNLOCK, "00000000 01 00000004 61620000", "");
+	rig_serve(OP_LOCK, "00000000 01", "01 00000004 77787980");
 	rig_take(OP_UNLOCK, "00000000 01 00000004 7778797a");
 	rig_answer(22, "");
 	/* The replica is void, which version 1 does not show. */
-	rig_take(OP_LOCK, "00000000 01");
-	rig_answer(0, "01 00000004 31323334");
-	rig_take(OP_UNLOCK, "00000000 01 00000004 31323334");
-	rig_answer(0, "");
-	rig_take(OP_LOCK, "00000000 01");
-	rig_answer(0, "01 00000004 31323334");
-	rig_take(OP_UNLOCK, "00000000 01 00000004 31323334");
-	rig_answer(0, "");
-	rig_take(OP_CLOSE, "00000000");
-	rig_answer(0, "");
+	rig_serve(OP_LOCK, "00000000 01", "01 00000004 31323334");
+	rig_serve(OP_UNLOCK, "00000000 01 00000004 31323334", "");
+	rig_serve(OP_LOCK, "00000000 01", "01 00000004 31323334");
+	rig_serve(OP_UNLOCK, "00000000 01 00000004 31323334", "");
+	rig_serve(OP_CLOSE, "00000000", "");
 }
 
 static void
@@ -143,8 +130,7 @@ static void
 serve_v1_bad(void)
 {
 	greet_v1();
-	rig_take(OP_MMAP, "00000000 00000004");
-	rig_answer(0, "");
+	rig_serve(OP_MMAP, "00000000 00000004", "");
 	rig_take(OP_LOCK, "00000000 01");
 	rig_answer(0, bad_grant);
 	rig_take_end();
