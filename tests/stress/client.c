@@ -95,6 +95,16 @@ client_expect_open(struct client *c, const struct daemon *d, const char *path, s
 		fail_msg("%s: %s", path, sm_error(c->sm));
 }
 
+bool
+client_open_new(struct client *c, const struct daemon *d, size_t size)
+{
+	static int count;
+	char path[32];
+
+	snprintf(path, sizeof path, CLIENT_MOUNT "/new%d", count++);
+	return client_open(c, d, path, size);
+}
+
 void
 client_close(struct client *c)
 {

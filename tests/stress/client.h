@@ -51,6 +51,9 @@ bool client_open(struct client *c, const struct daemon *d, const char *path, siz
 /* The same; fails the test on failure. */
 void client_expect_open(struct client *c, const struct daemon *d, const char *path, size_t size);
 
+/* client_open() of a file that no other call of this program opens. */
+bool client_open_new(struct client *c, const struct daemon *d, size_t size);
+
 /* Frees the set. Also for one that is closed. */
 void client_close(struct client *c);
 

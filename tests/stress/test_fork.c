@@ -32,13 +32,9 @@ static struct client mine; /* of the running test, and inherited by its children
 static int
 begin(void **state)
 {
-	static int count;
-	char path[64];
-
 	(void)state;
 	/* One for each test: copies that nobody adopted keep their files for a while. */
-	snprintf(path, sizeof path, CLIENT_MOUNT "/%d", count++);
-	return client_open(&mine, &server, path, SEGMENT) ? 0 : -1;
+	return client_open_new(&mine, &server, SEGMENT) ? 0 : -1;
 }
 
 static int

@@ -179,12 +179,8 @@ no_nonce_was_used_twice(void **state)
 static int
 begin(void **state)
 {
-	static int count;
-	char path[32];
-
 	(void)state;
-	snprintf(path, sizeof path, CLIENT_MOUNT "/f%d", count++);
-	return client_open(&mine, &server, path, SEGMENT) ? 0 : -1;
+	return client_open_new(&mine, &server, SEGMENT) ? 0 : -1;
 }
 
 static int

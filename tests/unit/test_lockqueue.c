@@ -35,6 +35,15 @@ begin(struct lockqueue *q, struct claim claims[CLAIMS])
 	granted_count = 0;
 }
 
+/* A reader holds the lock, and a writer waits. */
+static void
+begin_with_waiting_writer(struct lockqueue *q, struct claim c[CLAIMS])
+{
+	begin(q, c);
+	lockqueue_claim(q, &c[0], PROTOCOL_SHARED, true);
+	lockqueue_claim(q, &c[1], PROTOCOL_EXCLUSIVE, true);
+}
+
 static void
 one_writer_at_a_time_in_order_of_arrival(void **state)
 {
@@ -67,9 +76,7 @@ a_try_never_waits_and_never_overtakes(void **state)
 	struct lockqueue q;
 
 	(void)state;
-	begin(&q, c);
-	lockqueue_claim(&q, &c[0], PROTOCOL_SHARED, true);
-	lockqueue_claim(&q, &c[1], PROTOCOL_EXCLUSIVE, true);
+	begin_with_waiting_writer(&q, c);
 	assert_int_equal(lockqueue_claim(&q, &c[2], PROTOCOL_EXCLUSIVE, false), CLAIM_IDLE);
 	assert_int_equal(lockqueue_claim(&q, &c[3], PROTOCOL_SHARED, false), CLAIM_IDLE);
 	assert_int_equal(q.waiting, 1);
@@ -110,9 +117,7 @@ a_writer_that_gives_up_lets_the_readers_behind_it_in(void **state)
 	struct lockqueue q;
 
 	(void)state;
-	begin(&q, c);
-	lockqueue_claim(&q, &c[0], PROTOCOL_SHARED, true);
-	lockqueue_claim(&q, &c[1], PROTOCOL_EXCLUSIVE, true);
+	begin_with_waiting_writer(&q, c);
 	lockqueue_claim(&q, &c[2], PROTOCOL_SHARED, true);
 	lockqueue_drop(&q, &c[1]);
 	assert_int_equal(granted_count, 1);

@@ -27,7 +27,7 @@ enum { TABLE_AT = 256, FILE_SIZE = 8192, TICKET = 4711, EXCLUDE_MS = 20 };
 static bool is_without_locks; /* the system does not know these locks */
 
 int fake_fcntl(int fd, int command, ...) __asm__("fcntl");
-int fake_fcntl64(int fd, int command, ...) __asm__("fcntl64");
+int fake_fcntl64(int fd, int command, ...) __asm__("fcntl64") __attribute__((alias("fcntl")));
 
 static int
 call_fcntl(int fd, int command, void *arg)
@@ -41,18 +41,6 @@ call_fcntl(int fd, int command, void *arg)
 
 int
 fake_fcntl(int fd, int command, ...)
-{
-	va_list args;
-	void *arg;
-
-	va_start(args, command);
-	arg = va_arg(args, void *);
-	va_end(args);
-	return call_fcntl(fd, command, arg);
-}
-
-int
-fake_fcntl64(int fd, int command, ...)
 {
 	va_list args;
 	void *arg;

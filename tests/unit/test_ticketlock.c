@@ -153,6 +153,18 @@ await_tickets(uint32_t count)
 	assert_int_equal(ticketlock_count(&here.lock), count);
 }
 
+/* Here holds the lock: it keeps it, and releases it to there. Afterwards nobody has a ticket. */
+static void
+hand_over(void)
+{
+	assert_int_equal(take_within(&there, SHORT_MS), -ETIMEDOUT);
+	assert_true(ticketlock_is_held(&here.lock));
+	assert_int_equal(ticketlock_release(&here.lock), 0);
+	take_and_release(&there);
+	take_and_release(&here);
+	assert_int_equal(ticketlock_count(&here.lock), 0);
+}
+
 static void
 one_has_it_and_the_others_have_not(void **state)
 {
@@ -162,12 +174,7 @@ one_has_it_and_the_others_have_not(void **state)
 	assert_int_equal(ticketlock_count(&here.lock), 1);
 	assert_int_equal(ticketlock_take(&there.lock, 0), -EAGAIN);
 	assert_int_equal(ticketlock_count(&here.lock), 1);
-	assert_int_equal(take_within(&there, SHORT_MS), -ETIMEDOUT);
-	assert_true(ticketlock_is_held(&here.lock));
-	assert_int_equal(ticketlock_release(&here.lock), 0);
-	take_and_release(&there);
-	take_and_release(&here);
-	assert_int_equal(ticketlock_count(&here.lock), 0);
+	hand_over();
 }
 
 static void
@@ -258,12 +265,7 @@ the_dead_are_passed_over(void **state)
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		bury(steps[i]);
 	bury("ticketlock: abandoned");
-	assert_int_equal(take_within(&there, SHORT_MS), -ETIMEDOUT);
-	assert_true(ticketlock_is_held(&here.lock));
-	assert_int_equal(ticketlock_release(&here.lock), 0);
-	take_and_release(&there);
-	take_and_release(&here);
-	assert_int_equal(ticketlock_count(&here.lock), 0);
+	hand_over();
 }
 
 /* What may be the turn's ticket is not passed over while whoever is about to have it lives. */
