@@ -31,6 +31,7 @@
 #include "common/wire/protocol.h"
 #include "common/wire/status.h"
 #include "common/wire/wire.h"
+#include "tests/unit/coretime.h"
 #ifdef FUZZ_SMUF
 #include "smuf/memdir.h"
 #include "smuf/sealdelta.h"
@@ -227,21 +228,6 @@ feed(struct peer *p, const uint8_t *data, size_t size)
 		size -= n;
 		settle();
 	}
-}
-
-static void
-advance_to(uint64_t then)
-{
-	uint64_t deadline;
-
-	while ((deadline = server_next_deadline(server)) <= then) {
-		now = deadline > now ? deadline : now;
-		server_set_time(server, now);
-		server_run_timers(server);
-		settle();
-	}
-	now = then;
-	server_set_time(server, now);
 }
 
 /* The input's side: small numbers mostly, and those at the edges. */
@@ -477,7 +463,8 @@ do_action(struct wire_reader *in)
 		drain(p, pick_size(in));
 		break;
 	case ACTION_TIME:
-		advance_to(now + (wire_get_u8(in) & 1 ? 30 * CLOCK_MS : 9 * CLOCK_SEC));
+		coretime_advance(server, &now,
+		    now + (wire_get_u8(in) & 1 ? 30 * CLOCK_MS : 9 * CLOCK_SEC), settle);
 		break;
 	case ACTION_HELLO:
 		do_hello(p);
@@ -528,7 +515,7 @@ end(void)
 		settle();
 	}
 	assert(server_session_count(server) == 0);
-	advance_to(now + GRACE_S * CLOCK_SEC);
+	coretime_advance(server, &now, now + GRACE_S * CLOCK_SEC, settle);
 	assert(server_file_count(server) == 0);
 	assert(server_reserved(server) == 0);
 	assert(server_next_deadline(server) == CLOCK_NEVER);

@@ -14,6 +14,7 @@
 #include "smdish/store.h"
 #include "smuf/store.h"
 #include "tests/protocol/peer.h"
+#include "tests/unit/coretime.h"
 
 enum { START_S = 1000, PATIENCE_S = 5, SMALL = 4096, ODD = 1021 };
 
@@ -124,16 +125,7 @@ settle(void)
 static void
 advance_to(uint64_t then)
 {
-	uint64_t deadline;
-
-	while ((deadline = server_next_deadline(server)) <= then) {
-		now = deadline > now ? deadline : now;
-		server_set_time(server, now);
-		server_run_timers(server);
-		settle();
-	}
-	now = then;
-	server_set_time(server, now);
+	coretime_advance(server, &now, then, settle);
 	server_run_timers(server);
 	settle();
 }
