@@ -33,6 +33,7 @@
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "tests/stress/child.h"
+#include "tests/stress/scratch.h"
 
 enum {
 	LIFE = 0x1122334455,
@@ -45,7 +46,7 @@ enum {
 	FULL_PATH = PATH_MAX
 };
 
-static char dir[64];
+static char dir[SCRATCH_PATH_SIZE];
 
 /* Memory that the test's processes share. */
 static struct shared {
@@ -56,13 +57,8 @@ static struct shared {
 static int
 make_dir(void **state)
 {
-	const char *parent = getenv("TMPDIR");
-
 	(void)state;
-	if (parent == NULL || strlen(parent) > 40)
-		parent = "/tmp";
-	snprintf(dir, sizeof dir, "%s/memdir.XXXXXX", parent);
-	assert_non_null(mkdtemp(dir));
+	scratch_create(dir);
 	memset(shared, 0, sizeof *shared);
 	return 0;
 }
@@ -70,15 +66,9 @@ make_dir(void **state)
 static int
 remove_dir(void **state)
 {
-	const char *args[] = { "/bin/rm", "-rf", dir, NULL };
-	pid_t pid = fork();
-
 	(void)state;
-	if (pid == 0) {
-		execv(args[0], (char *const *)args);
-		_exit(127);
-	}
-	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+	scratch_remove(dir);
+	return 0;
 }
 
 /* Access to the host's files without memdir. */

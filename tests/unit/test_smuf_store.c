@@ -24,6 +24,7 @@
 #include "smuf/layout.h"
 #include "smuf/store.h"
 #include "smuf/storefile.h"
+#include "tests/stress/scratch.h"
 
 enum {
 	BLOCKS = 9,
@@ -37,7 +38,7 @@ enum {
 	LIMIT = 1 << 30
 };
 
-static char dir[64];
+static char dir[SCRATCH_PATH_SIZE];
 static struct timer_queue timers;
 static uint64_t now = 1000 * CLOCK_SEC;
 static struct memfile_tree tree;
@@ -58,15 +59,11 @@ granted(struct claim *c)
 static int
 begin(void **state)
 {
-	const char *parent = getenv("TMPDIR");
 	void *context;
 	size_t i;
 
 	(void)state;
-	if (parent == NULL || strlen(parent) > 40)
-		parent = "/tmp";
-	snprintf(dir, sizeof dir, "%s/store.XXXXXX", parent);
-	assert_non_null(mkdtemp(dir));
+	scratch_create(dir);
 	assert_int_equal(smuf_store.start(&context, dir), 0);
 	timer_queue_init(&timers);
 	memfile_tree_init(&tree, &smuf_store, context, &timers, &now, granted);
@@ -326,7 +323,7 @@ static void
 a_name_that_the_host_refuses_makes_no_file(void **state)
 {
 	struct memfile *f = NULL, *other;
-	char path[128];
+	char path[SCRATCH_PATH_SIZE + 32];
 
 	(void)state;
 	snprintf(path, sizeof path, "%s/m", dir);

@@ -24,6 +24,7 @@
 #include "smuf/store.h"
 #include "smuf/storefile.h"
 #include "smuf/turns.h"
+#include "tests/stress/scratch.h"
 
 enum {
 	START_S = 1000,
@@ -32,7 +33,7 @@ enum {
 	RANDOM_STEPS = 3000
 };
 
-static char dir[64], path[PATH_MAX];
+static char dir[SCRATCH_PATH_SIZE], path[PATH_MAX];
 static struct timer_queue timers;
 static uint64_t now;
 static struct memfile_tree tree;
@@ -49,14 +50,10 @@ granted(struct claim *c)
 static int
 begin(void **state)
 {
-	const char *parent = getenv("TMPDIR");
 	void *context;
 
 	(void)state;
-	if (parent == NULL || strlen(parent) > 40)
-		parent = "/tmp";
-	snprintf(dir, sizeof dir, "%s/turns.XXXXXX", parent);
-	assert_non_null(mkdtemp(dir));
+	scratch_create(dir);
 	snprintf(path, sizeof path, "%s/m", dir);
 	assert_int_equal(smuf_store.start(&context, dir), 0);
 	now = START_S * CLOCK_SEC;
