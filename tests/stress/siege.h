@@ -9,7 +9,6 @@
 #ifndef TESTS_STRESS_SIEGE_H
 #define TESTS_STRESS_SIEGE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/size.h"

@@ -9,11 +9,9 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"

@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/nonces/record.h"
 #include "tests/stress/child.h"

@@ -13,13 +13,11 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"

@@ -22,7 +22,6 @@
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/noncelog.h"
-#include "tests/stress/patience.h"
 #include "tests/stress/testpoint.h"
 
 enum { BLOCKS = 4, SEGMENT = BLOCKS * SIZE_BLOCK - 500, LOG_SIZE = SCRATCH_PATH_SIZE + 16 };

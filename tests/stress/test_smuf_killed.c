@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,7 +21,6 @@
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
-#include "tests/stress/patience.h"
 #include "tests/stress/testpoint.h"
 #include "tests/stress/tracer.h"
 

@@ -28,7 +28,6 @@
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
-#include "tests/stress/patience.h"
 #include "tests/stress/raw.h"
 #include "tests/stress/testpoint.h"
 

@@ -13,7 +13,6 @@
 #include <openssl/err.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -24,7 +23,6 @@
 #include "common/wire/protocol.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
-#include "tests/stress/patience.h"
 #include "tests/stress/pki.h"
 #include "tests/stress/raw.h"
 

@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/base/clock.h"
