@@ -34,8 +34,8 @@ struct child_complaint {
 void *child_share(size_t size);
 
 /*
- * fork(2). The child dies with its parent, and of its own faults: cmocka's signal handlers, which it
- * inherits, would go on with the test.
+ * fork(2). The child dies with its parent, and of its own faults: cmocka's signal handlers, which
+ * it inherits, would go on with the test.
  */
 pid_t child_fork(void);
 

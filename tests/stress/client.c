@@ -15,7 +15,7 @@
 
 enum { CONF_SIZE = SCRATCH_PATH_SIZE + 32 };
 
-/* One mount file a call: processes make theirs at the same time. */
+/* Each call writes a mount file of its own, because processes do so at the same time. */
 static int
 write_conf(char conf[CONF_SIZE], const struct daemon *d, const char *address,
     const char *certificate, const char *options)

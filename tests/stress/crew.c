@@ -26,14 +26,17 @@ enum {
 	RUN_MS = 5 * 60 * 1000
 };
 
-/* The workers of a test, seen from the process that keeps the file open, kills and replaces them. */
+/*
+ * The workers of a test, as the process sees them that keeps the file open, kills and replaces
+ * them.
+ */
 struct crew {
 	const char *address;
 	struct client client;
 	pid_t pids[WORKER_COUNT]; /* -1: has finished */
-	size_t next;              /* victim */
+	size_t next;              /* the next victim */
 	unsigned killed_inside, killed_after, killed_anywhere, measured;
-	uint64_t longest; /* takeover */
+	uint64_t longest; /* time until the next waiter held the lock */
 };
 
 static bool is_smuf;
@@ -52,7 +55,7 @@ hire(struct crew *c, size_t i)
 	}
 }
 
-/* A worker has ended by itself: that is right when it has finished. */
+/* A worker has ended by itself, which is right when it has finished. */
 static void
 judge_end(struct crew *c, size_t i, int status)
 {
@@ -63,7 +66,7 @@ judge_end(struct crew *c, size_t i, int status)
 	fail_msg("worker %zu ended with status 0x%x", i, status);
 }
 
-/* Sees who has finished; how many go on. */
+/* Reaps the workers that have ended. Returns how many still work. */
 static unsigned
 count_working(struct crew *c)
 {
@@ -86,7 +89,7 @@ expect_time_left(uint64_t deadline, const char *what)
 		fail_msg("%s did not happen in time", what);
 }
 
-/* Somebody who still works; call it only when there is one. */
+/* Chooses a worker that still works; there must be one. */
 static size_t
 choose(struct crew *c)
 {
@@ -107,7 +110,7 @@ somebody_waits(void)
 	return false;
 }
 
-/* Waits until the worker has done as ordered, or has finished before. */
+/* Waits until the worker has executed its order. False when it finished before. */
 static bool
 await_obedience(struct crew *c, size_t i, int phase)
 {
@@ -128,7 +131,7 @@ await_obedience(struct crew *c, size_t i, int phase)
 	}
 }
 
-/* Kills a worker that has the lock and has written; measures when the next one has it. */
+/* Kills a worker that holds the lock and has written; measures how long the next grant takes. */
 static void
 kill_inside(struct crew *c)
 {
@@ -159,7 +162,10 @@ kill_inside(struct crew *c)
 	hire(c, i);
 }
 
-/* A worker kills itself as soon as sm_unlock() has returned: its release may not even have been read. */
+/*
+ * A worker kills itself when sm_unlock() has returned: the server may not have read its release
+ * yet.
+ */
 static void
 kill_after_unlock(struct crew *c)
 {
@@ -172,7 +178,7 @@ kill_after_unlock(struct crew *c)
 	hire(c, i);
 }
 
-/* Kills a worker wherever it is: connecting, waiting, inside, releasing. */
+/* Kills a worker in any state: connecting, waiting, inside, releasing. */
 static void
 kill_anywhere(struct crew *c)
 {
@@ -189,7 +195,7 @@ kill_anywhere(struct crew *c)
 	hire(c, i);
 }
 
-/* Looks after the crew until the moment has come, or all have finished. */
+/* Watches the crew until then, or until all have finished. True when some still work. */
 static bool
 supervise(struct crew *c, uint64_t until, uint64_t deadline)
 {
@@ -247,7 +253,7 @@ dismiss(struct crew *c)
 	client_close(&c->client);
 }
 
-/* After a test that has failed: nobody goes on. */
+/* Ends all workers, after a test that has failed. */
 static int
 disband(void **state)
 {
@@ -311,7 +317,7 @@ the_server_has_nothing_to_complain_about_and_exits_with_0(void **state)
 {
 	(void)state;
 	daemon_stop(&server);
-	/* Those who were killed while they connected are told as just that. */
+	/* The server reports a worker that was killed while it connected as just that. */
 	assert_int_equal(daemon_log_complaints(&server, 0),
 	    daemon_log_count(&server, 0, "refused in the TLS handshake", ""));
 }

@@ -1,15 +1,15 @@
 /*
- * crew: processes that count together, and some that are killed while they do, through the library and TLS: the sum is
- * exact. What exact means, and how it is checked at every step, is told in worker.h.
+ * crew: processes that count together through the library and TLS, some of which are killed
+ * meanwhile; the sum is exact. worker.h says what exact means and how each step checks it.
  *
- * One body of tests for every kind of server.
+ * All kinds of servers run the same body of tests.
  */
 #ifndef TESTS_STRESS_CREW_H
 #define TESTS_STRESS_CREW_H
 
 #include <stdbool.h>
 
-/* Runs the tests, over smufserver or smdishserver; what main() returns. */
+/* Runs the tests over smufserver or smdishserver. Returns the result of main(). */
 int crew_main(const char *name, bool serves_smuf);
 
 #endif

@@ -24,7 +24,7 @@
 
 enum { PROGRAM_SIZE = 512, ARGV_MOST = DAEMON_ARGS_MOST + 10, LINE_SIZE = 2048 };
 
-/* A port that was free a moment ago. */
+/* Returns a port that was free a moment ago. */
 static int
 free_port(const char *host)
 {
@@ -118,8 +118,8 @@ has_ended(struct daemon *d, int *status)
 }
 
 /*
- * "listening" comes once for each address; a connection made to find out would be a peer that leaves
- * in its handshake, and be told in the log.
+ * The server logs "listening" once for each address. A test connection would be a peer that leaves
+ * in its handshake, and add a line to the log.
  */
 static bool
 is_listening(const struct daemon *d, size_t mark)
@@ -249,7 +249,7 @@ daemon_log_mark(const struct daemon *d)
 	return end > 0 ? (size_t)end : 0;
 }
 
-/* The log from mark on, or NULL when there is none yet. */
+/* Opens the log at mark. NULL when there is none yet. */
 static FILE *
 open_log(const struct daemon *d, size_t mark)
 {

@@ -1,11 +1,12 @@
 /*
- * daemon: a smdishserver, or a smufserver, of a test's own, in a private directory, with its log in a file.
+ * daemon: a smdishserver or smufserver of the test's own, in a private directory, with its log in a
+ * file.
  *
- * It listens on a unix socket, with TLS when it is given keys, and then on TCP too when asked. Whatever
- * goes wrong here fails the test. A server never outlives the test program.
+ * It listens on a unix socket, with TLS when it has keys, and on TCP too when asked. Every function
+ * fails the test on an error. A server never outlives the test program.
  *
- * The log counts: everything a peer can do wrong is to be told in exactly one line, so a test marks the
- * log's end before it begins and counts from there.
+ * A server reports each misdeed of a peer in exactly one line of its log. So a test marks the log's
+ * end before it begins, and counts the lines after it.
  */
 #ifndef TESTS_STRESS_DAEMON_H
 #define TESTS_STRESS_DAEMON_H
@@ -42,16 +43,19 @@ struct daemon {
 /* Makes the directory, and the keys if has_keys says so. The server does not run yet. */
 void daemon_init(struct daemon *d, const struct daemon_config *config);
 
-/* Starts it and waits until it accepts connections. The log goes on where it ended. */
+/* Starts the server and waits until it accepts connections. It appends to the log. */
 void daemon_start(struct daemon *d);
 
-/* SIGTERM: it must exit with status 0 and remove its socket. Nothing when it does not run. */
+/*
+ * Sends SIGTERM: the server must exit with status 0 and remove its socket. Does nothing when it
+ * does not run.
+ */
 void daemon_stop(struct daemon *d);
 
-/* Sends it a signal; after SIGKILL it is waited for, and its socket file is there still. */
+/* Sends the server a signal. After SIGKILL it waits for its end; the socket file stays. */
 void daemon_signal(struct daemon *d, int signal);
 
-/* Kills what still runs and removes the directory; never fails. */
+/* Kills the server if it still runs and removes the directory; never fails. */
 void daemon_fini(struct daemon *d);
 
 /* daemon_init() and daemon_start(); daemon_stop() and daemon_fini(). */
@@ -61,28 +65,28 @@ void daemon_close(struct daemon *d);
 /* The same; fails the test when the log has a warning or an error. */
 void daemon_close_silent(struct daemon *d);
 
-/* The group teardown of a test whose group setup has set *state to a daemon: daemon_close(). */
+/* A group teardown for cmocka: daemon_close() of *state, which the group's setup has set. */
 int daemon_teardown(void **state);
 
-/* A connection to its unix socket, close-on-exec, blocking; or a negative errno. */
+/* Connects to the unix socket. Returns a blocking, close-on-exec descriptor or a negative errno. */
 int daemon_dial(const struct daemon *d);
 
-/* The end of the log. */
+/* Returns the end of the log. */
 size_t daemon_log_mark(const struct daemon *d);
 
-/* How many lines from mark on contain both texts ("" is in every line). */
+/* Counts the lines from mark on that contain both texts; "" is in every line. */
 unsigned daemon_log_count(const struct daemon *d, size_t mark, const char *a, const char *b);
 
-/* How many lines from mark on are warnings or errors. */
+/* Counts the lines from mark on that are warnings or errors. */
 unsigned daemon_log_complaints(const struct daemon *d, size_t mark);
 
-/* Fails the test unless there are so many of these; the log is then shown. */
+/* Fails the test, and shows the log, unless daemon_log_complaints() is complaints. */
 void daemon_log_expect(const struct daemon *d, size_t mark, unsigned complaints);
 
-/* Waits until a line from mark on contains both. */
+/* Waits until a line from mark on contains both texts. */
 void daemon_log_await(const struct daemon *d, size_t mark, const char *a, const char *b);
 
-/* Writes the log from mark on to standard error, for a test that is about to fail. */
+/* Writes the log from mark on to standard error, before the test fails. */
 void daemon_log_show(const struct daemon *d, size_t mark);
 
 #endif

@@ -19,7 +19,7 @@
 
 enum { PATH_SIZE = DAEMON_PATH_SIZE + 64, FLIPS = 100 * 1000 };
 
-/* No cmocka in this thread. */
+/* This thread must not call cmocka. */
 static void
 put(const struct hostile *h, uint64_t at, const void *bytes, size_t size)
 {
@@ -54,7 +54,7 @@ forge(const struct hostile *h, unsigned *seed)
 	put(h, LAYOUT_TICKET_AT, words, sizeof words);
 }
 
-/* A bit to and fro, as fast as memory goes: so it changes between two looks at it, if there are two. */
+/* Flips a bit back and forth as fast as memory allows, so that it changes between two reads. */
 static void
 flip(const struct hostile *h, unsigned *seed)
 {
@@ -77,7 +77,7 @@ work(void *arg)
 			flip(h, &seed);
 		else
 			forge(h, &seed);
-		/* Not all of the time that there is. */
+		/* Leave the clients some of the processor time. */
 		if (atomic_fetch_add(&h->deeds, 1) % 16 == 0 && h->what == HOSTILE_FORGES_TICKETS)
 			patience_breathe();
 	}

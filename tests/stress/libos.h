@@ -13,7 +13,7 @@
 
 enum { LIBOS_CALLS_MOST = 8 };
 
-/* What a process gets that asks for a shared mapping of a file. */
+/* The mapping that a process gets when it asks for a shared mapping of a file. */
 enum libos_mapping {
 	LIBOS_SHARED,
 	LIBOS_COPY_ON_WRITE,
@@ -26,12 +26,12 @@ enum libos_mapping {
  */
 int libos_forbid(const int *calls, size_t count, int error);
 
-/* The same for the commands of fcntl(2) that lock byte ranges of an open file (F_OFD_SETLK, ...). */
+/* The same for the commands of fcntl(2) that lock byte ranges of a file (F_OFD_SETLK, ...). */
 int libos_forbid_locks(int error);
 
 /*
- * mmap(2), but a shared mapping of a file is as gives says. A test program defines its own mmap with
- * it: void *fake_mmap(...) __asm__("mmap").
+ * mmap(2), but a shared mapping of a file is as gives says. A test program defines its own mmap
+ * with it: void *fake_mmap(...) __asm__("mmap").
  */
 void *libos_mmap(enum libos_mapping gives, void *hint, size_t size, int prot, int flags, int fd,
     off_t offset);

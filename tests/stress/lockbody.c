@@ -8,7 +8,7 @@
 
 enum { FAIRLY_SHORT_NS = 300 * 1000 };
 
-/* Steps that others would get between, were they there. */
+/* Increments each step. A second holder would get between two of them. */
 static const char *
 count(struct lockbody *b, unsigned number)
 {
@@ -19,7 +19,7 @@ count(struct lockbody *b, unsigned number)
 		if (b->steps[i] != before)
 			return "somebody else is inside: a step has another number";
 		b->steps[i] = before + 1;
-		/* Now and then whoever waits gets the processor. */
+		/* Sometimes let a waiter run. */
 		if (i == LOCKBODY_STEPS / 2 && number % 8 == 0)
 			(void)sched_yield();
 	}
@@ -29,7 +29,7 @@ count(struct lockbody *b, unsigned number)
 	return NULL;
 }
 
-/* One way or another; 0, or why the lock was not had, which may be right. */
+/* Takes the lock in one of the ways. Returns 0 or a negative errno, which may be right. */
 static int
 take(const struct lockbody_ops *ops, void *lock, unsigned way, struct lockbody_ways *ways)
 {

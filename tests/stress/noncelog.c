@@ -13,7 +13,7 @@ enum {
 	    sizeof((struct nonce_record *)0)->nonce
 };
 
-/* Key and nonce, which are one after the other. */
+/* Compares key and nonce, which are adjacent. */
 static int
 compare_streams(const struct nonce_record *a, const struct nonce_record *b)
 {
@@ -47,13 +47,13 @@ tell(const struct nonce_record *r, FILE *out)
 	fputc('\n', out);
 }
 
-/* Of sorted records. */
+/* Checks sorted records. */
 static int
 check(const struct nonce_record *records, size_t count, FILE *out)
 {
 	const struct nonce_record *r;
 	size_t keys = 0, repeats = 0;
-	uint64_t used = 0; /* of this stream, up to here */
+	uint64_t used = 0; /* units of this stream, up to here */
 
 	for (r = records; r < records + count; r++) {
 		if (r == records || memcmp(r->key, r[-1].key, sizeof r->key) != 0)

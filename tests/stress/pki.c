@@ -5,7 +5,7 @@
 
 enum { SCRIPT_SIZE = 512, ARGS_MOST = 10 };
 
-/* Runs mkpki with a command for the directory, after options. */
+/* Runs mkpki with a command for the directory. start and end may be NULL. */
 static void
 make(const struct pki *p, const char *start, const char *end, const char *command, const char *name)
 {

@@ -1,5 +1,6 @@
 /*
- * pki: a trust domain of a test, made with deploy/mkpki: a root, a server and a client, and whoever else.
+ * pki: a trust domain of a test, made with deploy/mkpki: a root, a server, a client, and more on
+ * request.
  */
 #ifndef TESTS_STRESS_PKI_H
 #define TESTS_STRESS_PKI_H
@@ -12,19 +13,19 @@ struct pki {
 	char dir[SCRATCH_PATH_SIZE];
 };
 
-/* A new root with the certificates "server" and "client". The test fails when that cannot be done. */
+/* Makes a new root with the certificates "server" and "client", or fails the test. */
 void pki_create(struct pki *p);
 
 void pki_destroy(struct pki *p);
 
 /*
- * One more certificate: role is "server" or "client". start and end: when it is valid, as mkpki has
- * them, or NULL.
+ * Makes one more certificate; role is "server" or "client". start and end limit its validity in the
+ * form of mkpki, or are NULL.
  */
 void pki_add(const struct pki *p, const char *role, const char *name, const char *start,
     const char *end);
 
-/* The path of name's certificate ("crt") or key ("key"), in out, which is returned. */
+/* Writes the path of name's certificate ("crt") or key ("key") to out, and returns out. */
 const char *pki_file(const struct pki *p, const char *name, const char *suffix,
     char out[PKI_PATH_SIZE]);
 

@@ -17,7 +17,7 @@ open_file(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* A line "field: N kB" of the status file, in bytes. */
+/* Returns the value of a line "field: N kB" of the status file, in bytes. */
 static int64_t
 status_field(pid_t pid, const char *field)
 {
@@ -35,7 +35,7 @@ status_field(pid_t pid, const char *field)
 	return value;
 }
 
-/* What follows the name, which may hold anything but ends at the last parenthesis. */
+/* Reads what follows the name, which may contain anything and ends at the last parenthesis. */
 static int
 read_stat(pid_t pid, char *state, long long *ticks)
 {

@@ -1,8 +1,8 @@
 /*
- * procfs: what a running process uses, as the kernel tells it.
+ * procfs: the resources that a running process uses, as the kernel reports them.
  *
- * The daemons are not dumpable, so their /proc belongs to root. What may not be read is -1, and a test
- * that compares two readings finds them equal then.
+ * The daemons are not dumpable, so their /proc belongs to root. A value that may not be read is -1;
+ * a test that compares two readings then finds them equal.
  */
 #ifndef TESTS_STRESS_PROCFS_H
 #define TESTS_STRESS_PROCFS_H
@@ -19,10 +19,13 @@ struct procfs_usage {
 
 struct procfs_usage procfs_usage(pid_t pid);
 
-/* The peak is from now on that of what follows. */
+/* The peak counts from now on. */
 void procfs_reset_peak(pid_t pid);
 
-/* The state of the process as one letter, 'S' when it sleeps; 0 when there is none. */
+/*
+ * Returns the state of the process as one letter, 'S' when it sleeps; 0 when there is no such
+ * process.
+ */
 char procfs_state(pid_t pid);
 
 #endif

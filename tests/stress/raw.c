@@ -22,7 +22,7 @@
 
 enum { CHUNK = 64 * 1024, FDS_MOST = 4096 };
 
-static bool is_open[FDS_MOST]; /* sockets that are ours */
+static bool is_open[FDS_MOST]; /* sockets that this module has opened */
 
 void
 raw_identify(SSL_CTX *ctx, const struct pki *p, const char *name)
@@ -76,7 +76,7 @@ raw_connect(struct raw *r, const struct daemon *d)
 	SSL_CTX_free(ctx);
 }
 
-/* Waits until the socket is ready for what is wanted. */
+/* Waits until the socket is ready for these events; fails the test at the deadline. */
 static void
 wait_for(struct raw *r, short events, uint64_t deadline)
 {
@@ -87,7 +87,7 @@ wait_for(struct raw *r, short events, uint64_t deadline)
 	poll(&p, 1, clock_poll_timeout(clock_now(), deadline));
 }
 
-/* After a call of OpenSSL that did not succeed: what it waits for, or 0: the connection has ended. */
+/* Returns the event that a failed call of OpenSSL waits for, or 0 when the connection has ended. */
 static short
 wanted(struct raw *r, int result)
 {
@@ -148,7 +148,7 @@ raw_abandon(void)
 		}
 }
 
-/* Sends a part; its size, 0 with *events set when it has to wait. */
+/* Sends a part. Returns its size, or 0 with *events set when it has to wait. */
 static size_t
 send_part(struct raw *r, const uint8_t *data, size_t size, short *events)
 {
@@ -228,7 +228,7 @@ raw_pump(struct raw *r)
 	}
 }
 
-/* Waits until size bytes are here; false when the connection ends before. */
+/* Waits until r->in has size bytes. False when the connection ends before. */
 static bool
 await(struct raw *r, size_t size)
 {
@@ -393,7 +393,7 @@ raw_expect_end(struct raw *r)
 	}
 }
 
-/* A request that cannot fail. */
+/* Sends a request and fails the test unless its status is 0. */
 static void
 must(struct raw *r, uint32_t code, const char *format, ...)
 {

@@ -6,16 +6,19 @@
 
 enum { SCRATCH_PATH_SIZE = 96 }; /* short enough that a socket's name can follow */
 
-/* A new empty directory, mode 0700; the test fails when there is none to be had. */
+/* Makes an empty directory of mode 0700, or fails the test. */
 void scratch_create(char path[SCRATCH_PATH_SIZE]);
 
-/* Removes it with all that is in it. An empty path is nothing. */
+/* Removes the directory with all its content. Does nothing with an empty path. */
 void scratch_remove(char path[SCRATCH_PATH_SIZE]);
 
-/* Runs a program to its end, output thrown away; the test fails unless it exits with 0. */
+/* Runs a program to its end without output; fails the test unless it exits with 0. */
 void scratch_run(const char *const *args);
 
-/* The path of name below the environment's variable (SRC, BUILD); the test fails without that variable. */
+/*
+ * Writes the path of name below an environment variable (SRC, BUILD) to out; fails the test without
+ * that variable.
+ */
 void scratch_find(char *out, unsigned size, const char *variable, const char *name);
 
 #endif

@@ -12,7 +12,7 @@
 
 enum { WARM_UP_ROUNDS = 20, PEER_SIZE = 32, GIVE_BACK_MS = 3000 };
 
-/* Adds one to the counter, which must be what everybody has made of it so far. */
+/* Adds one to the counter, whose value must be the number of all increments so far. */
 static void
 increment(struct siege *s, struct client *c)
 {
@@ -42,7 +42,7 @@ serve_newcomer(struct siege *s)
 	client_close(&newcomer);
 }
 
-/* Looks until the server has as many descriptors as it should. */
+/* Waits until the server has that many descriptors. */
 static void
 await_fds(const struct siege *s, int64_t fds)
 {
@@ -58,8 +58,8 @@ await_fds(const struct siege *s, int64_t fds)
 }
 
 /*
- * Looks until it has no more memory than before, but for what its connections more may keep; it may take its
- * time to give some back.
+ * Waits until the server has no more memory than before, except for what its additional connections
+ * may keep; it may take some time to free memory.
  */
 static void
 await_memory(const struct siege *s, const struct procfs_usage *before, int64_t connections)

@@ -1,10 +1,11 @@
 /*
  * siege: a server under attack, and the honest clients that must not notice.
  *
- * One honest client is connected all the time and has a counter in a segment; another one comes after
- * every attack. siege_lift() proves that an attack has changed nothing: both are served and find the
- * counter where it was, the server has as many descriptors as before and no more memory, and it has
- * logged one line for each peer that it had to get rid of, with the peer and the reason, and no other.
+ * One honest client is connected all the time and has a counter in a segment; another one connects
+ * after every attack. siege_lift() proves that an attack has changed nothing: the server serves
+ * both, they find the counter unchanged, the server has as many descriptors as before and no more
+ * memory, and it has logged one line for each peer that it disconnected, with the peer and the
+ * reason, and no other.
  */
 #ifndef TESTS_STRESS_SIEGE_H
 #define TESTS_STRESS_SIEGE_H
@@ -16,10 +17,12 @@
 #include "tests/stress/daemon.h"
 #include "tests/stress/procfs.h"
 
-/* Resident memory that may differ: what the allocator keeps, and pages the warm-up has not touched. */
+/*
+ * Tolerated resident memory: what the allocator keeps, and pages that the warm-up has not touched.
+ */
 enum {
 	SIEGE_TOLERANCE = 1024 * 1024,
-	SIEGE_CONNECTION = 128 * 1024, /* of one that is open: TLS reads 64 KiB ahead */
+	SIEGE_CONNECTION = 128 * 1024, /* of an open one: TLS reads 64 KiB ahead */
 	SIEGE_SEGMENT = 64 * 1024
 };
 
@@ -27,23 +30,26 @@ enum {
 
 struct siege {
 	struct daemon daemon;
-	struct client client;       /* the one that stays; words[0] is the counter */
+	struct client client;       /* connected all the time; words[0] is the counter */
 	uint64_t expected;          /* its value */
-	struct procfs_usage start;  /* what the server used after the warm-up */
-	struct procfs_usage before; /* when the attack began */
-	size_t mark;                /* of the log, then */
+	struct procfs_usage start;  /* the server's, after the warm-up */
+	struct procfs_usage before; /* the server's, when the attack began */
+	size_t mark;                /* of the log, when the attack began */
 };
 
 /* Starts the server, connects the honest client, warms up. */
 void siege_begin(struct siege *s, const struct daemon_config *config);
 
-/* After all attacks: the server's memory is what it was before them; it is stopped and exits with 0. */
+/*
+ * After all attacks: checks that the server's memory is what it was before them, stops the server,
+ * and checks that it exits with 0.
+ */
 void siege_end(struct siege *s);
 
-/* For a teardown, whatever went wrong: nothing is left. */
+/* For a teardown, also of a failed test: leaves nothing. */
 void siege_fini(struct siege *s);
 
-/* Fixtures of cmocka, of a group and of a test that is an attack; *state is a siege. */
+/* Fixtures for cmocka, of a group and of a test that is an attack; *state is a siege. */
 int siege_teardown(void **state);
 int siege_attack_setup(void **state);
 int siege_attack_teardown(void **state);
@@ -51,18 +57,21 @@ int siege_attack_teardown(void **state);
 #define SIEGE_ATTACK(f) \
 	cmocka_unit_test_setup_teardown(f, siege_attack_setup, siege_attack_teardown)
 
-/* An attack begins. */
+/* Begins an attack. */
 void siege_attack(struct siege *s);
 
-/* The client that stays adds one to its counter. */
+/* The connected client adds one to its counter. */
 void siege_serve(struct siege *s);
 
-/* Fails if the server's memory was ever more than size bytes above what it was when the attack began. */
+/*
+ * Fails the test if the server's memory was ever more than size bytes above its size when the
+ * attack began.
+ */
 void siege_expect_peak(const struct siege *s, int64_t size);
 
 /*
- * The attackers are gone, or still there as far as the connections say, whose number is given. The server got
- * rid of closed of them, each with a line that has the reason.
+ * Ends an attack; that many connections of the attackers are still open. The server has
+ * disconnected closed of them, and logged a line with the reason for each.
  */
 void siege_lift(struct siege *s, int64_t connections, unsigned closed, const char *reason);
 

@@ -1,12 +1,12 @@
 /*
- * smc: what the tests of memory files without a server have in common: a directory of memory files and a key, parties
- * that have one of them open, and a segment that counts.
+ * smc: a directory of memory files without a server, with a key, and a segment that counts.
  *
- * A *party* is one set with one memory file open, in one process; two parties of a process share nothing but that. The
- * counter is in every block of the segment but the last, so that a release of which a part was published shows; the last
- * is zeros, but for who is to die before it has published.
+ * A *world* is the directory and the key; clients that join it share nothing else, also within one
+ * process. The counter is in every block of the segment but the last, so that a partly published
+ * release shows. The last block is zeros, except in the replica of a process that dies before it
+ * publishes.
  *
- * Only what says so fails the running test of cmocka; the rest may be used in forked children.
+ * The functions that fail the running test say so; forked children may call all others.
  */
 #ifndef TESTS_STRESS_SMC_H
 #define TESTS_STRESS_SMC_H
@@ -22,7 +22,7 @@
 #define SMC_MOUNT "/m"
 
 enum {
-	SMC_BLOCKS = 6,                              /* that count, and one behind them, */
+	SMC_BLOCKS = 6,                              /* blocks that count, and one after them, */
 	SMC_SEGMENT = SMC_BLOCKS * SIZE_BLOCK + 100, /* which is short, for poison */
 	SMC_PATH_SIZE = SCRATCH_PATH_SIZE + 160
 };
@@ -33,25 +33,31 @@ struct smc_world {
 	char key[SMC_PATH_SIZE];    /* a key file */
 };
 
-/* Makes and removes it; fails the test when that does not work. */
+/* Makes and removes a world; fails the test on an error. */
 void smc_world_create(struct smc_world *w);
 void smc_world_destroy(struct smc_world *w);
 
-/* A teardown for cmocka, whose setup has set *state to a world: destroys it. */
+/* A teardown for cmocka: destroys *state, which the setup has set to a world. */
 int smc_world_teardown(void **state);
 
-/* The host's path of a memory file, or with suffix of what belongs to it; in a buffer that the next call uses again. */
+/*
+ * Returns the host's path of a memory file, or with a suffix that of another file of it, in a
+ * buffer that the next call overwrites.
+ */
 const char *smc_path(const struct smc_world *w, const char *name, const char *suffix);
 
-/* A file of size bytes, which are that one. False when that does not work. */
+/* Writes a file of size bytes of that value. False on an error. */
 bool smc_write_file(const char *path, uint8_t byte, size_t size);
 
-/* A set with the directory mounted on SMC_MOUNT; key: a key file, or NULL. Returns NULL with errno. */
+/*
+ * Returns a set with the directory mounted on SMC_MOUNT, or NULL with errno. key: a key file, or
+ * NULL.
+ */
 struct sm *smc_mount(const struct smc_world *w, const char *key);
 
 /*
- * Opens SMC_MOUNT/name with the world's key, and maps it unless size is 0. Returns 0 or an errno, and the party is then
- * all zeros.
+ * Opens SMC_MOUNT/name with the world's key, and maps it unless size is 0. Returns 0, or an errno
+ * with *p closed.
  */
 int smc_join(struct client *p, const struct smc_world *w, const char *name, size_t size);
 
@@ -59,13 +65,13 @@ int smc_join(struct client *p, const struct smc_world *w, const char *name, size
 int smc_join_as(struct client *p, const struct smc_world *w, const char *key, const char *name,
     size_t size);
 
-/* With the lock: the counter goes up by one. */
+/* With the lock: increments the counter. */
 void smc_count(uint8_t *segment);
 
-/* With the lock: writes what nobody must ever see. */
+/* With the lock: writes a value that no process may ever see. */
 void smc_poison(uint8_t *segment);
 
-/* With the lock: the counter; -1 when its copies are not the same, or there is poison. */
+/* With the lock: returns the counter; -1 when its copies differ or there is poison. */
 int64_t smc_value(const uint8_t *segment);
 
 #endif

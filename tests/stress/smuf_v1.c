@@ -31,7 +31,7 @@ struct seal {
 	uint8_t iv[SMUF_V1_IV_SIZE], key[SMUF_V1_KEY_SIZE], tag[SMUF_V1_TAG_SIZE];
 };
 
-/* The server. */
+/* Requests. */
 
 static int
 receive(int fd, uint8_t *bytes, size_t size)
@@ -48,7 +48,10 @@ receive(int fd, uint8_t *bytes, size_t size)
 	return 0;
 }
 
-/* A request and its reply, whose body goes to reply; *got is its size. Returns the status as a negative errno. */
+/*
+ * Sends a request and copies the body of its reply, of *got bytes, to reply. Returns the status as
+ * a negative errno.
+ */
 static int
 ask(struct smuf_v1 *c, uint32_t op, const uint8_t *body, size_t size, uint8_t reply[BODY_MOST],
     size_t *got)
@@ -106,7 +109,7 @@ ask_map(struct smuf_v1 *c)
 	return ask(c, OP_MMAP, body, sizeof body, reply, &got);
 }
 
-/* *type is what the server says it is; a seal comes with type 1. */
+/* *type becomes the type that the server replies; type 1 comes with a seal. */
 static int
 ask_lock(struct smuf_v1 *c, uint8_t *type, struct seal *seal)
 {
@@ -205,7 +208,7 @@ map_lock(struct smuf_v1 *c, const char *path)
 	return 0;
 }
 
-/* Each client draws a key; the one that publishes first gives all others its own. */
+/* Each client draws a key; the one that publishes first gives its key to all others. */
 static int
 begin(struct smuf_v1 *c, const struct daemon *d, const char *name)
 {
@@ -277,7 +280,7 @@ smuf_v1_wait_for_turn(const struct smuf_v1 *c, const _Atomic int *stop, uint64_t
 	return 0;
 }
 
-/* What is on the host, with what the server says of it. */
+/* Reads the segment file and opens it with the seal of the grant. */
 static int
 fetch(struct smuf_v1 *c, struct seal *seal)
 {

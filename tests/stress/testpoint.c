@@ -1,6 +1,6 @@
 #include "tests/stress/testpoint.h"
 
-/* Here they are functions, however this file is compiled. */
+/* Here they are functions, with whatever options this file is compiled. */
 #ifndef TESTPOINTS
 #define TESTPOINTS
 #endif
@@ -27,7 +27,7 @@ static struct {
 	atomic_uint reached;
 } plan;
 
-static struct testpoint_steps *recorded; /* NULL: nothing is */
+static struct testpoint_steps *recorded; /* NULL: no recording */
 
 static void
 set_plan(const char *step, unsigned nth, int signal, void (*fn)(const char *, void *), void *arg)
@@ -91,7 +91,10 @@ testpoint_reach(const char *step)
 		plan.fn(step, plan.arg);
 }
 
-/* The log, opened at the first use; a fork's child goes on with its parent's, which O_APPEND allows. */
+/*
+ * Opens the log at the first use. A forked child shares its parent's descriptor, which O_APPEND
+ * allows.
+ */
 static int
 log_fd(void)
 {

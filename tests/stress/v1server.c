@@ -30,7 +30,7 @@ enum { PEERS_MOST = 16, CHUNK = 64 * 1024 };
 struct peer {
 	int fd; /* -1: no peer */
 	struct session *session;
-	struct buf first; /* what came before it was known whether it is a HELLO */
+	struct buf first; /* bytes that came before it was clear whether they are a HELLO */
 	bool has_begun;
 };
 
@@ -46,7 +46,7 @@ hang_up(struct peer *p)
 	*p = (struct peer){ .fd = -1 };
 }
 
-/* The peers read what they are sent: blocking is good enough here. */
+/* Blocking is good enough here: the peers read their replies. */
 static void
 send_all(int fd, const uint8_t *data, size_t size)
 {
@@ -77,7 +77,7 @@ flush_all(void)
 	}
 }
 
-/* What the original says to an operation it does not know. */
+/* Replies as the original does to an unknown operation. */
 static void
 refuse_hello(struct peer *p)
 {
@@ -87,7 +87,7 @@ refuse_hello(struct peer *p)
 	send_all(p->fd, reply, sizeof reply);
 }
 
-/* The first bytes of a peer: is that a HELLO? */
+/* Checks whether the first bytes of a peer are a HELLO. */
 static void
 look_for_hello(struct peer *p)
 {

@@ -32,7 +32,10 @@ word(uint8_t *segment, int block)
 	return (volatile uint64_t *)(segment + (size_t)block * SIZE_BLOCK);
 }
 
-/* With the lock: what must be true whoever had it before. finished: what each had finished before. */
+/*
+ * With the lock: checks what must hold after any earlier holder. finished: what each had finished
+ * before.
+ */
 static void
 check_segment(uint8_t *segment, const uint64_t finished[WORKER_COUNT])
 {
@@ -63,7 +66,7 @@ check_segment(uint8_t *segment, const uint64_t finished[WORKER_COUNT])
 			    (unsigned long)wide[0], i, (unsigned long)wide[i]);
 }
 
-/* The first lock of a process: what the one before it has left. */
+/* With the first lock of a process: takes over the slot of the process before it. */
 static void
 take_over(struct worker_account *account, uint64_t slot)
 {
@@ -77,7 +80,7 @@ take_over(struct worker_account *account, uint64_t slot)
 	atomic_store(&account->done, slot);
 }
 
-/* Writes what must never be seen, and waits to be killed with the lock. */
+/* Writes values that no process may ever see, and waits with the lock to be killed. */
 static void __attribute__((noreturn)) poison(struct worker_account *account, uint8_t *segment)
 {
 	int block;
@@ -107,7 +110,7 @@ unlock(struct sm_file *file)
 		child_complain(&page->complaint, "sm_unlock: %s", sm_error(NULL));
 }
 
-/* What a critical section does; the worker's slot afterwards. */
+/* The work of a critical section. Returns the worker's slot afterwards. */
 static uint64_t
 count(size_t self, uint8_t *segment)
 {
@@ -122,7 +125,7 @@ count(size_t self, uint8_t *segment)
 	return own;
 }
 
-/* One critical section. Returns false when the worker has nothing more to do. */
+/* One critical section. Returns false when the worker has reached the target. */
 static bool
 increment(size_t self, struct sm_file *file, uint8_t *segment, bool is_first)
 {

@@ -1,22 +1,23 @@
 /*
- * worker: a process that counts with others in a segment, and the accounting that makes every loss and
- * every excess visible, whoever of them is killed when.
+ * worker: a process that counts with others in a segment, and the accounting that makes every lost
+ * and every additional increment visible, whichever worker is killed at whatever step.
  *
- * In the segment there is a counter, a slot for each worker, a copy of the counter, a block that stays
- * zeros, and a wide area that is all one number. Outside, in a page that the kernel shares, each worker
- * notes how many of its sm_unlock() calls have returned and what it is about to do. So whoever gets the
- * lock can check that
+ * In the segment there are a counter, a slot for each worker, a copy of the counter, a block that
+ * stays zeros, and a wide area that is all one number. Outside, in shared memory, each worker notes
+ * how many of its sm_unlock() calls have returned and what it is about to do. So a holder checks
+ * that
  *
- *	- counter, copy and the sum of the slots agree, and the wide area, which takes several records of TLS, is
- *	  all one number: a release is published as a whole or not at all;
- *	- each slot is at least what its worker had finished before the lock was asked for: nothing that was
- *	  finished is lost, a one-way release that was still in the socket of a killed process included;
- *	- the block of zeros is zeros: what a worker that is to die wrote before appears nowhere.
+ *	- counter, copy and the sum of the slots agree, and the wide area, which takes several
+ *	  records of TLS, is all one number: a release is published as a whole or not at all;
+ *	- each slot is at least what its worker had finished before the lock was asked for: no
+ *	  finished increment is lost, not even a one-way release that was still in the socket of
+ *	  a killed process;
+ *	- the block of zeros is zeros: a worker that dies inside publishes nothing.
  *
- * And who takes a dead worker's place knows its slot to the last unit: what it had finished, plus one at
- * most if it died within sm_unlock(), plus nothing if it died anywhere else.
+ * A worker that replaces a dead one knows its slot exactly: what the dead worker had finished, and
+ * one more at most if it died within sm_unlock().
  *
- * A worker that finds something wrong writes a complaint and exits. It calls nothing of cmocka.
+ * A worker that finds an error makes a complaint and exits. It does not call cmocka.
  */
 #ifndef TESTS_STRESS_WORKER_H
 #define TESTS_STRESS_WORKER_H
@@ -51,22 +52,22 @@ struct worker_account {
 	_Atomic int order;
 };
 
-/* What all processes share without the server's help: a MAP_SHARED page. */
+/* What the processes share without the server's help (child_share()). */
 struct worker_page {
 	struct worker_account accounts[WORKER_COUNT];
 	uint64_t target;        /* increments of each worker */
-	_Atomic uint64_t taken; /* when the lock was taken first after this was set to 0 */
+	_Atomic uint64_t taken; /* when the lock was first taken after this was set to 0 */
 	struct child_complaint complaint;
 };
 
 /*
- * In a forked child: counts until the slot of worker self is at the target, or it is killed. address is that of
- * the server d. Does not return.
+ * In a forked child: counts until the slot of worker self is at the target, or until it is killed.
+ * address is that of the server d.
  */
 void worker_run(struct worker_page *page, size_t self, const struct daemon *d, const char *address)
     __attribute__((noreturn));
 
-/* With the lock: fails the test unless every worker has counted to the target, exactly. */
+/* With the lock: fails the test unless every worker has counted exactly to the target. */
 void worker_expect_done(const struct worker_page *page, uint8_t *segment);
 
 #endif
