@@ -1,6 +1,6 @@
 /*
- * Bytes that are no request, or that lie: every one is answered with a status or ends its connection with
- * one line of log, and changes nothing for anybody else. In plaintext and through TLS.
+ * Bytes that are no request, or that lie: the server answers each with a status or disconnects the
+ * peer with one line of log, and no other session changes. In plaintext and through TLS.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ begin_v1(struct raw *r, const struct siege *s)
 	assert_int_equal(raw_open(r, "/target", SIEGE_SEGMENT), 0);
 }
 
-/* Takes the lock of descriptor 0; the grant. */
+/* Takes the lock of descriptor 0. Returns the grant. */
 static uint64_t
 acquire(struct raw *r)
 {
@@ -72,7 +72,7 @@ names_with_a_lying_length_are_malformed(void **state)
 	siege_lift(s, 0, 0, "");
 }
 
-/* Hands in a delta that is wrong; it must be refused, and what was published must be as it was. */
+/* Releases with a malformed delta, which the server must refuse; the published bytes stay. */
 static void
 refuse_delta(struct raw *r, const char *format, uint32_t count, uint32_t offset, uint32_t length)
 {
@@ -91,7 +91,7 @@ refuse_delta(struct raw *r, const char *format, uint32_t count, uint32_t offset,
 	grant = acquire(r);
 	body = wire_reader(buf_data(&r->body), buf_size(&r->body));
 	wire_get_u64(&body);
-	assert_int_equal(wire_get_u64(&body), 0); /* the version: nobody has published */
+	assert_int_equal(wire_get_u64(&body), 0); /* the version: no release has published */
 	assert_string_equal(RAW_ASK(r, OP_RELEASE, "wqbw", (uint32_t)0, grant, 0, (uint32_t)0),
 	    "0");
 }
@@ -142,7 +142,7 @@ segments_with_a_lying_size_stay_locked(void **state)
 	assert_string_equal(RAW_ASK(&r, OP_UNLOCK, "wbw", (uint32_t)0, PROTOCOL_TYPE_SEGMENT,
 				UINT32_C(0)),
 	    "EINVAL");
-	/* It holds the lock still: nobody published, so its type is "unpublished". */
+	/* The session still holds the lock; nothing is published, so the type is "unpublished". */
 	assert_string_equal(RAW_ASK(&r, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
 	assert_int_equal(buf_size(&r.body), 1);
 	assert_int_equal(buf_data(&r.body)[0], PROTOCOL_TYPE_UNPUBLISHED);
@@ -155,7 +155,7 @@ bodies_of_the_wrong_size_are_malformed(void **state)
 {
 	static const struct {
 		uint32_t op;
-		size_t size; /* that is right */
+		size_t size; /* the right one */
 	} rows[] = {
 		{ OP_NEW_FDTABLE, 0 },
 		{ OP_FORK, 0 },
@@ -285,7 +285,7 @@ large_bodies_of_who_holds_no_lock_are_thrown_away(void **state)
 	assert_string_equal(ask_with_large_body(&v1, OP_UNLOCK, "unlock"), "EINVAL");
 	assert_string_equal(ask_with_large_body(&v2, OP_RELEASE, "release"), "ESTALE");
 	assert_string_equal(ask_with_large_body(&v2, OP_OPEN, "name"), "ENAMETOOLONG");
-	/* They are as good as before. */
+	/* Both sessions still work. */
 	assert_string_equal(RAW_ASK(&v1, OP_LOCK, "wb", (uint32_t)0, PROTOCOL_TYPE_SEGMENT), "0");
 	assert_string_equal(RAW_ASK(&v2, OP_STAT, "w", (uint32_t)0), "0");
 	raw_close(&v1);
@@ -330,7 +330,7 @@ peers_that_connect_and_leave_cost_nothing(void **state)
 	siege_lift(s, 0, has_tls(s) ? PEERS : 0, "refused in the TLS handshake");
 }
 
-/* Bytes that no protocol begins with, the same in every run. */
+/* Bytes that begin no protocol, the same in every run. */
 static void
 fill_garbage(uint8_t *out, size_t size, unsigned seed)
 {
@@ -427,7 +427,7 @@ garbage_after_the_handshake_ends_the_connection(void **state)
 static void
 a_changed_record_ends_the_connection_and_is_not_executed(void **state)
 {
-	/* A record of application data, as long as TLS 1.3 would make it, that no key has sealed. */
+	/* An application data record, as long as TLS 1.3 would make it, that no key has sealed. */
 	static const uint8_t record[5 + 64] = { 0x17, 3, 3, 0, 64 };
 	struct siege *s = *state;
 	struct raw r;

@@ -1,4 +1,6 @@
-/* fork(2): parent and child both go on with all they had, each over a connection of its own (DESIGN 8). */
+/*
+ * fork(2): parent and child both go on with all files, each over its own connection (PROTOCOL 6).
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -33,7 +35,7 @@ static int
 begin(void **state)
 {
 	(void)state;
-	/* One for each test: copies that nobody adopted keep their files for a while. */
+	/* A new file for each test: pending forks keep files open for a while. */
 	return client_open_new(&mine, &server, SEGMENT) ? 0 : -1;
 }
 
@@ -47,7 +49,7 @@ end(void **state)
 
 #define MUST(call) must(#call, call)
 
-/* In parent and child: says what failed. A child then exits with 1. */
+/* In parent and child: prints the call that failed. A child then exits with 1. */
 static int
 must(const char *call, int result)
 {
@@ -108,7 +110,9 @@ a_lock_stays_with_the_parent(void **state)
 		if (sm_trylock(mine.file) == 0 || errno != EAGAIN)
 			_exit(2);
 		close(tried[1]);
-		/* What the parent wrote without publishing it yet: the child waits for its release. */
+		/*
+		 * The parent wrote this without publishing it yet: the child waits for its release.
+		 */
 		if (sm_lock(mine.file) != 0 || *mine.words != 42)
 			_exit(3);
 		*mine.words = 43;
@@ -132,7 +136,7 @@ grandchildren_inherit_too(void **state)
 	(void)state;
 	pid = fork();
 	if (pid == 0) {
-		/* The child has not called yet when it forks. */
+		/* The child has made no call yet when it forks. */
 		pid_t grandchild = fork();
 
 		if (grandchild == 0) {
@@ -164,9 +168,10 @@ lock_and_unlock(void *failures)
 }
 
 /*
- * How often a child locks whose parent has other threads. AddressSanitizer (that of gcc 12 and of clang 14) does not
- * hold the locks of its allocator across a fork: a child that allocates may wait for ever for a thread that it does
- * not have. There it does not call; what the parent goes through is the same.
+ * Returns how often a child locks whose parent has other threads. AddressSanitizer (that of gcc 12
+ * and of clang 14) does not hold the locks of its allocator across a fork: a child that allocates
+ * may wait for ever for a thread that it does not have. With it the child makes no call; the parent
+ * does the same as otherwise.
  */
 static int
 times_in_child(void)
@@ -228,7 +233,10 @@ a_thousand_children_that_only_exec(void **state)
 		child_expect_success(pid);
 	}
 	assert_int_equal(sm_stat(mine.file, &after), 0);
-	/* Copies wait to be given back together, a few at a time; and no descriptor of ours is left. */
+	/*
+	 * The library closes unused copies together, a few at a time; and it leaves no descriptor
+	 * here.
+	 */
 	if (after.open_count > before.open_count + 64)
 		fail_msg("the server keeps %u descriptors for %d children that are gone",
 		    after.open_count - before.open_count, CHILDREN);
@@ -236,7 +244,7 @@ a_thousand_children_that_only_exec(void **state)
 	assert_int_equal(increment(1), 0);
 }
 
-/* Opens and closes path; returns whether the file was there already. */
+/* Opens and closes path; returns whether the file existed before. */
 static bool
 is_there(const char *path)
 {
@@ -281,7 +289,7 @@ many_children_that_wait_at_a_time(void **state)
 		pids[i] = fork();
 		if (pids[i] == 0) {
 			close(ready[1]);
-			/* Until the parent has made them all. */
+			/* Wait until the parent has forked all children. */
 			if (read(ready[0], &byte, 1) != 0)
 				_exit(2);
 			_exit(increment(1));
@@ -294,7 +302,7 @@ many_children_that_wait_at_a_time(void **state)
 	assert_int_equal(read_counter(), CHILDREN);
 }
 
-/* IDLE in the environment: for how many seconds, 120 to see the two minutes through. */
+/* IDLE in the environment sets the seconds; 120 covers two full minutes. */
 static unsigned
 idle_seconds(void)
 {
@@ -319,7 +327,7 @@ a_child_may_idle_as_long_as_its_parent_lives(void **state)
 	assert_int_equal(read_counter(), 2);
 }
 
-/* Between processes of a test. */
+/* Shared by the processes of a test. */
 struct shared {
 	_Atomic pid_t pid;
 	_Atomic int result; /* of the grandchild: 1 more than its failures */
@@ -342,7 +350,7 @@ a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 		*mine.words = 666;
 		child = fork();
 		if (child == 0) {
-			/* Idles until its parent is dead, then goes on with what it inherited. */
+			/* Idles until its parent is dead, then uses the files that it inherited. */
 			while (s->result == 0)
 				usleep(1000);
 			s->result = 100 + increment(1);
@@ -385,7 +393,7 @@ a_fork_that_skips_the_handlers_is_noticed(void **state)
 			_exit(1);
 		if (sm_lock(mine.file) == 0 || errno != ESTALE)
 			_exit(2);
-		/* It can open anew, and has then a connection of its own. */
+		/* The child can open anew, over its own connection. */
 		again = sm_open(mine.sm, CLIENT_MOUNT "/again");
 		if (again == NULL || sm_lock(again) != 0 || sm_unlock(again) != 0)
 			_exit(3);

@@ -1,4 +1,4 @@
-/* Processes that count together, and some that are killed while they do, over smdish (crew.h). */
+/* Processes that count together, some of which are killed meanwhile, over smdish (crew.h). */
 #include "tests/stress/crew.h"
 
 int

@@ -1,7 +1,7 @@
 /*
- * Time as the server measures it: leases (-t) that end, and begin when they should; what becomes of a release
- * that comes too late; timeouts of a lock. The server sleeps before each test for longer than these times,
- * since a clock that it has not looked at for long must not count.
+ * Time as the server measures it: leases (-t) begin and end when they should, a release that comes
+ * too late is refused, and a lock times out. The server sleeps longer than these times before each
+ * test, because a clock that it has not read for long must not count.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ enum {
 
 static struct daemon leasing, patient; /* with -t, without */
 
-/* Nobody says anything to the servers for so long: what is waited for is the time itself. */
+/* Sends nothing to the servers for that long: the test waits for the time itself. */
 static void
 be_silent(uint64_t ms)
 {
@@ -69,7 +69,7 @@ a_release_that_comes_too_late_is_refused_and_voids_the_replica(void **state)
 	lock(&late);
 	late.words[0] = 1;
 	unlock(&late);
-	/* It takes its time; the other one waits for the lock until the lease has ended. */
+	/* It exceeds its lease; the other client waits for the lock until the lease has ended. */
 	lock(&late);
 	late.words[0] = 666;
 	late.words[FAR] = 777;
@@ -78,7 +78,7 @@ a_release_that_comes_too_late_is_refused_and_voids_the_replica(void **state)
 	assert_int_equal(other.words[FAR], 0);
 	other.words[0] = 2;
 	unlock(&other);
-	/* Refused. What it wrote is there until it locks again, and then gone, in every block. */
+	/* Refused. The written bytes stay until the next lock, which replaces every block. */
 	assert_int_equal(sm_unlock(late.file), -1);
 	assert_int_equal(errno, ESTALE);
 	assert_int_equal(late.words[0], 666);
@@ -146,7 +146,7 @@ a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted(void **state)
 	client_expect_open(&slow, &leasing, CLIENT_MOUNT "/waited", SEGMENT);
 	client_expect_open(&waiter, &leasing, CLIENT_MOUNT "/waited", SEGMENT);
 	lock(&slow);
-	lock(&waiter); /* once the other one's lease has ended */
+	lock(&waiter); /* granted when the other client's lease has ended */
 	be_silent(BRIEF_MS);
 	unlock(&waiter);
 	assert_int_equal(sm_unlock(slow.file), -1);

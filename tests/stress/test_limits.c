@@ -1,7 +1,7 @@
 /*
- * Peers that want more than they may have: descriptors, forks, connections, replies that they do not read.
- * They get a status or lose their connection; the server's memory stays bounded meanwhile and is back where
- * it was afterwards. In plaintext and through TLS.
+ * Peers that exceed their limits: descriptors, forks, connections, unread replies. They get a
+ * status or lose their connection; the server's memory stays bounded meanwhile and returns to its
+ * size afterwards. In plaintext and through TLS.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,10 +29,10 @@ enum {
 	LARGE = SIZE_MIB,                    /* a segment, and its reply */
 	DEAF = 8,                            /* peers that do not read */
 	REQUESTS = 100,                      /* of each */
-	KEPT_A_PEER = LARGE + 512 * SIZE_KIB /* one largest reply, and what a session needs */
+	KEPT_A_PEER = LARGE + 512 * SIZE_KIB /* one largest reply, and a session's own memory */
 };
 
-/* Opens until there are no more descriptors to be had. */
+/* Opens files until the descriptors are used up. */
 static void
 open_all(struct raw *r)
 {
@@ -80,7 +80,7 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 		idents[i] = raw_first_u64(&parent);
 	}
 	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "EMFILE");
-	/* Each adopted one makes room for another; adopted again, it is unknown. */
+	/* Each adopted fork makes room for another; adopted again, its ident is unknown. */
 	assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[0]), "0");
 	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "0");
 	idents[0] = raw_first_u64(&parent);
@@ -114,11 +114,10 @@ a_segment_above_the_limits_is_refused(void **state)
 		snprintf(name, sizeof name, "/large%d", i);
 		raw_open(&r, name, UINT32_C(256) * SIZE_MIB);
 	}
-	/* The honest segment is in the way of the fourth. */
+	/* The honest segment leaves no room for the fourth. */
 	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_C(256) * SIZE_MIB), "ENOMEM");
 	assert_string_equal(RAW_ASK(&r, OP_MMAP, "ww", fd, UINT32_C(128) * SIZE_MIB), "0");
-	siege_expect_peak(s,
-	    2 * SIEGE_TOLERANCE); /* they are reserved only; their block maps are not */
+	siege_expect_peak(s, 2 * SIEGE_TOLERANCE); /* reserved only, but with block maps */
 	raw_close(&r);
 	siege_lift(s, 0, 0, "");
 }
@@ -161,11 +160,13 @@ unfinished_handshakes_keep_nobody_out(void **state)
 		if (i % PLACES == 0)
 			siege_serve(s);
 	}
-	/* The newest of them fill all places but that of the honest client; he who comes gets one. */
+	/*
+	 * The newest attackers fill all places but the honest client's; a newcomer still gets one.
+	 */
 	for (i = 0; i <= ATTACKERS - PLACES; i++)
 		raw_expect_end(&attackers[i]);
 	siege_lift(s, PLACES - 2, ATTACKERS - (PLACES - 2), "its handshake is the oldest");
-	/* Those that were left leave now, and it is told of each. */
+	/* The attackers that are left disconnect now, each with a line of log. */
 	siege_attack(s);
 	for (i = 0; i < ATTACKERS; i++) {
 		raw_pump(&attackers[i]);
@@ -178,7 +179,10 @@ unfinished_handshakes_keep_nobody_out(void **state)
 
 /* Peers that do not read. */
 
-/* Fills the segment of descriptor 0, so that it is published as a whole. Returns the grant, if it has one. */
+/*
+ * Fills the segment of descriptor 0, so that all of it is published. Returns the grant of version
+ * 2, else 0.
+ */
 static uint64_t
 publish_all(struct raw *r, bool version_2)
 {
@@ -209,8 +213,8 @@ publish_all(struct raw *r, bool version_2)
 }
 
 /*
- * Sends REQUESTS requests for the whole segment at once. Grants are numbered, so the releases can be sent
- * before the grants have come.
+ * Sends REQUESTS requests for the whole segment at once. Grants are numbered, so the releases can
+ * be sent before the grants have come.
  */
 static void
 ask_much(struct raw *r, bool version_2, uint64_t grant)
@@ -232,7 +236,7 @@ ask_much(struct raw *r, bool version_2, uint64_t grant)
 	buf_fini(&b);
 }
 
-/* Reads what was asked for at last: all of it comes, in order. */
+/* Reads the replies at last: all come, in order. */
 static void
 read_much(struct raw *r, bool version_2)
 {
@@ -246,7 +250,7 @@ read_much(struct raw *r, bool version_2)
 	}
 }
 
-/* Waits until the server has no more to do: its processor time stands still. */
+/* Waits until the server is idle: until its processor time stands still. */
 static void
 await_rest(const struct siege *s)
 {
@@ -317,7 +321,7 @@ small_replies_that_are_not_read_do_not_pile_up(void **state)
 		raw_put(&b, OP_CLOSE, "w", UINT32_MAX);
 	raw_connect(&r, &s->daemon);
 	raw_begin(&r, false);
-	/* It asks for as long as the server takes it. */
+	/* It sends requests as long as the server reads them. */
 	while (clock_now() < since + STILL_MS * CLOCK_MS && sent < MOST) {
 		part = raw_send_some(&r, buf_data(&b) + offset, buf_size(&b) - offset);
 		if (part > 0)

@@ -1,8 +1,8 @@
 /*
- * Readers and writers of one segment, over TLS: a reader never sees it between two releases, and neither side
- * starves the other, whether the many are processes or threads of one process.
+ * Readers and writers of one segment, over TLS: a reader never sees an unfinished release, and
+ * neither side starves the other, with many processes and with many threads of one process.
  *
- * READERS_SECONDS in the environment says for how long each test runs (3).
+ * READERS_SECONDS in the environment sets how long each test runs (3).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ enum {
 	SEGMENT = 64 * SIZE_KIB,
 	HOLD_US = 1000,
 	GAP_MS = 1000, /* longer than this nobody waits for his next section */
-	SHARE = 100,   /* of the sections of the other side one in so many at least */
+	SHARE = 100,   /* each side has at least one of so many sections of the other's */
 	START_MS = 30 * 1000,
 	END_MS = 10 * 1000,
 	DEFAULT_SECONDS = 3
@@ -42,11 +42,11 @@ enum {
 
 struct account {
 	_Atomic uint64_t sections;
-	_Atomic uint64_t last;    /* when it had the lock last, or began */
+	_Atomic uint64_t last;    /* when it last held the lock, or began */
 	_Atomic uint64_t longest; /* without it, nanoseconds */
 };
 
-/* What all processes share without the server's help. */
+/* Shared without the server's help. */
 struct page {
 	struct account accounts[TEAMS][PROCESSES_MOST][THREADS_MOST];
 	_Atomic int ready; /* processes */
@@ -60,7 +60,7 @@ struct team {
 	unsigned hold_us; /* how long a section takes; 0: no longer than its work */
 };
 
-/* A thread, in its process. */
+/* A thread of a process. */
 struct worker {
 	bool is_writer;
 	unsigned hold_us;
@@ -165,7 +165,7 @@ static void __attribute__((noreturn)) run_process(int team, int self, const stru
 	for (i = 0; i < t->threads; i++)
 		pthread_join(workers[i].thread, NULL);
 	sm_free(w.sm);
-	/* Not _exit(): the sanitizers have something to say at the end. */
+	/* Not _exit(): the sanitizers report at exit. */
 	exit(EXIT_SUCCESS);
 }
 
@@ -216,7 +216,7 @@ await_ready(int count)
 	}
 }
 
-/* All end soon after they were told to. */
+/* Fails the test unless all processes end soon. */
 static void
 await_end(const struct team teams[TEAMS])
 {
@@ -240,7 +240,10 @@ await_end(const struct team teams[TEAMS])
 		}
 }
 
-/* The sections of a team; fails when one of it was without the lock for too long, up to the moment end. */
+/*
+ * Counts the sections of a team; fails the test when one of its threads was without the lock for
+ * too long, up to the moment end.
+ */
 static uint64_t
 count_sections(const struct team *t, int team, uint64_t end)
 {
@@ -339,7 +342,7 @@ the_server_has_nothing_to_complain_about(void **state)
 	daemon_stop(&server);
 }
 
-/* After a test that has failed: nobody goes on. */
+/* Ends all processes, after a test that has failed. */
 static int
 disband(void **state)
 {

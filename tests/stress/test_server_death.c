@@ -1,9 +1,9 @@
 /*
- * kill -9 of the server: every call of the library that is blocked then, whatever it waits for, returns an
- * error within a second; so does every later call; mappings stay readable; opening again connects again.
+ * kill -9 of the server: each blocked call of the library, whatever it waits for, returns an error
+ * within a second; so does each later call; mappings stay readable; opening again connects again.
  *
- * Each blocked call is made by a process of its own. Those that wait for the lock do so in the server; the
- * others are made while the server is stopped (SIGSTOP), so that no answer comes.
+ * A process of its own makes each blocked call. A call for the lock waits in the server; each other
+ * call is made while the server is stopped (SIGSTOP), so that no reply comes.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,13 +33,13 @@ enum {
 	SEGMENT = 64 * SIZE_KIB,
 	LARGE = 8 * SIZE_MIB, /* does not fit into a socket */
 	RETURN_MS = 1000,
-	STILL_LOOKS = 30, /* a process that sleeps at so many looks is blocked */
+	STILL_LOOKS = 30, /* a process is blocked when it sleeps at so many samples */
 	PUBLISHED = 42
 };
 
 static struct daemon server;
 
-/* One process with its files, in front of a call. */
+/* A process with its files, before its call. */
 struct caller {
 	const char *address;
 	struct sm *sm, *fresh; /* fresh: has no connection yet */
@@ -49,7 +49,7 @@ struct caller {
 	char own_path[32];
 };
 
-/* A call: returns 0 when it succeeded, else errno. */
+/* The result of a call: 0 on success, else errno. */
 static int
 errno_unless(bool ok)
 {
@@ -120,7 +120,7 @@ call_open_fresh(struct caller *c)
 	return errno_unless(sm_open(c->fresh, CLIENT_MOUNT "/new") != NULL);
 }
 
-/* What has to be done before the call, while the server still answers. */
+/* Preparations for a call, while the server still replies. */
 
 static int
 prepare_nothing(struct caller *c)
@@ -169,7 +169,7 @@ prepare_fresh(struct caller *c)
 	return errno_unless(c->fresh != NULL);
 }
 
-/* Another thread waits for the lock already; this one will wait for the thread. */
+/* Another thread waits for the lock already; this thread will wait for that one. */
 static void *
 lock_in_thread(void *argument)
 {
@@ -194,8 +194,8 @@ static const struct {
 	const char *name;
 	int (*prepare)(struct caller *);
 	int (*call)(struct caller *);
-	bool
-	    waits_for_lock; /* in the server, which runs; else it waits for an answer of the stopped one */
+	/* in the running server; other calls wait for a reply of the stopped one */
+	bool waits_for_lock;
 } calls[] = {
 	{ "sm_lock", prepare_nothing, call_lock, true },
 	{ "sm_rdlock", prepare_nothing, call_rdlock, true },
@@ -213,12 +213,12 @@ static const struct {
 };
 enum { CALLS = sizeof calls / sizeof calls[0], QUEUED = 5 /* ACQUIREs that wait in the server */ };
 
-/* What a caller's process and the test tell each other, in memory that the kernel shares. */
+/* What a caller's process and the test report to each other, in shared memory. */
 struct report {
 	_Atomic int stage; /* enum stage */
-	_Atomic int go;    /* the test: make the call */
+	_Atomic int go;    /* set by the test: make the call */
 	_Atomic uint64_t returned;
-	_Atomic int error; /* of the call, or of what failed before it */
+	_Atomic int error; /* of the call, or of the step that failed before it */
 	_Atomic int again; /* of a later call */
 	_Atomic int is_readable;
 };
@@ -235,7 +235,7 @@ set_stage(struct report *r, int stage, int error)
 	atomic_store(&r->stage, stage);
 }
 
-/* Connects, and has once seen what is published. */
+/* Connects and reads the published segment once. */
 static int
 prepare_all(struct caller *c, size_t i)
 {
@@ -255,7 +255,7 @@ await_go(struct report *r)
 		patience_breathe();
 }
 
-/* The life of a caller's process. The lock is held by nobody at first: see start_callers(). */
+/* The life of a caller's process. At first no process holds the lock: see start_callers(). */
 static void __attribute__((noreturn)) run_caller(size_t i, const char *address)
 {
 	struct caller c = { .address = address };
@@ -275,7 +275,7 @@ static void __attribute__((noreturn)) run_caller(size_t i, const char *address)
 	atomic_store(&r->again, call_stat(&c));
 	atomic_store(&r->is_readable, c.words[0] == PUBLISHED);
 	set_stage(r, DONE, error);
-	/* The test reads, then kills. */
+	/* The test reads the report, then kills the process. */
 	for (;;)
 		pause();
 }
@@ -299,7 +299,7 @@ await_stage(size_t i, int stage)
 	}
 }
 
-/* Waits until the process is in its call and sleeps there. */
+/* Waits until the process sleeps in its call. */
 static void
 await_blocked(size_t i)
 {
@@ -339,7 +339,10 @@ await_waiters(struct sm_file *held, uint32_t count)
 	assert_int_equal(stat.waiters, count);
 }
 
-/* Everybody has seen what is published; then holder has the lock, and everybody is ready for his call. */
+/*
+ * All callers have read the published segment; then holder has the lock, and all are ready for
+ * their calls.
+ */
 static void
 start_callers(struct caller *holder, const char *address)
 {
@@ -360,7 +363,7 @@ start_callers(struct caller *holder, const char *address)
 		await_stage(i, READY);
 }
 
-/* All calls are made and none has returned. */
+/* All callers make their calls, and none returns. */
 static void
 block_callers(struct caller *holder)
 {
@@ -424,7 +427,7 @@ start_server(void)
 	daemon_open(&server, &config);
 }
 
-/* Publishes what everybody is to see. */
+/* Publishes the word that all callers read. */
 static void
 publish(struct caller *c)
 {
@@ -442,7 +445,7 @@ publish(struct caller *c)
 	assert_int_equal(sm_unlock(c->held), 0);
 }
 
-/* The holder finds out, too; and can go on once there is a server again. */
+/* The holder gets errors, too, and can go on when there is a server again. */
 static void
 expect_new_life(struct caller *c, const struct sm_stat *before)
 {

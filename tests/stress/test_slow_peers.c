@@ -1,8 +1,8 @@
 /*
- * Peers that take their time: half a frame, half a handshake, a byte a second, nothing at all. Two servers,
- * plaintext and TLS, have all of them at the same time for WATCH_MS, while honest clients are served; what
- * was seen is then judged, a test for each kind. A third server is left alone that long, and a fourth has
- * forks that nobody adopts, which takes a minute.
+ * Slow peers: half a frame, half a handshake, a byte a second, silence. Two servers, plaintext and
+ * TLS, have all of them at the same time for WATCH_MS, while they serve honest clients; then a test
+ * for each kind judges the results. A third server is left alone that long, and a fourth has forks
+ * that no client adopts, which takes a minute.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@
 #include "tests/stress/siege.h"
 
 enum {
-	LIMIT_MS = 10 * 1000, /* DESIGN 9: of a handshake, and of half a frame */
+	LIMIT_MS = 10 * 1000, /* PROTOCOL 8: of a handshake, and of half a frame */
 	LATE_MS = 1500,       /* by which a server may be late, and an honest client wait */
 	WATCH_MS = 13 * 1000,
 	DRIP_MS = 1000,
@@ -38,7 +38,7 @@ enum {
 	HELLO_SIZE = 2048
 };
 
-/* A peer that has sent something, drips the rest, and is watched. */
+/* A peer that has sent something, sends the rest slowly, and is watched. */
 struct slow {
 	struct raw r;
 	struct buf rest; /* to be sent, a byte at a time */
@@ -50,7 +50,7 @@ struct slow {
 	size_t reply_size;
 };
 
-/* What they do to a server of each kind. */
+/* The slow peers of a server, in plaintext or through TLS. */
 struct front {
 	struct siege siege;
 	struct slow half_header, half_body, half_large_body, idle, drip;
@@ -58,7 +58,7 @@ struct front {
 	uint64_t longest; /* that an honest client waited */
 };
 
-/* What only a server with TLS can suffer. */
+/* The slow peers of a TLS server's handshake and records. */
 struct tls_front {
 	struct slow no_hello, half_hello, no_finish, drip_hello, half_record;
 };
@@ -76,7 +76,7 @@ static struct slow *const all[] = { &plain.half_header, &plain.half_body, &plain
 	&handshakes.drip_hello, &handshakes.half_record };
 enum { COUNT = sizeof all / sizeof all[0] };
 
-/* The first message of a client, as OpenSSL makes it. */
+/* Makes the first message of a client with OpenSSL. */
 static size_t
 make_hello(uint8_t out[HELLO_SIZE])
 {
@@ -101,7 +101,7 @@ sent_now(struct slow *p)
 	p->next_drip = p->last + DRIP_MS * CLOCK_MS;
 }
 
-/* Sends now of size bytes, the rest drips. */
+/* Sends the first now of size bytes at once; the rest follows slowly. */
 static void
 begin_with(struct slow *p, const void *bytes, size_t now, size_t size)
 {
@@ -162,7 +162,7 @@ begin_handshakes(void)
 	begin_with(&h->no_finish, hello, size, size);
 	connect_slow(&h->drip_hello, d, false);
 	begin_with(&h->drip_hello, hello, 1, size);
-	/* The head of a record that never comes, after a handshake as it should be. */
+	/* The head of a record that never comes, after a complete handshake. */
 	connect_slow(&h->half_record, d, true);
 	assert_int_equal(write(h->half_record.r.fd, "\x17\x03\x03", 3), 3);
 }
@@ -174,7 +174,7 @@ fork_table(struct raw *r)
 	return raw_first_u64(r);
 }
 
-/* A session leaves as many descriptors behind as it can, in forks that nobody adopts. */
+/* A session leaves as many descriptors as it can, in forks that no client adopts. */
 static void
 abandon_forks(void)
 {
@@ -291,7 +291,7 @@ end_all(void **state)
 	return 0;
 }
 
-/* It was closed LIMIT_MS after since, not before and hardly later. */
+/* The server has closed the connection LIMIT_MS after since, not earlier and hardly later. */
 static void
 expect_cut(const struct slow *p, uint64_t since)
 {
@@ -357,7 +357,7 @@ a_handshake_of_a_byte_a_second_is_cut_off_after_10_s(void **state)
 	expect_cut(&handshakes.drip_hello, handshakes.drip_hello.connected);
 }
 
-/* A frame that takes longer than the limit, but never stands still for so long, is executed. */
+/* The server executes a frame that takes longer than the limit but never pauses for so long. */
 static void
 expect_executed(const struct slow *p)
 {
@@ -446,7 +446,7 @@ afterwards_everything_is_as_before(void **state)
 	siege_end(&tls.siege);
 }
 
-/* The server has slept since it was started, for longer than a handshake may take. */
+/* The server has slept since it started, longer than a handshake may take. */
 static void
 who_comes_after_a_long_silence_is_served(void **state)
 {
@@ -479,7 +479,7 @@ adopt(uint64_t ident)
 	return status;
 }
 
-/* The number of memory files, or so many that they do not fit one page of the list. */
+/* The number of memory files; large when they do not fit one page of the list. */
 static uint32_t
 count_files(void)
 {
@@ -509,7 +509,7 @@ forks_of_a_parent_that_left_live_for_60_s(void **state)
 		if (clock_now() > late)
 			fail_msg("forks are still there after %lu ms",
 			    (unsigned long)((clock_now() - forked_at) / CLOCK_MS));
-		poll(NULL, 0, 100); /* each look is a connection */
+		poll(NULL, 0, 100); /* each check is a connection */
 	}
 	if (clock_now() < early)
 		fail_msg("forks are gone after %lu ms",

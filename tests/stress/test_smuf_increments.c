@@ -1,4 +1,4 @@
-/* Processes that count together, and some that are killed while they do, over smuf (crew.h). */
+/* Processes that count together, some of which are killed meanwhile, over smuf (crew.h). */
 #include "tests/stress/crew.h"
 
 int

@@ -1,8 +1,8 @@
 /*
- * Sixteen threads in four processes want two locks in random order, by waiting, trying and with a time limit,
- * over TLS: every section counts, no other does, and nobody waits for a wake-up that was lost.
+ * Sixteen threads in four processes take two locks in random order, by waiting, trying and with a
+ * time limit, over TLS: every section counts exactly once, and no thread misses a wake-up.
  *
- * THREADS_SECONDS in the environment says for how long (5).
+ * THREADS_SECONDS in the environment sets for how long (5).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,18 +35,18 @@ enum {
 	DEFAULT_SECONDS = 5
 };
 
-/* The calls of the library, as counted. */
+/* The library's calls that take a lock. */
 enum how { WAIT, TRY, TIMED, HOW_COUNT };
 
 /* Of one thread; outlives its process. */
 struct account {
 	_Atomic uint64_t sections[FILES];
 	_Atomic uint64_t taken[HOW_COUNT], refused[HOW_COUNT];
-	_Atomic uint64_t since; /* when it began its last call, 0 when it is over */
-	_Atomic int call;       /* which that is */
+	_Atomic uint64_t since; /* when its running call began; 0: none runs */
+	_Atomic int call;       /* the kind of that call */
 };
 
-/* What all processes share without the server's help. */
+/* Shared without the server's help. */
 struct page {
 	struct account accounts[PROCESSES][THREADS];
 	_Atomic int ready; /* processes */
@@ -54,7 +54,7 @@ struct page {
 	struct child_complaint complaint;
 };
 
-/* A thread, in its process. */
+/* A thread of a process. */
 struct worker {
 	struct account *account;
 	struct sm *sm;
@@ -80,7 +80,7 @@ draw(struct worker *w, uint64_t below)
 	return (w->random >> 11) % below;
 }
 
-/* True when the thread has the file then. */
+/* Takes the lock of the file. False when it is refused. */
 static bool
 take(struct worker *w, int file, enum how how)
 {
@@ -131,7 +131,7 @@ give(struct worker *w, int file)
 	atomic_store(&w->account->since, 0);
 }
 
-/* One lock or both; whoever has one never waits for the other without a limit. */
+/* Takes one lock or both. A thread that holds one never waits for the other without a limit. */
 static void *
 work(void *arg)
 {
@@ -199,11 +199,11 @@ static void __attribute__((noreturn)) run_process(int self)
 	for (i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
 	sm_free(sm);
-	/* Not _exit(): the sanitizers have something to say at the end. */
+	/* Not _exit(): the sanitizers report at exit. */
 	exit(EXIT_SUCCESS);
 }
 
-/* The parent: nobody waits for too long, and nobody complains. */
+/* In the parent: fails the test when a thread waits for too long, or complains. */
 static void
 look_after_them(void)
 {
@@ -277,7 +277,7 @@ expect_exact_counters(void)
 	sm_free(sm);
 }
 
-/* Each kind of call has both succeeded and, but for the one that waits, been refused. */
+/* Each kind of call has succeeded, and each but the waiting one has been refused. */
 static void
 expect_all_kinds(void)
 {
@@ -320,7 +320,7 @@ sixteen_threads_in_four_processes_count_exactly(void **state)
 		if (pids[i] == 0)
 			run_process(i);
 	}
-	/* Somebody has the files open until the counters were compared. */
+	/* Keep the files open until the counters are compared. */
 	sm = client_create(&server);
 	assert_non_null(sm);
 	open_files(sm, files, segments);

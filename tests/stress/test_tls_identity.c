@@ -1,7 +1,7 @@
 /*
- * Who may talk to whom: certificates that are missing, of another CA, expired or made for the other role, old
- * TLS, weak ciphers, resumption, names. What a server refuses it tells in one line of its log, and what our
- * client refuses it tells as EACCES.
+ * Which peers trust each other: certificates that are missing, of another CA, expired or made for
+ * the other role, old TLS, weak ciphers, resumption, names. A server logs each refusal in one line;
+ * our client returns EACCES.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,9 +72,9 @@ hang_up(void **state)
 	return 0;
 }
 
-/* What the server may be offered. */
+/* Certificates that a client shows. */
 
-/* A client's context: name is a certificate of p, or NULL; limited to one version of TLS. */
+/* Makes a client's context with the certificate name of p (NULL: none), for one version of TLS. */
 static SSL_CTX *
 make_context(const struct pki *p, const char *name, int version)
 {
@@ -87,7 +87,7 @@ make_context(const struct pki *p, const char *name, int version)
 	return ctx;
 }
 
-/* True when the server accepts whoever has that context; frees it. */
+/* True when the server accepts a client with that context; frees it. */
 static bool
 is_accepted(const struct daemon *d, SSL_CTX *ctx)
 {
@@ -100,7 +100,7 @@ is_accepted(const struct daemon *d, SSL_CTX *ctx)
 	return accepted;
 }
 
-/* The server refuses that certificate in both versions of TLS, each time with one line. */
+/* The server refuses that certificate in both versions of TLS, each time with one line of log. */
 static void
 expect_refused(const struct daemon *d, const struct pki *p, const char *name, const char *reason)
 {
@@ -124,7 +124,7 @@ the_certificates_of_mkpki_are_accepted(void **state)
 	(void)state;
 	assert_true(is_accepted(&strict, make_context(&pki, "client", TLS1_2_VERSION)));
 	assert_true(is_accepted(&strict, make_context(&pki, "client", TLS1_3_VERSION)));
-	/* The log calls them by the name in the certificate. */
+	/* The log names them as their certificates do. */
 	daemon_log_await(&strict, mark, "client (pid ", "connected, TLSv1.2 ECDHE-");
 	daemon_log_await(&strict, mark, "client (pid ", "connected, TLSv1.3 TLS_");
 	daemon_log_expect(&strict, mark, 0);
@@ -190,7 +190,7 @@ with_n_a_client_without_a_certificate_is_accepted_and_the_start_warns(void **sta
 	assert_int_equal(daemon_log_count(&strict, 0, "] warning: -n: ", ""), 0);
 }
 
-/* What TLS itself may be. */
+/* Versions and properties of TLS. */
 
 static void
 expect_no_agreement(SSL_CTX *ctx, const char *what)
@@ -209,7 +209,7 @@ tls_1_1_is_refused(void **state)
 	SSL_CTX *ctx = make_context(&pki, "client", TLS1_1_VERSION);
 
 	(void)state;
-	/* OpenSSL itself would not offer it otherwise. */
+	/* Otherwise OpenSSL itself would not offer it. */
 	SSL_CTX_set_security_level(ctx, 0);
 	expect_no_agreement(ctx, "TLS 1.1");
 }
@@ -234,7 +234,7 @@ ciphers_without_forward_secrecy_or_aead_are_refused(void **state)
 	assert_true(is_accepted(&strict, ctx));
 }
 
-/* Connects, with an earlier session or NULL, and says something; peer is that connection. */
+/* Connects, with an earlier session or NULL, and sends a request; peer is that connection. */
 static void
 connect_with(SSL_CTX *ctx, SSL_SESSION *earlier)
 {
@@ -243,7 +243,7 @@ connect_with(SSL_CTX *ctx, SSL_SESSION *earlier)
 	if (earlier != NULL)
 		assert_int_equal(SSL_set_session(peer.ssl, earlier), 1);
 	assert_int_equal(raw_handshake(&peer, ctx), 0);
-	/* What TLS 1.3 sends after the handshake has come with the reply. */
+	/* The messages that TLS 1.3 sends after the handshake have come with the reply. */
 	assert_int_equal(raw_ask(&peer, OP_NEW_FDTABLE, ""), 0);
 }
 
@@ -257,7 +257,7 @@ expect_no_resumption(int version)
 	session = SSL_get1_session(peer.ssl);
 	assert_non_null(session);
 	assert_false(SSL_SESSION_is_resumable(session));
-	/* A connection that ends without this would spoil its session for this end. */
+	/* Without this the end of the connection would invalidate the session here. */
 	SSL_shutdown(peer.ssl);
 	raw_close(&peer);
 	connect_with(ctx, session);
@@ -287,14 +287,14 @@ connections_are_not_renegotiated(void **state)
 	assert_true(raw_is_refused(&peer));
 	raw_close(&peer);
 	SSL_CTX_free(ctx);
-	/* OpenSSL takes the refusal for a failure and says so when it leaves. */
+	/* OpenSSL treats the refusal as a failure and alerts the server before it disconnects. */
 	daemon_log_await(&strict, mark, "] warning: client (pid ", "connection closed: TLS: ");
 	daemon_log_expect(&strict, mark, 1);
 }
 
-/* Our client, as those servers see it. */
+/* Our client against these servers. */
 
-/* Opens a file and says how that went: 0 or errno. */
+/* Opens a file. Returns 0 or errno. */
 static int
 open_error(const struct daemon *d, const char *address, const char *certificate,
     const char *options)
@@ -341,11 +341,11 @@ the_servers_name_is_checked(void **state)
 
 	(void)state;
 	snprintf(localhost, sizeof localhost, "tcp:localhost%s", strrchr(strict.tcp, ':'));
-	/* Over TCP, by default, it is the host of the address. */
+	/* The default over TCP is the host of the address. */
 	assert_int_equal(open_error(&strict, strict.tcp, "client", NULL), 0);
 	assert_int_equal(open_error(&strict, localhost, "client", NULL), 0);
 	assert_int_equal(open_error(&lenient, lenient.tcp, "client", NULL), EACCES);
-	/* name= is what counts when it is given, there and elsewhere. */
+	/* An explicit name= overrides it, and works on a unix socket too. */
 	assert_int_equal(open_error(&strict, strict.tcp, "client", "name=server"), 0);
 	assert_int_equal(open_error(&strict, strict.tcp, "client", "name=elsewhere"), EACCES);
 	assert_int_equal(open_error(&strict, strict.tcp, "client", "name=client"), EACCES);
@@ -356,7 +356,9 @@ the_servers_name_is_checked(void **state)
 	assert_int_equal(open_error(&strict, strict.address, "client", NULL), 0);
 }
 
-/* A server of the wrong kind: TLS with that certificate, whoever comes; one connection. Runs in a child. */
+/*
+ * In a child: a server with that certificate, which may be the wrong kind; serves one connection.
+ */
 static void
 play_server(int listener, SSL_CTX *ctx)
 {
@@ -384,7 +386,7 @@ listen_at(const char *path)
 	return fd;
 }
 
-/* What our client says to a server with that certificate of p. */
+/* Returns the error of our client with a server that has that certificate of p. */
 static int
 error_with_server(const struct pki *p, const char *name)
 {
@@ -417,7 +419,7 @@ our_client_refuses_what_is_no_server_of_its_ca(void **state)
 	assert_int_equal(error_with_server(&other_pki, "server"), EACCES);
 	assert_int_equal(error_with_server(&pki, "lateserver"), EACCES);
 	assert_int_equal(error_with_server(&pki, "root"), EACCES);
-	/* It is the certificate: with the right one the same server gets as far as being asked something. */
+	/* It is the certificate: with the right one the same server gets as far as a request. */
 	assert_int_equal(error_with_server(&pki, "server"), ECONNRESET);
 }
 

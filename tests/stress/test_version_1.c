@@ -1,5 +1,6 @@
 /*
- * Our client and a server that knows version 1 only: it answers HELLO with ENOSYS, and its locks are polled for.
+ * Our client and a server that speaks version 1 only: it answers HELLO with ENOSYS, and the client
+ * polls for its locks.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,7 @@ enum {
 	FAR = SEGMENT / 8 - 1 /* the last word of the segment */
 };
 
-/* A directory and no daemon in it: what client_create() wants. */
+/* A directory without a daemon, for client_create(). */
 static struct daemon place;
 static pid_t server = -1;
 
@@ -100,7 +101,7 @@ two_processes_count_exactly(void **state)
 	client_close(&keeper);
 }
 
-/* The moment ms from now, as sm_timedlock() wants it. */
+/* The moment ms from now, for sm_timedlock(). */
 static struct timespec
 moment(uint64_t ms)
 {
@@ -177,7 +178,7 @@ what_version_1_cannot_do_is_told(void **state)
 	assert_int_equal(errno, ENOTSUP);
 	assert_null(sm_map(b.file, NULL, 0));
 	assert_int_equal(errno, ENOTSUP);
-	/* It has a segment, and not here. */
+	/* The file has a segment, but this client has not mapped it. */
 	assert_int_equal(sm_lock(b.file), -1);
 	assert_int_equal(errno, EBADE);
 	assert_null(sm_map(b.file, NULL, SEGMENT + 1));
