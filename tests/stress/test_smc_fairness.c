@@ -1,6 +1,5 @@
 /*
- * Of eight processes that want nothing but the lock each gets the same share of it, within 10 % of each other
- * (DESIGN 10).
+ * Eight processes that do nothing but lock get equal shares, within 10 % of each other (DESIGN 10).
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /*
- * The host's files of memory files without a server: whose they are, who may use them with which key, what happens when
- * they cannot be written, and that there is never more than one of a name (DESIGN 7).
+ * The host's files of memory files without a server: which files are smc's, which keys open them,
+ * what happens when they cannot be written, and that there is never more than one of a name
+ * (smc/FORMAT 5, smc/FORMAT 6).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +78,7 @@ count_files(void)
 	return count;
 }
 
-/* A process that has nothing of ours joins with that key; 0, or the errno. */
+/* A process that inherits nothing joins with that key. Returns 0 or the errno. */
 static int
 join_elsewhere(const char *key, const char *name, size_t size)
 {
@@ -142,7 +143,7 @@ a_drawn_key_is_for_those_who_inherit_it(void **state)
 	pid_t pid;
 
 	(void)state;
-	/* The child has nothing of the parent when it comes late: it is forked first, and opens by itself. */
+	/* A child inherits the drawn key. */
 	assert_int_equal(smc_join_as(&p, &world, NULL, NAME, SMC_SEGMENT), 0);
 	pid = child_begin();
 	if (pid == 0) {
@@ -221,7 +222,7 @@ names_are_one_component_and_not_a_segments(void **state)
 
 /* Foreign files. */
 
-/* A file of somebody else, as it was. */
+/* A foreign file, as it was. */
 struct foreign {
 	uint8_t bytes[FOREIGN_MOST];
 	size_t size;
@@ -355,7 +356,7 @@ a_foreign_segment_file_is_left_alone(void **state)
 	foreign_put(&f, smc_path(&world, NAME, ".segment"), 'x', 5000);
 	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), EEXIST);
 	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
-	/* Nor does a lock without a segment take it away when it ends. */
+	/* The end of a lock without a segment does not remove the file either. */
 	assert_int_equal(smc_join(&p, &world, NAME, 0), 0);
 	foreign_expect_untouched(&f, smc_path(&world, NAME, ".segment"));
 	client_close(&p);
@@ -367,9 +368,9 @@ a_foreign_segment_file_is_left_alone(void **state)
 	assert_int_equal(count_files(), 0);
 }
 
-/* What the machine can do. */
+/* Limits of the machine. */
 
-/* Runs it as a child in a mount name space of its own. */
+/* Runs body as a child in a mount name space of its own. */
 static void
 run_apart(void (*body)(void))
 {
@@ -417,7 +418,7 @@ fill_disk(void)
 	(void)close(fd);
 }
 
-/* A release of that many blocks of size bytes that does not fit; then the same with room. */
+/* Releases that many blocks without room on the disk, then with room. */
 static void
 release_without_room(uint32_t blocks)
 {
@@ -637,7 +638,7 @@ when_all_are_killed_a_new_life_begins(void **state)
 /* A last close races an open. */
 
 struct race {
-	_Atomic uint64_t inodes[RACERS]; /* what each has open; 0: nothing */
+	_Atomic uint64_t inodes[RACERS]; /* the file that each has open; 0: none */
 	atomic_int holders;
 	atomic_uint rounds, lives;
 	char padding[64];

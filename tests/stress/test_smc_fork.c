@@ -1,6 +1,7 @@
 /*
- * fork(2) and descriptors closed behind the library's back, without a server: who holds the lock is alone, whatever a
- * program does to its processes and descriptors; who dies holds nothing; and no iv is used twice (DESIGN 7, 8).
+ * fork(2) without a server, and descriptors closed behind the library's back: a holder is alone,
+ * whatever a program does to its processes and descriptors; a dead process holds nothing; and no iv
+ * is used twice (smc/FORMAT 7, smc/FORMAT 5).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +45,7 @@ enum {
 };
 
 struct page {
-	atomic_int holders; /* who believe to have the lock */
+	atomic_int holders; /* processes that think they hold the lock */
 	atomic_bool were_two;
 	atomic_bool is_ready, may_go_on;
 	atomic_int pid;
@@ -60,7 +61,7 @@ await(atomic_bool *flag)
 	child_expect(child_await(flag, PATIENCE_MS), "the others go on in time");
 }
 
-/* Between having got the lock and giving it back. */
+/* Between the lock's return and its release. */
 static void
 enter_alone(void)
 {
@@ -102,7 +103,7 @@ section(struct client *p)
 	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
 }
 
-/* The lock is to be had, and the counter is value; it is one more afterwards. */
+/* The lock can be taken, and the counter is value; increments it. */
 static void
 expect_obtainable(int64_t value)
 {
@@ -115,7 +116,7 @@ expect_obtainable(int64_t value)
 	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
-/* Another process tries in vain for some time. */
+/* Another process tries in vain for ms milliseconds. */
 static void
 expect_held(uint64_t ms)
 {
@@ -133,7 +134,10 @@ expect_held(uint64_t ms)
 	assert_true(child_has_ended_well(pid));
 }
 
-/* A parent that takes the lock before or after it forks, and a child that does nothing but live. */
+/*
+ * Forks a parent, which takes the lock before or after it forks an idle child, and kills the
+ * parent.
+ */
 static void
 kill_parent_of_idle_child(bool is_child_first)
 {
@@ -147,7 +151,7 @@ kill_parent_of_idle_child(bool is_child_first)
 			child_expect(sm_lock(p.file) == 0, "sm_lock");
 		pid = fork();
 		if (pid == 0) {
-			/* Its test kills it. */
+			/* The test ends it. */
 			await(&page->may_go_on);
 			section(&p);
 			client_close(&p);
@@ -166,7 +170,7 @@ kill_parent_of_idle_child(bool is_child_first)
 	assert_true(child_was_killed(pid));
 }
 
-/* The grandchild became ours, see begin_all(). */
+/* The grandchild became a child of the test: see begin_all(). */
 static void
 idle_child_does_not_keep_what_its_killed_parent_held(void **state)
 {
@@ -274,7 +278,7 @@ child_that_only_execs_costs_nothing(void **state)
 	assert_int_equal(before.open_count, 1);
 }
 
-/* A child whose fork ran no handlers. */
+/* Makes a child whose fork runs no handlers. */
 static pid_t
 clone_bare(void)
 {
@@ -287,7 +291,10 @@ bare_clone_is_a_process_of_its_own(void **state)
 	pid_t pid;
 
 	(void)state;
-	/* AddressSanitizer's allocator may have been locked when it was cloned; so may malloc(3)'s, but nobody else is here. */
+	/*
+	 * The clone may copy a locked AddressSanitizer allocator, or a locked malloc(3); but there
+	 * is no other thread here.
+	 */
 	assert_int_equal(sm_lock(mine.file), 0);
 	pid = clone_bare();
 	if (pid == 0) {
@@ -307,7 +314,7 @@ bare_clone_is_a_process_of_its_own(void **state)
 	assert_int_equal(sm_unlock(mine.file), 0);
 	assert_true(child_has_ended_well(pid));
 	expect_obtainable(2);
-	/* One that ends without a call. */
+	/* A clone that ends without a call. */
 	assert_int_equal(sm_lock(mine.file), 0);
 	pid = clone_bare();
 	if (pid == 0)
@@ -328,7 +335,9 @@ static struct {
 	unsigned count;
 } own;
 
-/* The program opens so many files or pipes of its own that each number of before is one of them. */
+/*
+ * The program opens so many files or pipes that all numbers that were open before are now its own.
+ */
 static void
 open_own(enum own what)
 {
@@ -365,7 +374,7 @@ expect_own_untouched(enum own what)
 	int left;
 	size_t n;
 
-	/* The library cannot tell its lock file from the same one opened by the program. */
+	/* The library cannot tell its lock file from the same file opened by the program. */
 	if (what == MEMORY_FILES)
 		return;
 	for (i = 0; i < own.count; i++) {
@@ -390,8 +399,8 @@ close_all(enum own what)
 }
 
 /*
- * While the test holds the lock or tries to get it this process closes everything. What it then does may fail, but never
- * in two holders. Exits with 0, or 1 with a complaint.
+ * While the test holds the lock or waits for it, this process closes all descriptors. Its calls may
+ * fail after that, but there are never two holders. Exits with 0, or 1 with a message.
  */
 static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum own what)
 {
@@ -400,7 +409,7 @@ static void __attribute__((noreturn)) lose_descriptors(enum moment moment, enum 
 
 	client_close(&mine);
 	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
-	/* The writer has its pipe by then. */
+	/* Gives the writer its pipe. */
 	section(&p);
 	if (moment == BEFORE_LOCK) {
 		close_all(what);
@@ -439,7 +448,7 @@ lose_and_look(enum moment moment, enum own what)
 
 	memset(page, 0, sizeof *page);
 	if (moment == BEFORE_LOCK) {
-		/* The test holds it; the other wants it, without descriptors. */
+		/* The test holds the lock; the other process wants it, without descriptors. */
 		pid = child_begin();
 		if (pid == 0)
 			lose_descriptors(moment, what);
@@ -454,7 +463,7 @@ lose_and_look(enum moment moment, enum own what)
 			fail_msg("expected the holder to be the only one, got %s",
 			    sm_error(mine.sm));
 	} else {
-		/* The other holds it, without descriptors; the test wants it. */
+		/* The other process holds the lock, without descriptors; the test wants it. */
 		pid = child_begin();
 		if (pid == 0)
 			lose_descriptors(moment, what);
@@ -496,14 +505,17 @@ closed_descriptors_never_make_two_holders(void **state)
 		}
 }
 
-/* By key, nonce and first. */
+/* Compares by key, nonce and first. */
 static int
 compare(const void *a, const void *b)
 {
 	return memcmp(a, b, offsetof(struct nonce_record, count));
 }
 
-/* All that were logged since the log was that long. Releases of parents, children and bare clones, in turns. */
+/*
+ * Reads all records that are logged from now on, for releases of a parent, a child and a bare clone
+ * at the same time.
+ */
 static void
 no_iv_repeats_after_a_fork(void **state)
 {
@@ -532,7 +544,7 @@ no_iv_repeats_after_a_fork(void **state)
 		assert_true(child_has_ended_well(pids[j]));
 	count = fread(records, sizeof *records, MOST, log);
 	(void)fclose(log);
-	/* Others may log there too. */
+	/* Other processes may log there too. */
 	assert_in_range(count, PROCESSES * RELEASES * SMC_BLOCKS, MOST - 1);
 	qsort(records, count, sizeof *records, compare);
 	for (i = 1; i < count; i++)
@@ -551,7 +563,7 @@ begin_all(void **state)
 	smc_world_create(&world);
 	snprintf(log, sizeof log, "%s/nonces", world.dir);
 	assert_int_equal(setenv("NONCE_LOG", log, 0), 0);
-	/* So that we can wait for the children of those we kill. */
+	/* So that the test can wait for the children of a killed child. */
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	return 0;
 }

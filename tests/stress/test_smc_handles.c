@@ -1,6 +1,7 @@
 /*
- * One memory file, several handles and threads of a process: who closes, asks or maps does not disturb who locks. And
- * descriptors that the program closed and opened anew are not taken for the library's.
+ * One memory file, several handles and threads of a process: closing, sm_stat() and mapping do not
+ * disturb a lock in another thread. And the library does not take descriptors that the program
+ * closed and opened anew for its own.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,14 +47,13 @@ times(unsigned plain)
 	return patience_is_sanitized() ? plain / SANITIZED_PART : plain;
 }
 
-/* Closing while somebody unlocks. */
+/* Closing while another thread unlocks. */
 
 static struct {
 	const char *path;
 	struct sm *sm;
 	struct sm_file *staying;
-	struct sm_file
-	    *_Atomic leaving; /* for the thread that closes; NULL: it has none to close */
+	struct sm_file *_Atomic leaving; /* for the thread that closes; NULL: none to close */
 	atomic_bool is_closed;
 	atomic_bool is_over;
 	atomic_int inside;
@@ -105,7 +105,10 @@ close_what_comes(void *unused)
 	return NULL;
 }
 
-/* Locks through a handle that is closed meanwhile, unlocks through the other. Returns 0 or the errno of that. */
+/*
+ * Locks through a handle that another thread closes meanwhile, and unlocks through the other
+ * handle. Returns 0 or the errno of sm_unlock().
+ */
 static int
 unlock_while_closing(unsigned wait)
 {
@@ -145,7 +148,7 @@ close_and_unlock(struct sm *sm, const char *path, unsigned closes)
 		error = unlock_while_closing(wait);
 		unlocked += error == 0;
 		late += error == ENOLCK;
-		/* The next one is closer to being at the same moment. */
+		/* Approach the moment at which both happen at once. */
 		if (error == 0)
 			wait += wait / 8 + 1;
 		else
@@ -192,7 +195,7 @@ nor_does_it_with_a_server(void **state)
 	daemon_fini(&server);
 }
 
-/* Asking while somebody maps. */
+/* sm_stat() while another thread maps. */
 
 static struct {
 	struct sm_file *file;
@@ -245,7 +248,7 @@ asking_while_another_thread_maps_and_unmaps_is_answered(void **state)
 	sm_free(sm);
 }
 
-/* Descriptors of the program's own in the place of the library's. */
+/* Descriptors of the program under the numbers of the library's. */
 
 enum which { ALL_DESCRIPTORS, THE_SEGMENTS };
 enum what { OLD_COPY, OTHER_BYTES };
@@ -254,7 +257,10 @@ static struct page {
 	atomic_bool is_ready, is_changed;
 } * page;
 
-/* A file of the program's own: the segment's file as it is now, or as many bytes that could be versions. */
+/*
+ * Makes a file of the program's own: a copy of the segment file, or as many bytes that could be
+ * versions.
+ */
 static int
 make_own_file(const char *name, enum what what)
 {
@@ -337,7 +343,7 @@ run_careless(const char *name, enum which which, enum what what)
 	atomic_store(&page->is_changed, true);
 	if (!child_has_ended_well(pid))
 		fail_msg("%s: the child did not end well", name);
-	/* The others go on, with what they published. */
+	/* Other processes go on, with the changes that they published. */
 	assert_int_equal(client_lock_within(&p, OBTAINABLE_MS), 0);
 	assert_int_equal(smc_value(p.segment), 2);
 	assert_int_equal(sm_unlock(p.file), 0);

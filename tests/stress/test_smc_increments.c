@@ -1,12 +1,13 @@
 /*
- * Processes that count together without a server, while some of them are killed, or stopped for a second and continued:
- * inside, waiting, taking over, committing. Nothing that was finished is lost, nothing that was not is there, and
- * nothing counts twice (DESIGN 7).
+ * Processes that count together without a server, while some are killed, or stopped for a second
+ * and continued: inside, waiting, taking over, committing. No finished increment is lost, no
+ * unfinished one appears, and none counts twice (smc/FORMAT 7, smc/FORMAT 8).
  *
- * In the segment there are a counter, a copy of it in the last block, and a slot for each worker; outside, in a page that
- * the kernel shares, each worker notes how many of its releases have returned. Who gets the lock checks that counter, copy
- * and the sum of the slots agree, and that no slot is below what its worker had finished before. Who replaces a dead
- * worker finds its slot as it was noted, or one more if it died while it released.
+ * In the segment there are a counter, a copy of it in the last block, and a slot for each worker.
+ * Outside, in shared memory, each worker notes how many of its releases have returned. A holder
+ * checks that counter, copy and the sum of the slots agree, and that no slot is below what its
+ * worker had finished before. A worker that replaces a dead one finds its slot as noted, or one
+ * more if the dead one was releasing.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,14 +36,14 @@ enum {
 	INCREMENTS_SANITIZED = 500,
 	SEGMENT = 64 * SIZE_KIB,
 	COPY_BLOCK = SEGMENT / SIZE_BLOCK - 1,
-	EVERY_MS = 50, /* an order, */
-	SOON_MS = 10,  /* and while it is not done, a sacrifice */
+	EVERY_MS = 50, /* between two orders, */
+	SOON_MS = 10,  /* or two sacrifices while an order is open */
 	STOPPED_MS = 1000,
 	RUN_MS = 60 * 1000,
 	POISON = 0x5eed
 };
 
-/* What happens to a worker, and where; step NULL: inside, after it has written. */
+/* What happens to a worker, and at which step; NULL: inside, after it has written. */
 struct order {
 	const char *step;
 	int signal;
@@ -86,11 +87,11 @@ struct account {
 struct page {
 	struct account accounts[WORKERS];
 	uint64_t target;
-	const struct order *orders; /* static, so that all have them */
+	const struct order *orders; /* static, so that all processes have them */
 	unsigned order_count;
-	atomic_uint order; /* so many were given; the last one is for who gets there first: */
+	atomic_uint order; /* how many were given; the last is for the first worker there: */
 	atomic_bool is_open;
-	atomic_int holder; /* the process that had the lock last */
+	atomic_int holder; /* the process that last held the lock */
 };
 
 struct crew {
@@ -135,7 +136,7 @@ poison(uint8_t *segment)
 		*word(segment, block) += POISON;
 }
 
-/* Where the order is to be done: one of all does it. */
+/* At the step of the order: one of all workers executes it. */
 static void
 obey(const char *step, void *order)
 {
@@ -144,7 +145,7 @@ obey(const char *step, void *order)
 		raise(((const struct order *)order)->signal);
 }
 
-/* Sees what is ordered, once; the order when it is to be done inside. */
+/* Reads an order, once. Returns it when it is to be executed inside. */
 static const struct order *
 hear_order(void)
 {
@@ -162,7 +163,7 @@ hear_order(void)
 	return last = NULL;
 }
 
-/* One critical section; false when there is nothing more to do. */
+/* One critical section; false when the worker has reached the target. */
 static bool
 increment(struct client *p, int self, bool is_first)
 {
@@ -216,7 +217,7 @@ static void __attribute__((noreturn)) work(int self)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Who looks after them. */
+/* The parent. */
 
 static void
 hire(struct crew *c, int i)
@@ -251,7 +252,8 @@ look_after(struct crew *c, int i)
 }
 
 /*
- * The next one, when the last one was done: true. Till then who has the lock is killed: some steps are for its heirs.
+ * Gives the next order when the last one has been executed: true. Until then kills the holder,
+ * since some steps happen only to its successors.
  */
 static bool
 give_order(struct crew *c, unsigned most)
@@ -292,7 +294,7 @@ expect_exact(void)
 	client_close(&p);
 }
 
-/* All count, and get at most so many orders (0: none), one after the other of those in the table. */
+/* All workers count, and get at most that many orders (0: none), in the order of the table. */
 static void
 run(const struct order *orders, unsigned count, unsigned most)
 {
@@ -305,7 +307,7 @@ run(const struct order *orders, unsigned count, unsigned most)
 	page->target = patience_is_sanitized() ? INCREMENTS_SANITIZED : INCREMENTS;
 	page->orders = orders;
 	page->order_count = count;
-	/* So that the file has one life, whoever dies. */
+	/* So that the file keeps its life, whichever workers die. */
 	assert_int_equal(smc_join(&p, &world, "counter", SEGMENT), 0);
 	for (i = 0; i < WORKERS; i++)
 		hire(&c, i);

@@ -1,6 +1,7 @@
 /*
- * smc where a library OS gives less than a kernel: no locks on byte ranges, no pread(2) and pwrite(2), or neither. What
- * can be kept is kept, and where mappings are private, silently, opening says so. What is not ours stays as it is.
+ * smc where a library OS gives less than a kernel: no locks on byte ranges, no pread(2) and
+ * pwrite(2), or neither. smc keeps what it can, reports silently private mappings when it opens,
+ * and leaves foreign files alone.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,18 +37,18 @@ enum {
 	OBTAINABLE_MS = 2000,
 	PAGE = 4096,
 	LOCK_FILE = 2 * PAGE,
-	BEHIND = 100, /* bytes of a foreign file behind that */
+	BEHIND = 100, /* bytes of a foreign file after that */
 	FOREIGN_MOST = LOCK_FILE + BEHIND,
 	HANGS_MS = 30 * 1000 /* then a child is taken for hung */
 };
 
-/* What is missing; a mode is a set of these. */
+/* System calls that are missing; a mode is a set of these. */
 enum { NO_LOCKS = 1, NO_PREAD = 2, MODES = 4 };
 
 static const char *const mode_names[MODES] = { "everything", "no locks", "no pread",
 	"neither locks nor pread" };
 
-/* What the processes of a test tell each other. */
+/* Shared by the processes of a test. */
 static struct page {
 	atomic_int arrived, done, inside;
 	atomic_bool were_two, is_held, may_lock;
@@ -68,7 +69,7 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 
 /* Children in a mode. */
 
-/* From now on, in this process and what it forks. False where there are no such filters. */
+/* Installs the filters of a mode in this process and its children. False where there are none. */
 static bool
 forbid(int mode)
 {
@@ -90,7 +91,7 @@ fork_child(void)
 	return pid;
 }
 
-/* Runs it in a child of that mode, which has to end well. */
+/* Runs run in a child in that mode, which must exit with 0. */
 static void
 run_in(int mode, void (*run)(int mode))
 {
@@ -124,7 +125,7 @@ await_flag(atomic_bool *flag)
 	child_expect(child_await(flag, HANGS_MS), "the other process went on");
 }
 
-/* Until all processes of a round are here. */
+/* Waits until all processes of a round are here. */
 static void
 meet(atomic_int *count)
 {
@@ -133,7 +134,7 @@ meet(atomic_int *count)
 		sched_yield();
 }
 
-/* Everybody at once. */
+/* All processes at once. */
 
 static void
 increment(struct client *p)
@@ -162,7 +163,7 @@ static void __attribute__((noreturn)) be_one_of_many(const char *name)
 	child_expect(p.segment != NULL, "sm_map");
 	for (i = 0; i < INCREMENTS; i++)
 		increment(&p);
-	/* Who closes first must not be the last yet. */
+	/* Wait for the others: a process that is the only one left would remove the file. */
 	meet(&page->done);
 	child_expect(sm_lock(p.file) == 0, "sm_lock, at the end");
 	atomic_store(&page->total, smc_value(p.segment));
@@ -171,7 +172,7 @@ static void __attribute__((noreturn)) be_one_of_many(const char *name)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Waits for all; when one fails the others might wait for it for ever. */
+/* Waits for all processes; when one fails, kills the others, which might wait for it for ever. */
 static bool
 have_ended_well(pid_t pids[PROCESSES])
 {
@@ -306,7 +307,7 @@ try_private_mappings(int mode)
 		    "the words say what to do");
 	}
 	gives = LIBOS_SHARED;
-	/* What the others left is not in the way. */
+	/* The failed attempts leave nothing in the way. */
 	f = sm_open(sm, SMC_MOUNT "/private-no-more");
 	child_expect(f != NULL, "sm_open, now that mappings are shared");
 	child_expect(sm_map(f, NULL, SMC_SEGMENT) != NULL, "sm_map, now that mappings are shared");
@@ -355,7 +356,7 @@ wait_for_a_dead_holder(int mode)
 	} else
 		lock_once_more(&p);
 	client_close(&p);
-	/* The dead one's words say that somebody is there. */
+	/* The slot of the dead process still counts as taken. */
 	if (mode & NO_LOCKS)
 		(void)unlink(smc_path(&world, "killed", ""));
 }
@@ -372,7 +373,7 @@ only_kernel_locks_tell_that_a_holder_is_dead(void **state)
 
 /* Foreign files. */
 
-/* Zeros to begin with, as in a lock file that was never furnished; but then: */
+/* Zeros at the begin, as in a lock file without a head; then something else. */
 static const struct foreign {
 	size_t size, zeros;
 } foreign_files[] = {

@@ -1,8 +1,10 @@
 /*
- * What the host finds in the files of memory files without a server: neither plaintext nor keys (DESIGN 3, 7).
+ * The host's files of memory files without a server contain neither plaintext nor keys (DESIGN 2,
+ * smc/FORMAT 5).
  *
- * The segment is filled with patterns that occur nowhere else, 16 bytes each: an AES block. The host's files, all of
- * them and as they are between releases, are searched for each of these, at any offset, and for any 16 bytes of keys.
+ * The segment is filled with patterns that occur nowhere else, 16 bytes each: an AES block. All
+ * files of the host, as they are between releases, are searched for each pattern at any offset, and
+ * for any 16 bytes of keys.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +35,7 @@ enum {
 	TABLE_SIZE = 1 << TABLE_BITS
 };
 
-/* The pieces that are looked for, by a hash of theirs; open addressing. */
+/* A hash table of the pieces to search for, with open addressing. */
 static struct {
 	uint8_t pieces[TABLE_SIZE][PIECE];
 	bool is_used[TABLE_SIZE];
@@ -70,7 +72,7 @@ look_for(const uint8_t piece[PIECE])
 	table.is_used[i] = true;
 }
 
-/* Any 16 bytes of it. */
+/* Searches for any 16 bytes of it from now on. */
 static void
 look_for_all_of(const uint8_t *bytes, size_t size)
 {
@@ -80,7 +82,7 @@ look_for_all_of(const uint8_t *bytes, size_t size)
 		look_for(bytes + i);
 }
 
-/* How often something that is looked for is in the file. */
+/* Counts the pieces found in the file. */
 static unsigned
 scan_file(const char *path)
 {
@@ -119,7 +121,7 @@ scan_all(const struct smc_world *world)
 	return found;
 }
 
-/* Fills the segment with pieces that no other release has, and looks for them from now on. */
+/* Fills the segment with pieces that no other release has, and searches for them from now on. */
 static void
 fill(uint8_t *segment, uint32_t release)
 {
@@ -142,7 +144,7 @@ publish(struct client *p, uint32_t release)
 	assert_int_equal(sm_unlock(p->file), 0);
 }
 
-/* The master key, the key derived from it for this life. */
+/* Searches for the master key, and for the key derived from it for this life. */
 static void
 look_for_keys(const struct smc_world *world)
 {
@@ -198,7 +200,7 @@ keep_secrets(bool has_key)
 		publish(&p, release);
 		assert_int_equal(scan_all(&world), 0);
 	}
-	/* Each release was scanned in both files, and is there for who has the key. */
+	/* Each release was searched for in both files, and a process with the key can read it. */
 	assert_int_equal(scanned, 2 * RELEASES);
 	if (has_key) {
 		assert_int_equal(smc_join(&q, &world, NAME, SEGMENT), 0);
@@ -226,7 +228,7 @@ nor_are_they_with_a_drawn_key(void **state)
 	keep_secrets(false);
 }
 
-/* A zero block encrypts to key stream: that of one release must be that of no other, nor of another block. */
+/* A block of zeros encrypts to key stream: no two releases and no two blocks may share it. */
 static void
 the_same_content_is_never_encrypted_the_same_way(void **state)
 {

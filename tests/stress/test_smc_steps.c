@@ -1,10 +1,12 @@
 /*
- * A process is killed, or stopped for a while, at every step and before every system call of opening, locking, committing,
- * taking a dead process's turn over, giving up and closing: what was published last is there, all of it or nothing, and
- * everybody else gets the lock (DESIGN 7).
+ * A process is killed, or stopped for a while, at every step and before every system call of
+ * opening, locking, committing, taking over from a dead process, giving up and closing: the last
+ * published state is there, all of it or nothing, and all other processes get the lock (smc/FORMAT
+ * 6, smc/FORMAT 7, smc/FORMAT 8).
  *
- * A *play* is what the victim does and what had happened before. It is done once with a victim that only writes down its
- * steps; then once for each step and each fate, in a process and with a memory file of its own, several at a time.
+ * A *play* is what the victim does and what has happened before. It runs once with a victim that
+ * only records its steps; then once for each step and each fate, in a process and with a memory
+ * file of its own, several at a time.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,10 +50,10 @@ enum {
 
 enum fate { WATCHED, KILLED, STOPPED, KILLED_AT_CALL };
 
-/* What the victim of a play found, and what the processes of a case tell each other. */
+/* The steps of a play's victim, and flags that the processes of a case share. */
 struct page {
 	struct testpoint_steps steps;
-	atomic_uint calls; /* at least so many system calls, until one was not reached */
+	atomic_uint calls; /* system calls of the victim; CALLS_MOST until known */
 	atomic_bool has_given_up;
 };
 
@@ -63,19 +65,19 @@ struct play_case {
 	char name[NAME_SIZE];
 	char when[2 * NAME_SIZE];
 	struct page *page;          /* the victim's of this run, but for: */
-	const struct page *watched; /* the steps as they were found */
-	struct client mine;         /* who was there already; all zeros in a play without */
-	int64_t value;              /* of the counter, the victim aside */
+	const struct page *watched; /* the recorded steps */
+	struct client mine;         /* there before the victim; closed in a play without one */
+	int64_t value;              /* of the counter, without the victim's increments */
 };
 
 struct play {
 	const char *name;
-	bool is_alone;        /* nobody else has the file open */
+	bool is_alone;        /* no other process has the file open */
 	bool is_from_opening; /* the victim's opening is part of it */
-	bool has_leftovers;   /* a process had died in a commit, with the lock */
-	bool has_abandoned;   /* a process has abandoned the ticket that is next */
-	bool is_giving_up;    /* the victim does so, and tries again */
-	bool is_first_map;    /* who was there has the lock open, and no segment yet */
+	bool has_leftovers;   /* a process has died in a commit, with the lock */
+	bool has_abandoned;   /* a process has abandoned the next ticket */
+	bool is_giving_up;    /* the victim gives up, and tries again */
+	bool is_first_map;    /* the first client has the lock open, and no segment yet */
 };
 
 static struct smc_world world;
@@ -95,7 +97,7 @@ expect(const struct play_case *c, bool is_right, const char *format, ...)
 	child_expect(false, text);
 }
 
-/* Somebody else has it mapped. */
+/* True when another process has it mapped. */
 static bool
 is_shared(const struct play_case *c)
 {
@@ -137,7 +139,7 @@ give_up(const struct play_case *c, struct client *p)
 {
 	int error = client_lock_for(p, GIVES_UP_MS);
 
-	/* Who was stopped meanwhile may find it free. */
+	/* After a stop the victim may find the lock free. */
 	if (error == 0 && c->fate == STOPPED)
 		expect(c, sm_unlock(p->file) == 0, "the lock is given back");
 	else
@@ -165,13 +167,13 @@ static void __attribute__((noreturn)) be_victim(struct play_case *c)
 	section(c, &p);
 	if (c->play->is_from_opening)
 		client_close(&p);
-	/* What comes next is no part of it. */
+	/* The next calls are not part of the play. */
 	if (c->fate == KILLED_AT_CALL)
 		raise(SIGSTOP);
 	_exit(EXIT_SUCCESS);
 }
 
-/* What had happened before. */
+/* What has happened before. */
 
 static pid_t
 begin_child(const struct play_case *c)
@@ -201,7 +203,7 @@ leave_leftovers(struct play_case *c)
 	expect(c, child_was_killed(pid), "a process dies in its commit");
 }
 
-/* The process stays, and never comes back for its ticket. */
+/* The process lives on, and never returns to its ticket. */
 static void
 leave_abandoned(struct play_case *c)
 {
@@ -243,9 +245,9 @@ set_the_stage(struct play_case *c)
 		expect(c, sm_lock(c->mine.file) == 0, "the lock is there");
 }
 
-/* Everybody else. */
+/* All other processes. */
 
-/* Gives back what a victim wants that gives up first; it may be dead before it says so. */
+/* Releases the lock for a victim that gives up first; the victim may die before it says so. */
 static void
 give_back(struct play_case *c, pid_t victim)
 {
@@ -263,7 +265,7 @@ give_back(struct play_case *c, pid_t victim)
 	expect(c, sm_unlock(c->mine.file) == 0, "the lock is given back");
 }
 
-/* The lock is to be had, and the counter is what it should be. */
+/* The client gets the lock, and the counter is least to most. */
 static void
 expect_fine(struct play_case *c, struct client *p, int64_t least, int64_t most, const char *who)
 {
@@ -283,7 +285,7 @@ expect_fine(struct play_case *c, struct client *p, int64_t least, int64_t most, 
 	c->value = value + 1;
 }
 
-/* The counter was least to most when the victim had ended. */
+/* The counter was least to most when the victim ended. */
 static void
 expect_all_fine(struct play_case *c, int64_t least, int64_t most)
 {
@@ -301,7 +303,7 @@ expect_all_fine(struct play_case *c, int64_t least, int64_t most)
 	client_close(&c->mine);
 }
 
-/* Whether the victim's last step is behind the one that publishes. */
+/* True when the victim's last step comes after the one that publishes. */
 static bool
 has_committed(const struct play_case *c)
 {
@@ -319,7 +321,7 @@ after_kill(struct play_case *c, bool was_reached)
 	int64_t least = c->value, most = c->value + 1;
 
 	if (c->play->is_alone) {
-		/* Everybody was dead, or had left: a new life. */
+		/* All other processes are dead, or have left: a new life begins. */
 		expect_all_fine(c, 0, 0);
 		return;
 	}
@@ -330,7 +332,10 @@ after_kill(struct play_case *c, bool was_reached)
 	expect_all_fine(c, least, most);
 }
 
-/* While the victim is stopped: who is there gets the lock or waits, and somebody opens it. */
+/*
+ * While the victim is stopped, the first client gets the lock or waits, and another process opens
+ * it.
+ */
 static void
 live_with_stopped(struct play_case *c, pid_t victim)
 {
@@ -372,14 +377,14 @@ live_with_stopped(struct play_case *c, pid_t victim)
 	c->value++;
 }
 
-/* Of who looks through all slots of the presence table. */
+/* True for the calls that go through all slots of the presence table. */
 static bool
 is_look(uint64_t call)
 {
 	return call == SYS_fcntl || call == SYS_fstat || call == SYS_newfstatat;
 }
 
-/* Whether a system call counts: of a process that looks through all slots, only the first looks do. */
+/* Whether a system call counts: in a run of calls through all slots, only the first ones do. */
 static bool
 counts(uint64_t call)
 {
@@ -431,13 +436,13 @@ run_case(struct play_case *c)
 		expect(c, WTERMSIG(status) == SIGKILL, "the victim dies as planned");
 		after_kill(c, true);
 	} else {
-		/* Where others were faster than it had fewer steps. */
+		/* The victim had fewer steps because other processes were faster. */
 		expect(c, status == 0, "the victim ends well");
 		after_kill(c, false);
 	}
 }
 
-/* A case in a process of its own. */
+/* Runs a case in a process of its own. */
 static pid_t
 begin_case(const struct play *play, enum fate fate, unsigned n, struct page *watched)
 {
@@ -447,7 +452,7 @@ begin_case(const struct play *play, enum fate fate, unsigned n, struct page *wat
 
 	if (pid != 0)
 		return pid;
-	/* What there is one of at a time tells the whole play what it found. */
+	/* A play has one case of these kinds at a time, which shares its page with the play. */
 	if (fate == WATCHED || fate == KILLED_AT_CALL)
 		c.page = watched;
 	else
@@ -462,7 +467,7 @@ begin_case(const struct play *play, enum fate fate, unsigned n, struct page *wat
 	_exit(EXIT_SUCCESS);
 }
 
-/* How many of them failed. */
+/* Waits for count cases. Returns how many failed. */
 static unsigned
 reap(unsigned count)
 {
@@ -476,7 +481,7 @@ reap(unsigned count)
 	return failed;
 }
 
-/* All cases of a fate, several at a time. */
+/* Runs all cases of a fate, several at a time. Returns how many failed. */
 static unsigned
 run_all(const struct play *play, enum fate fate, unsigned count, struct page *watched)
 {
@@ -493,7 +498,7 @@ run_all(const struct play *play, enum fate fate, unsigned count, struct page *wa
 	return failed;
 }
 
-/* One after the other, until there are no more calls. */
+/* Runs the cases one after the other, until there are no more calls. Returns how many failed. */
 static unsigned
 run_calls(const struct play *play, struct page *watched)
 {
@@ -534,7 +539,7 @@ perform(const struct play *play, const char *essential)
 		fail_msg("%s has no step \"%s\"", play->name, essential);
 	failed = run_all(play, KILLED, steps, page);
 	failed += run_all(play, STOPPED, steps, page);
-	/* How many calls a process makes while it waits is no constant. */
+	/* A process that waits makes a varying number of calls. */
 	if (!play->is_giving_up && tracer_is_allowed())
 		failed += run_calls(play, page);
 	print_message("# %s: %u steps, %u system calls\n", play->name, steps,
