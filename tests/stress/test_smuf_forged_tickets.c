@@ -1,6 +1,6 @@
 /*
- * The host forges ticket and turn in the lock file while processes count: the server alone decides who holds the lock,
- * so there are never two, and no increment is lost.
+ * The host forges ticket and turn in the lock file while processes count: the server alone decides
+ * which process holds the lock, so there are never two holders, and no increment is lost.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,9 +24,9 @@ enum { PROCESSES = 4, INCREMENTS = 3000, SEGMENT = 3 * 4096 };
 
 #define NAME "forged"
 
-/* What the processes share without the server's help. */
+/* Shared without the server's help. */
 struct page {
-	atomic_int holder; /* 0: nobody */
+	atomic_int holder; /* 0: none */
 	atomic_uint together;
 	atomic_int ready;
 	atomic_int has_begun;
@@ -61,7 +61,7 @@ count(int self)
 		if (atomic_exchange(&page->holder, self) != 0)
 			atomic_fetch_add(&page->together, 1);
 		++*counter;
-		/* Time for another one to come in. */
+		/* Give another process time to enter. */
 		if (i % 16 == 0)
 			sched_yield();
 		counter[SEGMENT / sizeof *counter - 1] = *counter;

@@ -1,6 +1,6 @@
 /*
- * fork(2) over smuf: parent and children go on, publish and see what the others published, and no nonce of AES-GCM is
- * ever used a second time, whoever seals and whoever dies while it seals.
+ * fork(2) over smuf: parent and children go on, publish and read each other's changes, and no nonce
+ * of AES-GCM is used a second time, whichever process seals and whichever dies while it seals.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@
 enum { BLOCKS = 4, SEGMENT = BLOCKS * SIZE_BLOCK - 500, LOG_SIZE = SCRATCH_PATH_SIZE + 16 };
 
 static struct daemon server;
-static char nonce_log[LOG_SIZE], *whole_log; /* of this test, and of all tests or NULL */
+static char nonce_log[LOG_SIZE], *whole_log; /* of this test; and of all tests, or NULL */
 static struct client mine; /* of the running test, and inherited by its children */
 
 static uint64_t *
@@ -36,7 +36,7 @@ counter(int block)
 	return (uint64_t *)(mine.segment + block * SIZE_BLOCK);
 }
 
-/* In parent and child: adds one to a counter in each block, which have to agree. Returns the failures. */
+/* In parent and child: increments a counter in each block; all have to agree. Returns 0 or 1. */
 static int
 increment(int times)
 {
@@ -103,7 +103,7 @@ generations_seal_in_turn(void **state)
 			child_expect_success(pid);
 			break;
 		}
-		/* Those in between seal while their children do. */
+		/* The processes in between seal while their children do. */
 		status += increment(5);
 		_exit(waitpid(pid, &i, 0) != pid || i != 0 || status != 0);
 	}
@@ -140,7 +140,7 @@ a_child_of_a_holder_seals_nothing_for_its_parents_grant(void **state)
 	expect_count(3);
 }
 
-/* A child dies while it seals under a grant; those after it have grants of their own. */
+/* A child dies while it seals under a grant; later children have grants of their own. */
 static void
 a_child_that_dies_while_it_seals_leaves_no_nonce_to_others(void **state)
 {
@@ -163,7 +163,7 @@ a_child_that_dies_while_it_seals_leaves_no_nonce_to_others(void **state)
 		assert_int_equal(increment(1), 0);
 		expect_count(++n);
 	}
-	/* It was in the midst of that. */
+	/* The children died between sealing and publishing. */
 	assert_true(noncelog_count(nonce_log) > sealed + (size_t)n * BLOCKS);
 }
 
@@ -200,7 +200,7 @@ start(void **state)
 	return setenv("NONCE_LOG", nonce_log, 1);
 }
 
-/* What was used here counts for the log of the whole run too. */
+/* The log of the whole run has to contain these uses too. */
 static void
 append_to_whole_log(void)
 {

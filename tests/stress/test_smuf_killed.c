@@ -1,6 +1,6 @@
 /*
- * A client is killed at every step of a release, and before every system call of a critical section: the next holder
- * sees what was published last, all of it or nothing, and can publish.
+ * A client is killed at every step of a release, and before every system call of a critical
+ * section: the next holder sees the last published state, all of it or nothing, and can publish.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,18 +34,18 @@ enum {
 
 #define PATH CLIENT_MOUNT "/killed"
 
-/* What a critical section changes: some blocks next to each other, some not, and the short one. */
+/* The blocks that a critical section changes: some adjacent, some not, and the short one. */
 static int changed[MANY];
 static unsigned changed_count;
 
 static struct daemon server;
 static struct testpoint_steps *steps; /* of a release, as a child has recorded them */
-static struct client holder;          /* the next one, after each victim */
+static struct client holder;          /* locks after each victim */
 static struct sm *fresh_sm;
 static uint8_t before[SEGMENT], after[SEGMENT];
 static uint32_t generation;
 
-/* What a critical section makes of a segment. */
+/* The change that a critical section makes to a segment. */
 static void
 change(uint8_t *bytes, uint32_t number)
 {
@@ -63,7 +63,7 @@ change(uint8_t *bytes, uint32_t number)
 
 /* The victim. */
 
-/* One critical section, changed as number says; prepare is called before it, finish after it. */
+/* One critical section, with the change number; prepare is called before it, finish after it. */
 static void __attribute__((noreturn))
 be_victim(uint32_t number, void (*prepare)(unsigned), unsigned n, void (*finish)(void))
 {
@@ -137,9 +137,9 @@ was_killed(pid_t pid)
 	return false;
 }
 
-/* Everybody else. */
+/* All other processes. */
 
-/* With the lock: the segment is one of the two states. Returns whether it is the later one. */
+/* With the lock: the segment is in one of the two states. True for the later one. */
 static bool
 judge(const uint8_t *seen, const char *who, const char *when)
 {
@@ -152,7 +152,10 @@ judge(const uint8_t *seen, const char *who, const char *when)
 	return true;
 }
 
-/* The next holder, and one whose replica is void; both publish. Returns whether the victim's release counts. */
+/*
+ * The next holder, and a client whose replica is void; both publish. Returns whether the victim has
+ * published.
+ */
 static bool
 take_over(const char *when)
 {
@@ -214,7 +217,7 @@ kill_at_every_step(unsigned count)
 	assert_false(was_killed(fork_victim(next_victim(), plan_nothing, 0, go_on)));
 	assert_true(take_over("nobody was killed"));
 	reached = atomic_load(&steps->count);
-	/* Each block twice, and the begin and the end. */
+	/* Each block twice, the begin, and the end. */
 	assert_in_range(reached, 2 * count + 2, STEPS_MOST);
 	for (n = 1; n <= reached; n++) {
 		if (!was_killed(fork_victim(next_victim(), plan_step, n, go_on)))
@@ -265,7 +268,7 @@ kill_at_every_call(unsigned count)
 	print_message(
 	    "# %u blocks: killed before each of %u system calls; published from number %u on\n",
 	    count, n - 2, first);
-	/* The section as a whole has published, and not before it has sent anything. */
+	/* The whole section publishes, but not before its first message. */
 	assert_in_range(first, 2, n - 1);
 }
 

@@ -1,6 +1,7 @@
 /*
- * smuf where pread(2) and pwrite(2) do not work on the host's files, as on a mount of type untrusted_shm of a library
- * OS: the client works through mappings. Where mappings are private, silently, it says so, and how that is mended.
+ * smuf where pread(2) and pwrite(2) do not work on the host's files, as on a mount of type
+ * untrusted_shm of a library OS: the client works through mappings. Where mappings are silently
+ * private, it reports that, and the remedy.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,10 +41,10 @@ enum {
 static struct daemon server;
 static struct client mine; /* of the test's own process */
 
-/* What parent and child share. */
+/* Shared by parent and child. */
 static struct page {
-	_Atomic uint64_t published; /* the last number that was */
-	atomic_uint maps;           /* shared ones of files, of the child */
+	_Atomic uint64_t published; /* the last published number */
+	atomic_uint maps;           /* the child's shared mappings of files */
 	atomic_uint exact, unverified;
 	atomic_int is_over;
 } * page;
@@ -60,7 +61,7 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 	return libos_mmap(gives, hint, size, prot, flags, fd, offset);
 }
 
-/* From now on files know neither pread nor anything like it. Exits where there are no such filters. */
+/* From now on pread and all similar calls fail. Exits where there are no such filters. */
 static void
 forbid_pread(void)
 {
@@ -71,7 +72,7 @@ forbid_pread(void)
 		_exit(CHILD_SKIPPED);
 }
 
-/* In a child that has its filter: a client of its own. */
+/* In a child with its filter: opens a client of its own. */
 static void
 open_in_child(struct client *c, const char *options)
 {
@@ -79,7 +80,7 @@ open_in_child(struct client *c, const char *options)
 	child_expect(client_open_file(c, CLIENT_MOUNT "/" NAME, SEGMENT), "sm_map");
 }
 
-/* Runs it in a child in which there is no pread; false when there cannot be such a child. */
+/* Runs run in a child in which there is no pread. */
 static pid_t
 fork_child(void (*run)(void))
 {
@@ -99,7 +100,7 @@ await_child(pid_t pid)
 	child_expect_success_or_skip(pid, "no seccomp filters here");
 }
 
-/* One more in each block; whether they agreed. */
+/* Increments a counter in each block. True when they agreed. */
 static bool
 increment(uint64_t *map)
 {
@@ -180,7 +181,7 @@ private_mappings_end_in_an_error_that_says_what_to_do(void **state)
 	await_child(fork_child(try_private_mappings));
 }
 
-/* A segment is one number and what follows from it. */
+/* A segment is a number and what follows from it. */
 
 static void
 fill(uint64_t *map, uint64_t n)
@@ -248,7 +249,7 @@ is_running(pid_t pid)
 	    info.si_pid == 0;
 }
 
-/* The mapped bytes change between one look and the next, in the very memory that the client has. */
+/* The mapped bytes change between two reads, in the very memory that the client has. */
 static void
 flipping_bits_of_the_mapping_are_never_seen(void **state)
 {

@@ -1,7 +1,7 @@
 /*
- * What smuf must keep from the host: several clients write patterns that are known here all over a segment, some are
- * killed while they do, and no piece of 16 bytes of what they wrote, or of the key, is in any file of the memdir, while
- * it goes on and afterwards. The same search finds what is planted.
+ * smuf's secrets on the host: several clients write known patterns all over a segment, some are
+ * killed meanwhile, and no 16 bytes of the patterns or of the key are in any file of the memdir,
+ * then and afterwards. The same search finds planted bytes.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ enum {
 
 #define PATH CLIENT_MOUNT "/secret"
 
-/* All pieces of it must be nowhere. */
+/* No piece of it may be in a file. */
 static struct secret {
 	const char *words;
 	uint8_t bytes[SECRET_SIZE];
@@ -55,7 +55,7 @@ static struct daemon server;
 static uint8_t patterns[CLIENTS][PIECE];
 static struct client mine; /* of the test's own process */
 
-/* Of a pattern that is repeated again and again, the pieces are those of two of it. */
+/* The pieces of a repeated pattern are those of two repetitions. */
 static void
 add_pattern(unsigned i)
 {
@@ -68,7 +68,7 @@ add_pattern(unsigned i)
 	s->size = 2 * PIECE;
 }
 
-/* The key, as anybody hears it who gets a grant. */
+/* The key, as any client gets it with a grant. */
 static void
 add_key(void)
 {
@@ -102,7 +102,7 @@ find_in(const uint8_t *bytes, size_t size)
 	return NULL;
 }
 
-/* What of the secrets is in that file, or NULL; counts its bytes. */
+/* Returns the words of a secret found in the file, or NULL; counts the bytes. */
 static const char *
 find_in_file(const char *path, size_t *total)
 {
@@ -127,7 +127,7 @@ find_in_file(const char *path, size_t *total)
 	return found;
 }
 
-/* Looks through all files; what was found, or NULL. */
+/* Searches all files. Returns the words of a secret found, or NULL. */
 static const char *
 search(size_t *total)
 {
@@ -156,7 +156,7 @@ expect_nothing(const char *when, size_t *total)
 		fail_msg("%s: %s is in the memdir", when, found);
 }
 
-/* All over the segment, from a place that differs: so every block changes with every round. */
+/* Fills the segment from another offset in each round, so that every block changes. */
 static void
 write_pattern(uint8_t *map, unsigned self, unsigned round)
 {
@@ -221,7 +221,7 @@ nothing_of_plaintext_or_key_is_on_the_host(void **state)
 	}
 	assert_int_equal(killed, CLIENTS / 2);
 	expect_nothing("afterwards", &total);
-	/* They have written: the segment is one of the patterns. */
+	/* The clients have written: the segment is one of the patterns. */
 	assert_int_equal(sm_lock(mine.file), 0);
 	assert_non_null(find_in(mine.segment, SEGMENT));
 	assert_int_equal(sm_unlock(mine.file), 0);
@@ -229,7 +229,9 @@ nothing_of_plaintext_or_key_is_on_the_host(void **state)
 	assert_true(total > SEGMENT);
 }
 
-/* Writes at the end of a block's slot, and takes it back. */
+/*
+ * Writes bytes at that offset, searches, and restores the file. Returns the result of the search.
+ */
 static const char *
 plant(const uint8_t *bytes, uint64_t at)
 {

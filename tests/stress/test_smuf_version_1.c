@@ -1,7 +1,7 @@
 /*
- * Processes that are clients of smuf as the original's were share a counter through the host's files, exactly; and
- * go on, within the times of DESIGN 6, when one of them dies at any step of its critical section, and when the
- * host forges the lock.
+ * Clients of smuf that work as the original's did share a counter through the host's files,
+ * exactly; and they go on, within the times of PROTOCOL 4.3, when one of them dies at any step of
+ * its critical section, and when the host forges the lock.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,16 +40,16 @@ enum {
 
 #define NAME "/counter"
 
-/* What all processes share without the server's help. */
+/* Shared without the server's help. */
 static struct shared {
 	_Atomic uint64_t done[CLIENTS];  /* sections that UNLOCK has accepted */
-	_Atomic uint64_t begun[CLIENTS]; /* and those begun */
+	_Atomic uint64_t begun[CLIENTS]; /* and sections begun */
 	_Atomic int inside;              /* how many hold the lock now */
 	_Atomic int doubles;             /* how often that was more than one */
 	_Atomic int stop, forge, refused;
-	_Atomic int step;      /* that a client who is to die has reached */
-	_Atomic uint64_t when; /* it did */
-	_Atomic int complaint; /* a negative errno that nobody expected */
+	_Atomic int step;      /* the last step of a client that is to die */
+	_Atomic uint64_t when; /* when it reached that step */
+	_Atomic int complaint; /* an unexpected negative errno */
 } * shared;
 
 static struct daemon server;
@@ -87,7 +87,7 @@ words(const struct smuf_v1 *c)
 	return (uint64_t *)(void *)c->segment;
 }
 
-/* A section: is alone in it, and counts in the first and the last word. */
+/* A section: checks that it is alone, and counts in the first and the last word. */
 static int
 count_once(struct smuf_v1 *c)
 {
@@ -256,7 +256,7 @@ static void __attribute__((noreturn)) die_at(int last)
 	complain(-ECANCELED);
 }
 
-/* Runs a client to that step; it stands there. */
+/* Runs a client to that step, where it stops. */
 static pid_t
 bring_to(enum step step)
 {
@@ -281,7 +281,7 @@ kill_it(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* The lock is taken within so many ms of a moment, and not before so many. */
+/* Takes the lock, which must be granted between least_ms and most_ms after from. */
 static void
 expect_lock_between(struct smuf_v1 *c, uint64_t from, uint64_t least_ms, uint64_t most_ms)
 {
@@ -297,7 +297,7 @@ expect_lock_between(struct smuf_v1 *c, uint64_t from, uint64_t least_ms, uint64_
 		    (unsigned long)(took / 1000));
 }
 
-/* One increment is published before, by another client, so that there is something to lose. */
+/* Another client publishes one increment first, so that there is something to lose. */
 static void
 begin_with_one(struct smuf_v1 *c)
 {
@@ -314,7 +314,7 @@ finish_with(struct smuf_v1 *c, uint64_t expected)
 		fail_msg("expected a count of %lu, got %lu", (unsigned long)expected,
 		    (unsigned long)words(c)[0]);
 	assert_int_equal(smuf_v1_unlock(c), 0);
-	/* And goes on without any delay. */
+	/* And the next lock comes without delay. */
 	expect_lock_between(c, clock_now(), 0, DRIFT_MS);
 	assert_int_equal(smuf_v1_unlock(c), 0);
 	smuf_v1_close(c);
@@ -376,7 +376,7 @@ a_ticket_whose_owner_died_before_its_turn_is_skipped_after_5_s(void **state)
 	begin_with_one(&c);
 	pid = bring_to(STEP_TICKET);
 	kill_it(pid);
-	/* From now on somebody waits behind it. */
+	/* From now on a client waits behind the ticket. */
 	from = clock_now();
 	expect_lock_between(&c, from, UNCLAIMED_MS - 1, UNCLAIMED_MS + 1500);
 	finish_with(&c, 1);
@@ -413,13 +413,13 @@ a_client_that_dies_between_its_unlock_and_the_files_turn_costs_100_ms(void **sta
 	from = atomic_load(&shared->when);
 	kill_it(pid);
 	expect_lock_between(&c, from, DRIFT_MS - 10, DRIFT_MS + AT_ONCE_MS);
-	/* It had published. */
+	/* The client had published. */
 	finish_with(&c, 1001);
 }
 
 /* Forgery. */
 
-/* A client that gives a ticket up when its turn does not come, which the original's would not. */
+/* A client that abandons a ticket whose turn does not come, unlike the original's clients. */
 static void __attribute__((noreturn)) count_under_attack(int self)
 {
 	struct smuf_v1 c;
@@ -455,7 +455,9 @@ static void __attribute__((noreturn)) count_under_attack(int self)
 	_exit(0);
 }
 
-/* In a child: writes ticket_number and turn every millisecond: wound back and forward a little, or anything. */
+/*
+ * In a child: writes ticket_number and turn every millisecond: a little lower or higher, or random.
+ */
 static void __attribute__((noreturn)) forge(int self)
 {
 	struct smuf_v1 c;
@@ -469,7 +471,7 @@ static void __attribute__((noreturn)) forge(int self)
 		if (random() % 50 == 0) {
 			turn = (uint32_t)random() * 2;
 		} else if (random() % 20 == 0) {
-			/* Near what is true: so many sections there were. */
+			/* Near the true turn: the number of finished sections. */
 			turn = (uint32_t)sum(shared->done);
 		}
 		atomic_store(&c.untrusted_words[1], turn + (uint32_t)(random() % 5) - 2);
@@ -489,7 +491,7 @@ let_pass_ms(uint64_t ms)
 		patience_breathe();
 }
 
-/* Whether each of them has counted further; until then or the deadline. */
+/* Waits until each client has counted further. False at the deadline. */
 static bool
 all_go_on(uint64_t deadline)
 {
@@ -507,7 +509,7 @@ all_go_on(uint64_t deadline)
 	return true;
 }
 
-/* What an operator can do: the server mends the turn, and then the next ticket is the one that is served. */
+/* Sets the next ticket to the turn that the server has restored, as an operator can. */
 static void
 mend_ticket(struct smuf_v1 *c)
 {
@@ -542,8 +544,8 @@ a_host_that_forges_the_lock_makes_no_second_holder_and_loses_no_increment(void *
 	    goes_on ? "all went on within" : "not all went on, in",
 	    (unsigned long)((clock_now() - begun) / CLOCK_MS));
 	/*
-	 * The next ticket is the clients' own, and the host's: nobody mends it. Once it is again what the turn is, all
-	 * go on.
+	 * The server does not restore the next ticket, which only clients and the host write. With
+	 * the right value in it, all clients go on.
 	 */
 	mend_ticket(&keeper);
 	assert_true(all_go_on(patience_until(PATIENCE_MS)));
@@ -552,9 +554,9 @@ a_host_that_forges_the_lock_makes_no_second_holder_and_loses_no_increment(void *
 		expect_success(pids[i]);
 	assert_int_equal(atomic_load(&shared->doubles), 0);
 	assert_int_equal(sum(shared->begun), sum(shared->done));
-	/* Else nothing was tried. */
+	/* Otherwise nothing was tested. */
 	assert_true(during > CLIENTS && atomic_load(&shared->refused) > 0);
-	/* Those who have stopped left tickets behind. */
+	/* The clients that have stopped left tickets behind. */
 	mend_ticket(&keeper);
 	lock_here(&keeper);
 	if (words(&keeper)[0] != sum(shared->done) || words(&keeper)[FAR] != sum(shared->done))

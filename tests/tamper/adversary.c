@@ -113,7 +113,7 @@ swap(const struct adversary_file *f, const struct matrix_case *c)
 	put(f, c->other, f->past[MATRIX_NOW] + c->from, c->length);
 }
 
-/* What the other memory file's has in as many bytes. */
+/* Reads as many bytes of the other memory file's file. */
 static uint8_t *
 read_another(const struct adversary_file *f)
 {
@@ -127,7 +127,7 @@ read_another(const struct adversary_file *f)
 	return bytes;
 }
 
-/* The bytes take the place of the file's, or a file that has them takes the place of the file. */
+/* Overwrites the file with the bytes, or gives its name to a new file that has them. */
 static void
 replace(const struct adversary_file *f, bool is_renamed, const uint8_t *bytes)
 {
@@ -165,7 +165,7 @@ shake(void *arg)
 
 	while (!atomic_load(&a->is_over)) {
 		if (is_cutting) {
-			/* No cmocka in this thread. */
+			/* This thread must not call cmocka. */
 			if (ftruncate(f->fd, 0) != 0 || ftruncate(f->fd, (off_t)f->size) != 0)
 				abort();
 		} else {
@@ -272,7 +272,7 @@ adversary_restore(struct adversary *a)
 	}
 }
 
-/* Opens what is there as a client should: the file itself, or nothing. */
+/* Opens the file as a client does that finds the file itself, or nothing. */
 static int
 open_late(const struct adversary_file *f)
 {

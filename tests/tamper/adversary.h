@@ -1,9 +1,9 @@
 /*
- * adversary: the host, which does to the files of a memory file what a case of the matrix says, and afterwards puts
- * back the true bytes.
+ * adversary: the host, which tampers with the files of a memory file as a case of the matrix says,
+ * and afterwards restores the true bytes.
  *
- * It has the true files open all the time, and a second link to them outside of the memdir: whatever takes their
- * names, they can get them back.
+ * It keeps the true files open, with a second link outside of the memdir: it can restore them,
+ * whatever takes their names.
  */
 #ifndef TESTS_TAMPER_ADVERSARY_H
 #define TESTS_TAMPER_ADVERSARY_H
@@ -35,29 +35,31 @@ struct adversary {
 	atomic_ulong shakes;
 };
 
-/* Opens the files of the memory file name of d, which has a segment; another's are used to replace them. */
+/*
+ * Opens the files of the memory file name of d, which has a segment; those of another replace them.
+ */
 void adversary_begin(struct adversary *a, const struct daemon *d, const char *name,
     const char *another);
 
-/* Lets go of them. */
+/* Closes the files. */
 void adversary_end(struct adversary *a);
 
 /* Keeps the bytes of both files as those of that moment. */
 void adversary_look(struct adversary *a, unsigned moment);
 
-/* Does what the case says, at once, or from now on until adversary_stop(). */
+/* Tampers as the case says, at once, or from now on until adversary_stop(). */
 void adversary_tamper(struct adversary *a, const struct matrix_case *c);
 
-/* A shaking one has done something since it began, and has ended. */
+/* Ends the thread of a shaking case, which has tampered at least once. */
 void adversary_stop(struct adversary *a);
 
-/* Puts back names, lengths, modes and the bytes of MATRIX_NOW. */
+/* Restores names, lengths, modes and the bytes of MATRIX_NOW. */
 void adversary_restore(struct adversary *a);
 
 /*
- * What a client can read of the segment file: the true file, which it had open before; or, is_late, what it finds
- * under the name. Returns 0 or -EIO, if size bytes at offset cannot be had; for a late one also if the file is shorter
- * than it was, or no file.
+ * Reads what a client can read of the segment file: of the true file, which it opened before; or,
+ * with is_late, of the file under the name. Returns 0, or -EIO when there are no size bytes at
+ * offset; with is_late also when the file is shorter than it was, or no regular file.
  */
 int adversary_read(const struct adversary *a, bool is_late, uint64_t offset, void *out,
     size_t size);

@@ -42,7 +42,7 @@ add(struct plan *p, struct matrix_case c, const char *format, ...)
 	p->cases[p->count++] = c;
 }
 
-/* The next part of the file, which goes up to end. */
+/* Adds the next part of the file, up to end. */
 static void __attribute__((format(printf, 3, 4)))
 part(struct plan *p, uint64_t end, const char *format, ...)
 {
@@ -52,7 +52,7 @@ part(struct plan *p, uint64_t end, const char *format, ...)
 	struct part *q = &p->parts[p->part_count];
 	va_list args;
 
-	/* Parts without a gap: what is not a field is tampered with as well. */
+	/* Parts have no gaps: bytes that are no field are tampered with as well. */
 	assert_true(p->part_count < PARTS_MOST && end >= from);
 	if (end == from)
 		return;
@@ -125,7 +125,7 @@ add_part(struct plan *p, const struct part *q)
 	add(p, c, "%s flips while a block is sealed", q->name);
 }
 
-/* The file ends at each boundary, and a byte before and after. */
+/* The file ends at each boundary, and a byte before and after it. */
 static void
 add_lengths(struct plan *p)
 {

@@ -1,10 +1,11 @@
 /*
- * matrix: everything a host can do to the two files of a smuf memory file, generated from their layout.
+ * matrix: everything a host can do to the two files of a smuf memory file, generated from their
+ * layout.
  *
- * The lock file is cut into its fields and what lies between them, the segment file into the slots of its blocks; each
- * part is changed in each way, each boundary is where the file ends, each pair of slots changes places, and each file as
- * a whole is replaced by each thing that can be there instead. Nothing here is listed by hand: a field or a
- * block more makes more cases.
+ * The parts of the lock file are its fields and the bytes between them, those of the segment file
+ * the slots of its blocks. The cases change each part in each way, cut the file at each boundary,
+ * exchange each pair of slots, and replace each file as a whole by each thing that can be there
+ * instead. No case is listed by hand: another field or block makes more cases.
  */
 #ifndef TESTS_TAMPER_MATRIX_H
 #define TESTS_TAMPER_MATRIX_H
@@ -22,14 +23,14 @@ enum matrix_op {
 	MATRIX_FLIP,      /* bit number other (0 to 7) of the byte at from */
 	MATRIX_ZERO,      /* all of it zeros */
 	MATRIX_NOISE,     /* random bytes */
-	MATRIX_YESTERDAY, /* what was there before the last releases */
-	MATRIX_SWAP,      /* changes places with the part at other */
+	MATRIX_YESTERDAY, /* its bytes from before the last releases */
+	MATRIX_SWAP,      /* exchanges it with the part at other */
 
 	/* The length of the file. */
 	MATRIX_TRUNCATE, /* to from bytes */
 	MATRIX_EXTEND,   /* by length bytes */
 
-	/* The file as a whole; is_renamed: another file takes its name, else its bytes are overwritten. */
+	/* The file as a whole: another file takes its name (is_renamed) or overwrites its bytes. */
 	MATRIX_ROLLBACK, /* the file as it was at moment other */
 	MATRIX_ANOTHERS, /* the same file of another memory file */
 	MATRIX_UNLINK,
@@ -39,10 +40,10 @@ enum matrix_op {
 	MATRIX_FIFO,
 	MATRIX_FORBID, /* mode 000 */
 
-	/* Again and again, by another thread, as long as it takes. */
+	/* All the time, by another thread. */
 	MATRIX_SHAKE_READERS, /* flips bits of a part while others read */
 	MATRIX_SHAKE_SEALER,  /* while another seals */
-	MATRIX_CUT_READERS,   /* cuts the file to nothing, and makes it long again */
+	MATRIX_CUT_READERS,   /* cuts the file to nothing and extends it again */
 	MATRIX_CUT_SEALER
 };
 
@@ -54,13 +55,13 @@ struct matrix_case {
 	enum matrix_file file;
 	bool is_renamed;
 	uint64_t from, length, other;
-	char words[96]; /* what it is, for people */
+	char words[96]; /* the case, for people */
 };
 
-/* The cases for a segment of so many bytes, to be freed; *count of them. */
+/* Generates the *count cases for a segment of that size; the caller frees them. */
 struct matrix_case *matrix_generate(uint32_t segment_size, size_t *count);
 
-/* True for what goes on while others read or seal. */
+/* True for cases that go on while clients read or seal. */
 static inline bool
 matrix_is_shaking(const struct matrix_case *c)
 {

@@ -13,7 +13,7 @@
 
 enum { UNPUBLISHED = 0xa5, LOCK_SECONDS = 10 };
 
-static uint64_t served; /* what the other file's counter has to be */
+static uint64_t served; /* the value of the other file's counter */
 
 void
 party_begin(struct party *p, const char *words, const struct daemon *d, size_t size)
@@ -65,7 +65,7 @@ party_close(struct party *p)
 	p->file = NULL;
 }
 
-/* A moment that many seconds from now. */
+/* The moment that many seconds from now. */
 static struct timespec
 in_seconds(unsigned seconds)
 {
@@ -83,7 +83,7 @@ party_lock(struct party *p, bool is_shared)
 	int result, error;
 
 	memcpy(p->before, p->map, p->size);
-	/* A shared lock has no deadline: who has kept the other one ends the program. */
+	/* A shared lock has no deadline: when another client keeps the lock, end the program. */
 	alarm((unsigned)patience_ms(2 * LOCK_SECONDS));
 	result = is_shared ? sm_rdlock(p->file) : sm_timedlock(p->file, &deadline);
 	alarm(0);

@@ -1,7 +1,9 @@
 /*
- * party: a client of a test, with a memory file that is tampered with and another one that has to go on working.
+ * party: a client with a memory file that is tampered with, and another file that has to go on
+ * working.
  *
- * What a party does fails the test when it does not work, except sm_map() and sm_lock() of the file that is tampered with.
+ * Every error fails the test, except one of sm_map() or sm_lock() of the file that is tampered
+ * with.
  */
 #ifndef TESTS_TAMPER_PARTY_H
 #define TESTS_TAMPER_PARTY_H
@@ -17,15 +19,15 @@
 struct party {
 	const char *words;
 	struct sm *sm;
-	struct sm_file *file; /* the one that is tampered with; NULL */
+	struct sm_file *file; /* tampered with; NULL: not open */
 	uint8_t *map;         /* NULL: not mapped */
-	uint8_t *before;      /* what the mapping was before the last lock */
+	uint8_t *before;      /* the mapping's content before the last lock */
 	size_t size;
 	struct sm_file *other;
 	volatile uint64_t *count; /* in the other file, shared by all parties */
 };
 
-/* Sets up a client of d; its file will measure size bytes. */
+/* Sets up a client of d; its file will have size bytes. */
 void party_begin(struct party *p, const char *words, const struct daemon *d, size_t size);
 
 void party_end(struct party *p);
@@ -33,30 +35,33 @@ void party_end(struct party *p);
 /* Opens the file. */
 void party_open(struct party *p, const char *path);
 
-/* Maps it and writes what nobody published into the mapping. Returns 0 or a negative errno. */
+/* Maps the file and fills the mapping with unpublished bytes. Returns 0 or a negative errno. */
 int party_map(struct party *p);
 
-/* Closes and unmaps it. */
+/* Unmaps and closes the file. */
 void party_close(struct party *p);
 
-/* Locks, for ten seconds at most. Returns 0, or a negative errno when the mapping is what it was: else the test fails. */
+/*
+ * Locks, for ten seconds at most. Returns 0 or a negative errno; fails the test when an error has
+ * changed the mapping.
+ */
 int party_lock(struct party *p, bool is_shared);
 
 void party_unlock(struct party *p);
 
-/* Locks, writes all of it, and unlocks. */
+/* Locks, writes all bytes, and unlocks. */
 void party_publish(struct party *p, const uint8_t *bytes);
 
-/* Opens path and publishes noise in it, once: from then on it is at rest. */
+/* Opens path and publishes noise in it once; the file does not change afterwards. */
 void party_rest(struct party *p, const char *path);
 
-/* With the lock: fails the test unless it sees these bytes. */
+/* With the lock: fails the test unless the mapping has these bytes. */
 void party_expect(const struct party *p, const uint8_t *bytes, const char *when);
 
-/* The other file still works: it is what all parties have made of it, and one more. */
+/* Checks that the other file still works: increments its counter, which all parties share. */
 void party_serve_other(struct party *p);
 
-/* size bytes that belong to that seed. */
+/* Fills size bytes with noise that belongs to that seed. */
 void party_fill(uint8_t *bytes, size_t size, uint64_t seed);
 
 #endif

@@ -1,9 +1,11 @@
 /*
- * The tamper matrix of smuf: whatever the host does to a memory file's files, a client sees exactly what was published
- * last, or is told that it cannot (EBADMSG, EIO), its mapping untouched and the lock given back.
+ * The tamper matrix of smuf: whatever the host does to a memory file's files, a client sees exactly
+ * the last published state, or gets an error (EBADMSG, EIO) with its mapping untouched and the lock
+ * released.
  *
- * What is to be expected of each case is worked out from what a client can read then: a block that its grant names and
- * that differs from what was published is EBADMSG, one that cannot be had EIO, everything else is no concern of its.
+ * The test computes the result of each case from the bytes that a client can read then: a block
+ * that its grant names is EBADMSG when it differs from the published one, and EIO when it cannot be
+ * read; all other bytes do not matter.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,13 +38,13 @@ enum {
 	BLOCKS = 5,
 	SHORT = 1000, /* bytes of the last one */
 	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + SHORT,
-	CASES = 815, /* what the matrix comes to; a part or a way more, and it is another number */
+	CASES = 815, /* the number of cases; it changes with every part or way */
 	ROUNDS = 25, /* of a shaking case */
 	NAME_SIZE = 24,
 	PATH_SIZE = 64
 };
 
-/* What was published of each block: never, once, twice, and whether the stale reader knows of the last time. */
+/* How often each block was published, and whether the stale reader has missed the last time. */
 static const struct history {
 	unsigned times;
 	bool is_recent;
@@ -54,7 +56,7 @@ static const struct history {
 	{ 1, true },  /* by the other process; the short block */
 };
 
-/* A memory file that is at rest: what the host puts in the place of others. */
+/* A memory file that does not change: the host's replacement for others. */
 #define ANOTHER "another"
 
 enum reader { STALE, VOID, LATE, READERS };
@@ -62,8 +64,8 @@ enum reader { STALE, VOID, LATE, READERS };
 static struct daemon server;
 static struct party writer, keeper, readers[READERS];
 static struct adversary host;
-static uint8_t model[SEGMENT]; /* what was published last */
-static char name[NAME_SIZE];   /* of the file at hand, without a / */
+static uint8_t model[SEGMENT]; /* the last published state */
+static char name[NAME_SIZE];   /* of the case's file, without a / */
 static unsigned number;        /* of the case */
 static const struct matrix_case *now;
 static size_t mark; /* of the log */
@@ -73,7 +75,7 @@ static struct {
 	unsigned cases, exact, unverified, unreadable;
 } tally;
 
-/* The second process, which publishes too. */
+/* A second process, which publishes too. */
 static struct {
 	pid_t pid;
 	int socket;
@@ -101,7 +103,7 @@ be_second(int socket)
 	unsigned n;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* A failure here ends this process, and does not go on with the tests in it. */
+	/* A failure here must end this process, which else goes on with the tests. */
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	party_begin(&p, "the second process", &server, SEGMENT);
 	while (read(socket, &n, sizeof n) == sizeof n) {
@@ -198,7 +200,10 @@ end_case(void)
 	party_close(&writer);
 }
 
-/* The log has a line for each grant that did not verify, with peer and file, and no other, but of the lock file. */
+/*
+ * The log has a line with peer and file for each grant that did not verify, and no other, except
+ * about the lock file.
+ */
 static void
 check_log(void)
 {
@@ -217,7 +222,7 @@ check_log(void)
 	    lines);
 }
 
-/* Root reads what is forbidden, unless it gives that right away. */
+/* Root may read every file, unless it drops that capability. */
 static void
 set_override(bool is_on)
 {
@@ -233,7 +238,10 @@ set_override(bool is_on)
 	assert_int_equal(syscall(SYS_capset, &header, data), 0);
 }
 
-/* A lock file that is there, and whole, and another file's: who maps now is told that the directory is not the server's. */
+/*
+ * True when the lock file is whole but belongs to another file: a client that maps now is told that
+ * the directory is not the server's.
+ */
 static bool
 is_of_another(void)
 {
@@ -258,7 +266,7 @@ is_of_another(void)
 	return is_other;
 }
 
-/* What the case comes to for a reader: 0, -EBADMSG or -EIO. */
+/* Computes the result of the case for a reader: 0, -EBADMSG or -EIO. */
 static int
 foretell(enum reader r)
 {
@@ -295,7 +303,7 @@ count_outcome(int error)
 	unverified += error == -EBADMSG;
 }
 
-/* Maps, unless that was done before, and locks. 0: what it sees is right. */
+/* Maps, unless that was done before, and locks. Returns 0 when the reader sees the right bytes. */
 static int
 attempt(struct party *p, bool is_shared)
 {
@@ -311,7 +319,7 @@ attempt(struct party *p, bool is_shared)
 	return error;
 }
 
-/* One case for one reader, and everybody else goes on. */
+/* Runs a case for one reader; the other clients go on. */
 static void
 try_reader(enum reader r)
 {
@@ -330,7 +338,7 @@ try_reader(enum reader r)
 	party_serve_other(p);
 }
 
-/* The true bytes are back. */
+/* After the restoration all clients see the published state again. */
 static void
 expect_recovery(void)
 {
@@ -363,9 +371,9 @@ run_still_case(const struct matrix_case *c)
 	end_case();
 }
 
-/* Cases that go on while they are looked at. */
+/* Cases during which the host tampers all the time. */
 
-/* Does the shaking reach what a reader with a void replica reads? */
+/* True when the case changes bytes that a reader with a void replica reads. */
 static bool
 matters(const struct matrix_case *c)
 {
@@ -386,7 +394,10 @@ expect_outcome(const struct party *p, int error)
 {
 	bool is_cutting = now->op == MATRIX_CUT_READERS || now->op == MATRIX_CUT_SEALER;
 
-	/* Who maps while a lock file is another life's for a moment is told that it is another server's. */
+	/*
+	 * While the lock file is another life's for a moment, a client that maps takes the server
+	 * for another.
+	 */
 	if (error != 0 && error != -EBADMSG &&
 	    !((is_cutting || now->file == MATRIX_LOCK) && error == -EIO))
 		fail_msg("%s: the %s reader: %s", now->words, p->words, sm_error(p->sm));
@@ -419,7 +430,7 @@ read_shaken(const struct matrix_case *c)
 	unverified -= worst == -EBADMSG; /* counted above */
 }
 
-/* Returns false when the writer could not seal, so that what was published last is lost. */
+/* Returns false when the writer could not seal, so that the published state is lost. */
 static bool
 seal_shaken(void)
 {
@@ -469,7 +480,7 @@ run_shaking_case(const struct matrix_case *c)
 				     host.files[MATRIX_LOCK].past[MATRIX_NOW], LAYOUT_LOCK_SIZE, 0),
 		    LAYOUT_LOCK_SIZE);
 	} else if (is_whole) {
-		/* The true bytes are the writer's alone: what it publishes next is whole again. */
+		/* Only the writer has the true bytes; its next release restores the file. */
 		party_fill(model, SEGMENT, number + 3000);
 		party_publish(&writer, model);
 	}

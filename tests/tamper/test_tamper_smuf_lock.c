@@ -1,6 +1,7 @@
 /*
- * The lock file of smuf, which clients of version 2 do not read: whatever the host makes of it, the lock works on, the
- * server writes its tickets there as long as the file is its own, and says so once, and writes nothing, when it is not.
+ * The lock file of smuf, which clients of version 2 do not read: whatever the host makes of it, the
+ * lock works. The server writes its tickets to a file that is its own; to any other file it writes
+ * nothing, and logs that once.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@
 
 enum { SEGMENT = SIZE_BLOCK, FILES = 87, NAME_SIZE = 24, PATH_SIZE = 64 };
 
-/* A memory file that is at rest: what the host puts in the place of others. */
+/* A memory file that does not change: the host's replacement for others. */
 #define ANOTHER "another"
 
 static struct daemon server;
@@ -89,7 +90,7 @@ begin_trial(struct trial *t, const struct matrix_case *c, struct sm *sm, unsigne
 	assert_int_equal(sm_unlock(t->file), 0);
 }
 
-/* Ours: the tickets come to be there. Not ours: the log says so, and it is as it was. */
+/* Our file gets the tickets. Any other file stays, and the log has a line. */
 static void
 end_trial(struct trial *t, size_t begin)
 {
@@ -156,7 +157,7 @@ the_server_writes_to_its_own_lock_files_only(void **state)
 	sm_free(sm);
 }
 
-/* Waits until its tickets are in the lock file: nothing is written there afterwards. */
+/* Waits until the tickets are in the lock file, after which the server does not write there. */
 static void
 await_rest(void)
 {
