@@ -2,7 +2,7 @@
  * fuzz_mountfile: the premanifest lexer and the mount file parser behind sm_load() (libFuzzer).
  *
  * Whatever the bytes are, the result is directives of whole words, and mounts with a point in
- * the one form, or an error that says file and line.
+ * canonical form, or an error with file and line.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What an error's words begin with. */
+/* An error begins with file and line. */
 static void
 check_reason(const char *reason)
 {

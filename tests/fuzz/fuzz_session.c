@@ -1,18 +1,18 @@
 /*
- * fuzz_session: the session core, driven by whatever comes (libFuzzer).
+ * fuzz_session: drives the session core with any input (libFuzzer).
  *
  * The first bytes choose the server's limits and how bytes are cut; the rest is a sequence of
- * actions on four sessions: they begin and end, are fed raw bytes or frames whose operation and
- * arguments the input chooses, do not read their replies for a while, or for ever; and time
- * passes. After each step replies must be frames of the protocol, and what is kept must be
- * bounded; at the end, with all sessions gone and a minute later, the server must have no file,
- * no byte of a segment and no timer.
+ * actions on four sessions: they begin and end; they are fed raw bytes, or frames whose operation
+ * and arguments the input chooses; they do not read their replies for a while, or for ever; and
+ * time passes. After each step replies must be frames of the protocol, and the kept memory must be
+ * bounded. At the end, with all sessions gone and a minute later, the server must have no file, no
+ * byte of a segment and no timer.
  *
- * fuzz_smuf.c is the same over smuf's store: FUZZ_SMUF. Its LOCKs have turns, its deltas slots, and the host's files are in
- * a directory of their own, which must be empty in the end.
+ * fuzz_smuf.c is the same over smuf's store: FUZZ_SMUF. Its LOCKs have turns and its deltas slots;
+ * the host's files are in a directory of their own, which must be empty in the end.
  *
- * Random numbers are counted here (this file has its own random_u64()), so that idents of forks are
- * small enough to be guessed and a finding can be repeated.
+ * Random numbers are counted here (this file has its own random_u64()), so that the input can guess
+ * the idents of forks and a finding can be repeated.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -40,7 +40,7 @@
 #include "smdish/store.h"
 #endif
 
-/* A segment of more than PROTOCOL_SMALL_BODY_MOST has to be among them. */
+/* The segments must include one of more than PROTOCOL_SMALL_BODY. */
 enum {
 	SESSION_COUNT = 4,
 	FRAME_MOST = 1 << 20,
@@ -56,7 +56,7 @@ enum action {
 	ACTION_DRAIN,
 	ACTION_TIME,
 	ACTION_HELLO,
-	ACTION_SWITCH, /* begins a session that is not, ends one that is */
+	ACTION_SWITCH, /* begins a session that has not begun, ends one that has */
 	ACTION_SETTING,
 	ACTION_COUNT
 };
@@ -76,7 +76,7 @@ static struct server *server;
 static uint32_t segment_limit;
 static uint64_t now, random_count;
 static bool is_cut;   /* bytes come and go a few at a time */
-static size_t budget; /* bytes that may still be fed: a short input is not to take for ever */
+static size_t budget; /* bytes that may still be fed: bounds the time of a short input */
 static uint8_t frame[FRAME_MOST];
 #ifdef FUZZ_SMUF
 static char directory[] = "/tmp/fuzz_smuf.XXXXXX";
@@ -100,7 +100,7 @@ random_bytes(void *out, size_t size)
 	return 0;
 }
 
-/* How much of size bytes is handed over at once. */
+/* Returns how many of size bytes to hand over at once. */
 static size_t
 portion(size_t size)
 {
@@ -179,7 +179,7 @@ peer_of(const struct session *s)
 	abort();
 }
 
-/* What the event loop does after every event. */
+/* Acts as the event loop does after every event. */
 static void
 settle(void)
 {
@@ -197,8 +197,8 @@ settle(void)
 }
 
 /*
- * Bounded: unsent replies are the high mark and, beyond it, what a frame that had begun and the
- * grants that came may add: one reply each.
+ * Unsent replies are bounded by the high mark plus one reply for a frame that had begun and one for
+ * grants.
  */
 static void
 check_bounds(void)
@@ -246,7 +246,7 @@ pick_number(struct wire_reader *in)
 	return wire_get_u32(in);
 }
 
-/* Somewhere in a segment, or a little behind it; near its beginning more often than not. */
+/* Mostly near the begin of a segment, sometimes a little after its end. */
 static uint32_t
 pick_size(struct wire_reader *in)
 {
@@ -336,7 +336,7 @@ put_acquire(struct wire_writer *w, struct wire_reader *in)
 	wire_put_u64(w, pick_number(in));
 }
 
-/* A body as the operation wants it. */
+/* Builds a body that fits the operation. */
 static void
 put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
 {
@@ -386,7 +386,7 @@ put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
 	}
 }
 
-/* One frame; now and then its header lies about its length. */
+/* Sends one frame, sometimes with a wrong length in its header. */
 static void
 do_frame(struct peer *p, struct wire_reader *in)
 {
@@ -479,7 +479,7 @@ do_action(struct wire_reader *in)
 	check_bounds();
 }
 
-/* What the first byte chooses. */
+/* Chooses the server by the first byte. */
 static void
 begin(uint8_t byte)
 {
@@ -504,7 +504,7 @@ begin(uint8_t byte)
 	server_set_time(server, now);
 }
 
-/* Everybody goes; a minute later nothing may be left. */
+/* Ends all sessions; a minute later nothing may be left. */
 static void
 end(void)
 {

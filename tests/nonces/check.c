@@ -1,8 +1,9 @@
 /*
- * check FILE: whether any key stream was used twice in what testpoint_nonce() logged (tests/nonces/record.h).
+ * check FILE: whether any key stream was used twice in a log of testpoint_nonce()
+ * (tests/nonces/record.h).
  *
- * Exits 0 when none was, 1 when some was, with a line for each; 2 when the file is no whole log: missing, empty, with a
- * partial record or one that cannot be.
+ * Exits with 0 when none was; with 1 when some was, after a line for each; with 2 when the file is
+ * no whole log: missing, empty, with a partial or impossible record.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 
 enum { FINE, REPEATS, NO_LOG };
 
-/* By key, nonce and first. */
+/* Compares by key, nonce and first. */
 static int
 compare(const void *left, const void *right)
 {
@@ -56,7 +57,7 @@ print_repeat(const struct nonce_record *earlier, const struct nonce_record *r)
 	    earlier->first, end_of(earlier) - 1, r->first, end_of(r) - 1);
 }
 
-/* The records must be sorted. Prints what repeats and returns how much does; counts the keys. */
+/* Prints each repeat in sorted records, and counts the keys. Returns the number of repeats. */
 static size_t
 count_repeats(const struct nonce_record *records, size_t count, size_t *keys)
 {
@@ -80,7 +81,9 @@ count_repeats(const struct nonce_record *records, size_t count, size_t *keys)
 	return repeats;
 }
 
-/* Maps a private copy of the log at path, to be sorted in. Returns NULL after having said why not. */
+/*
+ * Maps a private copy of the log at path, for sorting. Prints an error and returns NULL on failure.
+ */
 static struct nonce_record *
 map_log(const char *path, size_t *count)
 {

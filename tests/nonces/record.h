@@ -1,7 +1,8 @@
 /*
- * record: one use of key stream, as testpoint_nonce() logs it and tests/nonces/check reads it.
+ * record: one use of key stream; testpoint_nonce() logs it and tests/nonces/check reads it.
  *
- * The key itself is not logged. Numbers are in host byte order: a log is read where it was written.
+ * The key itself is not logged. Numbers are in host byte order: a log is read on the machine that
+ * wrote it.
  */
 #ifndef TESTS_NONCES_RECORD_H
 #define TESTS_NONCES_RECORD_H

@@ -67,7 +67,7 @@ conversation_is_refused(struct conversation *c)
 	return ok || fail(c, "expected: %s is turned away\n\tgot:      it is connected", c->name);
 }
 
-/* Remembers what was asked, for the reply to be understood. */
+/* Records a request, so that its reply can be parsed. */
 static void
 note(struct conversation *c, const struct request *q)
 {
@@ -102,7 +102,7 @@ conversation_request(struct conversation *c, struct text *t, bool *has_forked)
 	return ok;
 }
 
-/* The frame that begins at a place of what came, by what was asked. Its header is there. */
+/* Parses the frame at offset at of the input, whose header is complete, by its request. */
 static struct reply
 reply_at(const struct conversation *c, const struct buf *in, size_t at)
 {
@@ -124,7 +124,7 @@ reply_at(const struct conversation *c, const struct buf *in, size_t at)
 	return reply;
 }
 
-/* The head of what came was dealt with: forget it. */
+/* Removes a reply from the head of the input, and its request. */
 static void
 consume(struct conversation *c, struct buf *in, const struct reply *reply)
 {
@@ -139,7 +139,7 @@ consume(struct conversation *c, struct buf *in, const struct reply *reply)
 	buf_consume(in, FRAME_HEADER_SIZE + reply->size);
 }
 
-/* What is there instead of what was expected, in words. */
+/* Describes the input that came instead of the expected reply. */
 static const char *
 describe_input(struct conversation *c, char out[REPLY_TEXT_SIZE])
 {
@@ -170,7 +170,7 @@ fail_expected(struct conversation *c, const char *expected, const char *differen
 	return fail(c, "expected: %s< %s\n\tgot:      %s", c->name, expected, came);
 }
 
-/* Waits for a whole frame that begins at a place of what comes. */
+/* Waits for a whole frame at offset at of the input. */
 static bool
 wait_for_frame(struct conversation *c, size_t at, enum peer_patience patience, struct reply *out)
 {
@@ -187,8 +187,8 @@ wait_for_frame(struct conversation *c, size_t at, enum peer_patience patience, s
 }
 
 /*
- * The frame with a tag, wherever it stands in what comes, is moved to the head. Only in version
- * 2, where replies say what they answer.
+ * Moves the frame with that tag to the head of the input. Only in version 2, where replies name
+ * their request.
  */
 static bool
 bring_forward(struct conversation *c, uint16_t tag)
@@ -211,7 +211,7 @@ bring_forward(struct conversation *c, uint16_t tag)
 	return true;
 }
 
-/* Version 2: asks for something of no effect, and takes its reply out of what comes. */
+/* Version 2: sends a request without effect, and removes its reply from the input. */
 static void
 settle_by_asking(struct conversation *c)
 {
@@ -226,7 +226,10 @@ settle_by_asking(struct conversation *c)
 	consume(c, c->peer->input(c->who), &reply);
 }
 
-/* Version 1: everything is answered, in order: wait for as many replies as were asked for. */
+/*
+ * Version 1: the server answers everything in order. Waits for as many replies as there were
+ * requests.
+ */
 static void
 settle_by_counting(struct conversation *c)
 {
@@ -250,7 +253,7 @@ conversation_settle(struct conversation *c)
 	c->is_unsettled = false;
 }
 
-/* These bytes, and when they are a frame, nothing but that frame. */
+/* Checks for these bytes; when they are a frame, for exactly that frame. */
 static bool
 expect_raw(struct conversation *c, struct text *t, const char *expected)
 {

@@ -1,13 +1,13 @@
 /*
- * conversation: one connection of a script to a peer: which request a reply belongs to, and
- * what of it has been executed.
+ * conversation: one connection of a script to a peer. It knows to which request a reply belongs,
+ * and which requests have been executed.
  *
- * Statements on different connections happen in the order in which a script has them. The core
- * does that by itself; a daemon sees several sockets at once, so before another connection goes
- * on, those that have sent something are settled: a request of no effect is answered after all
- * that was sent before it.
+ * Statements on different connections happen in the order of the script. The core does that by
+ * itself. A daemon sees several sockets at once; so before another connection goes on, those that
+ * have sent something are settled: the reply to a request without effect proves that the server has
+ * executed all earlier requests.
  *
- * Functions that return false have left the reason, in words, in the conversation.
+ * Functions that return false leave the reason, in words, in the conversation.
  */
 #ifndef TESTS_PROTOCOL_CONVERSATION_H
 #define TESTS_PROTOCOL_CONVERSATION_H
@@ -24,7 +24,7 @@ enum { CONVERSATION_REASON_SIZE = 3000 };
 
 struct conversation {
 	const struct peer *peer;
-	unsigned who; /* its number there */
+	unsigned who; /* its number in the peer */
 	char name[TEXT_WORD_SIZE];
 	bool is_open;
 	bool is_tagged; /* HELLO has settled on version 2 */
@@ -44,19 +44,19 @@ bool conversation_open(struct conversation *c);
 /* Closes, if it is open. */
 void conversation_close(struct conversation *c);
 
-/* Sends a request; *has_forked becomes true if it is a FORK. It must be open. */
+/* Sends a request; *has_forked becomes true if it is a FORK. The connection must be open. */
 bool conversation_request(struct conversation *c, struct text *t, bool *has_forked);
 
-/* Waits for what the text expects, from behind `a<`. */
+/* Waits for the reply that the text expects, from behind `a<`. */
 bool conversation_reply(struct conversation *c, struct text *t);
 
-/* The server closes the connection at once, or does not let it come about. It must not be open. */
+/* True when the server closes or refuses a new connection at once. There must be none. */
 bool conversation_is_refused(struct conversation *c);
 
-/* All that was sent has been executed; as far as that can be known. */
+/* Waits until the server has executed all that was sent, as far as that shows. */
 void conversation_settle(struct conversation *c);
 
-/* Nothing has come that was not expected. For the end of a test. */
+/* At the end of a test: true when no unexpected bytes have come. */
 bool conversation_is_clean(struct conversation *c);
 
 #endif

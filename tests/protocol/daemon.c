@@ -134,7 +134,7 @@ exec_daemon(const struct daemon *d, const char *program, const char *const *args
 	_exit(127);
 }
 
-/* True when the child has ended; it is then no longer there. */
+/* True when the child has ended; it is then reaped. */
 static bool
 has_ended(struct daemon *d, int *status)
 {

@@ -19,15 +19,17 @@ struct daemon {
 };
 
 /*
- * A daemon that is all zeros does not run and has no directory. Makes one. Returns 0 or a
- * negative errno.
+ * Makes a directory for the daemon, which does not run yet. Returns 0 or a negative errno. A daemon
+ * of all zeros does not run and has no directory.
  */
 int daemon_init(struct daemon *d);
 
-/* Removes it with all that is in it. The daemon must have been stopped. */
+/* Removes the directory with all its content. The daemon must not run. */
 void daemon_fini(struct daemon *d);
 
-/* A root, "server" and "client" below d->pki, by that script. Returns false with a reason. */
+/*
+ * Makes a root, "server" and "client" below d->pki with that script. Returns false with a reason.
+ */
 bool daemon_make_keys(struct daemon *d, const char *mkpki, char reason[DAEMON_REASON_SIZE]);
 
 /*
@@ -37,10 +39,12 @@ bool daemon_make_keys(struct daemon *d, const char *mkpki, char reason[DAEMON_RE
 bool daemon_start(struct daemon *d, const char *program, const char *const *args,
     char reason[DAEMON_REASON_SIZE]);
 
-/* Sends SIGTERM. Returns false with a reason unless it exits with 0, and has removed its socket. */
+/*
+ * Sends SIGTERM. Returns false with a reason unless the server exits with 0 and removes its socket.
+ */
 bool daemon_stop(struct daemon *d, char reason[DAEMON_REASON_SIZE]);
 
-/* A blocking socket connected to it. Returns it or a negative errno. */
+/* Connects. Returns a blocking socket or a negative errno. */
 int daemon_connect(const struct daemon *d);
 
 #endif

@@ -59,7 +59,7 @@ add_hello(struct fields *f)
 	add_bytes(f, "instance", FIELD_BYTES, PROTOCOL_INSTANCE_ID_SIZE);
 }
 
-/* u32 size and the bytes, as one field. */
+/* Adds a u32 size and the bytes after it, as one field. */
 static void
 add_counted_bytes(struct fields *f, const char *name)
 {

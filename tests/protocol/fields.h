@@ -1,6 +1,5 @@
 /*
- * fields: the body of a reply, taken apart into what the tables of DESIGN 4.1 and 4.2 call its
- * fields.
+ * fields: the body of a reply, parsed into the fields of PROTOCOL 4.1 and PROTOCOL 5.
  */
 #ifndef TESTS_PROTOCOL_FIELDS_H
 #define TESTS_PROTOCOL_FIELDS_H
@@ -23,14 +22,14 @@ struct field {
 	uint64_t number;
 	const uint8_t *bytes;
 	size_t size;
-	bool seen; /* for who checks them one by one */
+	bool seen; /* for callers that check them one by one */
 };
 
 struct fields {
 	struct field list[FIELDS_MOST];
 	size_t count;
 	struct wire_reader
-	    rest; /* what no field explains; a LIST's files; failed: a body too short */
+	    rest; /* bytes after the last field; a LIST's files; failed: a body too short */
 };
 
 /* A block of smuf's delta. */
@@ -43,23 +42,26 @@ struct fields_sealed {
 
 enum { FIELDS_KEY_SIZE = 32, FIELDS_TAG_SIZE = 16 };
 
-/* Begins with smuf's delta: its key, NULL when it is too short; *left is how many blocks follow. */
+/*
+ * Parses the begin of smuf's delta. Returns its key, or NULL when it is too short; *left is how
+ * many blocks follow.
+ */
 const uint8_t *fields_sealed_begin(struct wire_reader *delta, uint32_t *left);
 
-/* The next block; false after the last one, and when they are malformed: delta->failed. */
+/* Parses the next block. False after the last one, and when they are malformed: delta->failed. */
 bool fields_sealed_next(struct wire_reader *delta, uint32_t *left, struct fields_sealed *out);
 
-/* Takes the body apart by the operation it answers. An error has no fields. */
+/* Parses the body of a reply by its operation. An error has no fields. */
 void fields_get(const struct reply *r, struct fields *f);
 
 /*
- * The next file of a LIST, whose fields left it in files: its fields in f, its name in *name.
- * Returns false after the last one, and when they are malformed.
+ * Parses the next file of a LIST, from the bytes that fields_get() left in files: its fields to f,
+ * its name to *name. Returns false after the last one, and when they are malformed.
  */
 bool fields_next_file(struct wire_reader *files, struct fields *f, const uint8_t **name,
     uint32_t *name_size);
 
-/* The field of that name, or NULL. */
+/* Returns the field of that name, or NULL. */
 struct field *fields_find(struct fields *f, const char *name);
 
 #endif

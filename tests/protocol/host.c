@@ -63,7 +63,7 @@ host_parse(struct host_statement *h, struct text *t)
 	    (text_is_at_end(t) || text_fail(t, "not part of a host's file: '%s'", t->next));
 }
 
-/* Sets the reason, and the name before it. Returns false. */
+/* Sets the reason, which begins with the name. Returns false. */
 static bool fail(const struct host_statement *h, char reason[HOST_REASON_SIZE], const char *format,
     ...) __attribute__((format(printf, 3, 4)));
 

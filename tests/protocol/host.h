@@ -1,5 +1,5 @@
 /*
- * host: what a script says of smuf's files on the host, and does to them; see script.h, `host "m" ...`.
+ * host: statements of a script about smuf's files on the host; see script.h, `host "m" ...`.
  */
 #ifndef TESTS_PROTOCOL_HOST_H
 #define TESTS_PROTOCOL_HOST_H
@@ -17,16 +17,16 @@ enum host_verb { HOST_SIZE, HOST_IS_GONE, HOST_APPEARS, HOST_GOES, HOST_COMPARE,
 struct host_statement {
 	char name[NAME_MAX + 1];
 	enum host_verb verb;
-	bool is_soon;    /* it may take a while until it is so */
+	bool is_soon;    /* it may take up to 5 s to become so */
 	uint64_t offset; /* HOST_COMPARE, HOST_WRITE: of the u32 */
 	char sign[TEXT_SIGN_SIZE];
 	uint64_t value; /* or the size */
 };
 
-/* From behind `host`. On false the text's error says why. */
+/* Parses a statement from behind `host`. On false the text has an error. */
 bool host_parse(struct host_statement *h, struct text *t);
 
-/* Looks, or does it, in that directory. Returns false with a reason. */
+/* Executes the statement in that directory. Returns false with a reason. */
 bool host_do(const struct host_statement *h, const char *directory, char reason[HOST_REASON_SIZE]);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum { CHUNK = 64 * 1024, STEP_MS = 20 };
 
-/* Shakes hands on a socket that is blocking still, with a time limit. */
+/* Executes the handshake on a socket that still blocks, with a time limit. */
 static int
 shake_hands(struct link *l, SSL_CTX *ctx)
 {
@@ -52,7 +52,7 @@ link_open(struct link *l, int fd, SSL_CTX *ctx)
 	return 0;
 }
 
-/* What SSL_read() or SSL_write() made of it: a size, or -EAGAIN, or -EPIPE at the end. */
+/* Converts the result of SSL_read() or SSL_write(): a size, -EAGAIN, or -EPIPE at the end. */
 static ssize_t
 ssl_result(struct link *l, int r)
 {
@@ -99,7 +99,7 @@ link_pump(struct link *l)
 		n = write_some(l);
 		if (n == -EAGAIN)
 			break;
-		/* Closed; but the peer may have answered before: reading tells. */
+		/* The peer has closed, but may have replied before: go on reading. */
 		buf_consume(&l->out, n < 0 ? buf_size(&l->out) : (size_t)n);
 	}
 	while (!l->is_ended && !l->is_paused && !l->is_deaf) {
@@ -127,7 +127,7 @@ link_events(const struct link *l)
 	return events;
 }
 
-/* Pumps until there is nothing to wait for, or the moment has come. */
+/* Pumps until all bytes are sent, or until the deadline. */
 static void
 pump_out(struct link *l, uint64_t deadline)
 {
@@ -149,7 +149,7 @@ link_close(struct link *l)
 
 	if (!l->is_open)
 		return;
-	l->is_paused = true; /* first only out */
+	l->is_paused = true; /* first send only */
 	pump_out(l, deadline);
 	if (l->ssl != NULL && !l->is_ended)
 		SSL_shutdown(l->ssl);

@@ -1,7 +1,6 @@
 /*
- * link: one connection to a daemon, plain or over TLS, that never blocks once it is open. The
- * TLS is OpenSSL used directly, so that the protocol is not tested through the code that it is
- * tested for.
+ * link: one connection to a daemon, plain or over TLS, that never blocks once it is open. It uses
+ * OpenSSL directly for TLS, so that no code under test is part of the test.
  */
 #ifndef TESTS_PROTOCOL_LINK_H
 #define TESTS_PROTOCOL_LINK_H
@@ -27,18 +26,18 @@ struct link {
 };
 
 /*
- * Over the connected blocking socket fd, which it owns from then on. ctx NULL: plain. 0 or a
- * negative errno.
+ * Opens a link over the connected blocking socket fd, which it owns from then on. ctx NULL: plain.
+ * Returns 0 or a negative errno.
  */
 int link_open(struct link *l, int fd, SSL_CTX *ctx);
 
-/* Moves what can be moved now, both ways. */
+/* Sends and receives what needs no waiting. */
 void link_pump(struct link *l);
 
-/* What to poll(2) for until the next link_pump(); 0 when that is useless. */
+/* Returns the events to poll(2) for until the next link_pump(); 0 when there are none. */
 short link_events(const struct link *l);
 
-/* Sends what waits, says goodbye, waits until the peer has closed its end too, and closes. */
+/* Sends all pending bytes, shuts down, waits until the peer has closed its end too, and closes. */
 void link_close(struct link *l);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { ARGUMENT_SIZE = 256 };
 
-/* (one, two): count strings of at most size bytes each, as they stand between the commas. */
+/* Parses (one, two): count strings of at most size bytes each, as they stand between the commas. */
 static bool
 get_list(struct text *t, char *out, size_t size, size_t *count)
 {
@@ -69,7 +69,7 @@ is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-/* The parameter that stands at the beginning of a word of size bytes, or -1. */
+/* Returns the parameter that a word of size bytes begins with, or -1. */
 static int
 find_parameter(const struct macro *m, const char *word, size_t size)
 {

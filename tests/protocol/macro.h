@@ -23,13 +23,16 @@ struct macro_list {
 	size_t count;
 };
 
-/* NAME(X, Y) and the body, to the end of the text. Defining a name again replaces it. */
+/*
+ * Defines NAME(X, Y) with the body up to the end of the text. A second definition replaces the
+ * first.
+ */
 bool macro_define(struct macro_list *m, struct text *t);
 
-/* The macro that is called at t, or NULL. */
+/* Returns the macro that is called at t, or NULL. */
 const struct macro *macro_find(const struct macro_list *m, const struct text *t);
 
-/* Takes the call from t; its body with the arguments put in goes to out. */
+/* Consumes the call from t; its body, with the arguments inserted, goes to out. */
 bool macro_expand(const struct macro *m, struct text *t, char out[MACRO_BODY_SIZE]);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * peer: what a script talks to: a server, and the connections to it. Connections have numbers,
- * from 0.
+ * peer: a server under test, and the connections of a script to it. Connections have numbers from
+ * 0.
  *
- * Two kinds: the session core inside this process, whose time is set by the script
- * (peer_core.c), and a daemon behind a socket, in plaintext or over TLS (peer_socket.c); and both with
- * either store. A test begins with a server that has the options asked for and no memory file, and must
- * leave none, in the server or, with smuf, in its directory on the host.
+ * There are two kinds, both with either store: the session core inside this process, whose time the
+ * script sets (peer_core.c), and a daemon behind a socket, in plaintext or over TLS
+ * (peer_socket.c). A test begins with a server that has the requested options and no memory file.
+ * It must leave none, in the server or, with smuf, in the server's directory on the host.
  */
 #ifndef TESTS_PROTOCOL_PEER_H
 #define TESTS_PROTOCOL_PEER_H
@@ -27,28 +27,28 @@ struct peer_options {
 };
 
 /*
- * How long an answer may take. Sockets: 0, 20 ms, 10 s, 10 s. The core needs no time; the last
- * is 5 s of the time that the script sets.
+ * How long a reply may take. Sockets: 0, 20 ms, 10 s, 10 s. The core needs no time; the last is 5 s
+ * of the time that the script sets.
  */
 enum peer_patience { PEER_INSTANTLY, PEER_BRIEFLY, PEER_NOW, PEER_SOON };
 
 struct peer {
 	const char *name;
-	bool is_core; /* its time can be set, its sessions can be looked into */
+	bool is_core; /* a script can set its time and look into its sessions */
 	bool is_smuf; /* the store; false: smdish */
 
-	/* A test begins. Returns false with a reason when there is no server. */
+	/* Begins a test. Returns false with a reason when there is no server. */
 	bool (*begin)(const struct peer_options *o, char reason[PEER_REASON_SIZE]);
 
 	/*
-	 * It has ended: all connections are closed. Returns false with a reason when something is left in
-	 * the server. has_forked: pending forks may be, which live for a minute.
+	 * Ends a test, which has closed all connections. Returns false with a reason when something
+	 * is left in the server. has_forked: pending forks may be left, which live for a minute.
 	 */
 	bool (*end)(bool has_forked, char reason[PEER_REASON_SIZE]);
 
 	/*
-	 * Nothing follows: a server that runs is stopped. Returns false with a reason unless it
-	 * ends well.
+	 * At the end of all tests: stops the server. Returns false with a reason unless it ends
+	 * well.
 	 */
 	bool (*finish)(char reason[PEER_REASON_SIZE]);
 
@@ -56,33 +56,36 @@ struct peer {
 	int (*open)(unsigned who);
 
 	/*
-	 * Ends the connection, after everything given to send() has gone, and waits until the
-	 * server knows.
+	 * Ends the connection after all bytes given to send() are sent, and waits until the server
+	 * knows.
 	 */
 	void (*close)(unsigned who);
 
-	/* Takes bytes to be sent. Never blocks, never fails: what goes wrong is seen when waiting. */
+	/* Takes bytes to be sent. Never blocks, never fails: wait() reports errors. */
 	void (*send)(unsigned who, const void *data, size_t size);
 
 	/*
-	 * Waits until size bytes are in input(who). Returns 0, -EAGAIN when they did not come,
-	 * or -ECONNRESET when the server has closed the connection and they will not.
+	 * Waits until size bytes are in input(who). Returns 0, -EAGAIN when they did not come, or
+	 * -ECONNRESET when the server has closed the connection before.
 	 */
 	int (*wait)(unsigned who, size_t size, enum peer_patience patience);
 	struct buf *(*input)(unsigned who);
 
-	/* Replies are no longer read: for ever, so that the server's writes fail; or until resume(). */
+	/*
+	 * Stops reading replies: deafen() for ever, so that the server's writes fail; pause() until
+	 * resume().
+	 */
 	void (*deafen)(unsigned who);
 	void (*pause)(unsigned who);
 	void (*resume)(unsigned who);
 
-	/* So much time passes, and nothing is sent meanwhile. */
+	/* Lets that much time pass, in which nothing is sent. */
 	void (*advance)(uint64_t ns);
 
-	/* Core only: the session does not want to read. */
+	/* Core only: true when the session does not want to read. */
 	bool (*is_held_back)(unsigned who);
 
-	/* Core only: bytes from malloc(3) since begin(), but for what peers keep themselves. */
+	/* Core only: bytes from malloc(3) since begin(), without those of the peers. */
 	size_t (*memory)(void);
 
 	/* With smuf, from begin() to end(): the directory of its files. */
@@ -102,7 +105,10 @@ extern const struct peer peer_smuf_plain;
 extern const struct peer peer_smuf_tls12;
 extern const struct peer peer_smuf_tls13;
 
-/* The programs to test over sockets, and the script that makes keys for them. Kept by reference. */
+/*
+ * Sets the programs to test over sockets, and the script that makes keys for them. Kept by
+ * reference.
+ */
 void peer_socket_configure(const char *smdishserver, const char *smufserver, const char *mkpki);
 
 #endif

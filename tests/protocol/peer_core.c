@@ -1,4 +1,4 @@
-/* The server's core driven in this process: no socket, no clock but the script's. */
+/* The server's core in this process: no socket, and no clock but the script's. */
 #include <assert.h>
 #include <errno.h>
 #include <malloc.h>
@@ -20,7 +20,7 @@ enum { START_S = 1000, PATIENCE_S = 5, SMALL = 4096, ODD = 1021 };
 
 struct connection {
 	struct session *session; /* NULL: closed, or ended by the server */
-	struct buf out;          /* not fed yet: the session did not want it */
+	struct buf out;          /* not fed yet, because the session did not want it */
 	struct buf in;
 	bool is_deaf;
 	bool has_failed; /* and the session was told */
@@ -36,7 +36,7 @@ static const struct store_ops *store;
 static void *store_context;
 static char memdir[64]; /* smuf's */
 
-/* How much of size bytes to hand over at once. */
+/* Returns how many of size bytes to hand over at once. */
 static size_t
 portion(size_t size)
 {
@@ -55,7 +55,7 @@ collect(struct connection *c)
 
 	while (
 	    c->session != NULL && !c->is_paused && (size = session_output(c->session, &data)) > 0) {
-		/* Told once; what it has to say after that it must not even keep. */
+		/* The session was told once; it must not even keep later replies. */
 		if (c->has_failed)
 			break;
 		moved = true;
@@ -88,7 +88,7 @@ find_connection(const struct session *s)
 	return NULL;
 }
 
-/* Hands over what the session wants to read; true if that was anything. */
+/* Hands over the bytes that the session wants to read; true if there were any. */
 static bool
 feed(struct connection *c)
 {
@@ -121,7 +121,7 @@ settle(void)
 	} while (moved);
 }
 
-/* Time passes up to a moment, through every deadline on the way. */
+/* Advances the time up to then, through every deadline on the way. */
 static void
 advance_to(uint64_t then)
 {
@@ -130,7 +130,7 @@ advance_to(uint64_t then)
 	settle();
 }
 
-/* Nothing when a sanitizer has its own malloc. */
+/* Returns 0 when a sanitizer has its own malloc. */
 static size_t
 allocated(void)
 {
@@ -149,7 +149,7 @@ core_memory(void)
 	return all > own ? all - own : 0;
 }
 
-/* smuf: in a directory that ends with the test. */
+/* smuf: starts the store in a directory that ends with the test. */
 static int
 start_store(void)
 {
@@ -166,7 +166,7 @@ start_store(void)
 	return store->start(&store_context, memdir);
 }
 
-/* True when the directory is empty then. */
+/* Stops the store. True when its directory was empty. */
 static bool
 stop_store(void)
 {
@@ -251,10 +251,7 @@ core_close(unsigned who)
 	settle();
 }
 
-/*
- * A minute after the last connection no fork is pending and no buffer kept: nothing may be left
- * at all.
- */
+/* A minute after the last connection no fork is pending and no buffer kept: nothing may be left. */
 static bool
 end(bool has_forked, char reason[PEER_REASON_SIZE])
 {

@@ -22,7 +22,9 @@
 
 enum { BRIEF_MS = 20 };
 
-/* One of the six: a server of its own, kept from test to test while its options stay the same. */
+/*
+ * One of six transports, with a server of its own, which is kept while its options stay the same.
+ */
 struct transport {
 	int tls_version; /* 0: plaintext */
 	bool is_smuf;
@@ -53,7 +55,7 @@ peer_socket_configure(const char *smdishserver, const char *smufserver, const ch
 
 /* Connections. */
 
-/* On all of them: nobody may starve while another is waited for. */
+/* Pumps all links: none may starve while a test waits for another. */
 static void
 pump_all(void)
 {
@@ -128,7 +130,7 @@ socket_close(unsigned who)
 	link_close(&links[who]);
 }
 
-/* The server's writes fail from now on; what it has written already is not looked at. */
+/* The server's writes fail from now on; bytes that it has written already are not read. */
 static void
 socket_deafen(unsigned who)
 {
@@ -168,7 +170,7 @@ fail(char reason[PEER_REASON_SIZE], const char *what)
 	return false;
 }
 
-/* A client of the server's CA, of one version of TLS. */
+/* Makes a context for a client of the server's CA, for one version of TLS. */
 static bool
 make_context(struct transport *t, char reason[PEER_REASON_SIZE])
 {
@@ -214,7 +216,7 @@ prepare(struct transport *t, char reason[PEER_REASON_SIZE])
 	return daemon_make_keys(&t->daemon, mkpki_script, reason) && make_context(t, reason);
 }
 
-/* The options that are not the default's, as arguments. */
+/* Starts the server with the options that are not the default, as arguments. */
 static bool
 start(struct transport *t, const struct peer_options *o, char reason[PEER_REASON_SIZE])
 {
@@ -253,7 +255,7 @@ start(struct transport *t, const struct peer_options *o, char reason[PEER_REASON
 	return daemon_start(&t->daemon, t->is_smuf ? smuf_program : smdish_program, args, reason);
 }
 
-/* Of smuf: no file is left on the host; the daemon's own is there as long as it runs. */
+/* With smuf: true when only the daemon's own file is left on the host. */
 static bool
 is_memdir_clean(const struct transport *t, char reason[PEER_REASON_SIZE])
 {
@@ -291,7 +293,7 @@ begin(struct transport *t, const struct peer_options *o, char reason[PEER_REASON
 	return daemon_stop(&t->daemon, reason) && start(t, o, reason);
 }
 
-/* What the server lists on a connection of its own: the number of files, or -1. */
+/* Counts the files that the server lists on a connection of its own. Returns -1 on an error. */
 static long
 count_files(void)
 {
@@ -315,14 +317,14 @@ count_files(void)
 	return count;
 }
 
-/* The server notices in its own time that connections have ended: look until it has. */
+/* The server may notice later that connections have ended: look until it has. */
 static bool
 end(bool has_forked, char reason[PEER_REASON_SIZE])
 {
 	uint64_t deadline = clock_after_ms(clock_now(), LINK_PATIENCE_MS);
 	long count;
 
-	/* What is pending lives for a minute: the next test gets a new server. */
+	/* Pending forks live for a minute: the next test gets a new server. */
 	if (has_forked)
 		return daemon_stop(&current->daemon, reason) && is_memdir_clean(current, reason);
 	while ((count = count_files()) != 0) {

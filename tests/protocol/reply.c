@@ -9,7 +9,7 @@
 #include "common/wire/status.h"
 #include "tests/protocol/fields.h"
 
-/* Appends to a string of REPLY_TEXT_SIZE bytes, as far as it goes. */
+/* Appends to a string of REPLY_TEXT_SIZE bytes, as far as it fits. */
 static void append(char *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void
@@ -23,7 +23,7 @@ append(char *out, const char *format, ...)
 	va_end(args);
 }
 
-/* As a script would write them: runs of one byte as such, a long rest left out. */
+/* Appends bytes as a script would write them: runs of one byte as such, a long rest left out. */
 static void
 append_bytes(char *out, const uint8_t *bytes, size_t size)
 {
@@ -149,7 +149,7 @@ reply_hello_version(const struct reply *r)
 	return f.rest.failed ? 0 : (uint32_t)f.list[0].number;
 }
 
-/* Bytes of a field against those a script writes. */
+/* Compares the bytes of a field with those of a script. */
 static bool
 check_bytes(struct text *t, const char *what, const uint8_t *bytes, size_t size)
 {
@@ -168,7 +168,7 @@ check_bytes(struct text *t, const char *what, const uint8_t *bytes, size_t size)
 	return ok;
 }
 
-/* Pieces one by one, from behind delta{ to behind }. */
+/* Checks the pieces from behind delta{ to behind }. */
 static bool
 check_delta(struct text *t, const struct field *field)
 {
@@ -202,7 +202,7 @@ check_delta(struct text *t, const struct field *field)
 }
 
 /*
- * $name when it has no value: takes the field's. Otherwise nothing is consumed and *done is
+ * For a $name without a value: sets it to the field's. Otherwise consumes nothing and sets *done to
  * false.
  */
 static bool
@@ -237,7 +237,7 @@ capture(struct text *t, const struct field *field, bool *done)
 	return text_set(t, name, value);
 }
 
-/* One block of smuf's delta against 0/1@7:"tag". */
+/* Checks one block of smuf's delta against 0/1@7:"tag". */
 static bool
 check_sealed(struct text *t, struct wire_reader *r, uint32_t *left)
 {
@@ -260,7 +260,7 @@ check_sealed(struct text *t, struct wire_reader *r, uint32_t *left)
 
 static bool check_field(struct text *t, struct field *field);
 
-/* From behind delta{ to behind }. */
+/* Checks smuf's delta from behind delta{ to behind }. */
 static bool
 check_sealed_delta(struct text *t, const struct field *field)
 {
@@ -306,7 +306,7 @@ check_field(struct text *t, struct field *field)
 		(unsigned long long)expected);
 }
 
-/* One name=value, delta{...} or "bytes". */
+/* Checks one name=value, delta{...} or "bytes". */
 static bool
 check_one(struct text *t, struct fields *f)
 {
@@ -325,7 +325,7 @@ check_one(struct text *t, struct fields *f)
 	return check_field(t, field);
 }
 
-/* Fields up to end; with `...` before it, not all of them. *is_open: there was `...`. */
+/* Checks fields up to end; with `...` before it, not all of them. *is_open: there was `...`. */
 static bool
 check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
 {
@@ -347,7 +347,7 @@ check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
 	return true;
 }
 
-/* One file{...} of a LIST, from behind the brace: the file of that name is among those listed. */
+/* Checks one file{...} of a LIST, from behind the brace: the file of that name is listed. */
 static bool
 check_file(struct text *t, struct wire_reader files)
 {

@@ -1,22 +1,22 @@
 /*
- * reply: a reply of the server, held against what a script expects.
+ * reply: compares a reply of the server with the one that a script expects.
  *
  *	[7] 0 grant=$g version=0 delta{0:"bytes" 4096:"bytes"*2}
  *
- * First the tag (0 when it is not said), then the status by its name, then the fields of the
- * body, each by its name in the tables of DESIGN 4.1 and 4.2:
+ * First the tag (0 when it is left out), then the status by its name, then the fields of the body,
+ * each by its name in PROTOCOL 4.1 and PROTOCOL 5:
  *
- *	FORK ident   OPEN fd   LOCK type size "bytes" (smuf: type iv key tag)   HELLO version features block largest instance
+ *	FORK ident   OPEN fd   LOCK type size "bytes" (smuf: type iv key tag)
+ *	HELLO version features block largest instance
  *	ACQUIRE grant version delta{}   RELEASE version
  *	STAT life size committed type version open waiters grants
  *	LIST next count, and for each file, in any order, file{"name" and the fields of STAT}
  *
- * The delta of smuf is delta{key="..." 0/1@7:"tag"}: the key, which may be left out, and block 0 in slot
- * 1, published by grant 7, with its tag.
+ * The delta of smuf is delta{key="..." 0/1@7:"tag"}: the key, which may be left out, and block 0 in
+ * slot 1, published by grant 7, with its tag.
  *
- * Every field of the body has to be named, unless `...` stands at the end. A variable that has
- * no value yet takes the field's; one that has a value must be equal to it; $_ is equal to
- * everything.
+ * A script has to name every field of the body, unless `...` stands at the end. A variable without
+ * a value takes the field's; one with a value must be equal to it; $_ is equal to everything.
  */
 #ifndef TESTS_PROTOCOL_REPLY_H
 #define TESTS_PROTOCOL_REPLY_H
@@ -38,13 +38,13 @@ struct reply {
 
 enum { REPLY_TEXT_SIZE = 1024 };
 
-/* Holds r against the text, to its end. On false the text's error says what is different. */
+/* Compares r with the text up to its end. On false the text's error says what differs. */
 bool reply_check(struct text *t, const struct reply *r);
 
-/* The reply in the words of a script, long values abbreviated. Returns out. */
+/* Writes the reply in the words of a script, long values abbreviated. Returns out. */
 const char *reply_describe(const struct reply *r, char out[REPLY_TEXT_SIZE]);
 
-/* The version that a HELLO's reply settles on; 0 when r is no such reply. */
+/* Returns the version of a HELLO's reply; 0 when r is no such reply. */
 uint32_t reply_hello_version(const struct reply *r);
 
 #endif

@@ -6,7 +6,7 @@
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 
-/* A body grows; the cursor of common/wire writes into what was reserved. */
+/* A body grows; the cursor of common/wire writes into the reserved room. */
 static void
 put_number(struct buf *body, uint64_t value, size_t size)
 {
@@ -22,7 +22,7 @@ put_number(struct buf *body, uint64_t value, size_t size)
 	buf_commit(body, size);
 }
 
-/* The next positional number, if one is there. */
+/* Appends the next positional number, if there is one. */
 static bool
 get_optional(struct text *t, struct buf *body, size_t size)
 {
@@ -36,7 +36,7 @@ get_optional(struct text *t, struct buf *body, size_t size)
 	return true;
 }
 
-/* u32 size and the bytes, if they are there. */
+/* Appends a u32 size and the bytes, if there are any. */
 static bool
 get_counted_bytes(struct text *t, struct buf *body)
 {
@@ -54,7 +54,7 @@ get_counted_bytes(struct text *t, struct buf *body)
 	return ok;
 }
 
-/* What follows the offset of a piece, or, when a slash does, the block of smuf's. */
+/* Appends the bytes of a piece; or, after a slash, slot and tag of smuf's block. */
 static bool
 get_piece(struct text *t, struct buf *pieces)
 {
@@ -68,7 +68,7 @@ get_piece(struct text *t, struct buf *pieces)
 	return text_get_bytes(t, pieces);
 }
 
-/* delta{offset:"bytes" ...}, from behind the brace. */
+/* Appends delta{offset:"bytes" ...}, from behind the brace. */
 static bool
 get_delta(struct text *t, struct buf *body)
 {
@@ -226,7 +226,7 @@ get_body(struct text *t, uint32_t op, struct buf *body)
 	}
 }
 
-/* What may be added to every body, and taken from it. */
+/* Applies the additions to a body and the cut from its end. */
 static bool
 get_additions(struct text *t, struct buf *body)
 {
@@ -299,14 +299,14 @@ get_tag(struct text *t, uint16_t *out)
 static void
 put_header(struct buf *out, const struct request *q, uint64_t body_size)
 {
-	/* An operation that fits no lower half is sent as it is. */
+	/* An operation that needs the upper half, too, is sent as it is. */
 	uint32_t code = q->op > 0xffff ? q->op : frame_tagged(q->tag, q->op);
 
 	put_number(out, code, 4);
 	put_number(out, body_size, 4);
 }
 
-/* Bytes as they are; when they begin with a whole header, that is what replies are read by. */
+/* Appends bytes as they are; if they begin with a whole header, q describes it. */
 static bool
 get_raw(struct text *t, struct buf *out, struct request *q)
 {

@@ -1,18 +1,18 @@
 /*
- * request: a request as a script writes it, to a frame of the protocol (DESIGN 4.1, 4.2).
+ * request: makes a frame of the protocol of a request in a script (PROTOCOL 4.1, PROTOCOL 5).
  *
  *	NEW_FDTABLE   FORK   CHILD_ATTACH ident   OPEN "name"   CLOSE fd   MMAP fd size
  *	LOCK fd type   UNLOCK fd type ["bytes of the segment"]
  *	LOCK fd turn=N type   UNLOCK fd type ["iv" "key" "tag"]		(smuf's)
  *	HELLO version [features=0]
- *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(never when it is not said)
+ *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(default: never)
  *	RELEASE fd grant [flags=one-way+unverified|N] [delta{offset:"bytes" ...}]
  *	RELEASE fd grant ... [delta{block/slot:"tag" ...}]		(smuf's)
  *	CANCEL tag   STAT fd   LIST cursor
  *	99, or any other number, for an operation that has no name
  *
- * What is left out is left out of the body as well (LOCK 0 has no type), so a body too short is
- * written as what it is. After that u8=N u32=N u64=N bytes="..." add to any body, cut=N takes
+ * A field that is left out is left out of the body as well (LOCK 0 has no type), which makes the
+ * body too short. After the fields u8=N u32=N u64=N bytes="..." add to any body, and cut=N takes
  * bytes from its end. Instead of an operation:
  *
  *	raw 00000000...		these bytes, as they are
@@ -27,7 +27,7 @@
 
 #include "tests/protocol/text.h"
 
-/* What has to be known of it for a reply to be read. */
+/* What a reply's parser has to know of a request. */
 struct request {
 	bool is_frame; /* it begins with a header; false: bytes of unknown meaning */
 	bool is_whole; /* and is exactly one frame */

@@ -13,7 +13,7 @@
 #include "tests/protocol/macro.h"
 #include "tests/protocol/text.h"
 
-/* The last number is the peer's own. */
+/* The peer uses the last number itself. */
 enum { DEPTH_MOST = 4, STATEMENT_SIZE = 4096, CONVERSATION_MOST = PEER_MOST - 1 };
 
 enum { SOON_MS = 5000, SOON_STEP_MS = 10 };
@@ -74,7 +74,7 @@ begin_server(struct run *r)
 	return true;
 }
 
-/* The connection of that name, a new one if there is none; NULL when there are too many. */
+/* Returns the connection of that name, a new one if there is none; NULL when there are too many. */
 static struct conversation *
 find_conversation(struct run *r, const char *name)
 {
@@ -91,7 +91,7 @@ find_conversation(struct run *r, const char *name)
 	return NULL;
 }
 
-/* What the others have sent comes before what c does now. */
+/* Waits until the server has executed what the other connections have sent. */
 static void
 settle_others(struct run *r, const struct conversation *c)
 {
@@ -110,7 +110,7 @@ do_request(struct run *r, struct conversation *c, struct text *t)
 	    conversation_request(c, t, &r->has_forked);
 }
 
-/* What a connection does besides sending and receiving. */
+/* Executes a statement about a connection that neither sends nor receives. */
 static bool
 do_action(struct run *r, struct conversation *c, struct text *t)
 {
@@ -163,7 +163,7 @@ do_server(struct run *r, struct text *t)
 	return true;
 }
 
-/* $a == $b or $a != $b of two that hold bytes. *is_so is then set; else nothing is consumed. */
+/* Compares $a == $b or $a != $b that hold bytes, and sets *is_so. Otherwise consumes nothing. */
 static bool
 compare_bytes(struct text *t, bool *is_so)
 {
@@ -250,7 +250,7 @@ do_memory(struct run *r, struct text *t)
 		r->peer->memory());
 }
 
-/* So long as it may take, the core's time and the daemon's. */
+/* Waits until it is so, in the core's time or in the daemon's. */
 static bool
 await_host(struct run *r, const struct host_statement *h)
 {
@@ -313,7 +313,7 @@ do_macro(struct run *r, const struct macro *m, struct text *t, int depth)
 	return do_statements(r, expanded, depth + 1);
 }
 
-/* A statement that begins with the name of a connection. */
+/* Executes a statement that begins with the name of a connection. */
 static bool
 do_conversation(struct run *r, struct text *t)
 {
@@ -363,7 +363,7 @@ do_statement(struct run *r, const char *statement, int depth)
 	return do_conversation(r, &t);
 }
 
-/* How far the first statement of a line reaches: to a ; outside of quotes. */
+/* Returns the size of the first statement of a line, which ends at a ; outside of quotes. */
 static size_t
 statement_size(const char *line)
 {
@@ -398,7 +398,7 @@ do_statements(struct run *r, const char *line, int depth)
 	if (depth > DEPTH_MOST)
 		return fail(r, "macros too deep");
 	for (;; t.next++) {
-		/* These two take the rest of the line, semicolons and all. */
+		/* These two take the rest of the line, with its semicolons. */
 		if (text_accept(&t, "for "))
 			return do_for(r, &t, depth);
 		if (text_accept(&t, "let "))

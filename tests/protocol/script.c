@@ -13,7 +13,7 @@ enum { STORE_SMDISH = 1, STORE_SMUF = 2 };
 
 struct test {
 	const char *name;  /* in the text */
-	size_t first, end; /* lines; end is not one of them */
+	size_t first, end; /* lines; end is the one after the last */
 	bool core_only;
 	bool daemon_only;
 	unsigned stores;
@@ -48,7 +48,7 @@ read_file(const char *path, char **out)
 	return 0;
 }
 
-/* Cuts a comment off: a # outside of quotes. */
+/* Removes a comment: from a # outside of quotes on. */
 static void
 cut_comment(char *line)
 {
@@ -83,10 +83,7 @@ split_lines(struct script *s)
 	return 0;
 }
 
-/*
- * `test "NAME"`: cuts the name out of the line, whose statement it leaves empty. NULL: another
- * line.
- */
+/* Cuts the name out of a line `test "NAME"`, and leaves the line empty. NULL for another line. */
 static const char *
 get_test_name(char *line)
 {
@@ -103,7 +100,7 @@ get_test_name(char *line)
 	return open + 1;
 }
 
-/* True when one of the statements of a line begins with, or holds, that. */
+/* True when one of the statements of a line begins with words, or contains them. */
 static bool
 mentions(const char *line, const char *words)
 {
@@ -114,7 +111,7 @@ mentions(const char *line, const char *words)
 	return at != NULL && (at == line || at[-1] == ';' || at[-1] == ':' || words[0] == ' ');
 }
 
-/* What a line says of stores; 0: nothing. */
+/* Returns the stores that a line names; 0: none. */
 static unsigned
 stores_of(const char *line)
 {
@@ -222,8 +219,7 @@ run_lines(const struct script *s, const struct test *t, struct run *r, size_t *l
 }
 
 /*
- * What a test begins with: the lines before the first one, and the macros of the whole file so
- * far.
+ * Executes the begin of a test: the lines before the first test, and the macros of the file so far.
  */
 static bool
 run_preamble(const struct script *s, const struct test *t, struct run *r, size_t *line)

@@ -3,11 +3,11 @@
  *
  *	test_protocol [-s SMDISHSERVER -u SMUFSERVER] [-p PEER] [-t TEXT] [SCRIPT ...]
  *
- * Without the programs, and without $BUILD, only the core is tested. -p names one peer (core, bytewise,
- * plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "), -t runs the tests whose names hold TEXT.
- * The scripts are those below $SRC/tests/protocol (SRC: here), unless some are named. One line
- * a test tells against which peers it went well, or how it failed; the exit status is 1 if any
- * did.
+ * Without the programs, and without $BUILD, only the core is tested. -p names one peer (core,
+ * bytewise, plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "); -t runs the tests whose
+ * names contain TEXT. The scripts are those below $SRC/tests/protocol (SRC: here), unless some are
+ * named. One line a test names the peers with which it passed, or its failure; the exit status is 1
+ * if any test failed.
  */
 #include <errno.h>
 #include <glob.h>
@@ -37,7 +37,7 @@ is_wanted(const struct peer *peer)
 	    (only_peer == NULL || strcmp(only_peer, peer->name) == 0);
 }
 
-/* One test against every peer it suits; one line. */
+/* Runs one test against every peer that suits it; prints one line. */
 static void
 run_test(const struct script *s, size_t test, const char *title)
 {
@@ -109,7 +109,7 @@ run_all_scripts(const char *source)
 	globfree(&found);
 }
 
-/* Stops the servers that run; one that does not end well is a failure. */
+/* Stops the servers that run; a bad end is a failure. */
 static void
 finish(void)
 {
@@ -123,7 +123,7 @@ finish(void)
 		}
 }
 
-/* The one that was named, or that of the build. */
+/* Writes the path of the named program, or of that of the build. */
 static void
 find_program(char out[PATH_SIZE], const char *named, const char *build, const char *name)
 {

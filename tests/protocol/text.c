@@ -10,7 +10,7 @@
 
 #include "common/base/clock.h"
 
-enum { BYTES_MOST = 64 * 1024 * 1024 }; /* of one value: a slip of the pen, not a test */
+enum { BYTES_MOST = 64 * 1024 * 1024 }; /* of one value; more is an error in the script */
 
 bool
 text_fail(struct text *t, const char *format, ...)
@@ -135,7 +135,7 @@ text_get_name(struct text *t, char out[TEXT_WORD_SIZE])
 	return true;
 }
 
-/* $name, which must have a value that is a number. */
+/* Parses $name, which must have a numeric value. */
 static bool
 get_variable(struct text *t, uint64_t *out)
 {
@@ -183,7 +183,7 @@ get_primary(struct text *t, uint64_t *out)
 	return true;
 }
 
-/* Factors with * between them. */
+/* Parses factors with * between them. */
 static bool
 get_product(struct text *t, uint64_t *out)
 {
@@ -230,7 +230,7 @@ hex_digit(char c)
 	return -1;
 }
 
-/* Pairs of hexadecimal digits, as far as they go. */
+/* Parses pairs of hexadecimal digits, as far as they go. */
 static bool
 get_hex_digits(struct text *t, struct buf *out)
 {
@@ -258,7 +258,7 @@ text_get_hex(struct text *t, struct buf *out)
 	return true;
 }
 
-/* What follows a backslash. */
+/* Parses the character after a backslash. */
 static bool
 get_escape(struct text *t, uint8_t *out)
 {
@@ -283,7 +283,7 @@ get_escape(struct text *t, uint8_t *out)
 	return text_fail(t, "no such escape before '%s'", t->next - 1);
 }
 
-/* From behind the opening quote to behind the closing one. */
+/* Parses a string from behind the opening quote to behind the closing one. */
 static bool
 get_string(struct text *t, struct buf *out)
 {

@@ -25,7 +25,7 @@ enum {
 	TEXT_VALUE_SIZE = 32
 };
 
-/* What a variable holds: a number, or, when size is not 0, so many bytes. */
+/* The value of a variable: a number, or, when size is not 0, that many bytes. */
 struct text_value {
 	uint64_t number;
 	size_t size;
@@ -58,11 +58,11 @@ bool text_accept(struct text *t, const char *string);
 /* The same, and the string must follow. */
 bool text_expect(struct text *t, const char *string);
 
-/* Skips blanks; true when a number, or bytes, begin here. A variable begins both. */
+/* Skips blanks; true when a number, or bytes, begin here. A variable can begin both. */
 bool text_has_number(struct text *t);
 bool text_has_bytes(struct text *t);
 
-/* Letters, digits, _ and -, after blanks. */
+/* Parses a word of letters, digits, _ and -, after blanks. */
 bool text_get_word(struct text *t, char out[TEXT_WORD_SIZE]);
 
 bool text_get_number(struct text *t, uint64_t *out);
@@ -70,28 +70,28 @@ bool text_get_number(struct text *t, uint64_t *out);
 /* Appends the bytes to out. */
 bool text_get_bytes(struct text *t, struct buf *out);
 
-/* Appends what hexadecimal digits say, to the end of the line. */
+/* Appends the bytes of hexadecimal digits, up to the end of the line. */
 bool text_get_hex(struct text *t, struct buf *out);
 
-/* What stands there of = ! < > :, after blanks; "" when nothing does. */
+/* Parses a sign of = ! < > :, after blanks; "" when there is none. */
 void text_get_sign(struct text *t, char out[TEXT_SIGN_SIZE]);
 
-/* Whether a == b, a < b, ... holds; -1 for an unknown sign. */
+/* Returns whether a == b, a < b, ... holds; -1 for an unknown sign. */
 int text_compare(uint64_t a, const char *sign, uint64_t b);
 
-/* In nanoseconds. */
+/* Parses a duration, in nanoseconds. */
 bool text_get_duration(struct text *t, uint64_t *out);
 
-/* What follows the $ of a variable: letters, digits, _ (no -: $i-1 is a difference). */
+/* Parses the name after the $ of a variable: letters, digits, _ (no -: $i-1 is a difference). */
 bool text_get_name(struct text *t, char out[TEXT_WORD_SIZE]);
 
-/* The value of a variable, or NULL. */
+/* Returns the value of a variable, or NULL. */
 const struct text_value *text_find(const struct text_variables *v, const char *name);
 
-/* Sets a variable, a new one or again. */
+/* Sets a variable, which may exist. */
 bool text_set(struct text *t, const char *name, struct text_value value);
 
-/* The variable has no value any more. */
+/* Removes the value of a variable. */
 void text_forget(struct text_variables *v, const char *name);
 
 #endif
