@@ -12,8 +12,7 @@
 struct nonce_record {
 	uint8_t key[16]; /* the first half of the key's SHA-256 */
 	uint8_t nonce[12];
-	uint32_t
-	    first; /* the units first to first + count - 1 of the key stream under key and nonce */
+	uint32_t first; /* units first to first + count - 1 of the stream of key and nonce */
 	uint32_t count; /* at least 1 */
 };
 

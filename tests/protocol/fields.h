@@ -28,8 +28,8 @@ struct field {
 struct fields {
 	struct field list[FIELDS_MOST];
 	size_t count;
-	struct wire_reader
-	    rest; /* bytes after the last field; a LIST's files; failed: a body too short */
+	/* bytes after the last field; a LIST's files; failed: the body is too short */
+	struct wire_reader rest;
 };
 
 /* A block of smuf's delta. */

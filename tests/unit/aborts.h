@@ -1,12 +1,14 @@
 /*
- * aborts: whether an assertion of ours holds its caller to the rules.
+ * aborts: checks that an assertion of our own code stops a caller that breaks the rules.
  */
 #ifndef TESTS_UNIT_ABORTS_H
 #define TESTS_UNIT_ABORTS_H
 
 #include <stdbool.h>
 
-/* Runs fn(arg) in a child of its own, silently; true when that ended with SIGABRT, false when it came to its end. */
+/*
+ * Runs fn(arg) silently in a child. True when the child ended with SIGABRT, false when fn returned.
+ */
 bool aborts_in(void (*fn)(void *arg), void *arg);
 
 #endif

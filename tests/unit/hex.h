@@ -1,5 +1,5 @@
 /*
- * hex: bytes as published test vectors write them.
+ * hex: bytes in the form of published test vectors.
  */
 #ifndef TESTS_UNIT_HEX_H
 #define TESTS_UNIT_HEX_H
@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Decodes text, all of it, into out and returns how many bytes that were; the test fails when they are over most. */
+/*
+ * Decodes all of text into out. Returns the number of bytes; fails the test when it is over most.
+ */
 size_t hex_decode(uint8_t *out, size_t most, const char *text);
 
 #endif

@@ -1,14 +1,13 @@
 /*
- * rig: a client of the library and the scripted server that it talks to, for tests (PROTOCOL 5,
- * DESIGN 7).
+ * rig: a client of the library and the scripted server that it talks to (PROTOCOL 5, DESIGN 7).
  *
- * The server is a thread that runs a script: the requests that have to come, compared byte by byte,
- * and the answers, however awkward. Bodies are hexadecimal text with blanks. An unexpected request
- * is a surprise: the server closes the connection, the rest of the script does nothing, and
- * rig_end() fails the test. At the end of the script the server closes the connection too.
+ * The server is a thread that runs a script: the requests that must come, compared byte by byte,
+ * and the replies, however awkward. Bodies are hexadecimal text with blanks. An unexpected request
+ * is a surprise: the server disconnects, the rest of the script does nothing, and rig_end() fails
+ * the test. The server also disconnects at the end of the script.
  *
- * There is one rig at a time. rig.sm, rig.file and rig.segment are for the test, the other fields
- * for its script.
+ * There is one rig at a time. A test uses rig.sm, rig.file and rig.segment; the rest is for its
+ * script.
  */
 #ifndef TESTS_UNIT_RIG_H
 #define TESTS_UNIT_RIG_H
@@ -36,7 +35,7 @@ struct rig {
 
 	rig_script *script;
 	pthread_t thread;
-	bool is_over; /* the thread was joined */
+	bool is_over; /* the thread has ended */
 	int listener, fd;
 	bool has_tags;      /* set by rig_greet() */
 	uint16_t tag;       /* of the last request */
@@ -49,10 +48,10 @@ extern struct rig rig;
 
 /* For the test. */
 
-/* Starts the server at a fresh address, uri. */
+/* Starts the server; uri becomes its address. */
 void rig_listen(char uri[200], rig_script *script);
 
-/* Starts the server and a client, mounts it with these options (NULL: none), opens the file. */
+/* Starts the server and a client, mounts it with these options (NULL: none), and opens the file. */
 void rig_begin_with(const char *options, rig_script *script);
 
 /* The same, and maps the file. */
@@ -61,22 +60,22 @@ void rig_begin(rig_script *script);
 /* Opens a second file, "/g". */
 struct sm_file *rig_open_other(void);
 
-/* A critical section of rig.file that writes byte to the begin of its segment. */
+/* Executes a critical section of rig.file that writes byte to the begin of its segment. */
 void rig_publish(char byte);
 
-/* Waits until the script is over. */
+/* Waits for the end of the script. */
 void rig_wait(void);
 
 /* Frees the client, waits for the script, and fails the test if there was a surprise. */
 void rig_end(void);
 
-/* For a teardown: cleans up after a test that failed half way; else does nothing. Never fails. */
+/* For a teardown after a failed test: the same, but does not fail. Otherwise does nothing. */
 void rig_abandon(void);
 
 void rig_expect_ok(const char *call, int result);
 void rig_expect_errno(const char *call, int result, int error);
 
-/* The call has to return 0, or -1 and that errno. */
+/* Fails the test unless the call returns 0, or -1 and that errno. */
 #define OK(call) rig_expect_ok(#call, call)
 #define FAILS(call, error) rig_expect_errno(#call, call, error)
 
@@ -84,31 +83,31 @@ void rig_expect_errno(const char *call, int result, int error);
 
 void rig_accept(void);
 
-/* Accepts, and answers HELLO, with these features, and NEW_FDTABLE. */
+/* Accepts, replies to HELLO with these features, and serves NEW_FDTABLE. */
 void rig_greet_with(const char *features);
 
-/* The same, and OPEN and MMAP of the file, descriptor 7. */
+/* Serves all requests up to the open and mapped file, descriptor 7. */
 void rig_greet(void);
 
-/* Takes the next request, which has to be that one. */
-void rig_take(enum protocol_op op, const char *hex);
+/* Takes the next request, which must be that one. */
+void rig_take(enum op op, const char *hex);
 
-/* The next request has to be that one; answers it with 0 and that body. */
+/* Takes the next request, which must be that one, and replies 0 with that body. */
 void rig_serve(enum op op, const char *hex, const char *reply);
 
-/* Takes any; rig has its body. Returns the operation, OP_COUNT after a surprise. */
+/* Takes any request; rig has its body. Returns the operation, or OP_COUNT after a surprise. */
 uint32_t rig_take_any(void);
 
-/* Waits for the client to close the connection. */
+/* Checks that the client has ended the connection. */
 void rig_take_end(void);
 
-/* Answers the last request, or the one with that tag. */
+/* Replies to the last request, or to the one with that tag. */
 void rig_answer(uint32_t status, const char *hex);
 void rig_answer_tag(uint16_t tag, uint32_t status, const char *hex);
 
 /*
- * Takes an exclusive ACQUIRE without timeout and with that since; grants it with that number and
- * the rest of the reply.
+ * Takes an exclusive ACQUIRE without a timeout, with that since, and replies with that grant and
+ * the rest.
  */
 void rig_grant(const char *since, const char *grant, const char *rest);
 
@@ -116,7 +115,7 @@ void rig_write(const void *bytes, size_t size);
 void rig_hang_up(void);
 void rig_surprise(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes "01ff 02" as bytes; returns their number. */
+/* Decodes "01ff 02" to bytes. Returns their number. */
 size_t rig_unhex(uint8_t *out, const char *hex);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * Addresses as text, and real sockets behind them: unix, abstract, TCP, and what stands in
- * their way.
+ * Addresses as text, and real sockets behind them: unix, abstract, TCP, and the files in their way.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +45,7 @@ remove_directory(void **state)
 	return rmdir(dir);
 }
 
-/* Parses what must be an address. */
+/* Parses a valid address. */
 static struct addr
 address(const char *text)
 {
@@ -147,7 +146,7 @@ what_is_no_address_is_einval(void **state)
 	}
 }
 
-/* Nothing is cut off: a name that does not fit is refused. */
+/* A name that does not fit is refused, not cut. */
 static void
 names_that_do_not_fit_are_refused(void **state)
 {
@@ -182,7 +181,7 @@ names_that_do_not_fit_are_refused(void **state)
 	assert_true(addr_parse(&a, text, 0) < 0);
 }
 
-/* Both ends of an address, through one byte; what is at each end in out. */
+/* Connects both ends of an address and sends a byte. */
 static void
 meet(const struct addr *a, const struct addr *client_side, int *server, int *client)
 {
@@ -238,10 +237,10 @@ somebody_listening_is_eaddrinuse(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
-	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
-	/* and the first is still there */
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	/* the first listener is still there */
+	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
 	close(client);
 	close(fds[0]);
 	socket_unlink(&a, &made);
@@ -298,10 +297,7 @@ nobody_there_is_enotconn(void **state)
 	assert_int_equal(client, 4711);
 }
 
-/*
- * The name of an abstract socket counts to its last byte: padded and exact ones are different
- * names.
- */
+/* All bytes of an abstract name count: padded and exact names differ. */
 static void
 abstract_names_are_exact_or_padded(void **state)
 {
@@ -334,7 +330,7 @@ abstract_names_are_exact_or_padded(void **state)
 	socket_unlink(&padded, &made);
 }
 
-/* The same, for the number form of Phoenix. */
+/* The same for the number form of Phoenix. */
 static void
 pipe_number_is_a_padded_name(void **state)
 {
@@ -360,7 +356,7 @@ socket_option(int fd, int level, int option)
 	return value;
 }
 
-/* The port that the kernel chose for a socket. */
+/* Returns the port that the kernel chose for a socket. */
 static unsigned
 port_of(int fd)
 {
@@ -431,7 +427,7 @@ address_of_another_host_is_eaddrnotavail(void **state)
 	assert_int_equal(socket_listen(&a, fds, &made), -EADDRNOTAVAIL);
 }
 
-/* "localhost" may be several addresses: whichever of them listens is found. */
+/* "localhost" may be several addresses: the one that listens is found. */
 static void
 every_address_of_a_host_is_tried(void **state)
 {
@@ -470,7 +466,7 @@ every_address_listens(void **state)
 	close_all(fds, count);
 }
 
-/* A server that does not accept: connecting waits as long as it was told, not for ever. */
+/* Connecting to a server that does not accept waits as long as it was told, not for ever. */
 static void
 connecting_to_a_server_that_does_not_accept_times_out(void **state)
 {

@@ -60,8 +60,8 @@ reserved_bytes_count_when_committed(void **state)
 }
 
 /*
- * Any mix of sizes, put in and taken out at different paces: the bytes come out in the order
- * they went in. The sequence is fixed, so a failure repeats.
+ * Any mix of sizes, put in and taken out at different paces, comes out in the order it went in. The
+ * sequence is fixed, so a failure repeats.
  */
 static void
 bytes_come_out_in_the_order_they_went_in(void **state)
@@ -135,7 +135,7 @@ append_copies_across_growing(void **state)
 	buf_fini(&b);
 }
 
-/* No size that wraps is ever given as room; the buf is as it was. */
+/* A size that wraps gets no room and leaves the buf as it was. */
 static void
 impossible_sizes_are_refused(void **state)
 {
@@ -176,7 +176,7 @@ trim_gives_back_the_storage_of_an_empty_buf_only(void **state)
 	buf_fini(&b);
 }
 
-/* What our own code must never do stops the program at once, in release builds too (STYLE 6). */
+/* Misuse by our own code stops the program at once, in release builds too (STYLE 6). */
 
 static void
 commit_too_much(void *unused)

@@ -1,5 +1,6 @@
 /*
- * AES-256-CTR blocks: what NIST published, and that blocks of one release never share key stream.
+ * AES-256-CTR blocks: the vectors that NIST published, and that the blocks of one release never
+ * share key stream.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,9 +35,9 @@ keyed_box(const uint8_t key[CTRBOX_KEY_SIZE])
 }
 
 /*
- * SP 800-38A, F.5.5 and F.5.6. Its counter begins at f0f1...fb fcfdfeff: with the first 12 bytes as
- * iv that is the last AES block of our block 0xfcfdfe, and the three that follow are the first ones
- * of the next.
+ * SP 800-38A, F.5.5 and F.5.6. The counter begins at f0f1...fb fcfdfeff: with the first 12 bytes as
+ * iv that is the last AES block of our block 0xfcfdfe, and the following three are the first ones
+ * of the next block.
  */
 static void
 published_vectors_are_reproduced(void **state)
@@ -90,7 +91,7 @@ every_size_comes_back_and_nothing_is_written_behind_it(void **state)
 	ctrbox_destroy(b);
 }
 
-/* Key stream is encrypted counter blocks: what AES alone decrypts it to is where it came from. */
+/* Key stream is encrypted counter blocks: decrypting it with AES alone yields the counters. */
 static void
 counter_blocks_of(EVP_CIPHER_CTX *aes, uint8_t *key_stream, size_t size)
 {
@@ -119,7 +120,7 @@ bare_aes(void)
 	return aes;
 }
 
-/* Encrypts a segment of size zeros, whose every counter must be one that seen does not have yet. */
+/* Encrypts a segment of size zeros. Each counter must be missing in seen, and is added to it. */
 static void
 encrypt_segment(struct ctrbox *b, EVP_CIPHER_CTX *aes, size_t size, uint8_t *seen)
 {
@@ -130,8 +131,7 @@ encrypt_segment(struct ctrbox *b, EVP_CIPHER_CTX *aes, size_t size, uint8_t *see
 	for (at = 0, block = 0; at < size; at += SIZE_BLOCK, block++) {
 		size_t rest = size - at < SIZE_BLOCK ? size - at : SIZE_BLOCK;
 		/*
-		 * Of a last AES block that is not whole the counter cannot be seen, but the rest of
-		 * it is there.
+		 * The counter of a partial last AES block cannot be seen, but its bytes are there.
 		 */
 		size_t whole = (rest + AES_BLOCK - 1) / AES_BLOCK * AES_BLOCK;
 
@@ -169,7 +169,7 @@ blocks_of_a_release_never_share_a_counter(void **state)
 	ctrbox_destroy(b);
 }
 
-/* The last counters there are: nothing is carried into the iv, and block 0's stay its own. */
+/* The last counter: no carry reaches the iv, and the counters of block 0 stay its own. */
 static void
 the_last_block_ends_with_the_last_counter(void **state)
 {
@@ -189,7 +189,7 @@ the_last_block_ends_with_the_last_counter(void **state)
 	ctrbox_destroy(b);
 }
 
-/* What a block becomes depends on key, iv, number and bytes, and not on what the box did before. */
+/* The encrypted block depends on key, iv, number and bytes, not on earlier calls. */
 static void
 blocks_do_not_depend_on_each_other(void **state)
 {
@@ -203,7 +203,7 @@ blocks_do_not_depend_on_each_other(void **state)
 	assert_int_equal(ctrbox_decrypt(b, an_iv, 1, zeros, 4095, again), 0);
 	assert_int_equal(ctrbox_decrypt(b, an_iv, 9, first, SIZE_BLOCK, again), 0);
 	assert_memory_equal(again, zeros, SIZE_BLOCK);
-	/* Another number, each bit of the iv and each byte of the key give another key stream. */
+	/* Another number, each bit of the iv, and each byte of the key change the key stream. */
 	assert_int_equal(ctrbox_encrypt(b, an_iv, 10, zeros, SIZE_BLOCK, again), 0);
 	assert_memory_not_equal(again, first, SIZE_BLOCK);
 	for (i = 0; i < CTRBOX_IV_SIZE * 8; i++) {

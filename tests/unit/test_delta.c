@@ -25,7 +25,7 @@ begin_message(uint32_t count)
 	wire_put_u32(&writer, count);
 }
 
-/* A piece that says length, of which present bytes are there. */
+/* Puts a piece that declares length bytes and has present bytes. */
 static void
 put_piece(uint32_t offset, uint32_t length, size_t present)
 {
@@ -35,7 +35,7 @@ put_piece(uint32_t offset, uint32_t length, size_t present)
 	assert_false(writer.failed);
 }
 
-/* Begins to read what was put, cut short by so many bytes. */
+/* Begins to read the message, cut short by that many bytes. */
 static void
 read_message_of(uint32_t segment_size, size_t cut)
 {
@@ -49,7 +49,7 @@ read_message(uint32_t segment_size)
 	read_message_of(segment_size, 0);
 }
 
-/* What delta_next() says to a second piece, after one of the bytes 4096 to 4105. */
+/* Returns the result of delta_next() for a second piece, after one of the bytes 4096 to 4105. */
 static int
 second_piece(uint32_t offset, uint32_t length)
 {
@@ -63,7 +63,7 @@ second_piece(uint32_t offset, uint32_t length)
 	return delta_next(&delta, &piece);
 }
 
-/* What it says to the only piece of a delta, for a segment of size bytes. */
+/* Returns its result for the only piece of a delta, for a segment of size bytes. */
 static int
 only_piece(uint32_t size, uint32_t offset, uint32_t length)
 {
@@ -132,7 +132,7 @@ missing_count_is_eproto(void **state)
 	}
 }
 
-/* Cut anywhere, the second piece is EPROTO, and the piece handed in is as it was. */
+/* Wherever the message is cut, the second piece is EPROTO, and the caller's piece is untouched. */
 static void
 short_message_is_eproto(void **state)
 {

@@ -1,6 +1,7 @@
 /*
- * Files of the host: what a host can put in their place, cut, fill up or replace is an error and no more; and the way
- * through a mapping, where pread and pwrite do not work, does the same as they do (DESIGN 1, 3, 6).
+ * Files of the host: whatever a host puts in their place, cuts, fills up or replaces is an error
+ * and no more; and the way through a mapping, where pread and pwrite do not work, has the same
+ * results (DESIGN 2, DESIGN 9).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,17 +31,17 @@
 
 enum { SIZE = 10000, NOBODY = 65534 };
 
-/* What a library OS, or a bad day, makes of the system's calls. All zeros: they are what they are. */
+/* Faults of system calls in a library OS or on a failing host. All zeros: no faults. */
 static struct {
 	int pread_error;   /* pread and pwrite fail with this */
-	int pwrite_error;  /* pwrite alone does */
+	int pwrite_error;  /* pwrite fails with this */
 	bool is_piecemeal; /* at most 7 bytes a call, and EINTR every other time */
-	int intruders;     /* so many preads are preceded by somebody else's write */
+	int intruders;     /* before so many preads another process writes */
 	bool is_device;    /* fstat calls a regular file a device */
 	int mmap_error;    /* mmap fails with this */
 	enum libos_mapping mmap_gives;
-	bool is_looker_only; /* that is so of every other mapping, not of the first */
-	bool is_replaced;    /* ftruncate fails, and the name is another file's meanwhile */
+	bool is_looker_only; /* only every other mapping is so, not the first */
+	bool is_replaced;    /* ftruncate fails after another file took the name */
 	unsigned calls, maps, preads;
 } fake;
 
@@ -139,7 +140,7 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 	return (void *)syscall(SYS_mmap, hint, size, prot, flags, fd, offset);
 }
 
-/* A file made without hostfile. */
+/* Makes a file without hostfile. */
 static void
 put(const char *name, const char *text)
 {
@@ -222,7 +223,7 @@ fill(uint8_t *bytes, size_t size, unsigned seed)
 		bytes[i] = (uint8_t)((i * 31 + i / 251 + seed) % 253);
 }
 
-/* It fails, and as documented: outputs untouched. */
+/* It fails as documented: with the outputs untouched. */
 static void
 expect_open(const char *name, uint64_t size, int error)
 {
@@ -404,7 +405,7 @@ open_refuses_all_but_regular_files(void **state)
 	close(dev);
 }
 
-/* A lease of another descriptor holds up who opens the file, for 45 seconds by default. */
+/* The lease of another descriptor delays an open, by default for 45 seconds. */
 static int
 open_under_a_lease(void)
 {
@@ -473,7 +474,7 @@ without_permission_it_is_EACCES(void **state)
 	assert_int_equal(chmod(path, 0755), 0);
 }
 
-/* Reads and writes of every kind, the same in both ways. */
+/* Reads and writes of all kinds, with the same results in both ways. */
 static int
 make_a_round_trip(struct hostfile *h)
 {
@@ -565,7 +566,7 @@ read_what_was_cut(void)
 	uint8_t out[SIZE];
 
 	EXPECT(hostfile_open(&h, dir, "f", SIZE) == 0);
-	/* Mapped for its atomics, it is read with pread all the same. */
+	/* A file that is mapped for its atomics is still read with pread. */
 	EXPECT(hostfile_map(&h, 4096) == 0);
 	EXPECT(ftruncate(h.fd, 100) == 0);
 	EXPECT(hostfile_read(&h, 0, out, SIZE) == -EIO);
@@ -632,7 +633,7 @@ devices_of_a_library_os_are_mapped_and_not_asked(void **state)
 	assert_int_equal(fake.preads, 0);
 }
 
-/* A system without pread and pwrite. Returns -1 where there are no such filters. */
+/* Makes pread and pwrite fail. Returns -1 where there are no such filters. */
 static int
 forbid_pread(void)
 {
@@ -649,7 +650,7 @@ forbid_pread(void)
 
 static int to_reader[2], to_writer[2];
 
-/* Does with pread what its name says, and answers. */
+/* Reads with pread, and replies. */
 static int
 look_with_pread(void)
 {
@@ -687,7 +688,7 @@ write_without_pwrite(void)
 	EXPECT(make_a_round_trip(&h) == 0);
 	fill(bytes, SIZE, 5);
 	EXPECT(hostfile_write(&h, 0, bytes, SIZE) == 0);
-	/* The mapping is still there while the other looks. */
+	/* The mapping stays while the other process reads. */
 	EXPECT(write(to_reader[1], "x", 1) == 1);
 	EXPECT(read(to_writer[0], &c, 1) == 1);
 	EXPECT(hostfile_read(&h, 4097, out, 6) == 0);
@@ -818,7 +819,7 @@ replaced_file_is_noticed(void **state)
 	hostfile_close(&h);
 }
 
-/* The ways there are: pread, and two that map. */
+/* The ways: pread, and two that map. */
 static const int ways[] = { 0, ENOSYS, ESPIPE };
 
 static void
@@ -868,7 +869,7 @@ probe_finds_private_copies(void **state)
 		fake.mmap_error = 0;
 		assert_int_equal(hostfile_probe_shared(dir, "f", 77), 0);
 	}
-	/* Who looks has a copy, and would wait for a turn for ever. */
+	/* A process that reads a copy would wait for its turn for ever. */
 	fake.pread_error = ENOSYS;
 	fake.is_looker_only = true;
 	fake.maps = 0;

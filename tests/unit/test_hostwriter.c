@@ -1,6 +1,6 @@
 /*
- * Blocks on their way to the host: what was put is in the file and nothing else is, whichever way it went, and whatever
- * the host or the program does meanwhile (DESIGN 3).
+ * Blocks that are written to the host: the file gets the blocks and nothing else, in every way of
+ * writing, whatever the host or the program does meanwhile (DESIGN 2).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@
 
 enum { PLACES = 240, FILE_SIZE = PLACES * SIZE_BLOCK, MANY = 20 };
 
-/* What a library OS or the limits of a system make of its calls. */
+/* Faults of a library OS or limits of a system. */
 static struct {
 	bool is_mapping_private, has_no_mapping, has_no_pipe, has_no_vmsplice;
 	unsigned pwrites, readvs, maps; /* maps: shared ones of files */
@@ -96,7 +96,7 @@ static char dir[SCRATCH_PATH_SIZE];
 static int directory = -1;
 static struct hostfile file;
 static struct hostwriter writer;
-static uint8_t expected[FILE_SIZE], seen[FILE_SIZE]; /* what the file should be, and is */
+static uint8_t expected[FILE_SIZE], seen[FILE_SIZE]; /* the expected and the actual file */
 static unsigned seed;
 
 static void
@@ -138,7 +138,7 @@ end(void **state)
 	return 0;
 }
 
-/* size random bytes at that place, in the writer and in what is expected. */
+/* Puts size random bytes at that place, in the writer and in the expected file. */
 static int
 put(unsigned place, uint32_t size)
 {
@@ -151,7 +151,7 @@ put(unsigned place, uint32_t size)
 	return hostwriter_put(&writer, (uint64_t)place * SIZE_BLOCK, size);
 }
 
-/* So many blocks, each at a place of its own, far apart or not; the last one is short. */
+/* Puts that many blocks, each at a place of its own, adjacent or not; the last one is short. */
 static int
 put_many(unsigned count)
 {
@@ -183,7 +183,7 @@ what_was_put_is_in_the_file(void **state)
 		if (!is_as_expected())
 			fail_msg("%u blocks: the file is not what was put", count);
 	}
-	/* Few go one by one, and many do not. */
+	/* Few blocks are written one by one, many are not. */
 	assert_true(fake.readvs >= 190);
 	assert_in_range(fake.pwrites, 1, 200);
 }
@@ -208,11 +208,14 @@ without_a_shared_mapping_it_is_in_the_file_too(void **state)
 		}
 		fake.is_mapping_private = fake.has_no_mapping = fake.has_no_pipe = false;
 	}
-	/* A private mapping was tried once, and the others not at all. */
+	/* The first private mapping showed; no other was tried. */
 	assert_int_equal(fake.readvs, 1);
 }
 
-/* A library OS without vmsplice maps private copies, and writes them back, old as they are, when they are unmapped. */
+/*
+ * A library OS without vmsplice maps private copies, and writes them back, outdated, when they are
+ * unmapped.
+ */
 static void
 without_vmsplice_nothing_is_mapped(void **state)
 {
@@ -248,7 +251,7 @@ what_was_begun_and_not_flushed_is_forgotten(void **state)
 	assert_true(is_as_expected());
 }
 
-/* Parent and child write in turns, each with a pipe of its own. */
+/* Parent and child write in turn, each with a pipe of its own. */
 static void
 after_a_fork_both_write(void **state)
 {
@@ -273,7 +276,7 @@ after_a_fork_both_write(void **state)
 	}
 }
 
-/* The pages that are not there any more fault, and that is an error of a system call and no signal. */
+/* The missing pages fault; the system call returns an error, and no signal comes. */
 static void
 file_cut_short_kills_nobody(void **state)
 {
@@ -284,7 +287,7 @@ file_cut_short_kills_nobody(void **state)
 	assert_int_equal(put_many(100), 0);
 	assert_int_equal(ftruncate(file.fd, FILE_SIZE), 0);
 	assert_true(is_as_expected());
-	/* And whatever way it goes on in. */
+	/* Later blocks are written, in whatever way. */
 	assert_int_equal(put_many(100), 0);
 	assert_true(is_as_expected());
 }
@@ -335,7 +338,7 @@ full_disk_is_an_error(void **state)
 	child_expect_success_or_skip(pid, "nothing may be mounted here");
 }
 
-/* The program closes what it does not know, and has pipes of its own under those numbers. */
+/* The program closes unknown descriptors, and opens pipes of its own under these numbers. */
 static void
 nothing_is_lent_to_the_programs_pipes(void **state)
 {
@@ -348,7 +351,7 @@ nothing_is_lent_to_the_programs_pipes(void **state)
 	for (count = 0; count < 3; count++) {
 		ends[0] = fake.ends[0];
 		ends[1] = fake.ends[1];
-		/* One end of it, the other, or both. */
+		/* One end of the pipe, the other, or both. */
 		if (count != 1)
 			(void)close(ends[0]);
 		if (count != 0)
@@ -362,7 +365,7 @@ nothing_is_lent_to_the_programs_pipes(void **state)
 			assert_int_equal(left, 0);
 			assert_int_equal(close(own[i]), 0);
 		}
-		/* By then it has one again, or does without. */
+		/* By now the library has a pipe again, or works without. */
 		assert_int_equal(put_many(MANY), 0);
 		assert_true(is_as_expected());
 	}

@@ -1,4 +1,4 @@
-/* Keys of smc's segments: HKDF as RFC 5869 has it, and one key for each master, life and name. */
+/* Keys of smc's segments: HKDF as in RFC 5869, and one key for each master, life and name. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +54,7 @@ published_vectors_are_reproduced(void **state)
 	}
 }
 
-/* The format of segment files depends on it: these bytes may not change. */
+/* The format of segment files depends on these bytes, which may not change. */
 static void
 a_key_is_hkdf_of_master_salt_label_and_name(void **state)
 {

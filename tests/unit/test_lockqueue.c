@@ -1,7 +1,4 @@
-/*
- * The lock goes to one writer or to readers, first come first served
- * (common/server/core/lockqueue).
- */
+/* The order in which claims get the lock (common/server/core/lockqueue). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,7 +148,7 @@ random_orders_keep_one_writer_or_readers_only(void **state)
 			readers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_SHARED;
 		}
 		assert_true(writers + (readers > 0) <= 1);
-		/* There is no waiter without a holder. */
+		/* No claim waits while the lock is free. */
 		assert_true(q.waiting == 0 || writers + readers > 0);
 		assert_true(q.grants >= last);
 		last = q.grants;

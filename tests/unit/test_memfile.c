@@ -1,4 +1,4 @@
-/* The parts of a memory file: versions of blocks, and the committed memory of smdish's segments. */
+/* The base of a memory file: versions of blocks, committed memory, descriptors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "common/wire/protocol.h"
 #include "smdish/region.h"
 
-/* Compares the runs of blockmap_since() with a walk over all blocks. */
+/* Computes the result of blockmap_since() the slow way. */
 static void
 assert_runs_match(const struct blockmap *m, uint64_t since)
 {

@@ -1,4 +1,4 @@
-/* What noncelog finds in logs that were made so that there is something to be found. */
+/* noncelog with logs that contain known repeats. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +25,9 @@ use(uint8_t key, uint8_t nonce, uint32_t first, uint32_t count)
 	return r;
 }
 
-/* What a log of these records, less some bytes at the end, comes to; repeats: how many lines tell of one. */
+/*
+ * Checks a log of these records without less bytes at its end; repeats: the lines about a repeat.
+ */
 static int
 check(const struct nonce_record *records, size_t count, size_t less, unsigned *repeats)
 {
@@ -91,7 +93,7 @@ overlaps_are_found(void **state)
 	unsigned repeats;
 
 	(void)state;
-	/* The second ends before the first does: the third is in the first still. */
+	/* The second ends before the first does: the third is still within the first. */
 	assert_int_equal(check(records, 4, 0, &repeats), 1);
 	assert_int_equal(repeats, 2);
 }

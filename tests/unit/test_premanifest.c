@@ -1,6 +1,6 @@
 /*
- * The lexer of premanifests: words, comments, variables, and an error with file and line for the
- * rest.
+ * The lexer of premanifests: words, comments, variables, and an error with file and line for
+ * anything else.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,7 +129,7 @@ lengths_are_bounded(void **state)
 	strcat(text, "w");
 	expect_error(text, "conf:1: there are too many words on the line");
 
-	/* A variable may be as long as it likes, too long for a line. */
+	/* A variable may be too long for a line. */
 	memset(text, 'v', 2 * PREMANIFEST_LINE_SIZE);
 	text[2 * PREMANIFEST_LINE_SIZE] = '\0';
 	setenv("TEST_A", text, 1);
@@ -148,10 +148,7 @@ the_directives_own_error_gets_file_and_line(void **state)
 	assert_string_equal(seen, "1[A]2[STOP][here]");
 }
 
-/*
- * Every prefix and every single changed byte of a file that has everything: an error or not,
- * never more.
- */
+/* Every prefix and every single changed byte of a complete file is an error or not, never more. */
 static void
 any_bytes_are_survived(void **state)
 {

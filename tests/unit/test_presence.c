@@ -1,6 +1,7 @@
 /*
- * The table of who is there: slots end with their owners, whatever closes or kills these, and nothing is called dead that
- * might not be (DESIGN 7). A *seat* is a description with a mapping, as a process has it.
+ * The table of present processes: slots end with their owners, whatever closes or kills these, and
+ * no process is taken for dead unless it is dead for certain (smc/FORMAT 3). A *seat* is a
+ * description with a mapping, as a process has it.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,7 @@
 
 enum { TABLE_AT = 256, FILE_SIZE = 8192, TICKET = 4711, EXCLUDE_MS = 20 };
 
-static bool is_without_locks; /* the system does not know these locks */
+static bool is_without_locks; /* the system does not have these locks */
 
 int fake_fcntl(int fd, int command, ...) __asm__("fcntl");
 int fake_fcntl64(int fd, int command, ...) __asm__("fcntl64") __attribute__((alias("fcntl")));
@@ -69,7 +70,7 @@ sit_down(struct seat *s)
 	presence_init(&s->presence, (presence_slot *)(void *)(s->base + TABLE_AT), TABLE_AT, s->fd);
 }
 
-/* As a process ends that dies. */
+/* Ends a seat as a process that dies does. */
 static void
 die(struct seat *s)
 {
@@ -139,7 +140,7 @@ slot_of_the_dead_is_taken_anew_with_another_generation(void **state)
 	assert_int_equal(presence_claim(&there.presence), 0);
 	assert_int_equal(there.presence.own, slot);
 	assert_int_not_equal(there.presence.untrusted_slots[slot], before);
-	/* What the dead one said is void. */
+	/* The slot's words are void after the death. */
 	assert_false(presence_drop_abandoned(&there.presence, TICKET));
 	sit_down(&here);
 }
@@ -186,7 +187,9 @@ dead_is_only_what_nobody_alive_may_have(void **state)
 		assert_int_equal(presence_claim(&there.presence), 0);
 		presence_set(&there.presence, kinds[i].state, kinds[i].ticket);
 		assert_int_equal(presence_is_dead(&here.presence, TICKET), kinds[i].is_dead);
-		/* Of the dead only what was abandoned counts: it is to be skipped, and not taken over. */
+		/*
+		 * Of a dead owner only an abandoned ticket counts: it is skipped, not taken over.
+		 */
 		die(&there);
 		assert_int_equal(presence_is_dead(&here.presence, TICKET),
 		    kinds[i].state != PRESENCE_ABANDONED || kinds[i].is_dead);
@@ -227,7 +230,7 @@ recovery_byte_has_one_owner(void **state)
 	assert_true(clock_now() >= clock_after_ms(before, EXCLUDE_MS));
 	presence_admit(&here.presence);
 	assert_int_equal(presence_exclude(&there.presence, 0), 0);
-	/* It is no slot. */
+	/* The seat has no slot. */
 	assert_int_equal(presence_count(&here.presence), 0);
 	die(&there);
 	assert_int_equal(presence_exclude(&here.presence, 0), 0);
@@ -235,7 +238,9 @@ recovery_byte_has_one_owner(void **state)
 	sit_down(&there);
 }
 
-/* Whoever lost its descriptor knows nothing of the others any more: dead is nobody then. */
+/*
+ * A process that has lost its descriptor cannot check the others any more: it takes none for dead.
+ */
 static void
 lost_descriptor_is_noticed(void **state)
 {
@@ -249,7 +254,7 @@ lost_descriptor_is_noticed(void **state)
 	(void)close(here.fd);
 	assert_int_equal(presence_exclude(&here.presence, 0), -EBADF);
 	assert_false(presence_is_dead(&here.presence, TICKET));
-	/* The program has a file of its own there. */
+	/* The program has a file of its own under that number. */
 	snprintf(other, sizeof other, "%s.own", path);
 	fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(fd, here.fd);
@@ -289,7 +294,7 @@ so_many_and_no_more(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-/* Where there are no such locks a slot is what is written in it. */
+/* Without such locks a slot counts as long as its words stand. */
 static void
 without_locks_the_dead_stay(void **state)
 {
@@ -317,7 +322,7 @@ without_locks_the_dead_stay(void **state)
 	assert_int_equal(there.presence.own, 2);
 }
 
-/* A lying host makes others wait or fail; there is nothing that it can lead us to. */
+/* A lying host can make processes wait or fail, and no more. */
 static void
 nonsense_in_the_table_does_no_harm(void **state)
 {

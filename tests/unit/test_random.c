@@ -1,4 +1,4 @@
-/* No random pool survives a fork, however the copy of the process was made. */
+/* No random pool survives a fork, whatever way the process was copied. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,16 +20,13 @@
 
 enum { DRAW = 16, DRAWS_MOST = 256, CHILDREN = 64 };
 
-/* What all processes of a test drew, in memory that they share. */
+/* The bytes that all processes of a test drew, in shared memory. */
 static struct {
 	atomic_int count;
 	uint8_t draws[DRAWS_MOST][DRAW];
 } * drawn;
 
-/*
- * In a child there is nobody to catch a failed assertion: what it did not draw is missed by its
- * parent.
- */
+/* A child cannot use assertions: the parent notices bytes that were not drawn. */
 static void
 draw(void)
 {
@@ -78,7 +75,7 @@ has_ended_well(pid_t pid)
 	return ended == pid && status == 0;
 }
 
-/* A copy of this process made without the C library's knowledge: no handlers run in it. */
+/* Copies this process without the C library, so that no handlers run. */
 static pid_t
 clone_bare(unsigned long flags)
 {
@@ -108,7 +105,7 @@ children_of_one_parent_draw_differently(void **state)
 	assert_all_differ(CHILDREN + 3);
 }
 
-/* Draws, and so do depth generations below, before and after each has a child of its own. */
+/* Draws; depth generations below do so too, before and after each forks. */
 static void
 draw_and_fork(int depth, unsigned long flags, bool bare)
 {
@@ -127,7 +124,7 @@ draw_and_fork(int depth, unsigned long flags, bool bare)
 		_exit(2);
 }
 
-/* In a child, so that _exit() there is seen here. */
+/* Runs them in a child, so that _exit() returns here. */
 static void
 run_generations(int depth, unsigned long flags, bool bare)
 {
@@ -163,7 +160,7 @@ a_bare_vfork_draws_differently(void **state)
 	run_generations(8, CLONE_VFORK, true);
 }
 
-/* The same in namespaces where every one of them is process 1: the process id tells nothing. */
+/* The same in namespaces where each process has the id 1, which then shows nothing. */
 static void
 a_copy_with_the_same_process_id_draws_differently(void **state)
 {
@@ -180,10 +177,7 @@ a_copy_with_the_same_process_id_draws_differently(void **state)
 	run_generations(8, CLONE_NEWPID, true);
 }
 
-/*
- * What TLS does: it draws from OpenSSL's other generator, which copies of equal process ids would
- * share.
- */
+/* TLS draws from OpenSSL's other generator, which copies with equal process ids would share. */
 static void
 draw_as_tls_does(void)
 {
@@ -213,7 +207,7 @@ a_check_is_enough_for_who_draws_from_openssl(void **state)
 	assert_all_differ(3);
 }
 
-/* Not a proof of randomness: it finds bytes that are never written. */
+/* This does not prove randomness: it finds bytes that are never written. */
 static void
 all_bytes_are_drawn(void **state)
 {

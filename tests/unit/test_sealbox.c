@@ -1,4 +1,4 @@
-/* AES-256-GCM blocks: what NIST published, what is refused, and that a nonce is used once. */
+/* AES-256-GCM blocks: the vectors that NIST published, refusals, and that a nonce is used once. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,7 +53,7 @@ big_endian(const uint8_t *bytes, size_t size)
 	return value;
 }
 
-/* The same with OpenSSL's own calls, a context for this one message. */
+/* Seals with OpenSSL's own calls and a context for this one message. */
 static void
 seal_otherwise(const uint8_t *key, const uint8_t nonce[SEALBOX_NONCE_SIZE], const uint8_t *plain,
     size_t size, uint8_t *sealed, uint8_t *tag)
@@ -70,8 +70,8 @@ seal_otherwise(const uint8_t *key, const uint8_t nonce[SEALBOX_NONCE_SIZE], cons
 }
 
 /*
- * From NIST's gcmEncryptExtIV256.rsp those without associated data, and test cases 14 and 15 of the
- * paper that SP 800-38D follows. A nonce of 12 bytes is our u64 grant and u32 block.
+ * The vectors without associated data of NIST's gcmEncryptExtIV256.rsp, and test cases 14 and 15 of
+ * the paper that SP 800-38D follows. A nonce of 12 bytes is our u64 grant and u32 block.
  */
 static void
 published_vectors_are_reproduced(void **state)
@@ -205,7 +205,7 @@ is_opened(const struct sample *s)
 	return false;
 }
 
-/* Refused with -EBADMSG, and what GCM wrote before it knew is gone. */
+/* Opening it returns -EBADMSG, and the output that GCM wrote before is wiped. */
 static void
 assert_refused(const struct sample *s)
 {
@@ -259,17 +259,17 @@ another_key_grant_or_block_is_refused(void **state)
 	(void)state;
 	make_sample(&s);
 	yesterday = s;
-	/* The next grant's block, and the same block as it was: neither passes for the other. */
+	/* The next grant's block, and the same block of before: neither passes for the other. */
 	assert_int_equal(sealbox_seal(s.box, s.grant + 1, s.block, s.plain, SMALL, sealed, tag), 0);
 	yesterday.grant++;
 	assert_refused(&yesterday);
 	assert_int_equal(sealbox_open(s.box, s.grant, s.block, sealed, SMALL, tag, out), -EBADMSG);
-	/* Block and neighbour, swapped. */
+	/* A block and its neighbour, exchanged. */
 	assert_int_equal(sealbox_seal(s.box, s.grant + 1, s.block + 1, s.plain, SMALL, sealed, tag),
 	    0);
 	assert_int_equal(sealbox_open(s.box, s.grant + 1, s.block, sealed, SMALL, tag, out),
 	    -EBADMSG);
-	/* One byte less, with a tag that was right. */
+	/* One byte less, with the right tag. */
 	assert_int_equal(sealbox_open(s.box, s.grant, s.block, s.sealed, SMALL - 1, s.tag, out),
 	    -EBADMSG);
 	assert_int_equal(sealbox_set_key(s.box, other_key), 0);
@@ -308,7 +308,7 @@ within_a_key_grants_and_blocks_only_ascend(void **state)
 	assert_int_equal(seal_at(b, 0, UINT32_MAX), -ESTALE);
 	assert_int_equal(seal_at(b, 7, 4), 0);
 	assert_int_equal(seal_at(b, 8, 0), 0);
-	/* The key it has already is no other key. */
+	/* Setting the same key again does not allow a second use of a nonce. */
 	assert_int_equal(sealbox_set_key(b, a_key), 0);
 	assert_int_equal(seal_at(b, 8, 0), -ESTALE);
 	assert_int_equal(seal_at(b, UINT64_MAX, UINT32_MAX), 0);

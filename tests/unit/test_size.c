@@ -1,4 +1,4 @@
-/* Numbers of bytes as an operator writes them. */
+/* Numbers of bytes in an operator's notation. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 
 enum { UNTOUCHED = 4711 };
 
-/* Parses, and holds size_parse() to leaving its output alone when it fails. */
+/* Parses; also checks that size_parse() leaves its output alone when it fails. */
 static int
 parse(const char *text, uint64_t least, uint64_t most, uint64_t *out)
 {

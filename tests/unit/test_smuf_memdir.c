@@ -1,7 +1,7 @@
 /*
- * smuf's directory on the host: one server owns it; foreign files of any kind stay; the files that
- * a killed server left are removed, and no others. "Killed" is a real SIGKILL of a process that
- * uses memdir.
+ * smuf's directory on the host: one server owns it, all foreign files are left alone, and exactly
+ * the files of a killed server are removed. "Killed" is a real SIGKILL of a process that uses
+ * memdir.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ enum {
 
 static char dir[SCRATCH_PATH_SIZE];
 
-/* Memory that the test's processes share. */
+/* Shared by several processes. */
 static struct shared {
 	_Atomic unsigned owners, owned, doubles, leftovers;
 	_Atomic int is_ready;
@@ -71,7 +71,7 @@ remove_dir(void **state)
 	return 0;
 }
 
-/* Access to the host's files without memdir. */
+/* Files of the host, accessed without memdir. */
 
 static const char *
 path_of(const char *name)
@@ -114,7 +114,7 @@ put_file(const char *name, const void *bytes, size_t size)
 	close(fd);
 }
 
-/* The file must have that content still. */
+/* Fails the test unless the file has that content, untouched. */
 static void
 expect_content(const char *name, const void *bytes, size_t size)
 {
@@ -174,7 +174,7 @@ open_and_close(void)
 
 /* Processes. */
 
-/* Runs the function in another process, which is killed once it is ready. */
+/* Runs run in a process of its own, which reports when it is ready and is then killed. */
 static void
 run_and_kill(void (*run)(struct memdir *))
 {
@@ -203,7 +203,7 @@ run_and_kill(void (*run)(struct memdir *))
 	waitpid(pid, NULL, 0);
 }
 
-/* New files. */
+/* Files as memdir makes them. */
 
 static void
 a_lock_file_is_4096_bytes_with_zeros_magic_and_life_and_mode_0660(void **state)
@@ -266,7 +266,7 @@ ticket_and_turn_are_read_and_written_in_host_byte_order(void **state)
 	assert_int_equal(pwrite(fd, words, sizeof words, 0), sizeof words);
 	assert_int_equal(memdir_read_lock(d, "m", LIFE, &ticket, &turn), 0);
 	assert_true(ticket == words[0] && turn == words[1]);
-	/* The turn alone: clients write the ticket. */
+	/* Only the turn changes: the ticket belongs to the clients. */
 	assert_int_equal(memdir_write_turn(d, "m", LIFE, 7), 0);
 	assert_int_equal(pread(fd, words, sizeof words, 0), sizeof words);
 	assert_true(words[0] == 0x01020304 && words[1] == 7);
@@ -343,21 +343,21 @@ put_zeros(const char *name)
 	put_file(name, zeros, sizeof zeros);
 }
 
-/* A file with the magic that is one byte short, and so no lock file. */
+/* It has the magic, but is a byte too short for a lock file. */
 static void
 put_short_lock(const char *name)
 {
 	put_lock(name, 0, LAYOUT_LOCK_SIZE - 1);
 }
 
-/* A link to a file that looks like a lock file. */
+/* A link to a valid lock file. */
 static void
 put_link_to_lock(const char *name)
 {
 	char target[FULL_PATH];
 
-	/* The target's name is too long for one of ours. */
-	snprintf(target, sizeof target, "%0*d", (PROTOCOL_SMUF_NAME_MOST + 1), 0);
+	/* The name is too long for a file of ours. */
+	snprintf(target, sizeof target, "%0*d", LAYOUT_NAME_LIMIT, 0);
 	put_lock(target, 4096, LAYOUT_LOCK_SIZE);
 	assert_int_equal(symlink(target, path_of(name)), 0);
 }
@@ -377,7 +377,7 @@ static const struct foreign foreigners[] = {
 
 enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0] };
 
-/* The file's status, for expect_same(). */
+/* Returns the result of lstat(2), which must stay the same. */
 static struct stat
 status_of(const char *name)
 {
@@ -595,7 +595,7 @@ a_magic_that_is_not_whole_is_no_magic(void **state)
 	assert_int_equal(count_entries(), 16);
 }
 
-/* The files of a server that was killed between creating a lock file and writing it. */
+/* As a server does that is killed between creating the lock file and writing to it. */
 static void
 leave_half_made(const char *announced, const char *name, off_t size)
 {
@@ -630,7 +630,7 @@ an_empty_file_that_was_not_announced_is_left_alone(void **state)
 	leave_half_made("nn", "nnn", LAYOUT_LOCK_SIZE);
 	open_and_close();
 	expect_there("nnn");
-	/* The record was erased by the start before. */
+	/* The announcement is removed. */
 	put_nothing("nn");
 	open_and_close();
 	expect_there("nn");
@@ -662,7 +662,7 @@ what_is_announced_and_has_something_in_it_is_left_alone(void **state)
 	put_dangling_link("l");
 	open_and_close();
 	expect_there("l");
-	/* Nothing outside the directory is removed. */
+	/* No file outside of the directory is removed. */
 	snprintf(up, sizeof up, "%s.up", dir);
 	fd = open(up, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	assert_true(fd >= 0);
@@ -705,7 +705,7 @@ a_second_server_is_kept_out_until_the_first_has_gone(void **state)
 	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
 	assert_null(second);
-	/* The refused server has removed nothing. */
+	/* And it has removed nothing. */
 	expect_there("m");
 	expect_there(LAYOUT_DIRECTORY_LOCK);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
@@ -757,7 +757,7 @@ another_process_is_kept_out_too_and_gets_in_after_kill_9(void **state)
 	assert_int_equal(count_entries(), 0);
 }
 
-/* In a child: opens the directory again and again, and counts the times it was not alone. */
+/* In a child: opens the directory again and again, and counts when it was not alone. */
 static void __attribute__((noreturn)) contend(uint64_t until)
 {
 	struct memdir *d;
@@ -807,7 +807,7 @@ a_lock_file_of_the_directory_that_was_replaced_is_not_removed_at_exit(void **sta
 	assert_int_equal(unlink(path_of(LAYOUT_DIRECTORY_LOCK)), 0);
 	second = open_dir();
 	memdir_close(d);
-	/* It keeps a third server out. */
+	/* This file keeps a third server out. */
 	expect_there(LAYOUT_DIRECTORY_LOCK);
 	assert_int_equal(memdir_open(&d, dir), -EEXIST);
 	memdir_close(second);
@@ -892,11 +892,11 @@ killed_at_any_moment_nothing_stays(void **state)
 			    count_entries());
 	}
 	expect_content("foreign", "precious", 8);
-	/* It was killed at work often enough. */
+	/* Otherwise it was never killed at work. */
 	assert_true(entries > KILLS / 10);
 }
 
-/* The host changes a lock file that is in use. */
+/* Changes by the host to a lock file in use. */
 
 static struct memdir *used;
 

@@ -1,7 +1,7 @@
 /*
- * smuf's store against a model of it: after any releases, good and bad ones, a grant carries
+ * smuf's store against a model of it: for any sequence of releases, valid or not, a grant carries
  * exactly the blocks above since, each with the version, slot and tag of the last accepted release;
- * a release is accepted as a whole or not at all.
+ * a release counts as a whole or not at all.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ static struct timer_queue timers;
 static uint64_t now = 1000 * CLOCK_SEC;
 static struct memfile_tree tree;
 
-/* The model of each block. */
+/* The model of a block. */
 static struct {
 	uint64_t version;
 	uint8_t slot, tag[16];
@@ -93,7 +93,7 @@ get_file(const char *name, enum protocol_version version)
 	return f;
 }
 
-/* Writes a grant of the model; returns its size. */
+/* Builds a grant from the model. Returns its size. */
 static size_t
 expected_grant(const struct memfile *f, uint64_t since, uint8_t out[ROOM])
 {
@@ -145,7 +145,7 @@ expect_usage(const struct memfile *f)
 	assert_int_equal(usage.reserved, 2 * BLOCKS * 4096);
 }
 
-/* A piece of a release. */
+/* One piece of a release to build. */
 struct piece {
 	uint32_t block;
 	uint8_t slot, tag[16];
@@ -200,7 +200,7 @@ publish(const struct piece *pieces, uint32_t count, uint64_t grant)
 	}
 }
 
-/* Draws the pieces of a release, most of them correct. */
+/* Draws pieces that are mostly valid. */
 static uint32_t
 draw_pieces(struct piece pieces[PIECES_MOST])
 {
@@ -283,7 +283,7 @@ every_block_of_a_large_segment_in_one_release(void **state)
 	assert_int_equal(smuf_store.grant_size(f, 1), GRANT_HEAD);
 	smuf_store.usage(f, &usage);
 	assert_int_equal(usage.committed, 256u << 20);
-	/* The last piece is wrong: none is published. */
+	/* The last piece is invalid: none counts. */
 	bytes[SIZE - RELEASE_PIECE + 4] = 1;
 	for (i = 0; i + 1 < COUNT; i++)
 		bytes[4 + i * RELEASE_PIECE + 4] = 1;
@@ -355,8 +355,8 @@ names_become_files_only_when_they_are_one_component(void **state)
 		if (smuf_store.check_name(good[i], strlen(good[i])) != 0)
 			fail_msg("%s: expected 0", good[i]);
 	assert_int_equal(smuf_store.name_limit, 128);
-	/* The longest name with the suffix is a valid name of a file. */
-	assert_true((PROTOCOL_SMUF_NAME_MOST + 1) + sizeof LAYOUT_SUFFIX < 255);
+	/* The longest name with the longest suffix is still a valid file name. */
+	assert_true(LAYOUT_NAME_LIMIT + sizeof LAYOUT_SUFFIX < 255);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

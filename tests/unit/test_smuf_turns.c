@@ -1,7 +1,7 @@
 /*
- * The lock of version 1 in smuf's lock file, for cases that a script cannot reach: turns that wrap,
- * times to the millisecond, and a file that disappears for a while.
- * tests/protocol/smuf_turns.script has the rest.
+ * The lock of version 1 in smuf's lock file, beyond the reach of a script: the end of 32 bits,
+ * times to the millisecond, and a file that comes and goes. tests/protocol/smuf_turns.script has
+ * the rest.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +89,7 @@ pass_ms(uint64_t ms)
 	now = then;
 }
 
-/* Access to the lock file without memdir. */
+/* The lock file, accessed without memdir. */
 
 static void
 put_words(uint32_t ticket, uint32_t turn)
@@ -207,7 +207,7 @@ static void
 a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 {
 	(void)state;
-	/* Set back: no client waits. */
+	/* Moved back: no client waits. */
 	serve(5);
 	put_words(5 + 0x80000000, 5);
 	pass_ms(3600 * 1000);
@@ -218,7 +218,7 @@ a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 	put_words(5, 5);
 	pass_ms(3600 * 1000);
 	expect_served(5);
-	/* Set forward: two thousand million clients wait. */
+	/* Moved forward: two thousand million clients wait. */
 	put_words(5u + 0x7fffffff, 5);
 	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(6);
@@ -229,8 +229,8 @@ a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
 {
 	(void)state;
 	put_words(2, 0);
-	/* The first check comes after CHECK_MS; the 5 s begin with it. */
-	pass_ms(CHECK_MS + PROTOCOL_TURN_UNCLAIMED_MS - 1);
+	/* The first look comes after LOOK_MS, and the 5 s count from it. */
+	pass_ms(LOOK_MS + TURNS_UNCLAIMED_MS - 1);
 	expect_served(0);
 	pass_ms(CHECK_MS + 1);
 	expect_served(1);
@@ -309,13 +309,14 @@ a_file_that_is_gone_and_comes_back_is_repaired(void **state)
 	assert_int_equal(turn_there(), 1);
 }
 
-/* The turn that must be served, and when it last changed. */
+/* The true turn, and since when. */
 static uint32_t known;
 static uint64_t known_since;
 static unsigned skipped;
 
 /*
- * The turn is as known, or one was skipped now: with no holder, 5 s or more after the last change.
+ * The turn is the true one, or was skipped just now: by one, without a holder, and 5 s after the
+ * last move or later.
  */
 static void
 watch(void)
@@ -339,7 +340,7 @@ pass_and_watch(uint64_t ms)
 	}
 }
 
-/* Takes the lock, or releases it if it is held. */
+/* Takes the lock if it is free, else releases it. */
 static void
 change_lock(void)
 {
@@ -352,7 +353,7 @@ change_lock(void)
 	known_since = now;
 }
 
-/* Whatever the host writes, the turn changes only by the rules. */
+/* Whatever the host writes, and whenever, the true turn moves only as it may. */
 static void
 whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **state)
 {
@@ -380,7 +381,7 @@ whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **s
 		}
 		watch();
 	}
-	/* The turn has wrapped, and turns were skipped. */
+	/* The turn has wrapped around, with some skips. */
 	assert_true(known < UINT32_MAX / 2);
 	if (skipped < RANDOM_STEPS / 500)
 		fail_msg("expected %d turns skipped or more, got %u", RANDOM_STEPS / 500, skipped);

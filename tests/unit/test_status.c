@@ -8,7 +8,7 @@
 
 #include "common/wire/status.h"
 
-/* The numbers of PROTOCOL 3.1 and of x86's errno.h, written down once more. */
+/* The numbers of PROTOCOL 3.1 and of x86's errno.h, written down a second time. */
 static const struct {
 	int error;
 	uint32_t status;
@@ -59,7 +59,7 @@ unknown_error_becomes_eio(void **state)
 	assert_int_equal(status_to_wire(-99999), 5);
 }
 
-/* A number that no server sends does not become an errno of the peer's choosing. */
+/* A number that no server sends does not become an errno that the peer chooses. */
 static void
 unknown_status_becomes_eproto(void **state)
 {

@@ -1,9 +1,9 @@
 /*
- * The ticket lock across processes: one holder at a time, first come first served, and none of those who die, give up or
- * come back late stops the others (DESIGN 7).
+ * The ticket lock across processes: one holder at a time, first come first served, and no process
+ * that dies, gives up or comes back late stops the others (smc/FORMAT 7).
  *
- * A *seat* is what a process has: a description, a mapping and a presence of its own. Several seats of one process are as
- * good as several processes, as far as nobody has to die.
+ * A *seat* is a description, a mapping and a presence slot, as a process has them. Several seats of
+ * one process work like several processes, unless one has to die.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ struct seat {
 };
 
 static char path[SMC_PATH_SIZE], dir[SCRATCH_PATH_SIZE];
-static struct lockbody *body;           /* in memory that all share, and behind it: */
+static struct lockbody *body;           /* in memory that all share, followed by: */
 static struct lockbody_ways *ways_gone; /* of each process */
 static struct seat here, there;         /* two of the test's own process */
 
@@ -112,7 +112,7 @@ end(void **state)
 	return 0;
 }
 
-/* A process with a seat of its own and none of the test's. */
+/* Forks a process with a seat of its own and none of the test's. */
 static pid_t
 begin_child(struct seat *s)
 {
@@ -140,7 +140,7 @@ take_and_release(struct seat *s)
 	assert_int_equal(ticketlock_release(&s->lock), 0);
 }
 
-/* Waits until so many tickets are out. */
+/* Waits until that many tickets are out. */
 static void
 await_tickets(uint32_t count)
 {
@@ -151,7 +151,7 @@ await_tickets(uint32_t count)
 	assert_int_equal(ticketlock_count(&here.lock), count);
 }
 
-/* Here holds the lock: it keeps it, and releases it to there. Afterwards nobody has a ticket. */
+/* Here keeps the lock against there, and releases it to there. Afterwards no ticket is out. */
 static void
 hand_over(void)
 {
@@ -186,7 +186,10 @@ who_gave_up_is_skipped(void **state)
 		assert_int_equal(ticketlock_take(&there.lock, 1), -ETIMEDOUT);
 		assert_int_equal(ticketlock_take(&there.lock, 0), -EAGAIN);
 		assert_int_equal(ticketlock_release(&here.lock), 0);
-		/* The ticket of there is next, and its owner does not come: in the first way by a try. */
+		/*
+		 * The ticket of there is next, and its owner does not return. The first way to skip
+		 * it is a try.
+		 */
 		if (i % 2 == 0) {
 			assert_int_equal(ticketlock_take(&here.lock, 0), 0);
 			assert_int_equal(ticketlock_release(&here.lock), 0);
@@ -215,7 +218,7 @@ who_gave_up_and_comes_back_has_its_old_ticket(void **state)
 	assert_int_equal(there.lock.ticket, ticket);
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 	assert_int_equal(ticketlock_count(&here.lock), 0);
-	/* And with waiting. */
+	/* The same with waiting. */
 	assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER), 0);
 	assert_int_equal(ticketlock_take(&there.lock, 1), -ETIMEDOUT);
 	ticket = there.lock.ticket;
@@ -225,7 +228,7 @@ who_gave_up_and_comes_back_has_its_old_ticket(void **state)
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 }
 
-/* Killed at that step of taking it, or if there is none, as its holder. */
+/* Kills a process at that step of taking the lock; without a step, as the holder. */
 static void
 bury(const char *step)
 {
@@ -249,7 +252,7 @@ the_dead_are_passed_over(void **state)
 	size_t i;
 
 	(void)state;
-	/* Who died as the holder, or with a ticket that is next. */
+	/* The process died as the holder, or with the next ticket. */
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		bury(steps[i]);
 		take_and_release(&here);
@@ -258,7 +261,7 @@ the_dead_are_passed_over(void **state)
 		assert_int_equal(ticketlock_release(&there.lock), 0);
 		assert_int_equal(ticketlock_count(&here.lock), 0);
 	}
-	/* Several of them behind a holder that lives: some waited, some gave up. */
+	/* Several dead behind a living holder: some had waited, some had given up. */
 	assert_int_equal(ticketlock_take(&here.lock, 0), 0);
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		bury(steps[i]);
@@ -266,7 +269,7 @@ the_dead_are_passed_over(void **state)
 	hand_over();
 }
 
-/* What may be the turn's ticket is not passed over while whoever is about to have it lives. */
+/* A ticket that may be the turn's is not passed over while the process that is drawing it lives. */
 static void
 who_is_about_to_have_a_ticket_is_waited_for(void **state)
 {
@@ -275,7 +278,7 @@ who_is_about_to_have_a_ticket_is_waited_for(void **state)
 	presence_set(&there.presence, PRESENCE_CLAIMING, 0);
 	assert_int_equal(take_within(&here, SOON_MS), -ETIMEDOUT);
 	assert_int_equal(ticketlock_take(&here.lock, 0), -EAGAIN);
-	/* It died, or its ticket was another one. */
+	/* The process died, or drew another ticket. */
 	presence_set(&there.presence, PRESENCE_WAITING, FIRST_TICKET + 17);
 	take_and_release(&here);
 }
@@ -368,11 +371,11 @@ processes_exclude_each_other(void **state)
 	assert_true(lockbody_is_exact(body, (uint64_t)PROCESSES * sections));
 	take_and_release(&here);
 	assert_int_equal(ticketlock_count(&here.lock), 0);
-	/* They wrapped around. */
+	/* The tickets wrapped around. */
 	assert_in_range(atomic_load(&here.table->words.turn), 1, FIRST_TICKET - 1);
 }
 
-/* The body, over threads: they queue above the ticket lock, in the library. */
+/* The body, over threads, which queue above the ticket lock, in the library. */
 
 static struct client party;
 

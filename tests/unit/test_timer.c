@@ -1,6 +1,5 @@
 /*
- * Timers and the arithmetic of deadlines: in order, once, and safe against being changed while
- * they fire.
+ * Timers and the arithmetic of deadlines: in order, once, and safe against changes while they fire.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +52,7 @@ timers_fire_in_order_and_once(void **state)
 
 	(void)state;
 	memset(t, 0, sizeof t);
-	/* 7 and MANY have no common divisor: every deadline once, in no order. */
+	/* 7 and MANY have no common divisor: each deadline comes once, in no order. */
 	for (i = 0; i < MANY; i++)
 		timer_arm(&queue, &t[i], i * 7 % MANY + 1, note);
 	assert_true(timer_next(&queue) == 1);
@@ -146,7 +145,7 @@ arm_the_next(struct timer *t)
 		timer_arm(&queue, &chain[0], 50, note);
 }
 
-/* What a fire function arms for a time that has come fires in the same run; what is later waits. */
+/* A timer that a fire function arms for a past time fires in the same run; a later one waits. */
 static void
 fire_may_arm_timers(void **state)
 {
@@ -188,7 +187,7 @@ free_itself(struct timer *t)
 	free(t);
 }
 
-/* Under ASan this is a use after free, should timer_run() touch what it has fired. */
+/* Under ASan this is a use after free if timer_run() touches a timer that it has fired. */
 static void
 fire_may_free_the_timer(void **state)
 {

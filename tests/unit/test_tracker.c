@@ -1,6 +1,6 @@
 /*
- * Trackers find what changed, all of it and little else: one body, run against each of them, and
- * what is one tracker's own (DESIGN 8).
+ * Trackers find all changes and little else: one body for all of them, and the properties of each
+ * one (DESIGN 8).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,7 +81,7 @@ blocks_apart_are_pieces_apart_and_ascend(void **state)
 	tracked_end();
 }
 
-/* More runs of pages than one question to the kernel is answered with. */
+/* More runs of pages than one reply of the kernel holds. */
 static void
 every_other_block_is_found(void **state)
 {
@@ -121,7 +121,7 @@ what_a_grant_brings_is_no_change(void **state)
 	assert_memory_equal(dirty->base + SIZE_BLOCK, "granted", 7);
 	assert_int_equal(replica_since(&replica), 5);
 	tracked_expect_nothing();
-	/* So many that they are unprotected by one call. */
+	/* So many that one call unprotects them. */
 	memset(all, 'a', sizeof all);
 	tracked_grant(6, 0, all, sizeof all);
 	assert_memory_equal(dirty->base, all, sizeof all);
@@ -132,8 +132,7 @@ what_a_grant_brings_is_no_change(void **state)
 }
 
 /*
- * A write outside a critical section is published with the next release, or lost to the next
- * grant.
+ * A write outside a critical section is published with the next release, or lost to the next grant.
  */
 static void
 a_stray_write_is_published_or_lost(void **state)
@@ -156,7 +155,7 @@ a_stray_write_is_published_or_lost(void **state)
 static void
 sync_full_collects_everything(void **state)
 {
-	/* Even where there is no such tracker. */
+	/* Also where there is no such tracker. */
 	replica = (struct replica){ 0 };
 	assert_int_equal(replica_map(&replica, NULL, SIZE_BLOCK + 5, true, *state), 0);
 	tracked_expect_piece(0, SIZE_BLOCK + 5);
@@ -195,7 +194,7 @@ a_void_replica_is_zeroed_and_a_fresh_one_is_kept(void **state)
 	tracked_end();
 }
 
-/* The kernel writes, not the program: to a page not touched yet, and to a protected one. */
+/* The kernel writes, not the program: to an untouched page, and to a protected one. */
 static void
 what_read_writes_is_found(void **state)
 {
@@ -215,7 +214,7 @@ what_read_writes_is_found(void **state)
 	close(ends[1]);
 }
 
-/* One write to a huge page is not two megabytes; whatever the program asks for. */
+/* One write to a huge page is not two megabytes, whatever the program has requested. */
 static void
 huge_pages_hide_nothing(void **state)
 {
@@ -234,7 +233,7 @@ huge_pages_hide_nothing(void **state)
 	tracked_end();
 }
 
-/* A scan fails there: comparing does not. */
+/* There a scan fails, but comparing works. */
 static void
 memory_that_the_program_replaced_is_compared(void **state)
 {
@@ -270,7 +269,7 @@ what_is_behind_the_end_is_no_change(void **state)
 	tracked_end();
 }
 
-/* Scans all of a range, and says how much was listed. */
+/* Scans all of a range. Returns how much was listed. */
 static size_t
 scan_all(struct uffd_range *range, size_t size)
 {
@@ -286,7 +285,7 @@ scan_all(struct uffd_range *range, size_t size)
 	return sum;
 }
 
-/* uffd.h by itself: all there was is listed at first, and then exactly what is written. */
+/* uffd.h by itself: lists all pages at first, and then exactly the written ones. */
 static void
 a_huge_page_is_listed_by_its_pages(void **state)
 {
@@ -303,7 +302,7 @@ a_huge_page_is_listed_by_its_pages(void **state)
 	base = memory + (HUGE - (uintptr_t)memory % HUGE) % HUGE;
 	(void)madvise(base, HUGE, MADV_HUGEPAGE);
 	base[0] = 1;
-	/* One write, and all of it is there. */
+	/* After one write all of it is present. */
 	assert_int_equal(mincore(base, HUGE, core), 0);
 	if ((core[HUGE / page - 1] & 1) == 0)
 		printf("there is no huge page to be had here: this proves little\n");
@@ -329,7 +328,7 @@ what_is_not_hinted_is_not_published(void **state)
 	tracked_begin(state, end);
 	memset(dirty->base, 'x', end);
 	tracked_expect_nothing();
-	/* Narrowed to the hint, over two blocks and words of blocks. */
+	/* Narrowed to the hint, across two blocks and words of blocks. */
 	tracked_wrote(63 * SIZE_BLOCK + 4090, 10);
 	tracked_expect_piece(63 * SIZE_BLOCK + 4090, 10);
 	tracked_wrote(end - 1, 1);
@@ -339,12 +338,12 @@ what_is_not_hinted_is_not_published(void **state)
 	tracked_wrote(100, 1);
 	tracked_wrote(50, 2);
 	tracked_expect_piece(50, 51);
-	/* A hint is for one release. */
+	/* A hint counts for one release. */
 	tracked_wrote(120, 1);
 	tracked_expect_piece(120, 1);
 	tracked_wrote(200, 1);
 	tracked_expect_piece(200, 1);
-	/* What was not hinted goes with the next grant. */
+	/* A change without a hint is lost to the next grant. */
 	memset(dirty->base, 'y', end);
 	tracked_expect_nothing();
 	tracked_grant(3, 0, dirty->shadow, SIZE_BLOCK);
@@ -362,7 +361,7 @@ auto_compares_what_is_small(void **state)
 	tracked_end();
 }
 
-/* Changes all of it so often. */
+/* Changes all of it count times. */
 static void
 change_all(int count)
 {
@@ -381,13 +380,13 @@ auto_watches_where_little_changes_and_compares_where_much_does(void **state)
 	assert_false(dirty_auto_is_watching(dirty));
 	tracked_idle();
 	assert_true(dirty_auto_is_watching(dirty));
-	/* Once is not enough. */
+	/* One change of everything does not stop it. */
 	change_all(1);
 	tracked_expect_nothing();
 	assert_true(dirty_auto_is_watching(dirty));
 	change_all(2);
 	assert_false(dirty_auto_is_watching(dirty));
-	/* It is slower to try again. */
+	/* The next attempt comes later. */
 	tracked_expect_nothing();
 	tracked_expect_nothing();
 	tracked_expect_nothing();

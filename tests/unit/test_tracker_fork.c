@@ -1,6 +1,7 @@
 /*
- * Trackers over a fork, where they are refused, and where descriptors are scarce: what a child
- * does is nothing to its parent, and no change is lost for want of a kernel's help (DESIGN 8).
+ * Trackers over a fork, where the kernel refuses them, and where descriptors are scarce: a child
+ * does not affect its parent, and no change is lost without the kernel's help (PROTOCOL 6, DESIGN
+ * 8).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +33,7 @@ has_one_piece(uint32_t offset, uint32_t length)
 	    dirty->pieces[0].offset == offset && dirty->pieces[0].length == length;
 }
 
-/* How many userfaultfds this process has open. */
+/* Counts the userfaultfds that this process has open. */
 static int
 count_uffds(void)
 {
@@ -127,7 +128,7 @@ a_child_has_children(void **state)
 	keep_change_across_fork(state, be_a_parent);
 }
 
-/* No descriptor may be opened beyond those there are. */
+/* Limits the descriptors: none beyond count may be opened. */
 static int
 allow_descriptors(rlim_t count)
 {
@@ -149,8 +150,8 @@ find_no_descriptors(void)
 	error_begin();
 	replica_fork_child(&replica);
 	if (dirty->ops == &dirty_uffd) {
-		/* What fails says so, and again. */
-		EXPECT(replica_restart_tracker(&replica) == -EMFILE);
+		/* The failure is reported, each time. */
+		EXPECT(replica_ready(&replica) == -EMFILE);
 		EXPECT(strstr(error_text(), "track=uffd") != NULL);
 		EXPECT(replica_collect(&replica) == -EMFILE);
 		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
@@ -166,7 +167,7 @@ a_child_without_descriptors_compares_or_says_so(void **state)
 
 static const struct dirty_ops *wanted;
 
-/* Has a new replica of its own, and finds every change. */
+/* Maps a new replica, and finds every change. */
 static int
 find_changes(bool is_watching)
 {
@@ -221,7 +222,7 @@ be_refused(int error)
 	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == -ENOTSUP);
 	EXPECT(strstr(error_text(), "track=uffd") != NULL);
 	EXPECT(!replica_is_mapped(&replica));
-	/* Who looks for nothing needs nobody's help. */
+	/* A replica that tracks nothing needs no userfaultfd. */
 	EXPECT(replica_map(&replica, NULL, SIZE, true, wanted) == 0);
 	replica_unmap(&replica);
 	return 0;

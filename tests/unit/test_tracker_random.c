@@ -1,6 +1,6 @@
 /*
- * Many random critical sections, and writes that race with them, against a model of what is
- * published: the trackers find the same changes, and lose and tear none (DESIGN 8).
+ * Many random critical sections, and writes that race with them, against a model of the published
+ * segment: the trackers find the same changes, and lose and tear none (DESIGN 8).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 /*
  * Under ThreadSanitizer comparing large memory is very slow, and one thread has nothing to race
- * with: then there are fewer sections of large segments.
+ * with: run fewer sections of large segments.
  */
 #if defined(__SANITIZE_THREAD__)
 enum { FEWER = 20 };
@@ -31,7 +31,7 @@ enum { FEWER = 1 };
 enum { FEWER = 1 };
 #endif
 
-/* What is published: what every process would see that locks now. */
+/* The published segment, which any other process would see now. */
 static uint8_t *published;
 
 static uint64_t fingerprint; /* of all pieces of all sections */
@@ -42,7 +42,7 @@ below(uint32_t limit)
 	return (uint32_t)rand() % limit;
 }
 
-/* Puts what the last collect left into the published bytes. */
+/* Copies the pieces of the last collect into the published bytes. */
 static void
 publish(void)
 {
@@ -60,7 +60,7 @@ publish(void)
 	}
 }
 
-/* Another process publishes some blocks, and a grant brings them. */
+/* Another process publishes some blocks; a grant brings them. */
 static void
 be_granted(uint64_t version)
 {
@@ -79,7 +79,7 @@ be_granted(uint64_t version)
 	replica_grant_end(&replica, version);
 }
 
-/* Few small writes, mostly; sometimes large ones. */
+/* Mostly few small writes, sometimes large ones. */
 static void
 write_something(void)
 {
@@ -146,9 +146,9 @@ enum { RACED = SIZE_MIB + SIZE_BLOCK, COLLECTS = 8 };
 static atomic_int collects; /* of this race */
 
 /*
- * Writes words all over the segment until the last collect. It races with the library, on purpose,
- * like a program that does not keep to its critical sections: so no sanitizer watches it. It leaves
- * each page soon for another, so that a later write cannot cover up a lost one.
+ * Writes words all over the segment until the last collect. It races with the library on purpose,
+ * as a program may that breaks its critical sections: no sanitizer may watch it. It soon leaves a
+ * page for another, so that a later write does not hide a lost one.
  */
 __attribute__((no_sanitize("thread"))) static void *
 race(void *arg)
@@ -167,7 +167,7 @@ race(void *arg)
 	return NULL;
 }
 
-/* A few collects while somebody writes, and one after. */
+/* A few collects while another thread writes, and one after it. */
 static void
 run_race(uint64_t version)
 {
@@ -180,7 +180,7 @@ run_race(uint64_t version)
 			be_granted(version);
 		assert_int_equal(replica_collect(&replica), 0);
 		publish();
-		/* What was sent is what the library goes on from. */
+		/* The library goes on from the bytes that it sent. */
 		assert_int_equal(memcmp(published, dirty->shadow, dirty->size), 0);
 	}
 	assert_int_equal(pthread_join(thread, NULL), 0);
@@ -196,7 +196,7 @@ a_write_that_races_is_published_or_found_next_time(void **state)
 	int i, version;
 
 	srand(2);
-	/* A new one now and then, as dirty_auto does not go on watching where so much changes. */
+	/* Begin anew sometimes, because dirty_auto stops watching where so much changes. */
 	for (i = 0; i < 120 / FEWER; i++) {
 		tracked_begin(state, RACED);
 		published = calloc(1, RACED);

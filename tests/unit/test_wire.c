@@ -1,6 +1,5 @@
 /*
- * The bounded cursor, the frame header, the table of operations: what a lying peer can put into
- * them.
+ * The bounded cursor, the frame header and the table of operations against a lying peer.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +44,7 @@ integers_are_written_big_endian(void **state)
 	assert_memory_equal(bytes, expected, sizeof expected);
 }
 
-/* Each get, on a message one byte too short for it: zero, failed, and nothing was taken. */
+/* Each get, on a message one byte too short: zero, failed, and nothing taken. */
 static void
 read_past_the_end_gives_zero_and_fails(void **state)
 {
@@ -78,7 +77,7 @@ failed_reader_stays_failed(void **state)
 
 	(void)state;
 	assert_true(wire_get_u64(&r) == 0);
-	/* These would fit, had nothing failed before. */
+	/* These would fit without the earlier failure. */
 	assert_int_equal(wire_get_u8(&r), 0);
 	assert_int_equal(wire_get_u32(&r), 0);
 	assert_null(wire_get_bytes(&r, 1));
@@ -100,7 +99,7 @@ bytes_are_returned_in_place(void **state)
 	assert_true(wire_is_done(&r));
 }
 
-/* A length from a peer, as large as it likes, never reaches past the message. */
+/* A length from a peer, however large, never reaches beyond the message. */
 static void
 lying_lengths_do_not_wrap(void **state)
 {
@@ -134,7 +133,7 @@ empty_message_at_null_is_done(void **state)
 	assert_false(wire_is_done(&r));
 }
 
-/* Each put, into one byte too little: failed, for good, and the byte behind is as it was. */
+/* Each put, with one byte too little room: failed, for good, and the next byte untouched. */
 static void
 write_past_the_end_fails_and_writes_nothing(void **state)
 {
@@ -206,7 +205,7 @@ tag_is_the_upper_half_of_the_code(void **state)
 	assert_int_equal(frame_untagged(0xfffe0011), 17);
 }
 
-/* 4.2: operations 5 and 6 are ENOSYS after HELLO, 17 and above before it. */
+/* PROTOCOL 5: operations 5 and 6 are ENOSYS after HELLO, 17 and above before it. */
 static void
 versions_know_their_operations(void **state)
 {
@@ -281,10 +280,7 @@ stat_is_in_the_order_of_the_wire(void **state)
 	    back.version == 5 && back.open_count == 6 && back.waiters == 7 && back.grants == 8);
 }
 
-/*
- * A sender makes at most one piece a block; with that, no release and no grant is over the
- * largest body.
- */
+/* A sender makes at most one piece a block; so no release and no grant exceeds the largest body. */
 static void
 largest_body_holds_every_delta(void **state)
 {

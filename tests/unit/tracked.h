@@ -1,5 +1,5 @@
 /*
- * tracked: a replica under each tracker in turn, for tests that hold for all of them (DESIGN 5).
+ * tracked: a replica under each tracker in turn, for tests that hold for all of them (DESIGN 8).
  *
  * A test gets its tracker as its state: a const struct dirty_ops *. TRACKED_ALL(body) are four
  * tests for an array of them. There is one replica at a time.
@@ -23,12 +23,12 @@
 	TRACKED(body, diff), TRACKED(body, uffd), TRACKED(body, hint), TRACKED(body, auto)
 
 extern struct replica replica;
-extern struct dirty *const dirty; /* replica's */
+extern struct dirty *const dirty; /* the one of replica */
 
-/* Ends the test as skipped, and says why, where there is no uffd. */
+/* Skips the test, with the reason, where there is no uffd. */
 void tracked_need_uffd(void);
 
-/* Maps the replica; *state is the test's. Skips the test where there is no such tracker. */
+/* Maps the replica with the tracker in *state, or skips the test where there is no such tracker. */
 void tracked_begin(void **state, uint32_t size);
 void tracked_end(void);
 
@@ -38,14 +38,14 @@ void tracked_wrote(uint32_t offset, uint32_t length);
 /* Writes length bytes of value. */
 void tracked_set(uint32_t offset, int value, uint32_t length);
 
-/* Releases without a change until dirty_auto would watch; does nothing to others. */
+/* Releases without a change until dirty_auto would watch; does nothing to other trackers. */
 void tracked_idle(void);
 
-/* Collects, and says whether there is exactly one piece, that one. */
+/* Collects, and checks that there is exactly one piece, or none. */
 void tracked_expect_piece(uint32_t offset, uint32_t length);
 void tracked_expect_nothing(void);
 
-/* A grant that brings version with these bytes. */
+/* Applies a grant of that version with these bytes. */
 void tracked_grant(uint64_t version, uint32_t offset, const void *bytes, uint32_t length);
 
 #endif
