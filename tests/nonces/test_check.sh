@@ -1,5 +1,5 @@
 #!/bin/sh
-# Whether tests/nonces/check finds key stream that was used twice, and a log that is none.
+# tests/nonces/check finds key stream that was used twice, and refuses a file that is no log.
 set -u
 : "${SRC:=$(pwd)}" "${CC:=cc}" "${TMPDIR:=/tmp}"
 work=$(mktemp -d "$TMPDIR/check.XXXXXX") || exit 1
@@ -14,12 +14,12 @@ record()
 {
 	head -c 16 /dev/zero | tr '\0' "$1"
 	head -c 12 /dev/zero | tr '\0' "$2"
-	# The low byte comes first on the machines there are: x86.
+	# The low byte comes first: the machines are x86.
 	# shellcheck disable=SC2059
 	printf "\\$(printf %o "$3")\\0\\0\\0\\$(printf %o "$4")\\0\\0\\0"
 } >>"$log"
 
-# expect STATUS PATTERN WHAT: check exits so, and a line of what it prints matches.
+# expect STATUS PATTERN WHAT: check exits with STATUS, and a line of its output matches.
 expect()
 {
 	"$work/check" "$log" >"$work/out" 2>&1

@@ -1,6 +1,6 @@
-# check.sh: how a test script compares and counts; scripts source it.
+# check.sh: comparing and counting for test scripts, which source it.
 #
-# Sets checks and failures, which count. A script ends with finish.
+# Sets checks and failures to 0 and counts in them. A script ends with finish.
 
 # shellcheck shell=sh disable=SC2034 # the scripts read them
 failures=0
@@ -15,7 +15,7 @@ expect()
 	printf '%s: expected:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
 }
 
-# expect_match WHAT PATTERN CAME: a pattern of sh(1), the whole of CAME
+# expect_match WHAT PATTERN CAME: a pattern of sh(1) that matches all of CAME
 expect_match()
 {
 	checks=$((checks + 1))

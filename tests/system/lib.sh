@@ -1,8 +1,8 @@
 # lib.sh: servers for the scripts of this folder, which source it; check.sh comes with it.
 #
-# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs),
-# and ends every server that was started when the script ends. Environment: SRC, the root of the
-# repository; BUILD, where the programs are; CC; VARIANT.
+# Sets work (a private directory, which is the working directory), server, mkpki and helper
+# (programs), and ends every server that was started when the script ends. Environment: SRC, the
+# root of the repository; BUILD, where the programs are; CC; VARIANT.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 set -u
@@ -34,7 +34,7 @@ trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -o "$helper" "$SRC/tests/system/helper.c" || exit 1
 
-# await WHAT COMMAND...: runs it again and again until it succeeds; a failure when it never does
+# await WHAT COMMAND...: repeats the command until it succeeds; a failure when it never does
 await()
 {
 	what=$1
@@ -57,20 +57,21 @@ has()
 	grep -q -- "$2" "$1" 2>/dev/null
 }
 
-# ended PROCESS: it is gone, or waits for whoever inherited it to look at it
+# ended PROCESS: it is gone, or a zombie
 ended()
 {
 	read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" || return 0
 	[ "$state" = Z ]
 }
 
-# answers KIND NAME...: a server is there, in plaintext
+# answers KIND NAME...: a server replies there, in plaintext
 answers()
 {
 	"$helper" probe "$@"
 }
 
-# start ARGUMENT...: a server in the background, its process in pid, its log in $work/log, emptied before
+# start ARGUMENT...: starts a server in the background: its process in pid, its log in $work/log,
+# which is emptied before
 start()
 {
 	: >"$work/log"
@@ -79,7 +80,7 @@ start()
 	started="$started $pid"
 }
 
-# end WHAT: SIGTERM to $pid, which must exit with 0
+# end WHAT: sends SIGTERM to $pid, which must exit with 0
 end()
 {
 	kill -TERM "$pid"
@@ -87,8 +88,8 @@ end()
 	expect "$1: exit status after SIGTERM" 0 $?
 }
 
-# run ARGUMENT...: a server that is expected to end at once; its exit status in status, what it printed in out
-# and err
+# run ARGUMENT...: runs a server that should end at once: its exit status in status, its output in
+# out and err
 run()
 {
 	timeout -k 1 "$patience" "$server" "$@" >"$work/out" 2>"$work/err" </dev/null

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The command line of smdishserver: help, version, and every way to get it wrong, each with one clear line
-# and exit status 2, before anything is listened on.
+# The command line of smdishserver: help, version, and each error, which prints one clear line and
+# exits with status 2 before the server listens.
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
 
-# wrong PATTERN ARGUMENT...: refused as a wrong command line; the first line matches
+# wrong PATTERN ARGUMENT...: an error of the command line; the first line matches
 wrong()
 {
 	pattern=$1
@@ -34,7 +34,7 @@ run --version
 expect '--version: exit status' 0 "$status"
 expect_match --version 'smdishserver [0-9]*.[0-9]*' "$out"
 expect '--version: lines' 1 "$(wc -l <out)"
-# Help is given whatever else is there, and nothing else is done.
+# --help prints the help whatever else is there, and does nothing else.
 run --help ./sock
 expect '--help with an address: exit status' 0 "$status"
 expect '--help with an address: sockets' '' "$(find . -type s)"
@@ -75,14 +75,14 @@ long=./$(printf '%0200d' 0)
 wrong "$long*too long*" "$long"
 wrong 'more than*addresses*' ./1 ./2 ./3 ./4 ./5 ./6 ./7 ./8 ./9 ./10 ./11 ./12 ./13 ./14 ./15 ./16 ./17
 
-# Plaintext over TCP is refused, alone, in the other spelling, and beside what is allowed.
+# Plaintext over TCP is refused: alone, in the other spelling, and beside a valid address.
 port=$("$helper" port)
 for address in "tcp:127.0.0.1:$port" "tcp://127.0.0.1:$port" "tcp:[::1]:$port" "tcp:*:$port"; do
 	wrong "*plaintext over TCP is refused*-Z*" "$address"
 	wrong "*plaintext over TCP is refused*-Z*" ./sock "$address"
 done
 
-# Nothing to listen on.
+# No address.
 run
 expect_match 'no address' '*no address*' "$err"
 expect_match 'no address: exit status' '[12]' "$status"

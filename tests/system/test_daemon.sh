@@ -1,10 +1,10 @@
 #!/bin/sh
-# The life of smdishserver: sockets that are in the way, pid file, daemon, log, signals, several addresses.
+# The life of smdishserver: sockets in the way, pid file, daemon, log, signals, several addresses.
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
 
-# refused WHAT PATTERN ARGUMENT...: it does not start, and says why in its log
+# refused WHAT PATTERN ARGUMENT...: it does not start, and logs the reason
 refused()
 {
 	name=$1
@@ -81,9 +81,9 @@ expect 'it has the new process' "$pid" "$(cat pid)"
 end 'the server with a pid file that was there'
 refused 'a pid file where none can be' './none/pid: No such file*' -p ./none/pid ./sock
 
-# Several at the same moment, and a stale socket there: one serves, and the others say so.
+# Several servers at the same moment, with a stale socket: one serves, and the others report that.
 
-# decided COUNT: so many servers listen or have given up
+# decided COUNT: that many servers listen or have given up
 # shellcheck disable=SC2317 # await calls it
 decided()
 {
@@ -117,7 +117,7 @@ while [ $round -lt 40 ]; do
 	[ "$winners" = 1 ] || break
 done
 
-# A server removes the socket that it made, not one that somebody else has put there since.
+# A server removes the socket that it made, not a later one of another process.
 
 start ./sock
 first=$pid
@@ -133,7 +133,7 @@ pid=$second
 end 'the second one'
 rm -f moved
 
-# The daemon: ready when the parent returns, every time, and by then the pid file is true. On one processor the
+# The daemon: ready when the parent returns, every time, with a valid pid file. On one processor the
 # parent often returns before the daemon has done anything more.
 
 pin='taskset -c 0'
@@ -158,7 +158,7 @@ while [ $round -lt 60 ]; do
 	expect '-d: nothing is left' no "$([ -e sock ] || [ -e pid ] && echo yes || echo no)"
 done
 expect_match '-d: the log' '*listening on ./sock*' "$(cat daemon.log)"
-# Nothing of ours is kept open: this ends when the daemon has let go of the pipe.
+# No descriptor stays open: this ends when the daemon has closed the pipe.
 said=$("$server" -d -p ./pid ./sock 2>&1)
 expect_match '-d without -l: what was said before' '*listening on ./sock*' "$said"
 await '-d without -l: it serves' answers unix ./sock
@@ -187,7 +187,7 @@ await 'SIGHUP: the log is opened again' has server.log 'SIGHUP'
 answers unix ./sock
 await 'SIGHUP: what follows is in the new log' has server.log 'connected'
 expect 'SIGHUP: the old log is as it was' "$before" "$(wc -l <server.log.1)"
-# A log that cannot be opened again: it goes on with the old one.
+# When the log cannot be opened again the server keeps the old one.
 mv server.log server.log.2 && mkdir server.log
 kill -HUP $pid
 await 'SIGHUP, and the log cannot be opened' has server.log.2 'error: cannot reopen the log'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The keys of smdishserver (-Z): what it does not start with, what it warns of, and SIGHUP, which loads them
-# again while it serves.
+# The keys of smdishserver (-Z): keys with which it does not start, keys of which it warns, and
+# SIGHUP, which loads them again while it serves.
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
@@ -10,7 +10,7 @@
     "$mkpki" -d 10 server pki brief >/dev/null &&
     "$mkpki" -s 20200101000000Z -e 20200201000000Z server pki late >/dev/null || exit 1
 
-# refused WHAT PATTERN CA CERT KEY: it does not start, and says why
+# refused WHAT PATTERN CA CERT KEY: it does not start, and logs the reason
 refused()
 {
 	run -Z "$3" "$4" "$5" ./sock
@@ -39,7 +39,7 @@ await 'an expired certificate: it starts' has log 'listening on'
 expect_match 'an expired certificate' '*pki/late.crt has expired*' "$(cat log)"
 end 'an expired certificate'
 
-# presented: the name in the certificate that the server shows to a newcomer
+# presented: the name in the certificate that the server shows to a new client
 presented()
 {
 	openssl s_client -unix ./sock -CAfile pki/root.crt -cert pki/client.crt -key pki/client.key \
@@ -53,7 +53,7 @@ presents()
 	[ "$(presented)" = "$1" ]
 }
 
-# replies COUNT: so many whole replies have come over the connection that stays
+# replies COUNT: that many whole replies have come over the connection that stays
 # shellcheck disable=SC2317
 replies()
 {
@@ -64,7 +64,7 @@ cp pki/one.crt now.crt && cp pki/one.key now.key || exit 1
 start -Z pki/root.crt now.crt now.key ./sock
 await 'it starts' has log 'listening on'
 expect 'the certificate it started with' one "$(presented)"
-# A connection that stays over all this, and asks for an empty table each time.
+# A connection that stays all the time, and asks for an empty table each time.
 mkfifo requests
 openssl s_client -quiet -unix ./sock -CAfile pki/root.crt -cert pki/client.crt -key pki/client.key \
     <requests >replies 2>/dev/null &
@@ -81,7 +81,7 @@ expect_match 'SIGHUP in the log' '*SIGHUP: *reloaded*' "$(cat log)"
 printf '\0\0\0\0\0\0\0\0' >&9
 await 'who was connected is served on' replies 2
 
-# Certificate and key that do not belong together: it goes on with what it has.
+# With a certificate and a key that do not match the server keeps the old ones.
 cp pki/one.crt now.crt
 kill -HUP $pid
 await 'it says that the new ones are no good' has log 'SIGHUP: the old certificates stay in use'

@@ -1,7 +1,7 @@
 #!/bin/sh
-# smclient(3) is well-formed, has the functions, errors and options of smclient.h, and its programs
-# compile and run with its mount files of all three types and its servers; the one that does its work again when the
-# server had taken the lock away is made to.
+# smclient(3) is well-formed and agrees with smclient.h about functions, errors and options. Its
+# programs compile and run with its mount files of all three types and its servers; the one that
+# repeats its work after the server has taken the lock away is forced to.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}"
 LC_ALL=C
@@ -14,7 +14,7 @@ fail() {
 	exit 1
 }
 
-# same WHAT: the file `wanted` has what smclient.h says of it, `came` what smclient(3) does
+# same WHAT: the file `wanted` has the words of smclient.h, `came` those of smclient(3)
 same() {
 	[ -s wanted ] || fail "smclient.h: no $1 found"
 	diff -u wanted came || fail "$1: - is in smclient.h, + is in smclient(3)"
@@ -46,7 +46,7 @@ function add(text) { arguments = arguments (arguments == "" ? "" : ", ") text }
 /^\.Fc/ { emit() }' "$page" >came
 same "prototypes"
 
-# Each function is named on top, and described, with the arguments' names as they are.
+# The page names each function on top, and describes it with the arguments' names of the header.
 sed 's/.*[ *]\(sm_[a-z]*\)(.*/\1/' prototypes >wanted
 sed -n 's/^\.Nm \(sm_[a-z]*\)\( ,\)*$/\1/p' "$page" >came
 same "functions under NAME"
@@ -54,7 +54,7 @@ sed 's/.*[ *]\(sm_[a-z]*\)(\(.*\));$/\1 (\2/; s/(void$//; s/[(,][^,]*[ *]\([a-z]
 	tr -s ' ' | sed 's/ $//' | sort >wanted
 sed -n 's/^\.It Fn \(sm_.*\)$/\1/p' "$page" | sort >came
 same "functions described"
-# Nothing else by such a name is mentioned, but for the header's types.
+# The page mentions no other such name, except the header's types.
 grep -o 'sm_[a-z_]*' "$header" | sort -u >known
 grep -o '\<sm_[a-z_]*' "$page" | sort -u | comm -13 known - >unknown
 [ ! -s unknown ] || fail "smclient(3) mentions what smclient.h does not know: $(tr '\n' ' ' <unknown)"
@@ -81,7 +81,7 @@ sed -n 's/^ \*	\([a-z]*=[A-Za-z|]*\)\(	.*\)*$/\1/p' "$header" >wanted
 sed -n 's/^\.It Cm \([a-z]*\) Ns = Ns [A-Z][a-z] \(.*\)$/\1=\2/p' "$page" | tr -d ' ' >came
 same "options of a mount"
 
-# The examples: what is displayed below each comment that names a file.
+# The examples: the display below each comment that names a file.
 awk '
 function bad(what) { printf "%d: %s\n", NR, what; exit 1 }
 /^\.\\" example: / { name = $3; next }
@@ -105,8 +105,8 @@ is_open {
 [ "$(sort examples | tr '\n' ' ')" = "accounts.c app.conf counter.c meet.c smc.conf smuf.conf " ] ||
 	fail "these are not the examples that are known here: $(cat examples)"
 
-# Compiled, and run with the page's mount files against servers that are started as the page says: smdishserver,
-# another one that takes locks away after half a second, and smufserver.
+# Compiles the examples and runs them with the page's mount files, against servers with the page's
+# commands: smdishserver, another one that takes locks away after half a second, and smufserver.
 "$SRC/deploy/mkpki" init pki
 "$SRC/deploy/mkpki" server pki smdish
 "$SRC/deploy/mkpki" server pki smuf
@@ -115,13 +115,13 @@ mkdir memdir smcdir
 servers=
 trap 'kill $servers 2>/dev/null || true' EXIT
 
-# The page's places become ours: localise SOCKET <PAGE
+# localise SOCKET <PAGE: replaces the page's places by ours
 localise() {
 	sed "s|/run/[a-z]*\.sock|$TMPDIR/$1|; s|/srv/smuf|$TMPDIR/memdir|; s|/srv/smc|$TMPDIR/smcdir|"
 }
 
-# start PROGRAM NAME EXAMPLE [OPTIONS]: a server as the page says, at the socket NAME, with the log NAME.log; and the
-# mount file NAME.conf, from the page's EXAMPLE
+# start PROGRAM NAME EXAMPLE [OPTIONS]: starts a server as the page says, at the socket NAME, with
+# the log NAME.log; makes the mount file NAME.conf of the page's EXAMPLE
 start() {
 	program=$1
 	name=$2
@@ -181,7 +181,8 @@ for mounts in plain sealed smc; do
 	run accounts $mounts '-499500 and 499500'
 done
 
-# Two that are not each other's child. Who has another key is told so, and who comes alone does not wait for ever.
+# Two processes that are not each other's child. One with another key gets an error, and one that
+# comes alone does not wait for ever.
 compile meet meet.c
 ./meet smcdir master.key >first 2>err &
 guest=$!
@@ -205,7 +206,7 @@ grep -q '^map: .*another key' err || fail "meet: with another key: $(cat err)"
 [ "$(cat alone.err)" = 'nobody came' ] || fail "meet: met nobody, and said: $(cat alone.err)"
 
 
-# Here each process comes too late with its first sm_unlock(): not before somebody else got the lock.
+# Here each process calls its first sm_unlock() too late, when another process has the lock.
 cat >late.c <<'END'
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The README's program, compiled as the README says against what `make install` installs, counts: over smdish, smuf and
-# smc, with the README's commands and mount files.
+# The README's program, compiled as the README says against an installation by `make install`,
+# counts over smdish, smuf and smc, with the README's commands and mount files.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}" "${SANITIZE:=}"
 cd "$TMPDIR"
@@ -20,7 +20,7 @@ case ${VARIANT:-} in
 	export LD_LIBRARY_PATH=$TMPDIR/root/usr/lib
 	eval "$CC -Wall -Wextra -Werror counter.c $command" || fail "the README's command to compile"
 	;;
-*) # Sanitized: the library wants the same runtime in the program.
+*) # A sanitized library needs the same runtime in the program.
 	case $VARIANT in
 	asan) flags=-fsanitize=address,undefined ;;
 	tsan) flags=-fsanitize=thread ;;
@@ -30,7 +30,8 @@ case ${VARIANT:-} in
 	;;
 esac
 
-# What the README says, with places of our own for those it names. Certificates and keys are ours to make as it says.
+# ours: the README's text with our places in place of its own. The test makes certificates and keys
+# as the README says.
 ours() {
 	sed "s|/run/|$TMPDIR/|g; s|/srv/|$TMPDIR/|g"
 }
@@ -43,7 +44,7 @@ sed -n 's/^    \(CAFILE .*\|CERTFILE .*\|KEYFILE .*\)$/\1/p' "$SRC/README.md" >f
 server=
 trap 'kill $server 2>/dev/null || true' EXIT
 
-# start PROGRAM SOCKET: as the README says, but for TCP
+# start PROGRAM SOCKET: as the README says, but without TCP
 start() {
 	command=$(sed -n "s/^    $1 \(-Z .*\)$/\1/p" "$SRC/README.md" | sed 's/ tcp:[^ ]*//' | ours)
 	[ -n "$command" ] || fail "the README does not say how to start $1"

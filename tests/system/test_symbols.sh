@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both forms of the library show the functions of smclient.h to a program, all of them and nothing else.
+# Both forms of the library export the functions of smclient.h, all of them and no others.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}"
 grep -o 'sm_[a-z]*(' "$SRC/common/client/smclient.h" | tr -d '(' | sort -u >"$TMPDIR/mentioned"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# mkpki: what it makes can be a server or a client and never both, expires when
-# told, is readable by nobody else, and never takes the place of another file.
-# Environment: SRC, the root of the repository; TMPDIR, where to work.
+# mkpki: its certificates are for a server or a client and never for both, expire as told, are
+# readable by no other user, and never replace a file. Environment: SRC, the root of the repository;
+# TMPDIR, where to work.
 
 # shellcheck disable=SC2016 # what is in single quotes is meant as it stands
 set -u
@@ -16,14 +16,14 @@ trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 umask 022
 
-# status COMMAND...: runs it, prints its exit status; what it said goes to the file "said".
+# status COMMAND...: runs it, prints its exit status; its output goes to the file "said".
 status()
 {
 	"$@" >said 2>&1 </dev/null
 	echo $?
 }
 
-# Runs what the test cannot go on without.
+# must COMMAND...: runs it; the test cannot go on without it.
 must()
 {
 	"$@" >said 2>&1 </dev/null && return
@@ -42,13 +42,13 @@ extensions()
 	openssl x509 -in "$1" -noout -ext "$2" | tail -n +2 | sed 's/^ *//'
 }
 
-# What openssl says to CERT when it comes as PURPOSE, in one line.
+# verdict CA PURPOSE CERT: openssl's verdict on the certificate for that purpose, in one line.
 verdict()
 {
 	openssl verify -x509_strict -CAfile "$1" -purpose "$2" "$3" 2>&1 | tr '\n' ' '
 }
 
-# Files of directory $1 with their contents, to see that nothing changed.
+# snapshot DIRECTORY: its files with their checksums, to see that nothing changed.
 snapshot()
 {
 	(cd "$1" && for f in $(find . | sort); do
@@ -68,7 +68,7 @@ must "$mkpki" -s 20200101000000Z -e 20200201000000Z server pki old-server
 must "$mkpki" init other
 must "$mkpki" client other beta
 
-# Permissions, and nothing left lying about.
+# Permissions, and no other files.
 expect 'files made' "$(printf '%s\n' alpha.crt alpha.key beta.crt beta.key old-client.crt \
     old-client.key old-server.crt old-server.key root.crt root.key)" "$(ls -A pki)"
 expect 'mode of the directory' 700 "$(mode pki)"
@@ -83,7 +83,7 @@ umask 022
 expect 'mode of the directory, with umask 000' 700 "$(mode open)"
 expect 'mode of a key, with umask 000' 600 "$(mode open/gamma.key)"
 
-# What a certificate is good for.
+# The purposes of the certificates.
 expect 'the root' 'CA:TRUE, pathlen:0' "$(extensions pki/root.crt basicConstraints)"
 expect "the root's key usage" 'Certificate Sign' "$(extensions pki/root.crt keyUsage)"
 expect 'a server certificate' 'CA:FALSE' "$(extensions pki/alpha.crt basicConstraints)"
@@ -134,7 +134,7 @@ done >serials
 expect 'serials that came twice' '' "$(sort serials | uniq -d)"
 expect 'serials much shorter than 128 bits' '' "$(grep -Ev '^serial=[0-9A-F]{24,32}$' serials)"
 
-# It never overwrites, and says so.
+# It never overwrites, and reports that.
 before=$(snapshot pki)
 for args in 'init pki' 'server pki alpha' 'client pki alpha' 'client pki beta'; do
 	# shellcheck disable=SC2086 # words
@@ -154,7 +154,7 @@ expect 'mkpki where a dangling link is' 1 "$(status "$mkpki" client pki dangling
 expect_match 'its message' '*exists and is left alone*' "$(cat said)"
 rm pki/dangling.key
 
-# What it refuses.
+# Refusals.
 for name in .hidden -dash ../escape a/b 'a b' 'a;b' 'a$b' '' root "$(printf %065d 0)" 'a
 b'; do
 	expect "status for the name '$name'" 2 "$(status "$mkpki" client pki "$name")"
@@ -177,9 +177,8 @@ expect 'status where others may write' 1 "$(status "$mkpki" init shared)"
 expect_match 'its message' '*others may write*' "$(cat said)"
 expect 'what all that has changed' "$before" "$(snapshot pki)"
 
-# Nothing half-made stays when openssl fails, at whatever step, when the name is taken
-# while it works, or when it is told to stop.  fake_openssl LINE: an openssl that does
-# LINE first.
+# No half-made file stays when openssl fails, at whatever step, when the name is taken meanwhile, or
+# when mkpki gets a signal. fake_openssl LINE: an openssl that executes LINE first.
 mkdir bin
 real=$(command -v openssl)
 fake_openssl()
@@ -204,7 +203,7 @@ fake_openssl '[ "$1" != x509 ] || kill -TERM $PPID'
 expect 'status when told to stop' 1 "$(PATH=$work/bin:$PATH status "$mkpki" client pki delta)"
 expect 'what that has left' "$before" "$(snapshot pki)"
 
-# And --help is what the messages promise.
+# --help prints what the messages promise.
 expect 'status of --help' 0 "$(status "$mkpki" --help)"
 expect_match '--help' 'usage: mkpki *init DIR*server DIR NAME*client DIR NAME*' "$(cat said)"
 
