@@ -40,7 +40,7 @@
 #include "smdish/store.h"
 #endif
 
-/* The segments must include one of more than PROTOCOL_SMALL_BODY. */
+/* The segments must include one of more than PROTOCOL_SMALL_BODY_MOST. */
 enum {
 	SESSION_COUNT = 4,
 	FRAME_MOST = 1 << 20,

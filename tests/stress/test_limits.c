@@ -75,7 +75,7 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	raw_begin(&parent, true);
 	raw_begin(&child, true);
 	open_all(&parent);
-	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++) {
+	for (i = 0; i < PROTOCOL_FORKS_MOST; i++) {
 		assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "0");
 		idents[i] = raw_first_u64(&parent);
 	}
@@ -85,10 +85,10 @@ a_session_has_256_pending_forks_and_no_more(void **state)
 	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "0");
 	idents[0] = raw_first_u64(&parent);
 	assert_string_equal(RAW_ASK(&parent, OP_FORK, ""), "EMFILE");
-	for (i = 0; i < PROTOCOL_FORK_LIMIT; i++)
+	for (i = 0; i < PROTOCOL_FORKS_MOST; i++)
 		assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[i]), "0");
 	assert_string_equal(RAW_ASK(&child, OP_CHILD_ATTACH, "q", idents[7]), "EINVAL");
-	assert_string_equal(RAW_ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTOR_LIMIT - 1),
+	assert_string_equal(RAW_ASK(&child, OP_CLOSE, "w", (uint32_t)PROTOCOL_DESCRIPTORS_MOST - 1),
 	    "0");
 	raw_close(&parent);
 	raw_close(&child);

@@ -146,7 +146,7 @@ rig_answer(uint32_t status, const char *hex)
 }
 
 void
-rig_serve(enum op op, const char *hex, const char *reply)
+rig_serve(enum protocol_op op, const char *hex, const char *reply)
 {
 	rig_take(op, hex);
 	rig_answer(0, reply);

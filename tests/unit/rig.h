@@ -90,10 +90,10 @@ void rig_greet_with(const char *features);
 void rig_greet(void);
 
 /* Takes the next request, which must be that one. */
-void rig_take(enum op op, const char *hex);
+void rig_take(enum protocol_op op, const char *hex);
 
 /* Takes the next request, which must be that one, and replies 0 with that body. */
-void rig_serve(enum op op, const char *hex, const char *reply);
+void rig_serve(enum protocol_op op, const char *hex, const char *reply);
 
 /* Takes any request; rig has its body. Returns the operation, or OP_COUNT after a surprise. */
 uint32_t rig_take_any(void);

@@ -237,10 +237,10 @@ somebody_listening_is_eaddrinuse(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
-	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
 	/* the first listener is still there */
-	assert_int_equal(addr_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
 	close(client);
 	close(fds[0]);
 	socket_unlink(&a, &made);

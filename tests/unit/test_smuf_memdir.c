@@ -357,7 +357,7 @@ put_link_to_lock(const char *name)
 	char target[FULL_PATH];
 
 	/* The name is too long for a file of ours. */
-	snprintf(target, sizeof target, "%0*d", LAYOUT_NAME_LIMIT, 0);
+	snprintf(target, sizeof target, "%0*d", (PROTOCOL_SMUF_NAME_MOST + 1), 0);
 	put_lock(target, 4096, LAYOUT_LOCK_SIZE);
 	assert_int_equal(symlink(target, path_of(name)), 0);
 }

@@ -356,7 +356,7 @@ names_become_files_only_when_they_are_one_component(void **state)
 			fail_msg("%s: expected 0", good[i]);
 	assert_int_equal(smuf_store.name_limit, 128);
 	/* The longest name with the longest suffix is still a valid file name. */
-	assert_true(LAYOUT_NAME_LIMIT + sizeof LAYOUT_SUFFIX < 255);
+	assert_true((PROTOCOL_SMUF_NAME_MOST + 1) + sizeof LAYOUT_SUFFIX < 255);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

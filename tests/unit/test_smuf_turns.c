@@ -229,8 +229,8 @@ a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
 {
 	(void)state;
 	put_words(2, 0);
-	/* The first look comes after LOOK_MS, and the 5 s count from it. */
-	pass_ms(LOOK_MS + TURNS_UNCLAIMED_MS - 1);
+	/* The first check comes after CHECK_MS; the 5 s begin with it. */
+	pass_ms(CHECK_MS + PROTOCOL_TURN_UNCLAIMED_MS - 1);
 	expect_served(0);
 	pass_ms(CHECK_MS + 1);
 	expect_served(1);

@@ -151,7 +151,7 @@ find_no_descriptors(void)
 	replica_fork_child(&replica);
 	if (dirty->ops == &dirty_uffd) {
 		/* The failure is reported, each time. */
-		EXPECT(replica_ready(&replica) == -EMFILE);
+		EXPECT(replica_restart_tracker(&replica) == -EMFILE);
 		EXPECT(strstr(error_text(), "track=uffd") != NULL);
 		EXPECT(replica_collect(&replica) == -EMFILE);
 		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
