@@ -1,5 +1,6 @@
 /*
- * commit: publishes what the holder of the lock changed (DESIGN 7; tests/model/lock.pml has its steps as commit).
+ * commit: publishes what the holder of the lock changed (DESIGN 7; tests/model/lock.pml has its
+ * steps as commit).
  *
  *	look		the lock is still ours, the descriptors are what we opened
  *	clear		if a grant was drawn that was not committed, its leftovers: nothing may be above the committed version
@@ -8,9 +9,10 @@
  *	write		blocks, then entries with that grant, into the slots that do not count
  *	commit		the grant as the committed version: one store, the release
  *
- * Who dies, or fails, before the last step has published nothing. (The take-over of a dead holder's turn clears nothing,
- * unlike DESIGN 7 says: whoever is next to write does, which also covers releases that failed while their process lives,
- * and leaves nothing to do that could hit a process which holds the lock.)
+ * Who dies, or fails, before the last step has published nothing. (The take-over of a dead holder's
+ * turn clears nothing, unlike DESIGN 7 says: whoever is next to write does, which also covers
+ * releases that failed while their process lives, and leaves nothing to do that could hit a process
+ * which holds the lock.)
  */
 #ifndef SMC_COMMIT_H
 #define SMC_COMMIT_H
@@ -22,9 +24,10 @@ struct replica;
 struct segment;
 
 /*
- * Publishes what changed in the replica; *version is the grant, 0 when nothing had. Returns 0; -ESTALE (the lock is not
- * ours any more), -EBADF (the program has closed our descriptors), -EOVERFLOW (2^32 releases in this life), -ENOSPC,
- * -EDQUOT, -EIO, with words; nothing was published then, and the replica is to be made void.
+ * Publishes what changed in the replica; *version is the grant, 0 when nothing had. Returns 0;
+ * -ESTALE (the lock is not ours any more), -EBADF (the program has closed our descriptors),
+ * -EOVERFLOW (2^32 releases in this life), -ENOSPC, -EDQUOT, -EIO, with words; nothing was
+ * published then, and the replica is to be made void.
  */
 int commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint64_t *version);
 

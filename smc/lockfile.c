@@ -140,7 +140,10 @@ fail_foreign(const struct lockfile *l)
 	    "there is a file that is not ours: move it away, or use another name");
 }
 
-/* Gives an empty file its size, with storage behind it: on a full disk a mapping without would kill us. */
+/*
+ * Gives an empty file its size, with storage behind it: on a full disk a mapping without would kill
+ * us.
+ */
 static int
 furnish(struct lockfile *l)
 {
@@ -171,7 +174,10 @@ is_zero_behind(const struct lockfile *l)
 	    (hostfile_read(&l->file, LOCKFILE_MAPPED, rest, size) == 0 && is_zero(rest, size));
 }
 
-/* Ours; or what a process of ours left that died before it was: zeros, or a file that was being started afresh. */
+/*
+ * Ours; or what a process of ours left that died before it was: zeros, or a file that was being
+ * started afresh.
+ */
 static int
 look_at(struct lockfile *l, enum kind *kind)
 {
@@ -189,7 +195,10 @@ look_at(struct lockfile *l, enum kind *kind)
 	}
 	if (is_zero(&head, sizeof head) && is_zero_behind(l))
 		return 0;
-	/* Without kernel locks who starts it may do so while we look: what was copied first is then too old. */
+	/*
+	 * Without kernel locks who starts it may do so while we look: what was copied first is then
+	 * too old.
+	 */
 	if (head.format != LOCKFILE_FORMAT && hostfile_read(&l->file, 0, &head, sizeof head) != 0)
 		return fail_foreign(l);
 	if (head.format != LOCKFILE_FORMAT || (head.magic != LOCKFILE_MAGIC && head.magic != 0))
@@ -237,7 +246,10 @@ map(struct lockfile *l)
 	return lockfile_exclude(l);
 }
 
-/* O6: all who had it are dead, or nobody had it yet. The tickets go on, in case somebody is not as dead as that. */
+/*
+ * O6: all who had it are dead, or nobody had it yet. The tickets go on, in case somebody is not as
+ * dead as that.
+ */
 static int
 start_afresh(struct lockfile *l, int directory)
 {
@@ -371,7 +383,10 @@ lockfile_open(struct lockfile *l, const char *directory, const char *name)
 		error = fd;
 	else {
 		while ((error = open_once(l, fd, &again)) == 0 && again) {
-			/* Without kernel locks nobody may remove what another left who died closing it. */
+			/*
+			 * Without kernel locks nobody may remove what another left who died closing
+			 * it.
+			 */
 			if (clock_now() >= deadline) {
 				error = fail(l, -ETIMEDOUT,
 				    "a process died closing it: remove it by hand, when nobody has it open");
@@ -397,7 +412,9 @@ leave(struct lockfile *l)
 	bool is_alone;
 
 	if (exclude(&l->presence) != 0) {
-		/* Our slot goes with our mapping; the next who opens it sees that nobody is left. */
+		/*
+		 * Our slot goes with our mapping; the next who opens it sees that nobody is left.
+		 */
 		if (directory >= 0)
 			(void)close(directory);
 		return;
@@ -449,8 +466,8 @@ open_same(const struct lockfile *l, struct hostfile *file)
 }
 
 /*
- * The parent claims the child's slot, so that the file does not end with the parent while the child has not called yet.
- * If that fails the child tries for itself.
+ * The parent claims the child's slot, so that the file does not end with the parent while the child
+ * has not called yet. If that fails the child tries for itself.
  */
 void
 lockfile_fork_prepare(struct lockfile *l)

@@ -1,18 +1,20 @@
 /*
  * lockfile: the lock file of an smc memory file: what its processes know of each other (DESIGN 7).
  *
- * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile.c. Both run under the recovery byte.
- * Who opens creates the file if there is none; goes on with it while anybody who has it open lives; and starts it afresh
- * when all of them are dead: the segment file goes, a new life begins. Who closes as the last marks the file as dead and
- * removes it; who finds it so opens again by name. So there are never two locks in use under one name.
+ * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile.c. Both run
+ * under the recovery byte. Who opens creates the file if there is none; goes on with it while
+ * anybody who has it open lives; and starts it afresh when all of them are dead: the segment file
+ * goes, a new life begins. Who closes as the last marks the file as dead and removes it; who finds
+ * it so opens again by name. So there are never two locks in use under one name.
  *
- * A file that is there, is not empty and is not ours stays as it is (-EEXIST). An empty one counts as ours: that is what
- * a process leaves that dies in between.
+ * A file that is there, is not empty and is not ours stays as it is (-EEXIST). An empty one counts
+ * as ours: that is what a process leaves that dies in between.
  *
- * The file is mapped, since its words are atomics; that mapping, not the descriptor, is what keeps our presence alive, so
- * that a program that closes all its descriptors does not lose its lock behind its own back. Whoever cuts the file short
- * kills its processes (SIGBUS). Fields are read where they are needed, once, and trusted as far as DESIGN 3 says smc does:
- * none of them is an index or a length without having been compared with what we know.
+ * The file is mapped, since its words are atomics; that mapping, not the descriptor, is what keeps
+ * our presence alive, so that a program that closes all its descriptors does not lose its lock
+ * behind its own back. Whoever cuts the file short kills its processes (SIGBUS). Fields are read
+ * where they are needed, once, and trusted as far as DESIGN 3 says smc does: none of them is an
+ * index or a length without having been compared with what we know.
  */
 #ifndef SMC_LOCKFILE_H
 #define SMC_LOCKFILE_H
@@ -80,9 +82,9 @@ struct lockfile {
 };
 
 /*
- * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes), -ENOTSUP (mappings here
- * are private copies), -ETIMEDOUT (somebody stopped in the middle of opening it), or what hostfile_open() and
- * hostfile_create() say; with words.
+ * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes),
+ * -ENOTSUP (mappings here are private copies), -ETIMEDOUT (somebody stopped in the middle of
+ * opening it), or what hostfile_open() and hostfile_create() say; with words.
  */
 int lockfile_open(struct lockfile *l, const char *directory, const char *name);
 
@@ -95,8 +97,8 @@ void lockfile_fork_parent(struct lockfile *l);
 void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 
 /*
- * To be called before anything is done with l: 0, or -ESTALE in a child whose parent's memory file is gone, or another
- * error of lockfile_open(); with words.
+ * To be called before anything is done with l: 0, or -ESTALE in a child whose parent's memory file
+ * is gone, or another error of lockfile_open(); with words.
  */
 int lockfile_enter(struct lockfile *l);
 
@@ -104,7 +106,9 @@ int lockfile_enter(struct lockfile *l);
 int lockfile_exclude(struct lockfile *l);
 void lockfile_admit(struct lockfile *l);
 
-/* A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words. */
+/*
+ * A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words.
+ */
 int lockfile_directory(const struct lockfile *l);
 
 /* The name of the segment file. */

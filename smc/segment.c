@@ -185,7 +185,10 @@ write_block(struct segment *s, const uint8_t *shadow, uint32_t block, uint64_t c
 	return error;
 }
 
-/* The entries of blocks that follow each other, with one write: those of the slots that count are what they were. */
+/*
+ * The entries of blocks that follow each other, with one write: those of the slots that count are
+ * what they were.
+ */
 static int
 write_entries(struct segment *s, uint32_t first, uint32_t last, uint64_t committed,
     const struct segment_entry *e)

@@ -65,8 +65,8 @@ next_granted(struct wire_reader *r)
 }
 
 /*
- * Checks the shape of a grant's blocks: ascending, in range, published by then. (A server that has forgotten what we have
- * names more than we lack.)
+ * Checks the shape of a grant's blocks: ascending, in range, published by then. (A server that has
+ * forgotten what we have names more than we lack.)
  */
 static int
 check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
@@ -218,8 +218,8 @@ seal_blocks(struct smuf_file *f)
 }
 
 /*
- * The grant is spent from here on, whatever comes of it: remotefile sends its RELEASE next. Who knows that the connection
- * is gone does not seal: another may hold the lock by now.
+ * The grant is spent from here on, whatever comes of it: remotefile sends its RELEASE next. Who
+ * knows that the connection is gone does not seal: another may hold the lock by now.
  */
 static int
 prepare(struct remotefile *base, uint64_t *size, bool *has_blocks)

@@ -12,7 +12,10 @@
 
 #include "common/crypto/random.h"
 
-/* Without O_NONBLOCK the open may wait: for somebody's lease on the file to end, for a modem's carrier. */
+/*
+ * Without O_NONBLOCK the open may wait: for somebody's lease on the file to end, for a modem's
+ * carrier.
+ */
 enum { OPEN_FLAGS = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
 
 enum { FILE_MODE = 0660 };
@@ -20,7 +23,10 @@ enum { FILE_MODE = 0660 };
 /* So often others may get in between a question and its answer. */
 enum { PROBE_TRIES = 100 };
 
-/* From or to memory that somebody else may be writing: the fence keeps a compiler from reading it a second time. */
+/*
+ * From or to memory that somebody else may be writing: the fence keeps a compiler from reading it a
+ * second time.
+ */
 static void
 copy_untrusted(void *out, const void *in, size_t size)
 {
@@ -47,8 +53,9 @@ is_unknown_call(int error)
 }
 
 /*
- * Finds out which file h is to be and whether it, of size bytes, knows pread. Its last byte is asked for: that tells
- * its length too, better than fstat(2) does in a library OS, which remembers lengths. Returns 0 or -EIO.
+ * Finds out which file h is to be and whether it, of size bytes, knows pread. Its last byte is
+ * asked for: that tells its length too, better than fstat(2) does in a library OS, which remembers
+ * lengths. Returns 0 or -EIO.
  */
 static int
 find_way(int fd, uint64_t size, struct hostfile *h)
@@ -75,8 +82,8 @@ find_way(int fd, uint64_t size, struct hostfile *h)
 		return -EIO;
 	}
 	/*
-	 * A real device measures nothing, so that its size refuses it. Those of a library OS must not be asked with
-	 * pread, which some answer at offset 0 only.
+	 * A real device measures nothing, so that its size refuses it. Those of a library OS must
+	 * not be asked with pread, which some answer at offset 0 only.
 	 */
 	if (st.st_size < 0 || (uint64_t)st.st_size < size)
 		return -EIO;
@@ -156,8 +163,8 @@ furnish(int fd, uint64_t size)
 	if (rc != 0)
 		return -errno;
 	/*
-	 * The umask is for the files of a program, these are for every process of a group. A file system without modes
-	 * refuses, and needs none.
+	 * The umask is for the files of a program, these are for every process of a group. A file
+	 * system without modes refuses, and needs none.
 	 */
 	if (fstat(fd, &st) == 0 && (st.st_mode & 0777) != FILE_MODE)
 		(void)fchmod(fd, FILE_MODE);
@@ -283,8 +290,8 @@ hostfile_is_intact(const struct hostfile *h)
 	if (h->fd < 0)
 		return false;
 	/*
-	 * Asked for nothing else: since Linux 6.13 who asks for the times of a file makes the next write to it put new
-	 * ones into its inode, which costs twice as much as the write.
+	 * Asked for nothing else: since Linux 6.13 who asks for the times of a file makes the next
+	 * write to it put new ones into its inode, which costs twice as much as the write.
 	 */
 	if (statx(h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &sx) == 0)
 		return sx.stx_ino == h->inode &&
@@ -388,7 +395,9 @@ window_read(const struct window *w, uint64_t *out)
 	return 0;
 }
 
-/* Returns 0 (seen), -ENOTSUP (private), -EAGAIN (somebody else wrote there meanwhile) or an error. */
+/*
+ * Returns 0 (seen), -ENOTSUP (private), -EAGAIN (somebody else wrote there meanwhile) or an error.
+ */
 static int
 ask(const struct window *writer, const struct window *looker)
 {
@@ -405,8 +414,8 @@ ask(const struct window *writer, const struct window *looker)
 	if (seen == question)
 		return 0;
 	/*
-	 * A private copy keeps what was written to it, for ever. In shared memory only another one's question can have
-	 * hidden ours from the looker, and the writer sees that one too.
+	 * A private copy keeps what was written to it, for ever. In shared memory only another
+	 * one's question can have hidden ours from the looker, and the writer sees that one too.
 	 */
 	copy_untrusted(&kept, writer->untrusted_at, sizeof kept);
 	return kept == question ? -ENOTSUP : -EAGAIN;
@@ -430,8 +439,9 @@ hostfile_probe_shared(int directory, const char *name, uint64_t offset)
 	if (rc != 0)
 		goto out;
 	/*
-	 * pread asks the host itself. A mapping must be there, and have been read, before the question is written: then
-	 * a copy made at either end, when it was mapped or when it was first touched, cannot have the answer.
+	 * pread asks the host itself. A mapping must be there, and have been read, before the
+	 * question is written: then a copy made at either end, when it was mapped or when it was
+	 * first touched, cannot have the answer.
 	 */
 	if (is_by_mapping)
 		rc = window_map(&looker);

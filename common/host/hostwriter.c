@@ -18,8 +18,8 @@ enum {
 };
 
 /*
- * The process's pipe. It belongs to a copy of the process (forkmark.h), and so does its use: what another copy was doing
- * with it when this one was made is not ours.
+ * The process's pipe. It belongs to a copy of the process (forkmark.h), and so does its use: what
+ * another copy was doing with it when this one was made is not ours.
  */
 static struct {
 	_Atomic uint64_t user; /* the copy of which a thread uses it now; 0: nobody does */
@@ -44,7 +44,10 @@ leave_pipe(void)
 	atomic_store(&lent.user, 0);
 }
 
-/* One end; the program may have closed it behind our back, and have a descriptor of its own there by now. */
+/*
+ * One end; the program may have closed it behind our back, and have a descriptor of its own there
+ * by now.
+ */
 static bool
 is_ours(int fd)
 {
@@ -99,7 +102,9 @@ hostwriter_init(struct hostwriter *w, const struct hostfile *file, uint64_t size
 	*w = (struct hostwriter){ .file = file,
 		.buffer = buffer,
 		.room = room,
-		/* Where files are written by mapping anyhow there is no pwrite to fall back upon. */
+		/*
+		 * Where files are written by mapping anyhow there is no pwrite to fall back upon.
+		 */
 		.to_map = file->is_by_mapping ? 0 : size };
 	(void)atomic_fetch_add(&lent.writers, 1);
 	return 0;
@@ -201,7 +206,10 @@ read_back(const struct hostwriter *w, ssize_t size)
 	return readv(lent.fds[0], places, (int)w->count) == size;
 }
 
-/* Writes all through pipe and mapping. False: something did not work, and anything may be written or not. */
+/*
+ * Writes all through pipe and mapping. False: something did not work, and anything may be written
+ * or not.
+ */
 static bool
 write_by_kernel(struct hostwriter *w)
 {
@@ -214,7 +222,10 @@ write_by_kernel(struct hostwriter *w)
 	is_done = has_pipe() && lend(w, size) && has_mapping(w) && read_back(w, size) &&
 	    (w->is_proven || prove(w));
 	if (!is_done) {
-		/* What is left in the pipe is not wanted; and it is not tried again: the file is not as it should be. */
+		/*
+		 * What is left in the pipe is not wanted; and it is not tried again: the file is
+		 * not as it should be.
+		 */
 		close_pipe();
 		end_mapping(w);
 	}

@@ -1,18 +1,19 @@
 /*
  * hostwriter: writes the blocks of a release into a host file, many with a few system calls.
  *
- * Blocks that follow each other go to places that do not: each into the slot that is not current. With a pwrite(2) a
- * block that costs half as much as sealing them; copying into a mapping costs a tenth, and lets a host that cuts the
- * file short kill the process. So the kernel copies into the mapping, for which such a fault is an error and no
- * signal: the blocks are lent to a pipe (vmsplice(2)), and read from it into their places (readv(2)). Whenever any of
- * this does not work or does not do all, pwrite does it again from the start, and says what is wrong.
+ * Blocks that follow each other go to places that do not: each into the slot that is not current.
+ * With a pwrite(2) a block that costs half as much as sealing them; copying into a mapping costs a
+ * tenth, and lets a host that cuts the file short kill the process. So the kernel copies into the
+ * mapping, for which such a fault is an error and no signal: the blocks are lent to a pipe
+ * (vmsplice(2)), and read from it into their places (readv(2)). Whenever any of this does not work
+ * or does not do all, pwrite does it again from the start, and says what is wrong.
  *
- * A library OS that maps a private copy writes all of it back when it is unmapped, over what others have published; so
- * nothing is mapped before vmsplice has worked, which those do not have.
+ * A library OS that maps a private copy writes all of it back when it is unmapped, over what others
+ * have published; so nothing is mapped before vmsplice has worked, which those do not have.
  *
- * A block is sealed right into the writer's buffer, which is private memory, and stays there until it is written. One
- * thread at a time. The pipe is the process's, for all its writers: pipes are few, and it is empty between two calls. A
- * forked child makes itself one of its own.
+ * A block is sealed right into the writer's buffer, which is private memory, and stays there until
+ * it is written. One thread at a time. The pipe is the process's, for all its writers: pipes are
+ * few, and it is empty between two calls. A forked child makes itself one of its own.
  */
 #ifndef COMMON_HOST_HOSTWRITER_H
 #define COMMON_HOST_HOSTWRITER_H
@@ -41,7 +42,8 @@ struct hostwriter {
 };
 
 /*
- * A writer for file, which measures size bytes and is open until hostwriter_fini(). Returns 0 or -ENOMEM.
+ * A writer for file, which measures size bytes and is open until hostwriter_fini(). Returns 0 or
+ * -ENOMEM.
  */
 int hostwriter_init(struct hostwriter *w, const struct hostfile *file, uint64_t size);
 
@@ -59,8 +61,8 @@ hostwriter_room(const struct hostwriter *w)
 }
 
 /*
- * The size bytes in hostwriter_room() belong at offset, inside the file; written by a later flush, or by this one when
- * the buffer is full. Returns 0 or see hostfile_write().
+ * The size bytes in hostwriter_room() belong at offset, inside the file; written by a later flush,
+ * or by this one when the buffer is full. Returns 0 or see hostfile_write().
  */
 int hostwriter_put(struct hostwriter *w, uint64_t offset, uint32_t size);
 

@@ -1,6 +1,7 @@
 /*
- * slots: where the blocks of a segment are in a file of the host (DESIGN 6, 7): two slots for each, so that a release
- * never writes over what counts. Slot s of block b is at (2b+s)*4096; of a short last block the rest is not used.
+ * slots: where the blocks of a segment are in a file of the host (DESIGN 6, 7): two slots for each,
+ * so that a release never writes over what counts. Slot s of block b is at (2b+s)*4096; of a short
+ * last block the rest is not used.
  */
 #ifndef COMMON_HOST_SLOTS_H
 #define COMMON_HOST_SLOTS_H

@@ -92,7 +92,9 @@ take_by_writing(struct presence *p, int slot)
 	    word_of(p, PRESENCE_IDLE, 0));
 }
 
-/* True when it is ours now. *error: there are no such locks, or something is wrong with the file. */
+/*
+ * True when it is ours now. *error: there are no such locks, or something is wrong with the file.
+ */
 static bool
 take(struct presence *p, int slot, int *error)
 {
@@ -212,8 +214,8 @@ presence_set(struct presence *p, enum presence_state state, uint32_t ticket)
 {
 	assert(p->own != PRESENCE_NONE);
 	/*
-	 * No fence: what makes a ticket ours (an atomic addition) comes between saying so and being seen with it, and
-	 * until WAITING is seen CLAIMING is.
+	 * No fence: what makes a ticket ours (an atomic addition) comes between saying so and being
+	 * seen with it, and until WAITING is seen CLAIMING is.
 	 */
 	atomic_store_explicit(&p->untrusted_slots[p->own], word_of(p, state, ticket),
 	    memory_order_release);
@@ -280,7 +282,10 @@ presence_is_dead(const struct presence *p, uint32_t ticket)
 			continue;
 		if (v.state != PRESENCE_CLAIMING && v.ticket != ticket)
 			continue;
-		/* An abandoned ticket is nobody's, and not for us to take over: it is to be skipped. */
+		/*
+		 * An abandoned ticket is nobody's, and not for us to take over: it is to be
+		 * skipped.
+		 */
 		if (v.state == PRESENCE_ABANDONED || is_alive(p, slot))
 			return false;
 	}

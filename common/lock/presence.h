@@ -1,19 +1,22 @@
 /*
- * presence: who is there: a table in a lock file, a slot for each process that has it open (DESIGN 7).
+ * presence: who is there: a table in a lock file, a slot for each process that has it open (DESIGN
+ * 7).
  *
- * A process claims a slot once; it is alive as long as its open file description holds a lock on that slot's byte, which
- * the kernel drops when the process dies. (When the description ends, to be exact; the mapping of the file that was made
- * through it keeps it, whatever the program does to its descriptors.) What the slot says is one word, so nobody
- * sees half of it. A process's own slot is alive by definition: the kernel does not report a description's own locks.
+ * A process claims a slot once; it is alive as long as its open file description holds a lock on
+ * that slot's byte, which the kernel drops when the process dies. (When the description ends, to be
+ * exact; the mapping of the file that was made through it keeps it, whatever the program does to
+ * its descriptors.) What the slot says is one word, so nobody sees half of it. A process's own slot
+ * is alive by definition: the kernel does not report a description's own locks.
  *
- * Where the system has no such locks (open file description locks, Linux 3.15; some library OSes) a slot is taken by
- * writing to it and given up in the same way; whoever dies stays in the table for ever, and is taken for alive.
+ * Where the system has no such locks (open file description locks, Linux 3.15; some library OSes) a
+ * slot is taken by writing to it and given up in the same way; whoever dies stays in the table for
+ * ever, and is taken for alive.
  *
- * A program that closes all its descriptors, and opens files of its own under their numbers, takes from us the means to
- * ask: then everybody counts as alive, and nothing is locked in its files.
+ * A program that closes all its descriptors, and opens files of its own under their numbers, takes
+ * from us the means to ask: then everybody counts as alive, and nothing is locked in its files.
  *
- * The table is in host memory. Who writes nonsense there makes others wait, take a living process for dead, or give up
- * with an error; indices are never taken from it.
+ * The table is in host memory. Who writes nonsense there makes others wait, take a living process
+ * for dead, or give up with an error; indices are never taken from it.
  */
 #ifndef COMMON_LOCK_PRESENCE_H
 #define COMMON_LOCK_PRESENCE_H
@@ -33,7 +36,9 @@ enum presence_state {
 
 enum { PRESENCE_SLOTS = 480, PRESENCE_NONE = -1 };
 
-/* What a slot says: ticket in the upper 32 bits, generation in the next 24, state in the lowest 8. */
+/*
+ * What a slot says: ticket in the upper 32 bits, generation in the next 24, state in the lowest 8.
+ */
 typedef _Atomic uint64_t presence_slot;
 
 struct presence_view {
@@ -51,7 +56,10 @@ struct presence {
 	bool has_locks;
 	bool is_excluding; /* we have what excludes the others */
 
-	/* A word in the mapping that is 1 while somebody excludes the others, where kernel locks cannot; NULL: none. */
+	/*
+	 * A word in the mapping that is 1 while somebody excludes the others, where kernel locks
+	 * cannot; NULL: none.
+	 */
 	_Atomic uint32_t *untrusted_gate;
 	uint64_t generation; /* of ours, in its place */
 };
@@ -72,18 +80,23 @@ void presence_set(struct presence *p, enum presence_state state, uint32_t ticket
 bool presence_change(struct presence *p, enum presence_state from, enum presence_state to,
     uint32_t ticket);
 
-/* Someone said that it abandoned that ticket: takes it out of the table. False when nobody says so (any more). */
+/*
+ * Someone said that it abandoned that ticket: takes it out of the table. False when nobody says so
+ * (any more).
+ */
 bool presence_drop_abandoned(struct presence *p, uint32_t ticket);
 
 /*
- * True when nobody alive has that ticket, or is about to have one that it could be. The ticket was drawn before the call.
+ * True when nobody alive has that ticket, or is about to have one that it could be. The ticket was
+ * drawn before the call.
  */
 bool presence_is_dead(const struct presence *p, uint32_t ticket);
 
 /*
- * The recovery byte: one process at a time takes a lock over, opens, or closes as the last. Waits until deadline. Without
- * kernel locks it is the gate, which who dies with it keeps for ever; without one nobody is excluded. Returns 0,
- * -ETIMEDOUT, or -EBADF when the program has closed our descriptor.
+ * The recovery byte: one process at a time takes a lock over, opens, or closes as the last. Waits
+ * until deadline. Without kernel locks it is the gate, which who dies with it keeps for ever;
+ * without one nobody is excluded. Returns 0, -ETIMEDOUT, or -EBADF when the program has closed our
+ * descriptor.
  */
 int presence_exclude(struct presence *p, uint64_t deadline);
 

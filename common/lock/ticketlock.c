@@ -55,7 +55,10 @@ sleep_at(const struct ticketlock *l, uint32_t seen, uint64_t us)
 	uint64_t until = clock_now() + us * 1000;
 
 	ts = clock_timespec(until);
-	/* Absolute, as FUTEX_WAIT_BITSET has it. Where it does not work at all we sleep all the same. */
+	/*
+	 * Absolute, as FUTEX_WAIT_BITSET has it. Where it does not work at all we sleep all the
+	 * same.
+	 */
 	if (syscall(SYS_futex, &l->untrusted_words->turn, FUTEX_WAIT_BITSET, seen, &ts, NULL,
 		class_of(l->ticket)) != 0 &&
 	    errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
@@ -81,7 +84,10 @@ move_turn(struct ticketlock *l, uint32_t seen)
 	return true;
 }
 
-/* Under the recovery byte: looks again, for others may have been here before us, and moves the turn on. */
+/*
+ * Under the recovery byte: looks again, for others may have been here before us, and moves the turn
+ * on.
+ */
 static bool
 take_over(struct ticketlock *l, uint32_t seen)
 {
@@ -98,7 +104,10 @@ take_over(struct ticketlock *l, uint32_t seen)
 	return has_moved;
 }
 
-/* The turn stood still at seen: is anybody there? Returns true when it is worth looking at it again. */
+/*
+ * The turn stood still at seen: is anybody there? Returns true when it is worth looking at it
+ * again.
+ */
 static bool
 look(struct ticketlock *l, uint32_t seen)
 {
@@ -196,7 +205,10 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline)
 			return 0;
 		if (seen == last && look(l, seen))
 			continue;
-		/* Without our descriptor we would not notice that a holder has died, and wait for ever. */
+		/*
+		 * Without our descriptor we would not notice that a holder has died, and wait for
+		 * ever.
+		 */
 		if (seen == last && !presence_is_intact(l->presence))
 			return abandon(l) == 0 ? 0 : -EBADF;
 		now = clock_now();
