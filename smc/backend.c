@@ -40,7 +40,7 @@ fail(const struct smc_file *f, int error, const char *what)
 	return error_message(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
 }
 
-/* See lockfile_enter(); any thread may be the first. */
+/* See lockfile_attach(); any thread may be the first. */
 static int
 enter(struct smc_file *f)
 {
@@ -49,7 +49,7 @@ enter(struct smc_file *f)
 	if (!atomic_load(&f->lockfile.is_inherited))
 		return 0;
 	(void)pthread_mutex_lock(&f->mutex);
-	error = lockfile_enter(&f->lockfile);
+	error = lockfile_attach(&f->lockfile);
 	(void)pthread_mutex_unlock(&f->mutex);
 	return error;
 }
@@ -134,7 +134,7 @@ is_alive(struct backend_file *base)
 
 /* Keys. */
 
-/* Makes the key of a new segment, and what tells it from others. With the recovery byte. */
+/* Makes the key of a new segment, and what tells it from others. With the recovery lock. */
 static int
 make_key(struct smc_file *f)
 {
@@ -189,7 +189,7 @@ find_key(struct smc_file *f)
 
 /* The segment. */
 
-/* With the recovery byte: finds it of that size, or makes it. */
+/* With the recovery lock: finds it of that size, or makes it. */
 static int
 find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
 {
@@ -240,14 +240,14 @@ map(struct backend_file *base, uint32_t size)
 
 	if (error != 0)
 		return error;
-	directory = lockfile_directory(&f->lockfile);
+	directory = lockfile_open_directory(&f->lockfile);
 	if (directory < 0)
 		return directory;
 	lockfile_segment_name(&f->lockfile, name);
-	error = lockfile_exclude(&f->lockfile);
+	error = lockfile_lock_recovery(&f->lockfile);
 	if (error == 0) {
 		error = find_or_create(f, directory, name, size);
-		lockfile_admit(&f->lockfile);
+		lockfile_unlock_recovery(&f->lockfile);
 	}
 	(void)pthread_mutex_lock(&f->mutex);
 	segment_close(&f->segment);

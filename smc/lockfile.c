@@ -16,7 +16,7 @@
 #include "common/base/testpoint.h"
 #include "common/crypto/random.h"
 
-enum { EXCLUDE_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
+enum { RECOVERY_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
 
 _Static_assert(offsetof(struct lockfile_head, refcnt) == 8, "as in the original");
 _Static_assert(offsetof(struct lockfile_head, type) == 12, "as in the original");
@@ -38,7 +38,7 @@ pause_shortly(void)
 }
 
 int
-lockfile_directory(const struct lockfile *l)
+lockfile_open_directory(const struct lockfile *l)
 {
 	int fd = open(l->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -54,9 +54,9 @@ lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_S
 }
 
 static int
-exclude(struct presence *p)
+lock_recovery(struct presence *p)
 {
-	return presence_exclude(p, clock_after_ms(clock_now(), EXCLUDE_MS));
+	return presence_lock_recovery(p, clock_after_ms(clock_now(), RECOVERY_MS));
 }
 
 /* A presence in the table of that mapping of the file. */
@@ -66,26 +66,26 @@ init_presence(struct presence *p, const struct hostfile *file)
 	struct lockfile_head *h = (struct lockfile_head *)file->untrusted_base;
 
 	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), file->fd);
-	p->untrusted_gate = &h->gate;
+	p->untrusted_recovery_lock = &h->recovery_lock;
 }
 
 int
-lockfile_exclude(struct lockfile *l)
+lockfile_lock_recovery(struct lockfile *l)
 {
-	int error = exclude(&l->presence);
+	int error = lock_recovery(&l->presence);
 
 	if (error == -ETIMEDOUT)
 		return fail(l, error, "another process opens or closes it, and does not go on");
 	if (error != 0)
 		return fail(l, error, "cannot be locked: has the program closed our descriptor?");
-	testpoint_reach("lockfile: excluded the others");
+	testpoint_reach("lockfile: recovery locked");
 	return 0;
 }
 
 void
-lockfile_admit(struct lockfile *l)
+lockfile_unlock_recovery(struct lockfile *l)
 {
-	presence_admit(&l->presence);
+	presence_unlock_recovery(&l->presence);
 }
 
 static void
@@ -210,7 +210,7 @@ look_at(struct lockfile *l, enum kind *kind)
 static int
 check_kind(struct lockfile *l)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
+	uint64_t deadline = clock_after_ms(clock_now(), RECOVERY_MS);
 	enum kind kind;
 	int error = look_at(l, &kind);
 
@@ -235,15 +235,15 @@ map(struct lockfile *l)
 	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
 	/* A child gets a description of its own: this one must end with us. */
 	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
-	/* The byte is locked already, where there is one; the gate is in the mapping. */
+	/* A kernel lock is ours already; the word of the recovery lock is in the mapping. */
 	l->presence.untrusted_slots = l->untrusted_head->slots;
-	l->presence.untrusted_gate = &l->untrusted_head->gate;
+	l->presence.untrusted_recovery_lock = &l->untrusted_head->recovery_lock;
 	if (l->presence.has_locks)
 		return 0;
 	/* Then who finds it half made sees that it is ours. */
 	if (l->is_created)
 		atomic_store(&l->untrusted_head->format, LOCKFILE_FORMAT);
-	return lockfile_exclude(l);
+	return lockfile_lock_recovery(l);
 }
 
 /*
@@ -327,7 +327,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 	if (error != 0)
 		return fail(l, error, strerror(-error));
 	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots), l->file.fd);
-	error = lockfile_exclude(l); /* O2 */
+	error = lockfile_lock_recovery(l); /* O2 */
 	if (error == 0)
 		error = check_kind(l);
 	if (error == 0)
@@ -348,7 +348,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 	if ((error == -ENOSPC || error == -EDQUOT) && l->untrusted_head == NULL &&
 	    hostfile_is_at(&l->file, directory, l->name))
 		(void)unlinkat(directory, l->name, 0);
-	lockfile_admit(l); /* O8 */
+	lockfile_unlock_recovery(l); /* O8 */
 	if (error != 0 || *again)
 		let_go(l);
 	return error;
@@ -369,7 +369,7 @@ check_shared(const struct lockfile *l, int directory)
 int
 lockfile_open(struct lockfile *l, const char *directory, const char *name)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), EXCLUDE_MS);
+	uint64_t deadline = clock_after_ms(clock_now(), RECOVERY_MS);
 	int fd, error;
 	bool again;
 
@@ -379,7 +379,7 @@ lockfile_open(struct lockfile *l, const char *directory, const char *name)
 		.child_file = HOSTFILE_CLOSED };
 	if (l->directory == NULL || l->name == NULL)
 		error = -ENOMEM;
-	else if ((fd = lockfile_directory(l)) < 0)
+	else if ((fd = lockfile_open_directory(l)) < 0)
 		error = fd;
 	else {
 		while ((error = open_once(l, fd, &again)) == 0 && again) {
@@ -411,7 +411,7 @@ leave(struct lockfile *l)
 	struct lockfile_head *h = l->untrusted_head;
 	bool is_alone;
 
-	if (exclude(&l->presence) != 0) {
+	if (lock_recovery(&l->presence) != 0) {
 		/*
 		 * Our slot goes with our mapping; the next who opens it sees that nobody is left.
 		 */
@@ -420,7 +420,7 @@ leave(struct lockfile *l)
 		return;
 	}
 	testpoint_reach("lockfile: closing");
-	presence_leave(&l->presence);
+	presence_release(&l->presence);
 	(void)atomic_fetch_sub(&h->refcnt, 1);
 	testpoint_reach("lockfile: left");
 	is_alone = !presence_has_others(&l->presence);
@@ -429,7 +429,7 @@ leave(struct lockfile *l)
 		testpoint_reach("lockfile: marked as dead");
 		remove_both(l, directory);
 	}
-	presence_admit(&l->presence);
+	presence_unlock_recovery(&l->presence);
 	if (directory >= 0)
 		(void)close(directory);
 }
@@ -517,7 +517,7 @@ lockfile_fork_child(struct lockfile *l, bool is_prepared)
 }
 
 int
-lockfile_enter(struct lockfile *l)
+lockfile_attach(struct lockfile *l)
 {
 	const struct lockfile_head *h;
 	struct presence presence;
@@ -531,14 +531,14 @@ lockfile_enter(struct lockfile *l)
 		return fail(l, -ESTALE, "it is gone, and with it what this child inherited");
 	h = (const struct lockfile_head *)file.untrusted_base;
 	init_presence(&presence, &file);
-	error = exclude(&presence);
+	error = lock_recovery(&presence);
 	/* Started afresh, it would be another life. */
 	if (error == 0 &&
 	    (memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
 		error = -ESTALE;
 	if (error == 0)
 		error = presence_claim(&presence);
-	presence_admit(&presence);
+	presence_unlock_recovery(&presence);
 	if (error != 0) {
 		hostfile_close(&file);
 		return fail(l, error, "this child cannot go on with it");

@@ -2,7 +2,7 @@
  * lockfile: the lock file of an smc memory file: what its processes know of each other (DESIGN 7).
  *
  * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile.c. Both run
- * under the recovery byte. Who opens creates the file if there is none; goes on with it while
+ * under the recovery lock. Who opens creates the file if there is none; goes on with it while
  * anybody who has it open lives; and starts it afresh when all of them are dead: the segment file
  * goes, a new life begins. Who closes as the last marks the file as dead and removes it; who finds
  * it so opens again by name. So there are never two locks in use under one name.
@@ -58,9 +58,9 @@ struct lockfile_head {
 	_Atomic uint32_t key_kind;
 	uint8_t salt[KEYS_SALT_SIZE]; /* of this life */
 	uint8_t check[KEYS_CHECK_SIZE];
-	_Atomic uint64_t grants;    /* drawn so far, under the lock */
-	_Atomic uint64_t committed; /* the version of the segment */
-	_Atomic uint32_t gate;      /* without kernel locks: 1 while somebody excludes the others */
+	_Atomic uint64_t grants;        /* drawn so far, under the lock */
+	_Atomic uint64_t committed;     /* the version of the segment */
+	_Atomic uint32_t recovery_lock; /* without kernel locks: 1 while it is held (presence.h) */
 	uint8_t more_zeros[92];
 	presence_slot slots[PRESENCE_SLOTS];
 };
@@ -100,16 +100,16 @@ void lockfile_fork_child(struct lockfile *l, bool is_prepared);
  * To be called before anything is done with l: 0, or -ESTALE in a child whose parent's memory file
  * is gone, or another error of lockfile_open(); with words.
  */
-int lockfile_enter(struct lockfile *l);
+int lockfile_attach(struct lockfile *l);
 
-/* The recovery byte, for who makes the segment. Returns 0 or a negative errno, with words. */
-int lockfile_exclude(struct lockfile *l);
-void lockfile_admit(struct lockfile *l);
+/* The recovery lock (presence.h). Returns 0 or a negative errno, with words. */
+int lockfile_lock_recovery(struct lockfile *l);
+void lockfile_unlock_recovery(struct lockfile *l);
 
 /*
  * A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words.
  */
-int lockfile_directory(const struct lockfile *l);
+int lockfile_open_directory(const struct lockfile *l);
 
 /* The name of the segment file. */
 enum { LOCKFILE_SEGMENT_NAME_SIZE = LOCKFILE_NAME_LIMIT + sizeof LOCKFILE_SEGMENT_SUFFIX };

@@ -13,8 +13,8 @@ enum {
 	STATE_MASK = 0xff,
 	GENERATION_STEP = 0x100,
 	TICKET_SHIFT = 32,
-	RECOVERY_BYTE = PRESENCE_SLOTS, /* the first byte after the table */
-	EXCLUDE_PAUSE_NS = 200 * 1000
+	RECOVERY_LOCK_BYTE = PRESENCE_SLOTS, /* the first byte after the table */
+	RECOVERY_PAUSE_NS = 200 * 1000
 };
 
 #define GENERATION_MASK UINT64_C(0xffffff00)
@@ -120,10 +120,10 @@ is_without_locks(int error)
 
 /* One try: 0, -EAGAIN while another has it, or what is wrong. */
 static int
-try_exclude(struct presence *p)
+try_recovery_lock(struct presence *p)
 {
 	uint32_t nobody = 0;
-	int error = p->has_locks ? lock_byte(p, RECOVERY_BYTE) : 0;
+	int error = p->has_locks ? lock_byte(p, RECOVERY_LOCK_BYTE) : 0;
 
 	if (is_without_locks(error)) {
 		p->has_locks = false;
@@ -131,36 +131,36 @@ try_exclude(struct presence *p)
 	}
 	if (error != 0 || p->has_locks)
 		return error;
-	if (p->untrusted_gate == NULL ||
-	    atomic_compare_exchange_strong(p->untrusted_gate, &nobody, 1))
+	if (p->untrusted_recovery_lock == NULL ||
+	    atomic_compare_exchange_strong(p->untrusted_recovery_lock, &nobody, 1))
 		return 0;
 	return -EAGAIN;
 }
 
 int
-presence_exclude(struct presence *p, uint64_t deadline)
+presence_lock_recovery(struct presence *p, uint64_t deadline)
 {
 	int error;
 
-	while ((error = try_exclude(p)) == -EAGAIN) {
+	while ((error = try_recovery_lock(p)) == -EAGAIN) {
 		if (clock_now() >= deadline)
 			return -ETIMEDOUT;
-		(void)nanosleep(&(struct timespec){ .tv_nsec = EXCLUDE_PAUSE_NS }, NULL);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = RECOVERY_PAUSE_NS }, NULL);
 	}
-	p->is_excluding = error == 0 && (p->has_locks || p->untrusted_gate != NULL);
+	p->has_recovery_lock = error == 0 && (p->has_locks || p->untrusted_recovery_lock != NULL);
 	return error;
 }
 
 void
-presence_admit(struct presence *p)
+presence_unlock_recovery(struct presence *p)
 {
-	struct flock l = byte_of(p, RECOVERY_BYTE, F_UNLCK);
+	struct flock l = byte_of(p, RECOVERY_LOCK_BYTE, F_UNLCK);
 
-	if (!p->is_excluding)
+	if (!p->has_recovery_lock)
 		return;
-	p->is_excluding = false;
+	p->has_recovery_lock = false;
 	if (!p->has_locks)
-		atomic_store(p->untrusted_gate, 0);
+		atomic_store(p->untrusted_recovery_lock, 0);
 	else if (presence_is_intact(p))
 		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 }
@@ -188,7 +188,7 @@ presence_claim(struct presence *p)
 }
 
 void
-presence_leave(struct presence *p)
+presence_release(struct presence *p)
 {
 	struct presence_view v;
 	struct flock l;

@@ -54,13 +54,13 @@ struct presence {
 	uint64_t inode;                 /* unless the program has put another there */
 	int own;                        /* PRESENCE_NONE before presence_claim() */
 	bool has_locks;
-	bool is_excluding; /* we have what excludes the others */
+	bool has_recovery_lock; /* we hold it */
 
 	/*
-	 * A word in the mapping that is 1 while somebody excludes the others, where kernel locks
-	 * cannot; NULL: none.
+	 * The recovery lock where there are no kernel locks: a word in the mapping, 1 while it is
+	 * held; NULL: there is none.
 	 */
-	_Atomic uint32_t *untrusted_gate;
+	_Atomic uint32_t *untrusted_recovery_lock;
 	uint64_t generation; /* of ours, in its place */
 };
 
@@ -71,7 +71,7 @@ void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t 
 int presence_claim(struct presence *p);
 
 /* Gives ours up; nothing without one. Closing the description does it too. */
-void presence_leave(struct presence *p);
+void presence_release(struct presence *p);
 
 /* Ours says so from now on. */
 void presence_set(struct presence *p, enum presence_state state, uint32_t ticket);
@@ -93,15 +93,16 @@ bool presence_drop_abandoned(struct presence *p, uint32_t ticket);
 bool presence_is_dead(const struct presence *p, uint32_t ticket);
 
 /*
- * The recovery byte: one process at a time takes a lock over, opens, or closes as the last. Waits
- * until deadline. Without kernel locks it is the gate, which who dies with it keeps for ever;
- * without one nobody is excluded. Returns 0, -ETIMEDOUT, or -EBADF when the program has closed our
- * descriptor.
+ * Locks the recovery lock: its holder alone recovers a dead process's turn, opens the lock file, or
+ * closes it. With kernel locks it is a lock on the first byte behind the table, which ends with its
+ * holder. Without them it is the word untrusted_recovery_lock, which stays locked when its holder
+ * dies; without that word too nothing is locked. Waits until deadline. Returns 0, -ETIMEDOUT, or
+ * -EBADF when the program has closed our descriptor.
  */
-int presence_exclude(struct presence *p, uint64_t deadline);
+int presence_lock_recovery(struct presence *p, uint64_t deadline);
 
-/* Nothing unless presence_exclude() said 0: what another one has stays its. */
-void presence_admit(struct presence *p);
+/* Unlocks it if we hold it; else does nothing. */
+void presence_unlock_recovery(struct presence *p);
 
 /* False when the program has closed our descriptor: who is alive cannot be found out any more. */
 bool presence_is_intact(const struct presence *p);

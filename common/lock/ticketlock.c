@@ -85,7 +85,7 @@ move_turn(struct ticketlock *l, uint32_t seen)
 }
 
 /*
- * Under the recovery byte: looks again, for others may have been here before us, and moves the turn
+ * Under the recovery lock: looks again, for others may have been here before us, and moves the turn
  * on.
  */
 static bool
@@ -93,14 +93,14 @@ take_over(struct ticketlock *l, uint32_t seen)
 {
 	bool has_moved = false;
 
-	if (presence_exclude(l->presence, 0) != 0)
+	if (presence_lock_recovery(l->presence, 0) != 0)
 		return false;
-	testpoint_reach("ticketlock: excluded the others");
+	testpoint_reach("ticketlock: recovery locked");
 	if (turn_of(l) == seen && presence_is_dead(l->presence, seen)) {
 		testpoint_reach("ticketlock: looked again");
 		has_moved = move_turn(l, seen);
 	}
-	presence_admit(l->presence);
+	presence_unlock_recovery(l->presence);
 	return has_moved;
 }
 

@@ -14,7 +14,7 @@
  * it is sleeping with growing pauses.
  *
  * Who dies. A turn is dead when nobody alive has that ticket, or is about to have it (presence.h).
- * Whoever waits and sees the turn stand still looks; under the recovery byte it looks again and
+ * Whoever waits and sees the turn stand still looks; under the recovery lock it looks again and
  * moves the turn on by compare-and-swap. Who holds the lock moves it in the same way, so no turn is
  * passed twice. Who is merely stopped is alive, and waited for.
  *

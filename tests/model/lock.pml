@@ -8,7 +8,7 @@
  * returns while the living go on (PROGRESS, weakly fair). There is no time here: a process that is not
  * scheduled is a process that is stopped, so every stall is covered for safety. Progress does not wait
  * for a process that stopped for good outside a call, its abandoned ticket included; it does for one that
- * stopped as the holder, as a waiter whose turn came, while claiming, or with the recovery byte.
+ * stopped as the holder, as a waiter whose turn came, while claiming, or with the recovery lock.
  *
  * Assumed: memory is sequentially consistent, so ticket_number, turn and the slot words are seq_cst
  * atomics; a slot's generation, state and ticket are one 64-bit word; nobody sleeps between two of his
@@ -42,10 +42,10 @@
  * look()                 S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done: its
  *                            owner is back, leave
  *                        S2  cas turn: seen -> seen + 1
- * take_over()            R1  try the lock on the recovery byte; not got: leave
+ * take_over()            R1  try the recovery lock; not got: leave
  *                        R2  turn == seen? Else R5. Look again (D1), all slots
  *                        R4  cas turn: seen -> seen + 1. The segment's table is not touched
- *                        R5  drop the recovery byte
+ *                        R5  drop the recovery lock
  * commit_run()           P1  is the descriptor still the lock file, and the turn ours? Else EBADF, ESTALE
  *                        P2  grants != committed: clear each table entry above committed
  *                            (segment_clear(); the holder does it, so it can hit no one else)

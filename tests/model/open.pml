@@ -6,16 +6,16 @@
  * name are one inode and one life of it (never two, never one started afresh under its users); a lock in
  * use has the name, is not marked dead, and the segment file is the one of its life; every open and close
  * returns while the living go on (weakly fair). A stop is a process that is not scheduled, as in lock.pml;
- * who stops with the recovery byte stops openers and closers, nobody who waits for the lock.
+ * who stops with the recovery lock stops openers and closers, nobody who waits for the lock.
  *
  * Assumed: nobody else unlinks or renames the two files; threads and handles of a process that share an
  * open file description also share a mutex around these steps (the kernel does not part them).
  *
- * The steps. The recovery byte, like a presence byte, is locked by open file description and is that
+ * The steps. The recovery lock, like a presence byte, is locked by open file description and is that
  * inode's own.
  *
  * lockfile_open()   O1  open by name, O_CREAT without O_EXCL
- *                   O2  wait for the recovery byte of what was opened
+ *                   O2  wait for the recovery lock of what was opened
  *                   O3  not `dead`: O5
  *                   O4  dead: if the name still leads to this inode, whoever marked it died: unlink the
  *                       segment file, then the name. Close (which drops the byte), and O1
@@ -23,15 +23,15 @@
  *                   O6  new, or the leftovers of the dead: magic = 0, unlink the segment file, new life
  *                       (new salt, no segment yet; the tickets go on), magic stored last. In the code the
  *                       segment file is made later, by the first lockfile user that maps it, under the byte
- *                   O7  presence_claim(), still under the recovery byte
- *                   O8  drop the recovery byte
- * lockfile_close()  C1  wait for the recovery byte
+ *                   O7  presence_claim(), still under the recovery lock
+ *                   O8  drop the recovery lock
+ * lockfile_close()  C1  wait for the recovery lock
  *                   C2  drop the own presence byte
  *                   C3  any other presence byte locked: C7
  *                   C4  dead = 1
  *                   C5  unlink the segment file
  *                   C6  unlink the name
- *                   C7  close, which drops the recovery byte
+ *                   C7  close, which drops the recovery lock
  *
  * Who unlinks the name holds the byte of the inode that it leads to; so between the comparison in O4 and
  * the unlink, the name cannot come to lead elsewhere. In C6 it leads here: it did at O8, and none of ours
@@ -55,7 +55,7 @@ byte segment = 0;
 
 /* The lock file's inodes: 1 to 4. */
 byte users[INODES];
-byte byte_owner[INODES];
+byte recovery_holder[INODES];
 byte present[INODES];
 bool magic[INODES];
 bool dead[INODES];
@@ -75,7 +75,7 @@ inline let_go(who, f)
 	users[f] = users[f] & (7 - BIT(who));
 	present[f] = present[f] & (7 - BIT(who));
 	if
-	:: byte_owner[f] == who + 1 -> byte_owner[f] = 0
+	:: recovery_holder[f] == who + 1 -> recovery_holder[f] = 0
 	:: else
 	fi;
 	if
@@ -127,9 +127,9 @@ again:		/* O1: open by name, created if it is not there */
 			fi;
 			users[f] = users[f] | BIT(me)
 		};
-#ifndef MUTANT_OPEN_WITHOUT_BYTE
+#ifndef MUTANT_OPEN_WITHOUT_LOCK
 		/* O2 */
-		atomic { byte_owner[f] == 0 -> byte_owner[f] = me + 1 };
+		atomic { recovery_holder[f] == 0 -> recovery_holder[f] = me + 1 };
 #endif
 #ifndef MUTANT_DEAD_IGNORED
 		/* O3 */
@@ -180,7 +180,7 @@ claim:		/* O7 */
 		/* O8: from here on it is in use */
 		atomic {
 			if
-			:: byte_owner[f] == me + 1 -> byte_owner[f] = 0
+			:: recovery_holder[f] == me + 1 -> recovery_holder[f] = 0
 			:: else
 			fi;
 			using[me] = f;
@@ -190,9 +190,9 @@ claim:		/* O7 */
 		/* C1 */
 		atomic {
 			check_use();
-#ifndef MUTANT_CLOSE_WITHOUT_BYTE
-			byte_owner[f] == 0 ->
-			byte_owner[f] = me + 1;
+#ifndef MUTANT_CLOSE_WITHOUT_LOCK
+			recovery_holder[f] == 0 ->
+			recovery_holder[f] = me + 1;
 #endif
 			check_use();
 			using[me] = 0;

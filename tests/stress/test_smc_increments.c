@@ -53,7 +53,7 @@ static const struct order kills[] = {
 	{ NULL, SIGKILL },
 	{ "ticketlock: found the turn dead", SIGKILL },
 	{ NULL, SIGKILL },
-	{ "ticketlock: excluded the others", SIGKILL },
+	{ "ticketlock: recovery locked", SIGKILL },
 	{ "ticketlock: waiting", SIGKILL },
 	{ NULL, SIGKILL },
 	{ "ticketlock: looked again", SIGKILL },
@@ -71,7 +71,7 @@ enum { KILLS = sizeof kills / sizeof kills[0] };
 
 static const struct order stops[] = {
 	{ "ticketlock: found the turn dead", SIGSTOP },
-	{ "ticketlock: excluded the others", SIGSTOP },
+	{ "ticketlock: recovery locked", SIGSTOP },
 	{ "ticketlock: looked again", SIGSTOP },
 	{ "ticketlock: waiting", SIGSTOP },
 	{ NULL, SIGSTOP },

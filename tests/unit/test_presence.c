@@ -22,7 +22,7 @@
 #include "common/lock/presence.h"
 #include "tests/stress/scratch.h"
 
-enum { TABLE_AT = 256, FILE_SIZE = 8192, TICKET = 4711, EXCLUDE_MS = 20 };
+enum { TABLE_AT = 256, FILE_SIZE = 8192, TICKET = 4711, RECOVERY_MS = 20 };
 
 static bool is_without_locks; /* the system does not have these locks */
 
@@ -118,8 +118,8 @@ each_has_a_slot_of_its_own_until_it_leaves(void **state)
 	assert_true(presence_has_others(&here.presence));
 	assert_true(presence_has_others(&there.presence));
 	assert_int_equal(presence_count(&here.presence), 2);
-	presence_leave(&there.presence);
-	presence_leave(&there.presence);
+	presence_release(&there.presence);
+	presence_release(&there.presence);
 	assert_false(presence_has_others(&here.presence));
 	assert_true(presence_has_others(&there.presence));
 	assert_int_equal(presence_count(&there.presence), 1);
@@ -217,24 +217,25 @@ abandoned_ticket_has_one_taker(void **state)
 }
 
 static void
-recovery_byte_has_one_owner(void **state)
+recovery_lock_has_one_holder(void **state)
 {
 	uint64_t before;
 
 	(void)state;
-	assert_int_equal(presence_exclude(&here.presence, 0), 0);
-	assert_int_equal(presence_exclude(&there.presence, 0), -ETIMEDOUT);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), 0);
+	assert_int_equal(presence_lock_recovery(&there.presence, 0), -ETIMEDOUT);
 	before = clock_now();
-	assert_int_equal(presence_exclude(&there.presence, clock_after_ms(before, EXCLUDE_MS)),
+	assert_int_equal(presence_lock_recovery(&there.presence,
+			     clock_after_ms(before, RECOVERY_MS)),
 	    -ETIMEDOUT);
-	assert_true(clock_now() >= clock_after_ms(before, EXCLUDE_MS));
-	presence_admit(&here.presence);
-	assert_int_equal(presence_exclude(&there.presence, 0), 0);
-	/* The seat has no slot. */
+	assert_true(clock_now() >= clock_after_ms(before, RECOVERY_MS));
+	presence_unlock_recovery(&here.presence);
+	assert_int_equal(presence_lock_recovery(&there.presence, 0), 0);
+	/* It is no slot. */
 	assert_int_equal(presence_count(&here.presence), 0);
 	die(&there);
-	assert_int_equal(presence_exclude(&here.presence, 0), 0);
-	presence_admit(&here.presence);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), 0);
+	presence_unlock_recovery(&here.presence);
 	sit_down(&there);
 }
 
@@ -252,14 +253,14 @@ lost_descriptor_is_noticed(void **state)
 	assert_int_equal(presence_claim(&there.presence), 0);
 	presence_set(&there.presence, PRESENCE_WAITING, TICKET);
 	(void)close(here.fd);
-	assert_int_equal(presence_exclude(&here.presence, 0), -EBADF);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), -EBADF);
 	assert_false(presence_is_dead(&here.presence, TICKET));
 	/* The program has a file of its own under that number. */
 	snprintf(other, sizeof other, "%s.own", path);
 	fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(fd, here.fd);
 	assert_false(presence_is_dead(&here.presence, TICKET));
-	assert_int_equal(presence_exclude(&here.presence, 0), -EBADF);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), -EBADF);
 }
 
 static void
@@ -300,9 +301,9 @@ without_locks_the_dead_stay(void **state)
 {
 	(void)state;
 	is_without_locks = true;
-	assert_int_equal(presence_exclude(&here.presence, 0), 0);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), 0);
 	assert_false(here.presence.has_locks);
-	presence_admit(&here.presence);
+	presence_unlock_recovery(&here.presence);
 	assert_int_equal(presence_claim(&here.presence), 0);
 	assert_int_equal(presence_claim(&there.presence), 0);
 	assert_false(there.presence.has_locks);
@@ -316,7 +317,7 @@ without_locks_the_dead_stay(void **state)
 	sit_down(&there);
 	assert_int_equal(presence_claim(&there.presence), 0);
 	assert_int_equal(there.presence.own, 2);
-	presence_leave(&there.presence);
+	presence_release(&there.presence);
 	assert_int_equal(presence_count(&here.presence), 2);
 	assert_int_equal(presence_claim(&there.presence), 0);
 	assert_int_equal(there.presence.own, 2);
@@ -340,7 +341,7 @@ nonsense_in_the_table_does_no_harm(void **state)
 		(void)presence_change(&here.presence, PRESENCE_ABANDONED, PRESENCE_WAITING, TICKET);
 		assert_int_equal(presence_count(&here.presence), 1);
 		assert_int_equal(presence_claim(&there.presence), 0);
-		presence_leave(&there.presence);
+		presence_release(&there.presence);
 		presence_set(&here.presence, PRESENCE_IDLE, 0);
 	}
 }
@@ -356,7 +357,7 @@ main(void)
 		TEST(descriptor_may_go_while_the_mapping_stays),
 		TEST(dead_is_only_what_nobody_alive_may_have),
 		TEST(abandoned_ticket_has_one_taker),
-		TEST(recovery_byte_has_one_owner),
+		TEST(recovery_lock_has_one_holder),
 		TEST(lost_descriptor_is_noticed),
 		TEST(so_many_and_no_more),
 		TEST(without_locks_the_dead_stay),

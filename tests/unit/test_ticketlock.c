@@ -353,8 +353,8 @@ processes_exclude_each_other(void **state)
 		if (pids[i] != 0)
 			continue;
 		wrong = lockbody_run(body, &seat_ops, &s.lock, sections, i, &ways_gone[i]);
-		child_expect(wrong == NULL, wrong);
-		presence_leave(&s.presence);
+		smc_expect(wrong == NULL, wrong);
+		presence_release(&s.presence);
 		_exit(EXIT_SUCCESS);
 	}
 	for (i = 0; i < PROCESSES; i++) {
