@@ -15,6 +15,7 @@
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/crypto/random.h"
+#include "common/host/hostprobe.h"
 
 enum { RECOVERY_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
 
@@ -65,7 +66,7 @@ init_presence(struct presence *p, const struct hostfile *file)
 {
 	struct lockfile_head *h = (struct lockfile_head *)file->untrusted_base;
 
-	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), file->fd);
+	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), file->descriptor.fd);
 	p->untrusted_recovery_lock = &h->recovery_lock;
 }
 
@@ -167,7 +168,7 @@ is_zero_behind(const struct lockfile *l)
 	struct stat st;
 	size_t size;
 
-	if (fstat(l->file.fd, &st) != 0 || st.st_size > LOCKFILE_SIZE)
+	if (fstat(l->file.descriptor.fd, &st) != 0 || st.st_size > LOCKFILE_SIZE)
 		return false;
 	size = st.st_size > LOCKFILE_MAPPED ? (size_t)st.st_size - LOCKFILE_MAPPED : 0;
 	return size == 0 ||
@@ -326,7 +327,8 @@ open_once(struct lockfile *l, int directory, bool *again)
 		    "no permission (all who share it need a group in common, and a directory of mode 2770)");
 	if (error != 0)
 		return fail(l, error, strerror(-error));
-	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots), l->file.fd);
+	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots),
+	    l->file.descriptor.fd);
 	error = lockfile_lock_recovery(l); /* O2 */
 	if (error == 0)
 		error = check_kind(l);
@@ -358,7 +360,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 static int
 check_shared(const struct lockfile *l, int directory)
 {
-	int error = hostfile_probe_shared(directory, l->name, LOCKFILE_PROBE_AT);
+	int error = hostprobe_check_shared(directory, l->name, LOCKFILE_PROBE_AT);
 
 	if (error == -ENOTSUP)
 		return fail(l, error,
@@ -458,7 +460,7 @@ open_same(const struct lockfile *l, struct hostfile *file)
 	if (error != 0)
 		return error;
 	error = hostfile_map(file, LOCKFILE_MAPPED);
-	if (error == 0 && (file->device != l->file.device || file->inode != l->file.inode))
+	if (error == 0 && !hostfd_is_same(&file->descriptor, &l->file.descriptor))
 		error = -ESTALE;
 	if (error != 0)
 		hostfile_close(file);
@@ -508,11 +510,9 @@ lockfile_fork_child(struct lockfile *l, bool is_prepared)
 	l->file.untrusted_base = NULL;
 	l->file.mapped = 0;
 	l->untrusted_head = NULL;
-	if (hostfile_is_intact(&l->file))
-		(void)close(l->file.fd);
-	l->file.fd = -1;
+	hostfd_close(&l->file.descriptor);
 	l->is_inherited = true;
-	if (is_prepared && l->child_file.fd >= 0)
+	if (is_prepared && l->child_file.descriptor.fd >= 0)
 		adopt(l, &l->child_file, &l->child_presence);
 }
 

@@ -32,7 +32,7 @@
 enum {
 	LOCKFILE_FORMAT = 1,
 	LOCKFILE_MAPPED = 4096,   /* bytes with something in them */
-	LOCKFILE_PROBE_AT = 4096, /* a page for hostfile_probe_shared() */
+	LOCKFILE_PROBE_AT = 4096, /* a page for hostprobe_check_shared() */
 	LOCKFILE_SIZE = 8192,
 	LOCKFILE_NAME_LIMIT = 128 /* a name, its / included, of so many bytes is too long */
 };

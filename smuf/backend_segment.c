@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/client/mount.h"
+#include "common/host/hostprobe.h"
 #include "common/host/slots.h"
 #include "common/remote/remotefile.h"
 #include "smuf/layout.h"
@@ -36,7 +37,7 @@ check_shared(const struct backend_segment *s, int directory)
 
 	if (!s->file.is_by_mapping)
 		return 0;
-	error = hostfile_probe_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
+	error = hostprobe_check_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
 	if (error == -ENOTSUP)
 		return error_message(error,
 		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",

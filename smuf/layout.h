@@ -18,7 +18,7 @@ enum {
 	LAYOUT_MAGIC_AT = 64,   /* 16 bytes */
 	LAYOUT_LIFE_AT = 80,    /* u64, of the memory file */
 	LAYOUT_SEGMENT_AT = 88, /* u64, bytes of the segment file; 0 before there is one */
-	LAYOUT_PROBE_AT = 2048, /* 2 KiB for hostfile_probe_shared() */
+	LAYOUT_PROBE_AT = 2048, /* 2 KiB for hostprobe_check_shared() */
 	LAYOUT_LOCK_SIZE = 4096
 };
 

@@ -148,7 +148,8 @@ has_mapping(struct hostwriter *w)
 
 	if (w->untrusted_base != NULL)
 		return true;
-	memory = mmap(NULL, w->to_map, PROT_READ | PROT_WRITE, MAP_SHARED, w->file->fd, 0);
+	memory = mmap(NULL, w->to_map, PROT_READ | PROT_WRITE, MAP_SHARED, w->file->descriptor.fd,
+	    0);
 	if (memory == MAP_FAILED)
 		return false;
 	(void)madvise(memory, w->to_map, MADV_DONTDUMP);

@@ -26,8 +26,7 @@
 #include <unistd.h>
 
 #include "common/host/hostfile.h"
-#include "tests/stress/libos.h"
-#include "tests/unit/body.h"
+#include "common/host/hostprobe.h"
 
 enum { SIZE = 10000, NOBODY = 65534 };
 
@@ -232,7 +231,7 @@ expect_open(const char *name, uint64_t size, int error)
 	alarm(20);
 	assert_int_equal(hostfile_open(&h, dir, name, size), error);
 	alarm(0);
-	assert_int_equal(h.fd, -1);
+	assert_int_equal(h.descriptor.fd, -1);
 	assert_null(h.untrusted_base);
 }
 
@@ -244,7 +243,7 @@ expect_exists(const char *name)
 
 	assert_int_equal(fstatat(dir, name, &before, AT_SYMLINK_NOFOLLOW), 0);
 	assert_int_equal(hostfile_create(&h, dir, name, SIZE), -EEXIST);
-	assert_int_equal(h.fd, -1);
+	assert_int_equal(h.descriptor.fd, -1);
 	assert_int_equal(fstatat(dir, name, &after, AT_SYMLINK_NOFOLLOW), 0);
 	assert_int_equal(after.st_ino, before.st_ino);
 	assert_int_equal(after.st_size, before.st_size);
@@ -291,11 +290,11 @@ created_file_is_sparse_zeros_of_mode_0660(void **state)
 		before = umask(umasks[i]);
 		h = create_f(SIZE);
 		umask(before);
-		assert_int_equal(fstat(h.fd, &st), 0);
+		assert_int_equal(fstat(h.descriptor.fd, &st), 0);
 		assert_int_equal(st.st_mode, S_IFREG | 0660);
 		assert_int_equal(st.st_size, SIZE);
 		assert_int_equal(st.st_blocks, 0);
-		assert_int_equal(fcntl(h.fd, F_GETFD), FD_CLOEXEC);
+		assert_int_equal(fcntl(h.descriptor.fd, F_GETFD), FD_CLOEXEC);
 		assert_int_equal(hostfile_read(&h, 0, bytes, SIZE), 0);
 		assert_memory_equal(bytes, zeros, SIZE);
 		hostfile_close(&h);
@@ -359,7 +358,7 @@ create_that_fails_leaves_nothing(void **state)
 	assert_int_equal(hostfile_create(&h, dir, "f", SIZE), -EIO);
 	assert_false(is_there("f"));
 	memset(&fake, 0, sizeof fake);
-	assert_int_equal(h.fd, -1);
+	assert_int_equal(h.descriptor.fd, -1);
 	assert_int_equal(count_descriptors(), before);
 	body_run(outgrow_the_limit);
 }
@@ -459,7 +458,7 @@ have_no_permission(void)
 		EXPECT(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
 	EXPECT(hostfile_open(&h, dir, "f", 4) == -EACCES);
 	EXPECT(hostfile_create(&h, dir, "g", 4) == -EACCES);
-	EXPECT(h.fd == -1);
+	EXPECT(h.descriptor.fd == -1);
 	return 0;
 }
 
@@ -568,11 +567,11 @@ read_what_was_cut(void)
 	EXPECT(hostfile_open(&h, dir, "f", SIZE) == 0);
 	/* A file that is mapped for its atomics is still read with pread. */
 	EXPECT(hostfile_map(&h, 4096) == 0);
-	EXPECT(ftruncate(h.fd, 100) == 0);
+	EXPECT(ftruncate(h.descriptor.fd, 100) == 0);
 	EXPECT(hostfile_read(&h, 0, out, SIZE) == -EIO);
 	EXPECT(hostfile_read(&h, 100, out, 1) == -EIO);
 	EXPECT(hostfile_read(&h, 0, out, 100) == 0);
-	EXPECT(ftruncate(h.fd, 0) == 0);
+	EXPECT(ftruncate(h.descriptor.fd, 0) == 0);
 	EXPECT(hostfile_read(&h, 0, out, 1) == -EIO);
 	hostfile_close(&h);
 	return 0;
@@ -629,7 +628,7 @@ devices_of_a_library_os_are_mapped_and_not_asked(void **state)
 	assert_int_equal(make_a_round_trip(&h), 0);
 	hostfile_close(&h);
 	expect_open("f", SIZE + 1, -EIO);
-	assert_int_equal(hostfile_probe_shared(dir, "f", 4000), 0);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 4000), 0);
 	assert_int_equal(fake.preads, 0);
 }
 
@@ -700,9 +699,9 @@ write_without_pwrite(void)
 	EXPECT(hostfile_write(&g, 90, "ten bytes!", 10) == 0);
 	EXPECT(hostfile_write(&g, 91, "ten bytes!", 10) == -EIO);
 	hostfile_close(&g);
-	EXPECT(hostfile_probe_shared(dir, "f", 64) == 0);
-	fake.mmap_gives = LIBOS_COPY_ON_WRITE;
-	EXPECT(hostfile_probe_shared(dir, "f", 64) == -ENOTSUP);
+	EXPECT(hostprobe_check_shared(dir, "f", 64) == 0);
+	fake.mmap_gives = COPY_ON_WRITE;
+	EXPECT(hostprobe_check_shared(dir, "f", 64) == -ENOTSUP);
 	return 0;
 }
 
@@ -836,7 +835,7 @@ probe_finds_shared_memory_and_touches_8_bytes(void **state)
 		for (i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
 			assert_int_equal(hostfile_write(&h, 0, bytes, SIZE), 0);
 			fake.pread_error = ways[way];
-			assert_int_equal(hostfile_probe_shared(dir, "f", offsets[i]), 0);
+			assert_int_equal(hostprobe_check_shared(dir, "f", offsets[i]), 0);
 			fake.pread_error = 0;
 			assert_int_equal(hostfile_read(&h, 0, out, SIZE), 0);
 			assert_memory_not_equal(out + offsets[i], bytes + offsets[i], 8);
@@ -857,41 +856,41 @@ probe_finds_private_copies(void **state)
 	hostfile_close(&h);
 	for (way = 0; way < 3; way++) {
 		fake.pread_error = ways[way];
-		fake.mmap_gives = LIBOS_COPY_ON_WRITE;
-		assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
-		fake.mmap_gives = LIBOS_COPY;
-		assert_int_equal(hostfile_probe_shared(dir, "f", 4096), -ENOTSUP);
-		fake.mmap_gives = LIBOS_SHARED;
+		fake.mmap_gives = COPY_ON_WRITE;
+		assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
+		fake.mmap_gives = COPY;
+		assert_int_equal(hostprobe_check_shared(dir, "f", 4096), -ENOTSUP);
+		fake.mmap_gives = SHARED;
 		fake.mmap_error = ENODEV;
-		assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
+		assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
 		fake.mmap_error = ENOMEM;
-		assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOMEM);
+		assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOMEM);
 		fake.mmap_error = 0;
-		assert_int_equal(hostfile_probe_shared(dir, "f", 77), 0);
+		assert_int_equal(hostprobe_check_shared(dir, "f", 77), 0);
 	}
 	/* A process that reads a copy would wait for its turn for ever. */
 	fake.pread_error = ENOSYS;
 	fake.is_looker_only = true;
 	fake.maps = 0;
-	fake.mmap_gives = LIBOS_COPY;
-	assert_int_equal(hostfile_probe_shared(dir, "f", 77), -ENOTSUP);
+	fake.mmap_gives = COPY;
+	assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
 }
 
 static void
 probe_of_no_such_file_fails(void **state)
 {
 	(void)state;
-	assert_int_equal(hostfile_probe_shared(dir, "f", 0), -ENOENT);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 0), -ENOENT);
 	put("f", "1234567");
-	assert_int_equal(hostfile_probe_shared(dir, "f", 0), -EIO);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 0), -EIO);
 	put("f", "12345678");
-	assert_int_equal(hostfile_probe_shared(dir, "f", 0), 0);
-	assert_int_equal(hostfile_probe_shared(dir, "f", 1), -EIO);
-	assert_int_equal(hostfile_probe_shared(dir, "f", UINT64_MAX), -EIO);
-	assert_int_equal(hostfile_probe_shared(dir, "f", UINT64_MAX - 7), -EIO);
-	assert_int_equal(hostfile_probe_shared(dir, "f", INT64_MAX - 7), -EIO);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 0), 0);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 1), -EIO);
+	assert_int_equal(hostprobe_check_shared(dir, "f", UINT64_MAX), -EIO);
+	assert_int_equal(hostprobe_check_shared(dir, "f", UINT64_MAX - 7), -EIO);
+	assert_int_equal(hostprobe_check_shared(dir, "f", INT64_MAX - 7), -EIO);
 	assert_int_equal(symlinkat("f", dir, "link"), 0);
-	assert_int_equal(hostfile_probe_shared(dir, "link", 0), -ELOOP);
+	assert_int_equal(hostprobe_check_shared(dir, "link", 0), -ELOOP);
 }
 
 static void
@@ -902,10 +901,10 @@ probe_asks_again_when_others_overwrite_the_question(void **state)
 	(void)state;
 	hostfile_close(&h);
 	fake.intruders = 20;
-	assert_int_equal(hostfile_probe_shared(dir, "f", 64), 0);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 64), 0);
 	assert_int_equal(fake.intruders, 0);
 	fake.intruders = 1000;
-	assert_int_equal(hostfile_probe_shared(dir, "f", 64), -EAGAIN);
+	assert_int_equal(hostprobe_check_shared(dir, "f", 64), -EAGAIN);
 }
 
 static int
@@ -915,7 +914,7 @@ ask_often(void)
 
 	for (i = 0; i < 1000; i++) {
 		fake.pread_error = ways[i % 2];
-		EXPECT(hostfile_probe_shared(dir, "f", 64) == 0);
+		EXPECT(hostprobe_check_shared(dir, "f", 64) == 0);
 	}
 	return 0;
 }

@@ -282,10 +282,10 @@ file_cut_short_kills_nobody(void **state)
 {
 	(void)state;
 	assert_int_equal(put_many(MANY), 0);
-	assert_int_equal(ftruncate(file.fd, 5 * SIZE_BLOCK), 0);
+	assert_int_equal(ftruncate(file.descriptor.fd, 5 * SIZE_BLOCK), 0);
 	memset(expected + 5 * SIZE_BLOCK, 0, sizeof expected - 5 * SIZE_BLOCK);
 	assert_int_equal(put_many(100), 0);
-	assert_int_equal(ftruncate(file.fd, FILE_SIZE), 0);
+	assert_int_equal(ftruncate(file.descriptor.fd, FILE_SIZE), 0);
 	assert_true(is_as_expected());
 	/* Later blocks are written, in whatever way. */
 	assert_int_equal(put_many(100), 0);

@@ -1,0 +1,111 @@
+#include "common/host/hostio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/*
+ * Without O_NONBLOCK the open may wait: for the end of another process's lease on the file, for a
+ * modem's carrier.
+ */
+enum { OPEN_FLAGS = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
+
+int
+hostio_open_directory(int *fd, const char *path)
+{
+	int opened = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (opened < 0)
+		return -errno;
+	*fd = opened;
+	return 0;
+}
+
+int
+hostio_open(int *fd, int directory, const char *name)
+{
+	int opened;
+
+	do
+		opened = openat(directory, name, OPEN_FLAGS);
+	while (opened < 0 && errno == EINTR);
+	if (opened >= 0) {
+		*fd = opened;
+		return 0;
+	}
+	/* A directory, a socket, a device without a driver. */
+	return errno == EISDIR || errno == ENXIO || errno == ENODEV ? -EIO : -errno;
+}
+
+int
+hostio_create(int *fd, int directory, const char *name, mode_t mode)
+{
+	int opened = openat(directory, name, OPEN_FLAGS | O_CREAT | O_EXCL, mode);
+
+	if (opened < 0)
+		return -errno;
+	*fd = opened;
+	return 0;
+}
+
+int
+hostio_read(int fd, uint64_t offset, void *out, size_t size)
+{
+	uint8_t *next = out;
+	ssize_t n;
+
+	while (size > 0) {
+		n = pread(fd, next, size, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		next += n;
+		offset += (uint64_t)n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+hostio_write(int fd, uint64_t offset, const void *bytes, size_t size)
+{
+	const uint8_t *next = bytes;
+	ssize_t n;
+
+	while (size > 0) {
+		n = pwrite(fd, next, size, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
+			return -errno;
+		if (n <= 0)
+			return -EIO;
+		next += n;
+		offset += (uint64_t)n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+hostio_map(int fd, uint64_t offset, size_t size, uint8_t **untrusted_base)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	if (memory == MAP_FAILED)
+		return errno == ENOMEM || errno == EAGAIN ? -ENOMEM : -ENOTSUP;
+	*untrusted_base = memory;
+	return 0;
+}
+
+void
+hostio_copy(void *out, const void *in, size_t size)
+{
+	memcpy(out, in, size);
+	/* Keeps the compiler from reading in a second time. */
+	atomic_signal_fence(memory_order_seq_cst);
+}
