@@ -10,80 +10,73 @@
 #include <unistd.h>
 
 #include "common/base/forkmark.h"
+#include "common/host/hostfd.h"
 #include "common/host/hostfile.h"
+#include "common/host/hostio.h"
 
 enum {
 	PIPE_SIZE = HOSTWRITER_BLOCKS * SIZE_BLOCK,
-	FEW = 4 /* blocks that cost less one by one */
+	PIPE_BLOCKS_LEAST = 4 /* fewer blocks cost less one by one */
 };
 
 /*
- * The process's pipe. It belongs to a copy of the process (forkmark.h), and so does its use: what
- * another copy was doing with it when this one was made is not ours.
+ * The process's pipe. It belongs to a copy of the process (forkmark.h), and so does its use: when a
+ * copy is made, no thread of the new one uses it.
  */
 static struct {
-	_Atomic uint64_t user; /* the copy of which a thread uses it now; 0: nobody does */
+	_Atomic uint64_t user; /* the copy of which a thread uses it now; 0: none */
 	atomic_uint writers;   /* in this process; the last one closes it */
 	uint64_t owner;        /* the copy that made it; 0: there is none */
-	uint64_t inode;        /* what the program may have put in its place is not lent anything */
-	int fds[2];
-} lent;
+	struct hostfd read_end, write_end;
+} shared_pipe;
 
-/* Takes the pipe for this thread; false when another one has it. */
+/* Takes the pipe for this thread; false when another one has it. Never waits. */
 static bool
-take_pipe(void)
+try_lock_pipe(void)
 {
-	uint64_t self = forkmark_get(), seen = atomic_load(&lent.user);
+	uint64_t self = forkmark_get(), seen = atomic_load(&shared_pipe.user);
 
-	return seen != self && atomic_compare_exchange_strong(&lent.user, &seen, self);
+	return seen != self && atomic_compare_exchange_strong(&shared_pipe.user, &seen, self);
 }
 
 static void
-leave_pipe(void)
+unlock_pipe(void)
 {
-	atomic_store(&lent.user, 0);
+	atomic_store(&shared_pipe.user, 0);
 }
 
-/*
- * One end; the program may have closed it behind our back, and have a descriptor of its own there
- * by now.
- */
-static bool
-is_ours(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_ino == lent.inode;
-}
-
-/* Who has taken it. The parent's is closed here, too, where it came along. */
+/* Caller holds the pipe. In a forked child this also closes the inherited descriptors. */
 static void
 close_pipe(void)
 {
-	int i;
-
-	for (i = 0; i < 2 && lent.owner != 0; i++)
-		if (is_ours(lent.fds[i]))
-			(void)close(lent.fds[i]);
-	lent.owner = 0;
+	if (shared_pipe.owner == 0)
+		return;
+	hostfd_close(&shared_pipe.read_end);
+	hostfd_close(&shared_pipe.write_end);
+	shared_pipe.owner = 0;
 }
 
-/* Who has taken it: makes sure that there is one, of this copy, with room for all blocks. */
+/* Caller holds the pipe. Makes one unless this copy of the process has one that is intact. */
 static bool
-has_pipe(void)
+open_pipe(void)
 {
 	struct stat st;
+	int fds[2];
 
-	if (lent.owner == forkmark_get() && is_ours(lent.fds[0]) && is_ours(lent.fds[1]))
+	if (shared_pipe.owner == forkmark_get() && hostfd_is_intact(&shared_pipe.read_end) &&
+	    hostfd_is_intact(&shared_pipe.write_end))
 		return true;
 	close_pipe();
-	if (pipe2(lent.fds, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
 		return false;
-	lent.inode = fstat(lent.fds[0], &st) == 0 ? st.st_ino : 0;
-	lent.owner = forkmark_get();
-	if (fcntl(lent.fds[1], F_SETPIPE_SZ, PIPE_SIZE) >= PIPE_SIZE)
+	if (fstat(fds[0], &st) == 0 && fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE) >= PIPE_SIZE) {
+		shared_pipe.read_end = hostfd_of(fds[0], &st);
+		shared_pipe.write_end = hostfd_of(fds[1], &st);
+		shared_pipe.owner = forkmark_get();
 		return true;
-	close_pipe();
+	}
+	(void)close(fds[0]);
+	(void)close(fds[1]);
 	return false;
 }
 
@@ -102,21 +95,19 @@ hostwriter_init(struct hostwriter *w, const struct hostfile *file, uint64_t size
 	*w = (struct hostwriter){ .file = file,
 		.buffer = buffer,
 		.room = room,
-		/*
-		 * Where files are written by mapping anyhow there is no pwrite to fall back upon.
-		 */
-		.to_map = file->is_by_mapping ? 0 : size };
-	(void)atomic_fetch_add(&lent.writers, 1);
+		/* A file that is written through its own mapping has no pwrite to fall back on. */
+		.map_size = file->is_by_mapping ? 0 : size };
+	(void)atomic_fetch_add(&shared_pipe.writers, 1);
 	return 0;
 }
 
 static void
-end_mapping(struct hostwriter *w)
+unmap(struct hostwriter *w)
 {
 	if (w->untrusted_base != NULL)
-		(void)munmap(w->untrusted_base, w->to_map);
+		(void)munmap(w->untrusted_base, w->map_size);
 	w->untrusted_base = NULL;
-	w->to_map = 0;
+	w->map_size = 0;
 }
 
 void
@@ -124,13 +115,13 @@ hostwriter_fini(struct hostwriter *w)
 {
 	if (w->buffer == NULL)
 		return;
-	end_mapping(w);
+	unmap(w);
 	explicit_bzero(w->buffer, w->room * SIZE_BLOCK);
 	(void)munmap(w->buffer, w->room * SIZE_BLOCK);
 	*w = (struct hostwriter){ 0 };
-	if (atomic_fetch_sub(&lent.writers, 1) == 1 && take_pipe()) {
+	if (atomic_fetch_sub(&shared_pipe.writers, 1) == 1 && try_lock_pipe()) {
 		close_pipe();
-		leave_pipe();
+		unlock_pipe();
 	}
 }
 
@@ -140,24 +131,19 @@ hostwriter_begin(struct hostwriter *w)
 	w->count = 0;
 }
 
-/* Maps the file, once. */
+/* Maps the file unless it is mapped. */
 static bool
-has_mapping(struct hostwriter *w)
+map(struct hostwriter *w)
 {
-	void *memory;
-
 	if (w->untrusted_base != NULL)
 		return true;
-	memory = mmap(NULL, w->to_map, PROT_READ | PROT_WRITE, MAP_SHARED, w->file->descriptor.fd,
-	    0);
-	if (memory == MAP_FAILED)
+	if (hostio_map(w->file->descriptor.fd, 0, w->map_size, &w->untrusted_base) != 0)
 		return false;
-	(void)madvise(memory, w->to_map, MADV_DONTDUMP);
-	w->untrusted_base = memory;
+	(void)madvise(w->untrusted_base, w->map_size, MADV_DONTDUMP);
 	return true;
 }
 
-/* Of the last block, which is there if all are. */
+/* Reads the last block from the file: it is there if all are. */
 static bool
 prove(struct hostwriter *w)
 {
@@ -169,9 +155,9 @@ prove(struct hostwriter *w)
 	return w->is_proven;
 }
 
-/* Adds what is lent to the pipe; what adjoins is one. Returns how many there are then. */
+/* Adds bytes to blocks, merged with the last of them where they adjoin. Returns the new count. */
 static unsigned
-add_lent(struct iovec *blocks, unsigned count, uint8_t *bytes, size_t size)
+add_block(struct iovec *blocks, unsigned count, uint8_t *bytes, size_t size)
 {
 	struct iovec *last = blocks + count - (count > 0);
 
@@ -183,36 +169,36 @@ add_lent(struct iovec *blocks, unsigned count, uint8_t *bytes, size_t size)
 	return count + 1;
 }
 
-/* Lends all blocks to the pipe. */
+/* Puts all blocks, size bytes, into the pipe, which then refers to the buffer's pages. */
 static bool
-lend(const struct hostwriter *w, ssize_t size)
+fill_pipe(const struct hostwriter *w, ssize_t size)
 {
 	struct iovec blocks[HOSTWRITER_BLOCKS];
 	unsigned count = 0, i;
 
 	for (i = 0; i < w->count; i++)
-		count = add_lent(blocks, count, w->buffer + i * SIZE_BLOCK, w->sizes[i]);
-	return vmsplice(lent.fds[1], blocks, count, SPLICE_F_NONBLOCK) == size;
+		count = add_block(blocks, count, w->buffer + i * SIZE_BLOCK, w->sizes[i]);
+	return vmsplice(shared_pipe.write_end.fd, blocks, count, SPLICE_F_NONBLOCK) == size;
 }
 
-/* Has the kernel read what was lent into its places. */
+/* Reads the pipe, size bytes, into the places of the blocks in the mapping. */
 static bool
-read_back(const struct hostwriter *w, ssize_t size)
+empty_pipe(const struct hostwriter *w, ssize_t size)
 {
 	struct iovec places[HOSTWRITER_BLOCKS];
 	unsigned i;
 
 	for (i = 0; i < w->count; i++)
 		places[i] = (struct iovec){ w->untrusted_base + w->offsets[i], w->sizes[i] };
-	return readv(lent.fds[0], places, (int)w->count) == size;
+	return readv(shared_pipe.read_end.fd, places, (int)w->count) == size;
 }
 
 /*
- * Writes all through pipe and mapping. False: something did not work, and anything may be written
- * or not.
+ * Writes all blocks through pipe and mapping. False: something did not work, and any of them may be
+ * written or not.
  */
 static bool
-write_by_kernel(struct hostwriter *w)
+write_by_pipe(struct hostwriter *w)
 {
 	ssize_t size = 0;
 	bool is_done;
@@ -220,15 +206,12 @@ write_by_kernel(struct hostwriter *w)
 
 	for (i = 0; i < w->count; i++)
 		size += w->sizes[i];
-	is_done = has_pipe() && lend(w, size) && has_mapping(w) && read_back(w, size) &&
+	is_done = open_pipe() && fill_pipe(w, size) && map(w) && empty_pipe(w, size) &&
 	    (w->is_proven || prove(w));
 	if (!is_done) {
-		/*
-		 * What is left in the pipe is not wanted; and it is not tried again: the file is
-		 * not as it should be.
-		 */
+		/* The pipe may not be empty. No second try: the file is not as it should be. */
 		close_pipe();
-		end_mapping(w);
+		unmap(w);
 	}
 	return is_done;
 }
@@ -251,9 +234,9 @@ hostwriter_flush(struct hostwriter *w)
 	bool is_done = false;
 	int error = 0;
 
-	if (w->count >= FEW && w->to_map != 0 && take_pipe()) {
-		is_done = write_by_kernel(w);
-		leave_pipe();
+	if (w->count >= PIPE_BLOCKS_LEAST && w->map_size != 0 && try_lock_pipe()) {
+		is_done = write_by_pipe(w);
+		unlock_pipe();
 	}
 	if (!is_done)
 		error = write_one_by_one(w);

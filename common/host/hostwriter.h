@@ -4,12 +4,12 @@
  * Blocks that follow each other go to places that do not: each into the slot that is not current.
  * With a pwrite(2) a block that costs half as much as sealing them; copying into a mapping costs a
  * tenth, and lets a host that cuts the file short kill the process. So the kernel copies into the
- * mapping, for which such a fault is an error and no signal: the blocks are lent to a pipe
- * (vmsplice(2)), and read from it into their places (readv(2)). Whenever any of this does not work
- * or does not do all, pwrite does it again from the start, and says what is wrong.
+ * mapping, for which such a fault is an error and no signal: a pipe refers to the pages of the
+ * blocks (vmsplice(2)), and they are read from it into their places (readv(2)). Whenever any of
+ * this does not work or does not do all, pwrite does it again from the start, and its error counts.
  *
- * A library OS that maps a private copy writes all of it back when it is unmapped, over what others
- * have published; so nothing is mapped before vmsplice has worked, which those do not have.
+ * A library OS that maps a private copy writes all of it back when it is unmapped, over what other
+ * processes have published; so nothing is mapped before vmsplice has worked, which those do not have.
  *
  * A block is sealed right into the writer's buffer, which is private memory, and stays there until
  * it is written. One thread at a time. The pipe is the process's, for all its writers: pipes are
@@ -35,10 +35,13 @@ struct hostwriter {
 	unsigned count;  /* of those in it */
 	uint64_t offsets[HOSTWRITER_BLOCKS];
 	uint32_t sizes[HOSTWRITER_BLOCKS];
-	uint64_t to_map; /* bytes of the file; 0: the kernel's way is not to be tried, or no more */
-	uint8_t *
-	    untrusted_base; /* of a mapping that only the kernel writes to; NULL before it was needed */
-	bool is_proven;     /* what is written through the mapping has been seen in the file */
+
+	/* Bytes of the file to map; 0: everything is written by pwrite. */
+	uint64_t map_size;
+
+	/* A mapping that only the kernel writes to; NULL before it was needed. */
+	uint8_t *untrusted_base;
+	bool is_proven; /* a write through the mapping has been read back from the file */
 };
 
 /*
@@ -50,7 +53,7 @@ int hostwriter_init(struct hostwriter *w, const struct hostfile *file, uint64_t 
 /* Wipes and frees. Also for one that is all zeros. */
 void hostwriter_fini(struct hostwriter *w);
 
-/* Forgets what was not flushed. */
+/* Drops the blocks that were put and not flushed. */
 void hostwriter_begin(struct hostwriter *w);
 
 /* Room for the next block, SIZE_BLOCK bytes. */
@@ -61,12 +64,12 @@ hostwriter_room(const struct hostwriter *w)
 }
 
 /*
- * The size bytes in hostwriter_room() belong at offset, inside the file; written by a later flush,
- * or by this one when the buffer is full. Returns 0 or see hostfile_write().
+ * The size bytes in hostwriter_room() belong at offset, inside the file; a later flush writes them,
+ * or this call when the buffer is full. Returns 0 or see hostfile_write().
  */
 int hostwriter_put(struct hostwriter *w, uint64_t offset, uint32_t size);
 
-/* Writes what was put. Returns 0, or see hostfile_write(): some of it may then be written. */
+/* Writes all that were put. Returns 0, or see hostfile_write(): some of it may then be written. */
 int hostwriter_flush(struct hostwriter *w);
 
 #endif
