@@ -66,7 +66,7 @@ init_presence(struct presence *p, const struct hostfile *file)
 {
 	struct lockfile_head *h = (struct lockfile_head *)file->untrusted_base;
 
-	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), file->descriptor.fd);
+	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), &file->descriptor);
 	p->untrusted_recovery_lock = &h->recovery_lock;
 }
 
@@ -328,7 +328,7 @@ open_once(struct lockfile *l, int directory, bool *again)
 	if (error != 0)
 		return fail(l, error, strerror(-error));
 	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots),
-	    l->file.descriptor.fd);
+	    &l->file.descriptor);
 	error = lockfile_lock_recovery(l); /* O2 */
 	if (error == 0)
 		error = check_kind(l);

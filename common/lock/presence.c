@@ -3,33 +3,34 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/host/hostprobe.h"
 
 enum {
 	STATE_MASK = 0xff,
 	GENERATION_STEP = 0x100,
 	TICKET_SHIFT = 32,
-	RECOVERY_LOCK_BYTE = PRESENCE_SLOTS, /* the first byte after the table */
+	RECOVERY_LOCK_BYTE = PRESENCE_SLOTS, /* behind the bytes of the slots */
 	RECOVERY_PAUSE_NS = 200 * 1000
 };
 
 #define GENERATION_MASK UINT64_C(0xffffff00)
 
-void
-presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at, int fd)
-{
-	struct stat st = { 0 };
+/* A slot's word in parts. */
+struct view {
+	uint32_t ticket;
+	enum presence_state state;
+};
 
-	(void)fstat(fd, &st);
+void
+presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
+    const struct hostfd *descriptor)
+{
 	*p = (struct presence){ .untrusted_slots = untrusted_slots,
 		.table_at = table_at,
-		.fd = fd,
-		.device = st.st_dev,
-		.inode = st.st_ino,
+		.descriptor = *descriptor,
 		.own = PRESENCE_NONE,
 		.has_locks = true };
 }
@@ -43,15 +44,7 @@ byte_of(const struct presence *p, int slot, short type)
 		.l_len = 1 };
 }
 
-bool
-presence_is_intact(const struct presence *p)
-{
-	struct stat st;
-
-	return fstat(p->fd, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
-}
-
-/* Locks a slot's byte for us. Returns 0; -EAGAIN when another has it; or a negative errno. */
+/* Locks a slot's byte. Returns 0; -EAGAIN when another process has it; or a negative errno. */
 static int
 lock_byte(const struct presence *p, int slot)
 {
@@ -59,17 +52,26 @@ lock_byte(const struct presence *p, int slot)
 
 	if (!presence_is_intact(p))
 		return -EBADF;
-	if (fcntl(p->fd, F_OFD_SETLK, &l) == 0)
+	if (fcntl(p->descriptor.fd, F_OFD_SETLK, &l) == 0)
 		return 0;
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
-static struct presence_view
+static void
+unlock_byte(const struct presence *p, int slot)
+{
+	struct flock l = byte_of(p, slot, F_UNLCK);
+
+	if (presence_is_intact(p))
+		(void)fcntl(p->descriptor.fd, F_OFD_SETLK, &l);
+}
+
+static struct view
 view(const struct presence *p, int slot)
 {
 	uint64_t word = atomic_load(&p->untrusted_slots[slot]);
 
-	return (struct presence_view){ (uint32_t)(word >> TICKET_SHIFT),
+	return (struct view){ (uint32_t)(word >> TICKET_SHIFT),
 		(enum presence_state)(word & STATE_MASK) };
 }
 
@@ -79,9 +81,9 @@ word_of(const struct presence *p, enum presence_state state, uint32_t ticket)
 	return (uint64_t)ticket << TICKET_SHIFT | p->generation | state;
 }
 
-/* Takes the slot by writing, where nobody is: in a file of zeros, or after somebody left. */
+/* Claims the slot without a kernel lock: it is free in a file of zeros, or after a release. */
 static bool
-take_by_writing(struct presence *p, int slot)
+claim_by_writing(struct presence *p, int slot)
 {
 	uint64_t seen = atomic_load(&p->untrusted_slots[slot]);
 
@@ -92,47 +94,39 @@ take_by_writing(struct presence *p, int slot)
 	    word_of(p, PRESENCE_IDLE, 0));
 }
 
-/*
- * True when it is ours now. *error: there are no such locks, or something is wrong with the file.
- */
+/* C1, C2: true when the slot is ours now. *error: what lock_byte() said. */
 static bool
-take(struct presence *p, int slot, int *error)
+claim_slot(struct presence *p, int slot, int *error)
 {
 	uint64_t seen;
 
 	if (!p->has_locks)
-		return take_by_writing(p, slot);
+		return claim_by_writing(p, slot);
 	*error = lock_byte(p, slot);
 	if (*error != 0)
 		return false;
-	/* Whoever was here is dead. What it said is void, and its ticket with it. */
+	/* The process that had this slot is dead. Its word is void, and its ticket with it. */
 	seen = atomic_load(&p->untrusted_slots[slot]);
 	p->generation = (seen + GENERATION_STEP) & GENERATION_MASK;
 	atomic_store(&p->untrusted_slots[slot], word_of(p, PRESENCE_IDLE, 0));
 	return true;
 }
 
-static bool
-is_without_locks(int error)
-{
-	return error == -EINVAL || error == -ENOSYS || error == -ENOTSUP;
-}
-
-/* One try: 0, -EAGAIN while another has it, or what is wrong. */
+/* One try: 0, -EAGAIN while another process holds it, or a negative errno. */
 static int
-try_recovery_lock(struct presence *p)
+try_lock_recovery(struct presence *p)
 {
-	uint32_t nobody = 0;
+	uint32_t unlocked = 0;
 	int error = p->has_locks ? lock_byte(p, RECOVERY_LOCK_BYTE) : 0;
 
-	if (is_without_locks(error)) {
+	if (hostprobe_is_missing(HOSTPROBE_OFD_LOCK, error)) {
 		p->has_locks = false;
 		error = 0;
 	}
 	if (error != 0 || p->has_locks)
 		return error;
 	if (p->untrusted_recovery_lock == NULL ||
-	    atomic_compare_exchange_strong(p->untrusted_recovery_lock, &nobody, 1))
+	    atomic_compare_exchange_strong(p->untrusted_recovery_lock, &unlocked, 1))
 		return 0;
 	return -EAGAIN;
 }
@@ -142,7 +136,7 @@ presence_lock_recovery(struct presence *p, uint64_t deadline)
 {
 	int error;
 
-	while ((error = try_recovery_lock(p)) == -EAGAIN) {
+	while ((error = try_lock_recovery(p)) == -EAGAIN) {
 		if (clock_now() >= deadline)
 			return -ETIMEDOUT;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = RECOVERY_PAUSE_NS }, NULL);
@@ -154,15 +148,13 @@ presence_lock_recovery(struct presence *p, uint64_t deadline)
 void
 presence_unlock_recovery(struct presence *p)
 {
-	struct flock l = byte_of(p, RECOVERY_LOCK_BYTE, F_UNLCK);
-
 	if (!p->has_recovery_lock)
 		return;
 	p->has_recovery_lock = false;
-	if (!p->has_locks)
+	if (p->has_locks)
+		unlock_byte(p, RECOVERY_LOCK_BYTE);
+	else
 		atomic_store(p->untrusted_recovery_lock, 0);
-	else if (presence_is_intact(p))
-		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 }
 
 int
@@ -172,11 +164,11 @@ presence_claim(struct presence *p)
 
 	assert(p->own == PRESENCE_NONE);
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
-		if (take(p, slot, &error)) {
+		if (claim_slot(p, slot, &error)) {
 			p->own = slot;
 			return 0;
 		}
-		if (is_without_locks(error)) {
+		if (hostprobe_is_missing(HOSTPROBE_OFD_LOCK, error)) {
 			p->has_locks = false;
 			error = 0;
 			slot = -1;
@@ -190,22 +182,19 @@ presence_claim(struct presence *p)
 void
 presence_release(struct presence *p)
 {
-	struct presence_view v;
-	struct flock l;
+	struct view v;
 
 	if (p->own == PRESENCE_NONE)
 		return;
 	v = view(p, p->own);
-	if (p->has_locks)
+	if (p->has_locks) {
 		presence_set(p, PRESENCE_IDLE, 0);
-	/* Nobody would ever find such a ticket dead: it stays, to be skipped. */
-	else if (v.state != PRESENCE_ABANDONED ||
-	    !presence_change(p, PRESENCE_ABANDONED, PRESENCE_LEFT, v.ticket))
+		unlock_byte(p, p->own);
+	} else if (v.state != PRESENCE_ABANDONED ||
+	    !presence_change(p, PRESENCE_ABANDONED, PRESENCE_LEFT, v.ticket)) {
 		presence_set(p, PRESENCE_FREE, 0);
-	if (p->has_locks && presence_is_intact(p)) {
-		l = byte_of(p, p->own, F_UNLCK);
-		(void)fcntl(p->fd, F_OFD_SETLK, &l);
 	}
+	/* An abandoned ticket stays: without kernel locks it would never be found dead. */
 	p->own = PRESENCE_NONE;
 }
 
@@ -214,8 +203,8 @@ presence_set(struct presence *p, enum presence_state state, uint32_t ticket)
 {
 	assert(p->own != PRESENCE_NONE);
 	/*
-	 * No fence: what makes a ticket ours (an atomic addition) comes between saying so and being
-	 * seen with it, and until WAITING is seen CLAIMING is.
+	 * No fence: the atomic addition that draws a ticket comes between CLAIMING and WAITING, and
+	 * until WAITING is seen CLAIMING is.
 	 */
 	atomic_store_explicit(&p->untrusted_slots[p->own], word_of(p, state, ticket),
 	    memory_order_release);
@@ -244,7 +233,7 @@ presence_drop_abandoned(struct presence *p, uint32_t ticket)
 		if ((state != PRESENCE_ABANDONED && state != PRESENCE_LEFT) ||
 		    word >> TICKET_SHIFT != ticket)
 			continue;
-		/* Its owner may want it again at this very moment: only one of us gets it. */
+		/* Its owner may resume it at this very moment: only one of us gets it. */
 		if (atomic_compare_exchange_strong(&p->untrusted_slots[slot], &word,
 			(word & GENERATION_MASK) |
 			    (state == PRESENCE_LEFT ? PRESENCE_FREE : PRESENCE_IDLE)))
@@ -266,14 +255,14 @@ is_alive(const struct presence *p, int slot)
 		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE &&
 		    (word & STATE_MASK) != PRESENCE_LEFT;
 	}
-	/* What cannot be found out is taken for alive. */
-	return fcntl(p->fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
+	/* A process counts as alive when the kernel does not answer. */
+	return fcntl(p->descriptor.fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
 
 bool
 presence_is_dead(const struct presence *p, uint32_t ticket)
 {
-	struct presence_view v;
+	struct view v;
 	int slot;
 
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
@@ -282,14 +271,11 @@ presence_is_dead(const struct presence *p, uint32_t ticket)
 			continue;
 		if (v.state != PRESENCE_CLAIMING && v.ticket != ticket)
 			continue;
-		/*
-		 * An abandoned ticket is nobody's, and not for us to take over: it is to be
-		 * skipped.
-		 */
+		/* An abandoned ticket is skipped, and not recovered. */
 		if (v.state == PRESENCE_ABANDONED || is_alive(p, slot))
 			return false;
 	}
-	/* Asked of another file, everybody was dead. */
+	/* The kernel knows no locks in another file: there every process would be dead. */
 	return presence_is_intact(p);
 }
 

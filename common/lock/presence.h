@@ -1,22 +1,23 @@
 /*
- * presence: who is there: a table in a lock file, a slot for each process that has it open (DESIGN
- * 7).
+ * presence: the processes that have a lock file open: a table in that file with a slot for each of
+ * them (smc/FORMAT 3).
  *
- * A process claims a slot once; it is alive as long as its open file description holds a lock on
- * that slot's byte, which the kernel drops when the process dies. (When the description ends, to be
- * exact; the mapping of the file that was made through it keeps it, whatever the program does to
- * its descriptors.) What the slot says is one word, so nobody sees half of it. A process's own slot
- * is alive by definition: the kernel does not report a description's own locks.
+ * A process claims a slot once. It counts as alive as long as its open file description holds a lock
+ * on that slot's byte, which the kernel drops when the process dies. (The lock ends with the
+ * description; the mapping of the file that was made through it keeps it, whatever the program does
+ * to its descriptors.) A slot is one word, so it is never seen half written. A process's own slot is
+ * alive by definition: the kernel does not report a description's own locks.
  *
  * Where the system has no such locks (open file description locks, Linux 3.15; some library OSes) a
- * slot is taken by writing to it and given up in the same way; whoever dies stays in the table for
- * ever, and is taken for alive.
+ * process claims a slot by writing to it and releases it in the same way. A process that dies stays
+ * in the table for ever and counts as alive.
  *
  * A program that closes all its descriptors, and opens files of its own under their numbers, takes
- * from us the means to ask: then everybody counts as alive, and nothing is locked in its files.
+ * from us the means to ask the kernel. Then every process counts as alive, and nothing is locked in
+ * the program's files.
  *
- * The table is in host memory. Who writes nonsense there makes others wait, take a living process
- * for dead, or give up with an error; indices are never taken from it.
+ * The table is in host memory. A host that writes nonsense there makes processes wait, makes them
+ * take a living process for dead, or makes them fail with an error; indices never come from it.
  */
 #ifndef COMMON_LOCK_PRESENCE_H
 #define COMMON_LOCK_PRESENCE_H
@@ -25,70 +26,64 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/host/hostfd.h"
+
 enum presence_state {
-	PRESENCE_IDLE,      /* has no ticket, or nobody is there */
+	PRESENCE_IDLE,      /* has no ticket, or the slot is free */
 	PRESENCE_CLAIMING,  /* is about to draw a ticket, or has drawn one that is not here yet */
 	PRESENCE_WAITING,   /* has this ticket: waits for its turn, or holds the lock */
-	PRESENCE_ABANDONED, /* does not wait any more for this ticket; whoever meets it skips it */
-	PRESENCE_FREE,      /* without kernel locks: nobody is there */
-	PRESENCE_LEFT /* without them: gone, and its abandoned ticket is still to be skipped */
+	PRESENCE_ABANDONED, /* waits for this ticket no more: it is skipped when its turn comes */
+	PRESENCE_FREE,      /* without kernel locks: the slot is free */
+	PRESENCE_LEFT /* without them: released, but its abandoned ticket is not skipped yet */
 };
 
 enum { PRESENCE_SLOTS = 480, PRESENCE_NONE = -1 };
 
-/*
- * What a slot says: ticket in the upper 32 bits, generation in the next 24, state in the lowest 8.
- */
+/* A slot: ticket in the upper 32 bits, generation in the next 24, state in the lowest 8. */
 typedef _Atomic uint64_t presence_slot;
-
-struct presence_view {
-	uint32_t ticket;
-	enum presence_state state;
-};
 
 struct presence {
 	presence_slot *untrusted_slots; /* PRESENCE_SLOTS of them, in a shared mapping */
 	uint64_t table_at;              /* their place in the file, where their bytes are locked */
-	int fd;                         /* the description that holds ours; the caller's */
-	uint64_t device;                /* of the file that it is, */
-	uint64_t inode;                 /* unless the program has put another there */
-	int own;                        /* PRESENCE_NONE before presence_claim() */
-	bool has_locks;
-	bool has_recovery_lock; /* we hold it */
+	struct hostfd descriptor;       /* of the description that holds our lock; the caller's */
+	int own;                        /* our slot; PRESENCE_NONE before presence_claim() */
+	uint64_t generation;            /* of our slot, in its place */
+	bool has_locks;                 /* the system has open file description locks */
+	bool has_recovery_lock;         /* we hold it */
 
 	/*
 	 * The recovery lock where there are no kernel locks: a word in the mapping, 1 while it is
 	 * held; NULL: there is none.
 	 */
 	_Atomic uint32_t *untrusted_recovery_lock;
-	uint64_t generation; /* of ours, in its place */
 };
 
-/* A table that nobody of us is in yet. */
-void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at, int fd);
+/* The table untrusted_slots, which is at table_at in the file of descriptor; without a slot yet. */
+void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
+    const struct hostfd *descriptor);
 
-/* Takes a slot. Returns 0, -EUSERS when all are taken, -EIO. */
+/* Claims a slot. Returns 0, -EUSERS when all are taken, -EIO. */
 int presence_claim(struct presence *p);
 
-/* Gives ours up; nothing without one. Closing the description does it too. */
+/* Releases our slot, if we have one. Closing the description does it too. */
 void presence_release(struct presence *p);
 
-/* Ours says so from now on. */
+/* Sets our slot. */
 void presence_set(struct presence *p, enum presence_state state, uint32_t ticket);
 
-/* Ours said from with that ticket, and says to now; false when somebody changed it meanwhile. */
+/*
+ * Sets our slot to to if it is from, with that ticket. False when another process has changed it
+ * meanwhile.
+ */
 bool presence_change(struct presence *p, enum presence_state from, enum presence_state to,
     uint32_t ticket);
 
-/*
- * Someone said that it abandoned that ticket: takes it out of the table. False when nobody says so
- * (any more).
- */
+/* Takes that abandoned ticket out of the table. False when it is not there, or not any more. */
 bool presence_drop_abandoned(struct presence *p, uint32_t ticket);
 
 /*
- * True when nobody alive has that ticket, or is about to have one that it could be. The ticket was
- * drawn before the call.
+ * True when no living process has that ticket, or is about to have one that it could be. The ticket
+ * was drawn before the call.
  */
 bool presence_is_dead(const struct presence *p, uint32_t ticket);
 
@@ -104,13 +99,17 @@ int presence_lock_recovery(struct presence *p, uint64_t deadline);
 /* Unlocks it if we hold it; else does nothing. */
 void presence_unlock_recovery(struct presence *p);
 
-/* False when the program has closed our descriptor: who is alive cannot be found out any more. */
-bool presence_is_intact(const struct presence *p);
+/* False when the program has closed our descriptor: we cannot find out any more who is alive. */
+static inline bool
+presence_is_intact(const struct presence *p)
+{
+	return hostfd_is_intact(&p->descriptor);
+}
 
-/* Slots of living processes, ours included. */
+/* The number of living processes, ours included. */
 unsigned presence_count(const struct presence *p);
 
-/* True when somebody else is alive. */
+/* True when another process is alive. */
 bool presence_has_others(const struct presence *p);
 
 #endif

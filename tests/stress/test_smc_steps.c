@@ -381,7 +381,8 @@ live_with_stopped(struct play_case *c, pid_t victim)
 static bool
 is_look(uint64_t call)
 {
-	return call == SYS_fcntl || call == SYS_fstat || call == SYS_newfstatat;
+	return call == SYS_fcntl || call == SYS_statx || call == SYS_fstat ||
+	    call == SYS_newfstatat;
 }
 
 /* Whether a system call counts: in a run of calls through all slots, only the first ones do. */
