@@ -2,11 +2,11 @@
  * presence: the processes that have a lock file open: a table in that file with a slot for each of
  * them (smc/FORMAT 3).
  *
- * A process claims a slot once. It counts as alive as long as its open file description holds a lock
- * on that slot's byte, which the kernel drops when the process dies. (The lock ends with the
+ * A process claims a slot once. It counts as alive as long as its open file description holds a
+ * lock on that slot's byte, which the kernel drops when the process dies. (The lock ends with the
  * description; the mapping of the file that was made through it keeps it, whatever the program does
- * to its descriptors.) A slot is one word, so it is never seen half written. A process's own slot is
- * alive by definition: the kernel does not report a description's own locks.
+ * to its descriptors.) A slot is one word, so it is never seen half written. A process's own slot
+ * is alive by definition: the kernel does not report a description's own locks.
  *
  * Where the system has no such locks (open file description locks, Linux 3.15; some library OSes) a
  * process claims a slot by writing to it and releases it in the same way. A process that dies stays

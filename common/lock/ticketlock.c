@@ -12,10 +12,12 @@
 #include "common/base/testpoint.h"
 
 enum {
-	SPINS = 100,          /* looks at the turn before the first sleep */
-	PAUSE_LEAST_US = 50,  /* sleep, growing, */
-	PAUSE_MOST_US = 5000, /* where nobody wakes us, */
-	WAIT_LEAST_US = 1000, /* and where a futex should */
+	SPINS = 100, /* reads of the turn before the first sleep */
+
+	/* The sleeps of a waiter, from the least, doubled up to the most. */
+	PAUSE_LEAST_US = 50, /* without futexes */
+	PAUSE_MOST_US = 5000,
+	WAIT_LEAST_US = 1000, /* with them */
 	WAIT_MOST_US = 20000
 };
 
@@ -33,7 +35,7 @@ turn_of(const struct ticketlock *l)
 }
 
 #ifndef TICKETLOCK_NO_FUTEX
-/* Futexes have 32 classes of sleepers; whose ticket comes next is woken, and few others. */
+/* Futexes have 32 classes of sleepers; the waiter whose turn comes is woken, and few others. */
 static uint32_t
 class_of(uint32_t ticket)
 {
@@ -41,9 +43,9 @@ class_of(uint32_t ticket)
 }
 #endif
 
-/* Sleeps, at most so long, unless the turn is not seen any more. */
+/* Sleeps for us microseconds at most, while the turn is seen. */
 static void
-sleep_at(const struct ticketlock *l, uint32_t seen, uint64_t us)
+sleep_while(const struct ticketlock *l, uint32_t seen, uint64_t us)
 {
 	struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)us * 1000 };
 
@@ -54,19 +56,16 @@ sleep_at(const struct ticketlock *l, uint32_t seen, uint64_t us)
 #else
 	uint64_t until = clock_now() + us * 1000;
 
-	ts = clock_timespec(until);
-	/*
-	 * Absolute, as FUTEX_WAIT_BITSET has it. Where it does not work at all we sleep all the
-	 * same.
-	 */
+	ts = clock_timespec(until); /* FUTEX_WAIT_BITSET takes a moment, not a duration */
 	if (syscall(SYS_futex, &l->untrusted_words->turn, FUTEX_WAIT_BITSET, seen, &ts, NULL,
 		class_of(l->ticket)) != 0 &&
 	    errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
+		/* Without futexes we sleep all the same. */
 		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_LEAST_US * 1000 }, NULL);
 #endif
 }
 
-/* Moves the turn on from seen, unless somebody has, and wakes whose it is now. */
+/* Moves the turn on from seen and wakes its waiter. False when another process has moved it. */
 static bool
 move_turn(struct ticketlock *l, uint32_t seen)
 {
@@ -85,8 +84,8 @@ move_turn(struct ticketlock *l, uint32_t seen)
 }
 
 /*
- * Under the recovery lock: looks again, for others may have been here before us, and moves the turn
- * on.
+ * R1 to R5: checks again under the recovery lock, for another process may have recovered the turn
+ * before us, and moves it on. Returns true when it has.
  */
 static bool
 take_over(struct ticketlock *l, uint32_t seen)
@@ -97,7 +96,7 @@ take_over(struct ticketlock *l, uint32_t seen)
 		return false;
 	testpoint_reach("ticketlock: recovery locked");
 	if (turn_of(l) == seen && presence_is_dead(l->presence, seen)) {
-		testpoint_reach("ticketlock: looked again");
+		testpoint_reach("ticketlock: checked again");
 		has_moved = move_turn(l, seen);
 	}
 	presence_unlock_recovery(l->presence);
@@ -105,11 +104,11 @@ take_over(struct ticketlock *l, uint32_t seen)
 }
 
 /*
- * The turn stood still at seen: is anybody there? Returns true when it is worth looking at it
- * again.
+ * The turn stood still at seen: moves it on if its ticket is abandoned (S1, S2) or dead (D1, R1).
+ * Returns true when it was moved.
  */
 static bool
-look(struct ticketlock *l, uint32_t seen)
+recover_turn(struct ticketlock *l, uint32_t seen)
 {
 	if (presence_drop_abandoned(l->presence, seen)) {
 		testpoint_reach("ticketlock: dropped an abandoned ticket");
@@ -121,9 +120,9 @@ look(struct ticketlock *l, uint32_t seen)
 	return take_over(l, seen);
 }
 
-/* Draws a ticket. From before it is drawn until it is in the table we are about to have one. */
+/* L1 to L3: the slot says CLAIMING from before the ticket is drawn until the ticket is in it. */
 static void
-draw(struct ticketlock *l)
+draw_ticket(struct ticketlock *l)
 {
 	presence_set(l->presence, PRESENCE_CLAIMING, 0);
 	testpoint_reach("ticketlock: claiming");
@@ -133,9 +132,9 @@ draw(struct ticketlock *l)
 	testpoint_reach("ticketlock: waiting");
 }
 
-/* Takes up again the ticket that we abandoned, unless somebody has skipped it. */
+/* L1, Y2: waits again for the ticket that we abandoned, unless another process has skipped it. */
 static bool
-resume(struct ticketlock *l)
+resume_ticket(struct ticketlock *l)
 {
 	if (!l->is_abandoned)
 		return false;
@@ -143,14 +142,14 @@ resume(struct ticketlock *l)
 	return presence_change(l->presence, PRESENCE_ABANDONED, PRESENCE_WAITING, l->ticket);
 }
 
-/* Gives up waiting. Returns 0 when our turn came at that very moment. */
+/* O1: gives up waiting. Returns 0 when our turn came at that very moment, else -ETIMEDOUT. */
 static int
-abandon(struct ticketlock *l)
+abandon_ticket(struct ticketlock *l)
 {
 	l->is_abandoned = true;
 	presence_set(l->presence, PRESENCE_ABANDONED, l->ticket);
 	testpoint_reach("ticketlock: abandoned");
-	if (turn_of(l) == l->ticket && resume(l))
+	if (turn_of(l) == l->ticket && resume_ticket(l))
 		return 0;
 	return -ETIMEDOUT;
 }
@@ -167,7 +166,7 @@ spin(const struct ticketlock *l)
 		__builtin_ia32_pause();
 #endif
 	}
-	/* On one core who holds the lock needs it now. */
+	/* On one core the holder needs the processor now. */
 	(void)sched_yield();
 	return turn_of(l) == l->ticket;
 }
@@ -178,7 +177,7 @@ shorter(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* How long to sleep at most, microseconds, before now is deadline. */
+/* Microseconds from now to deadline, rounded up. */
 static uint64_t
 time_left(uint64_t now, uint64_t deadline)
 {
@@ -200,29 +199,28 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline)
 		seen = turn_of(l);
 		if (seen == l->ticket)
 			return 0;
-		/* Somebody lives: it goes on. */
+		/* The turn moves: its holders live. */
 		if (seen != last && spin(l))
 			return 0;
-		if (seen == last && look(l, seen))
+		if (seen == last && recover_turn(l, seen))
 			continue;
 		/*
-		 * Without our descriptor we would not notice that a holder has died, and wait for
-		 * ever.
+		 * Without our descriptor we would not notice a holder's death, and wait for ever.
 		 */
 		if (seen == last && !presence_is_intact(l->presence))
-			return abandon(l) == 0 ? 0 : -EBADF;
+			return abandon_ticket(l) == 0 ? 0 : -EBADF;
 		now = clock_now();
 		if (now >= deadline)
-			return abandon(l);
+			return abandon_ticket(l);
 		pause = seen == last ? shorter(2 * pause, most) : least;
 		last = seen;
-		sleep_at(l, seen, shorter(pause, time_left(now, deadline)));
+		sleep_while(l, seen, shorter(pause, time_left(now, deadline)));
 	}
 }
 
-/* Takes a ticket only if it is served at once. */
+/* Y4 to Y7: draws a ticket only if it is served at once. */
 static bool
-try_once(struct ticketlock *l, uint32_t seen)
+try_new_ticket(struct ticketlock *l, uint32_t seen)
 {
 	uint32_t expected = seen;
 
@@ -240,35 +238,30 @@ try_once(struct ticketlock *l, uint32_t seen)
 	return true;
 }
 
-/* A ticket that we abandoned is still out: nothing but its turn serves us. True when that came. */
+/* Y1, Y2: as long as our abandoned ticket is out, only its turn can serve us. True when it came. */
 static bool
-try_abandoned(struct ticketlock *l)
+try_abandoned_ticket(struct ticketlock *l)
 {
-	if (turn_of(l) != l->ticket || !l->is_abandoned)
-		return false;
-	if (presence_change(l->presence, PRESENCE_ABANDONED, PRESENCE_WAITING, l->ticket)) {
-		l->is_abandoned = false;
-		return true;
-	}
-	l->is_abandoned = false;
-	return false;
+	return turn_of(l) == l->ticket && resume_ticket(l);
 }
 
 static int
-try(struct ticketlock *l)
+try_lock(struct ticketlock *l)
 {
 	uint32_t seen;
 
 	for (;;) {
-		if (try_abandoned(l))
+		if (try_abandoned_ticket(l))
 			return 0;
 		seen = turn_of(l);
+		/* Y3: a process that cannot get the lock never claims. */
 		if (atomic_load(&l->untrusted_words->ticket_number) == seen) {
-			/* All tickets were served, ours too: somebody has skipped it. */
+			/* All tickets were served: another process has skipped ours. */
 			l->is_abandoned = false;
-			return try_once(l, seen) ? 0 : -EAGAIN;
+			return try_new_ticket(l, seen) ? 0 : -EAGAIN;
 		}
-		if (!look(l, seen))
+		/* Y8 */
+		if (!recover_turn(l, seen))
 			return -EAGAIN;
 	}
 }
@@ -277,9 +270,9 @@ int
 ticketlock_take(struct ticketlock *l, uint64_t deadline)
 {
 	if (deadline == 0)
-		return try(l);
-	if (!resume(l))
-		draw(l);
+		return try_lock(l);
+	if (!resume_ticket(l))
+		draw_ticket(l);
 	return wait_for_turn(l, deadline);
 }
 

@@ -1,28 +1,28 @@
 /*
- * ticketlock: a fair lock across processes in a file of the host, which survives the death of
- * whoever holds it or waits for it (DESIGN 7). tests/model/lock.pml is its protocol; the steps
- * below have the names they have there.
+ * ticketlock: a fair lock across processes in a file of the host, which survives the death of its
+ * holder and of its waiters (smc/FORMAT 7). tests/model/lock.pml is its protocol; ticketlock.c
+ * names the steps as the model does (L1, D1, ...).
  *
- * Two u32: take a ticket (add 1 to ticket_number) and wait until turn is that number. First come
- * first served; what a process drew first it is served first, so shares are equal. Numbers are
- * compared for equality only, so that they may wrap around: the lock is right as long as fewer than
- * 2^32 tickets are out, and there are PRESENCE_SLOTS processes at most (-EUSERS, when they claim
- * their slot). Threads of a process queue above this: one ticket a process.
+ * Two u32: a process draws a ticket (adds 1 to ticket_number) and waits until turn is that number.
+ * First come, first served, so shares are equal. Numbers are compared for equality only and may
+ * wrap around: the lock is right as long as fewer than 2^32 tickets are out, and there are
+ * PRESENCE_SLOTS processes at most (-EUSERS, when they claim their slot). Threads of a process
+ * queue above this: one ticket a process.
  *
- * Waiting is spinning, then sleeping in the kernel (futex(2)) for a bounded time, looking again
- * whenever it is over; where futexes do not wake other processes (TICKETLOCK_NO_FUTEX builds it so)
- * it is sleeping with growing pauses.
+ * A waiter spins, then sleeps in the kernel (futex(2)) for a bounded time and looks at the turn
+ * again. Where futexes do not wake other processes (TICKETLOCK_NO_FUTEX builds it so) it sleeps
+ * with growing pauses.
  *
- * Who dies. A turn is dead when nobody alive has that ticket, or is about to have it (presence.h).
- * Whoever waits and sees the turn stand still looks; under the recovery lock it looks again and
- * moves the turn on by compare-and-swap. Who holds the lock moves it in the same way, so no turn is
- * passed twice. Who is merely stopped is alive, and waited for.
+ * A turn is dead when no living process has that ticket or is about to have it (presence.h). A
+ * waiter that sees the turn stand still checks that; if it is dead the waiter locks the recovery
+ * lock, checks again and moves the turn on by compare-and-swap. The holder's release moves the turn
+ * in the same way, so no turn is passed twice. A stopped process is alive, and is waited for.
  *
- * Who gives up waiting leaves the ticket as abandoned. Whoever meets it when its turn comes takes
- * it out of the table, and only then moves the turn on: its owner may want it again at that very
- * moment, and only one of them gets it.
+ * A waiter that gives up leaves its ticket abandoned. The first process that sees its turn come
+ * takes it out of the table and then moves the turn on: the owner may resume the ticket at that
+ * very moment, and only one of them gets it.
  *
- * The words are host memory and trusted here: who writes them at will can make two processes hold
+ * The words are host memory and trusted here: a host that writes them can make two processes hold
  * the lock, or none.
  */
 #ifndef COMMON_LOCK_TICKETLOCK_H
@@ -43,11 +43,11 @@ struct ticketlock_words {
 struct ticketlock {
 	struct ticketlock_words *untrusted_words;
 	struct presence *presence; /* with a slot of ours */
-	uint32_t ticket;           /* ours, while it is held, waited for, or abandoned */
+	uint32_t ticket;           /* ours: held, waited for, or abandoned */
 	bool is_abandoned;         /* we gave up waiting for it */
 };
 
-/* Ours, over those; nothing is taken yet. */
+/* This process's end of the lock in untrusted_words; it holds no ticket yet. */
 void ticketlock_init(struct ticketlock *l, struct ticketlock_words *untrusted_words,
     struct presence *presence);
 
@@ -58,15 +58,16 @@ void ticketlock_init(struct ticketlock *l, struct ticketlock_words *untrusted_wo
  */
 int ticketlock_take(struct ticketlock *l, uint64_t deadline);
 
-/* Whether it is still ours, which takes it. */
+/* For the holder: false when another process has moved the turn on. */
 bool ticketlock_is_held(const struct ticketlock *l);
 
 /*
- * Gives it back. Returns 0, or -ESTALE when somebody has taken it over: then there were two of us.
+ * Releases the lock. Returns 0, or -ESTALE when another process had moved the turn on: then there
+ * were two holders.
  */
 int ticketlock_release(struct ticketlock *l);
 
-/* Tickets out: who holds it and all who wait. */
+/* The number of tickets out: the holder's and all waiters'. */
 uint32_t ticketlock_count(const struct ticketlock *l);
 
 #endif

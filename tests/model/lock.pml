@@ -1,64 +1,66 @@
 /*
- * smc's lock and commit, before they are code: the ticket lock of the lock file, who takes over from
- * the dead, and how a release is published. Three processes; the host kills one between any two steps,
- * or takes its lock file's descriptor away inside a critical section. tests/model/run checks it.
+ * smc's lock and commit: the ticket lock of the lock file, how a dead process's turn is recovered,
+ * and how a release is published. Three processes; the host kills one between any two steps, or
+ * takes its lock file's descriptor away inside a critical section. tests/model/run checks it.
  *
- * Proved, for every interleaving of OPS calls and FAULTS faults: there is one holder; a holder finds
- * exactly what was published last, whole releases only, and keeps it while it holds (COMMIT); every call
- * returns while the living go on (PROGRESS, weakly fair). There is no time here: a process that is not
- * scheduled is a process that is stopped, so every stall is covered for safety. Progress does not wait
- * for a process that stopped for good outside a call, its abandoned ticket included; it does for one that
- * stopped as the holder, as a waiter whose turn came, while claiming, or with the recovery lock.
+ * Proved, for every interleaving of OPS calls and FAULTS faults: there is one holder; a holder
+ * finds exactly what was published last, whole releases only, and keeps it while it holds (COMMIT);
+ * every call returns while the living processes go on (PROGRESS, weakly fair). There is no time
+ * here: a stopped process is one that is not scheduled, so every stall is covered for safety.
+ * Progress does not wait for a process that stopped for good outside a call, its abandoned ticket
+ * included. It does wait for one that stopped as the holder, as a waiter whose turn came, while
+ * claiming, or with the recovery lock.
  *
  * Assumed: memory is sequentially consistent, so ticket_number, turn and the slot words are seq_cst
- * atomics; a slot's generation, state and ticket are one 64-bit word; nobody sleeps between two of his
- * steps for exactly a whole lap of the tickets (2^32; here 8, which the runs cross and never complete);
- * a descriptor is not taken away between P1 and P6.
+ * atomics; a slot's generation, state and ticket are one 64-bit word; no process sleeps between two
+ * of its steps for exactly a whole lap of the tickets (2^32; here 8, which the runs cross and never
+ * complete); a descriptor is not taken away between P1 and P6.
  *
- * The steps. Each is one access to what is shared; "cas x: a -> b" is compare-and-swap.
+ * The steps. Each is one access to shared memory; "cas x: a -> b" is compare-and-swap. The
+ * functions are in common/lock/presence.c, common/lock/ticketlock.c and smc/commit.c.
  *
- * The functions are in common/memfile/presence.c and ticketlock.c, and smc/commit.c.
+ * presence_claim()     C1  take the lock on a free slot's byte
+ *                      C2  slot = {generation + 1, idle}
+ * ticketlock_take()    L1  cas slot: abandoned{t} -> waiting{t}; done: L4. Else slot = claiming
+ *                      L2  t = fetch_add ticket_number
+ *                      L3  slot = waiting{t}
+ *                      L4  turn == t: holder. Else recover (D0), pause, or time out (O1); then L4
+ *   time out           O1  slot = abandoned{t}; ETIMEDOUT
+ *   try                Y1  seen = turn. Slot abandoned{t}: seen == t: Y2, else Y8. Else Y3
+ *                      Y2  cas slot: abandoned{t} -> waiting{t}; done: holder, else Y1
+ *                      Y3  ticket_number == seen, else Y8: a process that cannot have the lock
+ *                          never claims
+ *                      Y4  slot = claiming
+ *                      Y5  cas ticket_number: seen -> seen + 1; not done: Y7
+ *                      Y6  slot = waiting{seen}; holder
+ *                      Y7  slot = idle; EAGAIN
+ *                      Y8  recover (D0); EAGAIN, or once more from Y1 if that moved turn
+ * recover_turn()       D0  seen = turn, before any slot is read; by a waiter (seen != t) or a try
+ *                          (ticket_number != seen): the ticket `seen` is drawn already
+ *   presence_is_dead() D1  read each other slot's word: claiming, or waiting{seen}: D2;
+ *                          abandoned{seen}: S1; else the next slot. No slot left: dead
+ *                      D2  is the slot's byte locked, asked after the word was read? Yes: not dead
+ *   skip               S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done:
+ *                          its owner has resumed it, return
+ *                      S2  cas turn: seen -> seen + 1
+ *   take_over()        R1  try the recovery lock; not got: return
+ *                      R2  turn == seen? Else R5. Check again (D1), all slots
+ *                      R4  cas turn: seen -> seen + 1. The segment's table is not touched
+ *                      R5  unlock the recovery lock
+ * commit_run()         P1  is the descriptor still the lock file, the turn ours? EBADF, ESTALE
+ *                      P2  grants != committed: clear each table entry above committed
+ *                          (segment_clear(); only the holder does it, so it hits no other process)
+ *                      P3  g = ++grants
+ *                      P4  for each dirty block: write its data into the slot that is not current,
+ *                      P5  then that slot's entry = {g, iv}
+ *                      P6  committed = g: published. A failure before P6 publishes nothing
+ * ticketlock_release() U1  cas turn: t -> t + 1; not done: we had been taken for dead
+ *                      U2  cas slot: {our generation, waiting{t}} -> idle
  *
- * presence_claim()       C1  take the lock on a free slot's byte
- *                        C2  slot = {generation + 1, idle}
- * ticketlock_take()      L1  cas slot: abandoned{t} -> waiting{t}; done: L4 with t. Else slot = claiming
- *                        L2  t = fetch_add ticket_number
- *                        L3  slot = waiting{t}
- *                        L4  turn == t: holder. Else look (D0), or pause, or time out (O1); then L4
- *   time out             O1  slot = abandoned{t}; ETIMEDOUT
- *   try                  Y1  seen = turn. Slot abandoned{t}: seen == t: Y2, else Y8. Not abandoned: Y3
- *                        Y2  cas slot: abandoned{t} -> waiting{t}; done: holder, else Y1
- *                        Y3  ticket_number == seen, else Y8: who cannot have it never claims
- *                        Y4  slot = claiming
- *                        Y5  cas ticket_number: seen -> seen + 1; not done: Y7
- *                        Y6  slot = waiting{seen}; holder
- *                        Y7  slot = idle; EAGAIN
- *                        Y8  look (D0); EAGAIN, or once more from Y1 if that moved turn
- * presence_is_dead()     D0  seen = turn, before any slot is read; by a waiter (seen != t) or a try
- *                            (ticket_number != seen): the ticket `seen` is drawn already
- *                        D1  read each other slot's word: claiming, or waiting{seen}: D2;
- *                            abandoned{seen}: S1; else the next slot. No slot left: dead
- *                        D2  is the slot's byte locked, asked after the word was read? Yes: not dead
- * look()                 S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done: its
- *                            owner is back, leave
- *                        S2  cas turn: seen -> seen + 1
- * take_over()            R1  try the recovery lock; not got: leave
- *                        R2  turn == seen? Else R5. Look again (D1), all slots
- *                        R4  cas turn: seen -> seen + 1. The segment's table is not touched
- *                        R5  drop the recovery lock
- * commit_run()           P1  is the descriptor still the lock file, and the turn ours? Else EBADF, ESTALE
- *                        P2  grants != committed: clear each table entry above committed
- *                            (segment_clear(); the holder does it, so it can hit no one else)
- *                        P3  g = ++grants
- *                        P4  for each dirty block: write its data into the slot that is not current,
- *                        P5  then that slot's entry = {g, iv}
- *                        P6  committed = g: published. A failure before P6 publishes nothing
- * ticketlock_release()   U1  cas turn: t -> t + 1; not done: we had been taken for dead
- *                        U2  cas slot: {our generation, waiting{t}} -> idle
- *
- * Why S2 and R4 move a turn nobody can hold: a slot names every drawn ticket from before it is drawn
- * (claiming, L1) until it is done with (U2), or its process is dead; `seen` was drawn before the look
- * began, so a slot that is idle, or claims only after it was looked at, has a later one.
+ * Why S2 and R4 move a turn that no process can hold: a slot names every drawn ticket from before
+ * it is drawn (claiming, L1) until its release has ended (U2), or its process is dead; `seen` was
+ * drawn before the check began, so a slot that is idle, or claims only after it was read, has a
+ * later one.
  */
 #ifndef OPS
 #define OPS 4
@@ -124,7 +126,7 @@ byte named[PROCESSES];
 bool alive[PROCESSES] = true;
 byte recovery = 0;
 
-/* What only the model knows. */
+/* State of the model, not of the system. */
 byte operations = 0;
 byte faults = 0;
 byte holders = 0;
@@ -132,7 +134,10 @@ bool inside[PROCESSES];
 chan kill[PROCESSES] = [0] of { bit };
 
 #ifdef COMMIT
-/* Two blocks of two slots. A slot's table entry is its version; its data is the grant that wrote it. */
+/*
+ * Two blocks of two slots. A slot's table entry is its version; its data is the grant that wrote
+ * it.
+ */
 byte grants = 0;
 byte committed = 0;
 byte version[4];
@@ -272,7 +277,7 @@ wait:		/* L4 */
 		atomic {
 			if
 			:: turn == ticket -> goto hold
-			:: turn != ticket -> seen = turn; goto look
+			:: turn != ticket -> seen = turn; goto recover
 			:: turn != ticket && op == TIMED
 			fi
 		};
@@ -286,7 +291,7 @@ try:		/* Y1 */
 			:: state[me] == ABANDONED ->
 			   if
 			   :: turn == named[me]
-			   :: else -> goto look
+			   :: else -> goto recover
 			   fi
 			:: else -> goto try_new
 			fi
@@ -304,7 +309,7 @@ try_new:
 		atomic {
 			if
 			:: ticket_number == seen
-			:: else -> goto look
+			:: else -> goto recover
 			fi
 		};
 #endif
@@ -320,13 +325,13 @@ try_new:
 		/* Y6 */
 		atomic { state[me] = WAITING; named[me] = ticket; goto hold };
 try_lost:	/* Y7 */
-		atomic { state[me] = IDLE; goto looked };
+		atomic { state[me] = IDLE; goto recovered };
 
-look:		/* D1; D0 was the read of turn */
+recover:	/* D1; D0 was the read of turn */
 		atomic {
-#ifdef MUTANT_TRY_NEVER_LOOKS
+#ifdef MUTANT_TRY_NEVER_RECOVERS
 			if
-			:: op == TRY -> goto looked
+			:: op == TRY -> goto recovered
 			:: else
 			fi;
 #endif
@@ -341,29 +346,29 @@ look:		/* D1; D0 was the read of turn */
 			if
 			:: state[j] == CLAIMING || (state[j] == WAITING && named[j] == seen)
 			:: state[j] == ABANDONED && named[j] == seen -> goto pass
-			:: else -> j++; goto look
+			:: else -> j++; goto recover
 			fi
 		};
 		/* D2 */
 		atomic {
 			if
-			:: alive[j] -> goto looked
-			:: else -> j++; goto look
+			:: alive[j] -> goto recovered
+			:: else -> j++; goto recover
 			fi
 		};
-dead:		/* R1, or the second look is done */
+dead:		/* R1, or the second check is done */
 		atomic {
 			if
 			:: under -> goto take_over
 			:: !under && recovery == 0 -> recovery = me + 1; under = true
-			:: !under && recovery != 0 -> goto looked
+			:: !under && recovery != 0 -> goto recovered
 			fi
 		};
 		/* R2 */
 		atomic {
 			if
-			:: turn == seen -> goto look
-			:: else -> goto looked
+			:: turn == seen -> goto recover
+			:: else -> goto recovered
 			fi
 		};
 take_over:
@@ -376,19 +381,19 @@ take_over:
 			:: TAKEOVER_MAY_MOVE -> turn = NEXT(turn)
 			:: else
 			fi;
-			goto looked
+			goto recovered
 		};
 pass:		/* S1 */
 		atomic {
 #ifdef MUTANT_NO_SKIP
-			goto looked;
+			goto recovered;
 #endif
 			if
 			:: state[j] == ABANDONED && named[j] == seen
 #ifndef MUTANT_SKIP_LEAVES_SLOT
 			   -> state[j] = IDLE; named[j] = 0
 #endif
-			:: else -> goto looked
+			:: else -> goto recovered
 			fi
 		};
 		/* S2 */
@@ -398,7 +403,7 @@ pass:		/* S1 */
 			:: else
 			fi
 		};
-looked:		/* R5 */
+recovered:	/* R5 */
 		atomic {
 			if
 			:: under -> recovery = 0; under = false

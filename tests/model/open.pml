@@ -1,41 +1,45 @@
 /*
- * Opening and the last close of smc's lock file. Three processes open, use and close one name; the host
- * kills one between any two steps. tests/model/run checks it.
+ * Opening and the last close of smc's lock file. Three processes open, use and close one name; the
+ * host kills one between any two steps. tests/model/run checks it.
  *
- * Proved, for every interleaving of OPS opens and FAULTS kills: the locks in use at one time under one
- * name are one inode and one life of it (never two, never one started afresh under its users); a lock in
- * use has the name, is not marked dead, and the segment file is the one of its life; every open and close
- * returns while the living go on (weakly fair). A stop is a process that is not scheduled, as in lock.pml;
- * who stops with the recovery lock stops openers and closers, nobody who waits for the lock.
+ * Proved, for every interleaving of OPS opens and FAULTS kills: the locks in use at one time under
+ * one name are one inode and one life of it (never two, never one started afresh under its users);
+ * a lock in use has the name, is not marked dead, and the segment file is the one of its life;
+ * every open and close returns while the living processes go on (weakly fair). A stopped process is
+ * one that is not scheduled, as in lock.pml; one that stops with the recovery lock stops processes
+ * that open or close, and none that waits for the lock.
  *
- * Assumed: nobody else unlinks or renames the two files; threads and handles of a process that share an
- * open file description also share a mutex around these steps (the kernel does not part them).
+ * Assumed: nobody else unlinks or renames the two files; threads and handles of a process that
+ * share an open file description also share a mutex around these steps (the kernel does not part
+ * them).
  *
- * The steps. The recovery lock, like a presence byte, is locked by open file description and is that
- * inode's own.
+ * The steps. The recovery lock, like the lock on a presence byte, belongs to an open file
+ * description and to one inode. The functions are in smc/lockfile.c.
  *
- * lockfile_open()   O1  open by name, O_CREAT without O_EXCL
- *                   O2  wait for the recovery lock of what was opened
- *                   O3  not `dead`: O5
- *                   O4  dead: if the name still leads to this inode, whoever marked it died: unlink the
- *                       segment file, then the name. Close (which drops the byte), and O1
- *                   O5  magic is there and any presence byte is locked: O7
- *                   O6  new, or the leftovers of the dead: magic = 0, unlink the segment file, new life
- *                       (new salt, no segment yet; the tickets go on), magic stored last. In the code the
- *                       segment file is made later, by the first lockfile user that maps it, under the byte
- *                   O7  presence_claim(), still under the recovery lock
- *                   O8  drop the recovery lock
- * lockfile_close()  C1  wait for the recovery lock
- *                   C2  drop the own presence byte
- *                   C3  any other presence byte locked: C7
- *                   C4  dead = 1
- *                   C5  unlink the segment file
- *                   C6  unlink the name
- *                   C7  close, which drops the recovery lock
+ * lockfile_open()  O1  open by name, O_CREAT without O_EXCL
+ *                  O2  wait for the recovery lock of the opened inode
+ *                  O3  not `dead`: O5
+ *                  O4  dead: if the name still leads here, the process that marked it died:
+ *                      unlink the segment file, then the name. Close (which unlocks), and O1
+ *                  O5  magic is there and any presence byte is locked: O7
+ *                  O6  new, or all its processes are dead: magic = 0, unlink the segment file, new
+ *                      life (new salt, no segment yet; the tickets go on), magic stored last. In
+ *                      the code the segment file is made later, by the first process that maps it,
+ *                      under the recovery lock
+ *                  O7  presence_claim(), still under the recovery lock
+ *                  O8  unlock the recovery lock
+ * lockfile_close() C1  wait for the recovery lock
+ *                  C2  unlock the own presence byte
+ *                  C3  any other presence byte locked: C7
+ *                  C4  dead = 1
+ *                  C5  unlink the segment file
+ *                  C6  unlink the name
+ *                  C7  close, which unlocks the recovery lock
  *
- * Who unlinks the name holds the byte of the inode that it leads to; so between the comparison in O4 and
- * the unlink, the name cannot come to lead elsewhere. In C6 it leads here: it did at O8, and none of ours
- * is dead. Such a crash between C4 and C6 is why O4 is not just "open again", which would never end.
+ * A process that unlinks the name holds the recovery lock of the inode that the name leads to; so
+ * between the comparison in O4 and the unlink, the name cannot come to lead elsewhere. In C6 it
+ * leads here: it did at O8, and no process has marked it dead since. A crash between C4 and C6 is
+ * why O4 is not just "open again", which would never end.
  */
 #ifndef FAULTS
 #define FAULTS 2
@@ -49,7 +53,7 @@
 #define NONE 0
 #define BIT(p) (1 << (p))
 
-/* What the directory says. */
+/* The directory. */
 byte name = NONE;
 byte segment = 0;
 
@@ -61,7 +65,7 @@ bool magic[INODES];
 bool dead[INODES];
 byte life[INODES];
 
-/* What only the model knows: which inode a process uses, and which life of it. */
+/* State of the model, not of the system: which inode a process uses, and which life of it. */
 byte lives = 0;
 byte using[PROCESSES];
 byte since[PROCESSES];
@@ -70,7 +74,7 @@ byte faults = 0;
 chan kill[PROCESSES] = [0] of { bit };
 bool alive[PROCESSES];
 
-inline let_go(who, f)
+inline close_inode(who, f)
 {
 	users[f] = users[f] & (7 - BIT(who));
 	present[f] = present[f] & (7 - BIT(who));
@@ -91,7 +95,9 @@ inline check_names()
 	assert(!(using[1] && using[2] && (using[1] != using[2] || since[1] != since[2])))
 }
 
-/* A lock in use is the one that has the name, the life it was opened in, and that life's segment. */
+/*
+ * A lock in use is the one that has the name, the life it was opened in, and that life's segment.
+ */
 inline check_use()
 {
 	assert(name == f && life[f] == since[me] && segment == since[me] && !dead[f])
@@ -140,7 +146,7 @@ again:		/* O1: open by name, created if it is not there */
 			fi
 		};
 #ifndef MUTANT_DEAD_LEFT
-		/* O4: whoever marked it may have died before it unlinked */
+		/* O4: the process that marked it may have died before it unlinked */
 		atomic {
 			if
 #ifdef MUTANT_NAME_NOT_COMPARED
@@ -155,7 +161,7 @@ again:		/* O1: open by name, created if it is not there */
 		name = NONE;
 reopen:
 #endif
-		atomic { let_go(me, f); f = 0; goto again };
+		atomic { close_inode(me, f); f = 0; goto again };
 living:
 #endif
 		/* O5 */
@@ -220,7 +226,7 @@ claim:		/* O7 */
 		name = NONE;
 #endif
 closed:		/* C7 */
-		atomic { let_go(me, f); f = 0; goto next };
+		atomic { close_inode(me, f); f = 0; goto next };
 finished:
 		atomic { f = 0 };
 end_finished:
@@ -229,7 +235,7 @@ end_finished:
 		atomic {
 			kill[me]?0;
 			if
-			:: f -> let_go(me, f)
+			:: f -> close_inode(me, f)
 			:: else
 			fi;
 			f = 0;

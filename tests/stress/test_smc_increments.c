@@ -56,7 +56,7 @@ static const struct order kills[] = {
 	{ "ticketlock: recovery locked", SIGKILL },
 	{ "ticketlock: waiting", SIGKILL },
 	{ NULL, SIGKILL },
-	{ "ticketlock: looked again", SIGKILL },
+	{ "ticketlock: checked again", SIGKILL },
 	{ "ticketlock: claiming", SIGKILL },
 	{ "commit: entries written", SIGKILL },
 	{ "ticketlock: turn moved", SIGKILL },
@@ -72,7 +72,7 @@ enum { KILLS = sizeof kills / sizeof kills[0] };
 static const struct order stops[] = {
 	{ "ticketlock: found the turn dead", SIGSTOP },
 	{ "ticketlock: recovery locked", SIGSTOP },
-	{ "ticketlock: looked again", SIGSTOP },
+	{ "ticketlock: checked again", SIGSTOP },
 	{ "ticketlock: waiting", SIGSTOP },
 	{ NULL, SIGSTOP },
 	{ "commit: before the store", SIGSTOP },

@@ -564,7 +564,7 @@ at_every_step_of_a_take_over(void **state)
 	static const struct play play = { .name = "takeover", .has_leftovers = true };
 
 	(void)state;
-	perform(&play, "ticketlock: looked again");
+	perform(&play, "ticketlock: checked again");
 }
 
 static void
