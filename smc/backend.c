@@ -14,6 +14,7 @@
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
+#include "common/host/filename.h"
 #include "smc/commit.h"
 #include "smc/lockfile.h"
 #include "smc/segment.h"
@@ -66,33 +67,12 @@ detach(struct mount *m)
 	(void)m;
 }
 
-static bool
-has_suffix(const char *name, const char *suffix)
-{
-	size_t n = strlen(name), m = strlen(suffix);
-
-	return n > m && strcmp(name + n - m, suffix) == 0;
-}
-
-/* A name becomes a file's. */
-static int
-check_name(const char *name)
-{
-	if (strlen(name) >= LOCKFILE_NAME_LIMIT)
-		return error_message(-ENAMETOOLONG, "%s: the name is too long", name);
-	if (strchr(name + 1, '/') != NULL || has_suffix(name, LOCKFILE_SEGMENT_SUFFIX))
-		return error_message(-EINVAL,
-		    "%s: an smc file's name has no second / and does not end in %s", name,
-		    LOCKFILE_SEGMENT_SUFFIX);
-	return 0;
-}
-
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
     struct replica *replica, const char *name)
 {
 	struct smc_file *f;
-	int error = check_name(name);
+	int error = filename_check(name, strlen(name));
 
 	(void)tls;
 	if (error != 0)
@@ -235,7 +215,7 @@ static int
 map(struct backend_file *base, uint32_t size)
 {
 	struct smc_file *f = smc_file(base);
-	char name[LOCKFILE_SEGMENT_NAME_SIZE];
+	char name[FILENAME_SEGMENT_SIZE];
 	int directory, error = enter(f);
 
 	if (error != 0)
@@ -243,7 +223,7 @@ map(struct backend_file *base, uint32_t size)
 	directory = lockfile_open_directory(&f->lockfile);
 	if (directory < 0)
 		return directory;
-	lockfile_segment_name(&f->lockfile, name);
+	filename_segment(name, f->lockfile.name);
 	error = lockfile_lock_recovery(&f->lockfile);
 	if (error == 0) {
 		error = find_or_create(f, directory, name, size);

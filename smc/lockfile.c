@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/crypto/random.h"
+#include "common/host/filename.h"
 #include "common/host/hostprobe.h"
 
 enum { RECOVERY_MS = 10 * 1000, PAUSE_NS = 200 * 1000 };
@@ -46,12 +46,6 @@ lockfile_open_directory(const struct lockfile *l)
 	return fd >= 0 ? fd :
 			 error_message(-errno, "%s (the directory of the mount): %s", l->directory,
 			     strerror(errno));
-}
-
-void
-lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_SIZE])
-{
-	snprintf(out, LOCKFILE_SEGMENT_NAME_SIZE, "%s" LOCKFILE_SEGMENT_SUFFIX, l->name);
 }
 
 static int
@@ -92,9 +86,9 @@ lockfile_unlock_recovery(struct lockfile *l)
 static void
 remove_segment(const struct lockfile *l, int directory)
 {
-	char name[LOCKFILE_SEGMENT_NAME_SIZE];
+	char name[FILENAME_SEGMENT_SIZE];
 
-	lockfile_segment_name(l, name);
+	filename_segment(name, l->name);
 	(void)unlinkat(directory, name, 0);
 	testpoint_reach("lockfile: segment removed");
 }

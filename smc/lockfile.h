@@ -33,12 +33,10 @@ enum {
 	LOCKFILE_FORMAT = 1,
 	LOCKFILE_MAPPED = 4096,   /* bytes with something in them */
 	LOCKFILE_PROBE_AT = 4096, /* a page for hostprobe_check_shared() */
-	LOCKFILE_SIZE = 8192,
-	LOCKFILE_NAME_LIMIT = 128 /* a name, its / included, of so many bytes is too long */
+	LOCKFILE_SIZE = 8192
 };
 
 #define LOCKFILE_MAGIC UINT64_C(0x31656c6966636d73) /* "smcfile1" */
-#define LOCKFILE_SEGMENT_SUFFIX ".segment"
 
 /* Where the segment's key comes from. */
 enum lockfile_key { LOCKFILE_KEY_NONE, LOCKFILE_KEY_DRAWN, LOCKFILE_KEY_DERIVED };
@@ -110,9 +108,5 @@ void lockfile_unlock_recovery(struct lockfile *l);
  * A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words.
  */
 int lockfile_open_directory(const struct lockfile *l);
-
-/* The name of the segment file. */
-enum { LOCKFILE_SEGMENT_NAME_SIZE = LOCKFILE_NAME_LIMIT + sizeof LOCKFILE_SEGMENT_SUFFIX };
-void lockfile_segment_name(const struct lockfile *l, char out[LOCKFILE_SEGMENT_NAME_SIZE]);
 
 #endif

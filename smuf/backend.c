@@ -11,6 +11,7 @@
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
 #include "common/crypto/sealbox.h"
+#include "common/host/filename.h"
 #include "common/host/slots.h"
 #include "common/remote/mux.h"
 #include "common/remote/remotefile.h"
@@ -102,7 +103,7 @@ open_block(struct smuf_file *f, const struct granted *g)
 	    replica_stage(replica, g->block * SIZE_BLOCK));
 	if (error != 0)
 		return error_message(error,
-		    "%s%s" LAYOUT_SUFFIX
+		    "%s%s" FILENAME_SUFFIX
 		    ": block %u is not what was published: the host has changed it, or the mount names another server's directory",
 		    f->base.remote->mount->directory, f->base.name, g->block);
 	return 0;
@@ -200,7 +201,7 @@ seal_blocks(struct smuf_file *f)
 
 	if (!hostfile_is_intact(&f->segment.file))
 		return error_message(-EBADF,
-		    "%s%s" LAYOUT_SUFFIX ": the program has closed the library's descriptor",
+		    "%s%s" FILENAME_SUFFIX ": the program has closed the library's descriptor",
 		    f->base.remote->mount->directory, f->base.name);
 	f->piece_count = 0;
 	hostwriter_begin(&f->segment.writer);
@@ -213,7 +214,7 @@ seal_blocks(struct smuf_file *f)
 		error = hostwriter_flush(&f->segment.writer);
 	if (error == 0 || error == -ESTALE)
 		return error;
-	return error_message(error, "%s%s" LAYOUT_SUFFIX ": cannot be written: %s",
+	return error_message(error, "%s%s" FILENAME_SUFFIX ": cannot be written: %s",
 	    f->base.remote->mount->directory, f->base.name, strerror(-error));
 }
 
@@ -330,25 +331,14 @@ map(struct backend_file *base, uint32_t size)
 	return error;
 }
 
-static bool
-has_suffix(const char *name)
-{
-	size_t n = strlen(name), m = sizeof LAYOUT_SUFFIX - 1;
-
-	return n > m && strcmp(name + n - m, LAYOUT_SUFFIX) == 0;
-}
-
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
     struct replica *replica, const char *name)
 {
-	/* It becomes a file's name here, too. */
-	if (strlen(name) > PROTOCOL_SMUF_NAME_MOST)
-		return error_message(-ENAMETOOLONG, "%s: the name is too long", name);
-	if (strchr(name + 1, '/') != NULL || has_suffix(name))
-		return error_message(-EINVAL,
-		    "%s: a smuf file's name has no second / and does not end in " LAYOUT_SUFFIX,
-		    name);
+	int error = filename_check(name, strlen(name));
+
+	if (error != 0)
+		return error;
 	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name);
 }
 

@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/client/mount.h"
+#include "common/host/filename.h"
 #include "common/host/hostprobe.h"
 #include "common/host/slots.h"
 #include "common/remote/remotefile.h"
@@ -23,7 +22,7 @@ backend_segment_init(struct backend_segment *s, const struct remotefile *owner)
 int
 backend_segment_fail(const struct backend_segment *s, const char *what, int error)
 {
-	return error_message(-EIO, "%s%s" LAYOUT_SUFFIX ": %s: %s",
+	return error_message(-EIO, "%s%s" FILENAME_SUFFIX ": %s: %s",
 	    s->owner->remote->mount->directory, s->owner->name, what,
 	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
 }
@@ -56,14 +55,14 @@ int
 backend_segment_open(struct backend_segment *s, uint32_t size)
 {
 	const struct mount *m = s->owner->remote->mount;
-	char name[NAME_MAX + 1];
+	char name[FILENAME_SEGMENT_SIZE];
 	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC), error;
 
 	s->size = size;
 	if (directory < 0)
 		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)",
 		    m->directory, strerror(errno));
-	snprintf(name, sizeof name, "%s" LAYOUT_SUFFIX, s->owner->name + 1);
+	filename_segment(name, s->owner->name + 1);
 	error = hostfile_open(&s->file, directory, name, slots_size(size));
 	if (error != 0)
 		error = backend_segment_fail(s,

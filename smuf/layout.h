@@ -23,7 +23,6 @@ enum {
 };
 
 #define LAYOUT_MAGIC "smuf lock file 1" /* 16 bytes, without the NUL */
-#define LAYOUT_SUFFIX ".segment"
 #define LAYOUT_DIRECTORY_LOCK ".smufserver.lock"
 #define LAYOUT_DIRECTORY_LOCK_NAME \
 	"/.smufserver.lock" /* the name that a memory file may not have */

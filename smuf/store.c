@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/crypto/random.h"
+#include "common/host/filename.h"
 #include "common/host/slots.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
@@ -27,22 +28,14 @@ stop(void *context)
 	memdir_close(context);
 }
 
-/* The name becomes a file name: one component, and none that has another meaning. */
 static int
 check_name(const char *name, size_t size)
 {
-	static const char *const taken[] = { "/", "/.", "/..", LAYOUT_DIRECTORY_LOCK_NAME };
-	const size_t suffix = sizeof LAYOUT_SUFFIX - 1;
-	size_t i;
+	static const char reserved[] = LAYOUT_DIRECTORY_LOCK_NAME;
 
-	if (name[0] != '/' || memchr(name + 1, '/', size - 1) != NULL)
+	if (size == sizeof reserved - 1 && memcmp(name, reserved, size) == 0)
 		return -EINVAL;
-	for (i = 0; i < sizeof taken / sizeof taken[0]; i++)
-		if (size == strlen(taken[i]) && memcmp(name, taken[i], size) == 0)
-			return -EINVAL;
-	if (size > suffix && memcmp(name + size - suffix, LAYOUT_SUFFIX, suffix) == 0)
-		return -EINVAL;
-	return 0;
+	return filename_check(name, size);
 }
 
 static int
@@ -97,6 +90,11 @@ map(struct memfile *f, uint32_t size)
 		blocks[i].slot = 1;
 	error = storefile_create_segment(s, file_size);
 	if (error != 0) {
+		/* The lock file, where it is announced, is not ours any more. */
+		if (error == -EIO)
+			storefile_tell_lost(s);
+		else
+			log_refused(s, FILENAME_SUFFIX, error);
 		free(blocks);
 		return error;
 	}
@@ -306,7 +304,7 @@ unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 const struct store_ops smuf_store = {
 	.name = "smuf",
-	.name_limit = PROTOCOL_SMUF_NAME_MOST + 1,
+	.name_limit = FILENAME_LIMIT,
 	.separates_versions = true,
 	.has_turns = true,
 	.keeps_stalled_holders = true,

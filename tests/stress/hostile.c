@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/host/filename.h"
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
@@ -92,7 +93,7 @@ hostile_begin(struct hostile *h, enum hostile_what what, const struct daemon *d,
 
 	*h = (struct hostile){ .what = what };
 	snprintf(path, sizeof path, "%s/%s%s", d->memdir, name,
-	    what == HOSTILE_FORGES_TICKETS ? "" : LAYOUT_SUFFIX);
+	    what == HOSTILE_FORGES_TICKETS ? "" : FILENAME_SUFFIX);
 	h->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (h->fd < 0 || fstat(h->fd, &st) != 0)
 		fail_msg("%s: %s", path, strerror(errno));

@@ -27,6 +27,7 @@
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
+#include "common/host/filename.h"
 #include "smc/lockfile.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
@@ -212,9 +213,9 @@ names_are_one_component_and_not_a_segments(void **state)
 	assert_int_equal(smc_join(&p, &world, ".segment", 0), EINVAL);
 	assert_int_equal(smc_join(&p, &world, "..", 0), EINVAL);
 	assert_int_equal(smc_join(&p, &world, "", 0), EISDIR);
-	memset(longest, 'n', LOCKFILE_NAME_LIMIT - 1);
+	memset(longest, 'n', FILENAME_LIMIT - 1);
 	assert_int_equal(smc_join(&p, &world, longest, 0), ENAMETOOLONG);
-	longest[LOCKFILE_NAME_LIMIT - 2] = '\0';
+	longest[FILENAME_LIMIT - 2] = '\0';
 	assert_int_equal(smc_join(&p, &world, longest, SMC_SEGMENT), 0);
 	client_close(&p);
 	assert_int_equal(count_files(), 0);

@@ -20,6 +20,7 @@
 
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
+#include "common/host/filename.h"
 #include "smc/lockfile.h"
 #include "tests/stress/client.h"
 #include "tests/stress/smc.h"
@@ -246,7 +247,7 @@ the_same_content_is_never_encrypted_the_same_way(void **state)
 		assert_int_equal(sm_lock(p.file), 0);
 		memset(p.segment, (int)(1 + release % 2), SEGMENT);
 		assert_int_equal(sm_unlock(p.file), 0);
-		fd = open(smc_path(&world, NAME, LOCKFILE_SEGMENT_SUFFIX), O_RDONLY);
+		fd = open(smc_path(&world, NAME, FILENAME_SUFFIX), O_RDONLY);
 		for (block = 0; block < 2 * (BLOCKS - 1); block++) {
 			if (block % 2 != release % 2)
 				continue;

@@ -22,6 +22,7 @@
 #include "common/base/size.h"
 #include "common/crypto/random.h"
 #include "common/crypto/sealbox.h"
+#include "common/host/filename.h"
 #include "common/host/hostwriter.h"
 #include "common/wire/protocol.h"
 #include "smuf/layout.h"
@@ -241,7 +242,7 @@ plant(const uint8_t *bytes, uint64_t at)
 	size_t total = 0;
 	int fd;
 
-	snprintf(path, sizeof path, "%s/secret" LAYOUT_SUFFIX, server.memdir);
+	snprintf(path, sizeof path, "%s/secret" FILENAME_SUFFIX, server.memdir);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(pread(fd, before, PIECE, (off_t)at), PIECE);

@@ -11,12 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/host/filename.h"
 #include "smuf/layout.h"
 #include "tests/stress/patience.h"
 
 enum { MODE = 0660 };
 
-static const char *const suffixes[MATRIX_FILES] = { "", LAYOUT_SUFFIX };
+static const char *const suffixes[MATRIX_FILES] = { "", FILENAME_SUFFIX };
 
 #define MUST(call) must(#call, (call) >= 0)
 

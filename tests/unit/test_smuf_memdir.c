@@ -29,7 +29,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/wire/protocol.h"
+#include "common/host/filename.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "tests/stress/child.h"
@@ -356,8 +356,8 @@ put_link_to_lock(const char *name)
 {
 	char target[FULL_PATH];
 
-	/* The name is too long for a file of ours. */
-	snprintf(target, sizeof target, "%0*d", (PROTOCOL_SMUF_NAME_MOST + 1), 0);
+	/* Its name is too long to be ours. */
+	snprintf(target, sizeof target, "%0*d", FILENAME_LIMIT, 0);
 	put_lock(target, 4096, LAYOUT_LOCK_SIZE);
 	assert_int_equal(symlink(target, path_of(name)), 0);
 }
@@ -563,7 +563,7 @@ a_segment_name_that_is_a_directory_is_left_alone(void **state)
 static void
 a_lock_file_under_a_name_too_long_is_left_alone(void **state)
 {
-	char longest[(PROTOCOL_SMUF_NAME_MOST + 1)], too_long[(PROTOCOL_SMUF_NAME_MOST + 1) + 1];
+	char longest[FILENAME_LIMIT], too_long[FILENAME_LIMIT + 1];
 
 	(void)state;
 	memset(longest, 'n', sizeof longest);
@@ -842,7 +842,7 @@ a_directory_that_cannot_be_opened_is_an_error(void **state)
 /* In a child: creates and removes files at full speed. */
 static void __attribute__((noreturn)) make_files(void)
 {
-	char name[(PROTOCOL_SMUF_NAME_MOST + 1)];
+	char name[FILENAME_LIMIT];
 	struct memdir *d;
 	unsigned i;
 

@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/timer.h"
+#include "common/host/filename.h"
 #include "common/server/core/memfile.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
@@ -355,8 +356,8 @@ names_become_files_only_when_they_are_one_component(void **state)
 		if (smuf_store.check_name(good[i], strlen(good[i])) != 0)
 			fail_msg("%s: expected 0", good[i]);
 	assert_int_equal(smuf_store.name_limit, 128);
-	/* The longest name with the longest suffix is still a valid file name. */
-	assert_true((PROTOCOL_SMUF_NAME_MOST + 1) + sizeof LAYOUT_SUFFIX < 255);
+	/* The longest one with the longest suffix is still a name of a file. */
+	assert_true(FILENAME_LIMIT + sizeof FILENAME_SUFFIX < 255);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -1,0 +1,27 @@
+/*
+ * filename: the names of memory files whose segments are in files of the host (smuf, smc). The name
+ * without its '/' is the name of the lock file, with a suffix that of the segment file. So it is one
+ * component, neither "." nor "..", and has not that suffix itself.
+ */
+#ifndef COMMON_HOST_FILENAME_H
+#define COMMON_HOST_FILENAME_H
+
+#include <stddef.h>
+
+#define FILENAME_SUFFIX ".segment"
+
+enum {
+	FILENAME_LIMIT = 128, /* a name of so many bytes or more, its '/' included, is too long */
+	FILENAME_SEGMENT_SIZE = FILENAME_LIMIT + sizeof FILENAME_SUFFIX
+};
+
+/*
+ * Checks the name of a memory file, size bytes, at least 1. Returns 0, -ENAMETOOLONG or -EINVAL,
+ * with words.
+ */
+int filename_check(const char *name, size_t size);
+
+/* The name of the segment file whose lock file is name. */
+void filename_segment(char out[FILENAME_SEGMENT_SIZE], const char *name);
+
+#endif
