@@ -6,21 +6,21 @@
 
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 
 _Static_assert(sizeof(struct segment_entry) == 32, "DESIGN 7");
 
 static uint64_t
 entry_at(const struct segment *s, uint32_t block, unsigned slot)
 {
-	return slots_size(s->size) +
-	    (SLOTS_PER_BLOCK * (uint64_t)block + slot) * sizeof(struct segment_entry);
+	return slotfile_slots_size(s->size) +
+	    (SLOTFILE_SLOTS * (uint64_t)block + slot) * sizeof(struct segment_entry);
 }
 
 static size_t
 table_size(uint32_t count)
 {
-	return SLOTS_PER_BLOCK * (size_t)count * sizeof(struct segment_entry);
+	return SLOTFILE_SLOTS * (size_t)count * sizeof(struct segment_entry);
 }
 
 static uint64_t
@@ -28,13 +28,13 @@ file_size(uint32_t size)
 {
 	uint32_t count = size_block_count(size);
 
-	return slots_size(size) + table_size(count);
+	return slotfile_slots_size(size) + table_size(count);
 }
 
 static struct segment_entry *
 entry(const struct segment *s, uint32_t block, unsigned slot)
 {
-	return &s->entries[SLOTS_PER_BLOCK * (size_t)block + slot];
+	return &s->entries[SLOTFILE_SLOTS * (size_t)block + slot];
 }
 
 /* The slot that counts at that committed version. */
@@ -114,10 +114,10 @@ static int
 read_block(struct segment *s, struct replica *replica, uint32_t block, uint64_t committed)
 {
 	unsigned slot = current(s, block, committed);
-	uint32_t size = slots_block_size(s->size, block);
+	uint32_t size = size_of_block(s->size, block);
 	int error;
 
-	error = hostfile_read(&s->file, slots_at(block, slot), s->encrypted, size);
+	error = hostfile_read(&s->file, slotfile_offset(block, slot), s->encrypted, size);
 	if (error != 0)
 		return error;
 	return ctrbox_decrypt(s->box, entry(s, block, slot)->iv, block, s->encrypted, size,
@@ -142,7 +142,7 @@ segment_read(struct segment *s, struct replica *replica, uint64_t committed)
 			continue;
 		offset = block * SIZE_BLOCK;
 		replica_grant_write(replica, offset, replica_stage(replica, offset),
-		    slots_block_size(s->size, block));
+		    size_of_block(s->size, block));
 	}
 	replica_grant_end(replica, committed);
 	return 0;
@@ -157,7 +157,7 @@ segment_clear(struct segment *s, uint64_t committed)
 	int error = read_table(s);
 
 	for (block = 0; block < s->count; block++)
-		for (slot = 0; slot < SLOTS_PER_BLOCK && error == 0; slot++) {
+		for (slot = 0; slot < SLOTFILE_SLOTS && error == 0; slot++) {
 			if (entry(s, block, slot)->version <= committed)
 				continue;
 			*entry(s, block, slot) = none;
@@ -174,13 +174,13 @@ write_block(struct segment *s, const uint8_t *shadow, uint32_t block, uint64_t c
     const struct segment_entry *e)
 {
 	unsigned slot = !current(s, block, committed);
-	uint32_t size = slots_block_size(s->size, block);
+	uint32_t size = size_of_block(s->size, block);
 	int error;
 
 	error = ctrbox_encrypt(s->box, e->iv, block, shadow + (size_t)block * SIZE_BLOCK, size,
 	    hostwriter_room(&s->writer));
 	if (error == 0)
-		error = hostwriter_put(&s->writer, slots_at(block, slot), size);
+		error = hostwriter_put(&s->writer, slotfile_offset(block, slot), size);
 	testpoint_reach("commit: block put");
 	return error;
 }
@@ -248,6 +248,6 @@ segment_committed_bytes(const struct segment *s)
 
 	for (block = 0; block < s->count; block++)
 		if (entry(s, block, 0)->version != 0)
-			sum += slots_block_size(s->size, block);
+			sum += size_of_block(s->size, block);
 	return sum;
 }

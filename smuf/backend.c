@@ -12,7 +12,7 @@
 #include "common/client/smclient.h"
 #include "common/crypto/sealbox.h"
 #include "common/host/filename.h"
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "common/remote/mux.h"
 #include "common/remote/remotefile.h"
 #include "common/wire/protocol.h"
@@ -48,7 +48,7 @@ smuf_file(struct remotefile *f)
 static uint32_t
 block_size(const struct smuf_file *f, uint32_t block)
 {
-	return slots_block_size(f->base.base.replica->dirty.size, block);
+	return size_of_block(f->base.base.replica->dirty.size, block);
 }
 
 /* Grants. */
@@ -80,7 +80,7 @@ check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 		return -EPROTO;
 	for (; left > 0; left--) {
 		g = next_granted(&r);
-		if (g.block < least || g.block >= count || g.slot >= SLOTS_PER_BLOCK ||
+		if (g.block < least || g.block >= count || g.slot >= SLOTFILE_SLOTS ||
 		    g.version == 0 || g.version > version)
 			return -EPROTO;
 		least = g.block + 1;
@@ -96,7 +96,8 @@ open_block(struct smuf_file *f, const struct granted *g)
 	uint32_t size = block_size(f, g->block);
 	int error;
 
-	error = hostfile_read(&f->segment.file, slots_at(g->block, g->slot), f->sealed, size);
+	error = hostfile_read(&f->segment.file, slotfile_offset(g->block, g->slot), f->sealed,
+	    size);
 	if (error != 0)
 		return backend_segment_fail(&f->segment, "cannot be read", error);
 	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
@@ -186,7 +187,7 @@ seal_block(struct smuf_file *f, uint32_t block)
 	if (error != 0)
 		return error;
 	testpoint_reach("smuf release: block sealed");
-	error = hostwriter_put(&f->segment.writer, slots_at(block, slot), size);
+	error = hostwriter_put(&f->segment.writer, slotfile_offset(block, slot), size);
 	testpoint_reach("smuf release: block put");
 	f->piece_count++;
 	return error;

@@ -9,7 +9,7 @@
 #include "common/client/mount.h"
 #include "common/host/filename.h"
 #include "common/host/hostprobe.h"
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "common/remote/remotefile.h"
 #include "smuf/layout.h"
 
@@ -63,7 +63,7 @@ backend_segment_open(struct backend_segment *s, uint32_t size)
 		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)",
 		    m->directory, strerror(errno));
 	filename_segment(name, s->owner->name + 1);
-	error = hostfile_open(&s->file, directory, name, slots_size(size));
+	error = hostfile_open(&s->file, directory, name, slotfile_slots_size(size));
 	if (error != 0)
 		error = backend_segment_fail(s,
 		    "cannot be opened (is the server a smufserver, and that the directory of its -r?)",
@@ -71,7 +71,7 @@ backend_segment_open(struct backend_segment *s, uint32_t size)
 	else
 		error = check_shared(s, directory);
 	if (error == 0)
-		error = hostwriter_init(&s->writer, &s->file, slots_size(size));
+		error = hostwriter_init(&s->writer, &s->file, slotfile_slots_size(size));
 	if (error != 0)
 		hostfile_close(&s->file);
 	(void)close(directory);

@@ -6,8 +6,7 @@
 
 #include "common/crypto/random.h"
 #include "common/host/filename.h"
-#include "common/host/slots.h"
-#include "common/wire/protocol.h"
+#include "common/host/slotfile.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
@@ -80,7 +79,7 @@ map(struct memfile *f, uint32_t size)
 {
 	struct storefile *s = storefile_of(f);
 	uint32_t count = size_block_count(size), i;
-	uint64_t file_size = f->version == PROTOCOL_VERSION_1 ? size : slots_size(size);
+	uint64_t file_size = f->version == PROTOCOL_VERSION_1 ? size : slotfile_slots_size(size);
 	struct sealed *blocks = calloc(count, sizeof *blocks);
 	int error;
 
@@ -114,7 +113,7 @@ usage(const struct memfile *f, struct store_usage *usage)
 		usage->committed = s->written;
 		return;
 	}
-	usage->reserved = slots_size(f->size);
+	usage->reserved = slotfile_slots_size(f->size);
 	while (blockmap_since(&f->blocks, 0, run.first + run.count, &run))
 		usage->committed += (uint64_t)run.count * SIZE_BLOCK;
 }
@@ -186,7 +185,7 @@ mark_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
 		uint8_t slot = wire_get_u8(&r);
 
 		wire_get_bytes(&r, SEALBOX_TAG_SIZE);
-		if (block >= f->blocks.count || slot >= SLOTS_PER_BLOCK ||
+		if (block >= f->blocks.count || slot >= SLOTFILE_SLOTS ||
 		    slot == blocks[block].slot || blocks[block].is_named)
 			return -EINVAL;
 		blocks[block].is_named = true;

@@ -29,6 +29,15 @@ size_block_count(uint32_t size)
 	return size / SIZE_BLOCK + (size % SIZE_BLOCK != 0);
 }
 
+/* Bytes of a block of a segment of size bytes: the last one may be shorter. */
+static inline uint32_t
+size_of_block(uint32_t size, uint32_t block)
+{
+	uint32_t left = size - block * SIZE_BLOCK;
+
+	return left < SIZE_BLOCK ? left : SIZE_BLOCK;
+}
+
 /*
  * Parses a decimal number with an optional K, M or G (powers of 1024, either case) into *out.
  * Returns 0, -EINVAL for other text, -ERANGE below least or above most; *out is untouched on

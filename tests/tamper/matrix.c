@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "smuf/layout.h"
 
 enum { PARTS_MOST = 64, CASES_MOST = 4096, TICKET_SIZE = 4, MAGIC_SIZE = sizeof LAYOUT_MAGIC - 1 };
@@ -89,13 +89,13 @@ cut_segment_file(struct plan *p, uint32_t segment_size)
 	p->file = MATRIX_SEGMENT;
 	p->part_count = 0;
 	for (block = 0; block < size_block_count(segment_size); block++)
-		for (slot = 0; slot < SLOTS_PER_BLOCK; slot++) {
-			at = slots_at(block, slot);
-			part(p, at + slots_block_size(segment_size, block), "block %u slot %u",
-			    block, slot);
+		for (slot = 0; slot < SLOTFILE_SLOTS; slot++) {
+			at = slotfile_offset(block, slot);
+			part(p, at + size_of_block(segment_size, block), "block %u slot %u", block,
+			    slot);
 			part(p, at + SIZE_BLOCK, "after block %u slot %u", block, slot);
 		}
-	p->size = slots_size(segment_size);
+	p->size = slotfile_slots_size(segment_size);
 	assert_int_equal(p->parts[p->part_count - 1].from + p->parts[p->part_count - 1].length,
 	    p->size);
 }
@@ -152,18 +152,18 @@ add_lengths(struct plan *p)
 static void
 add_swaps(struct plan *p, uint32_t segment_size)
 {
-	uint32_t slots = SLOTS_PER_BLOCK * size_block_count(segment_size), a, b;
+	uint32_t slots = SLOTFILE_SLOTS * size_block_count(segment_size), a, b;
 
 	for (a = 0; a < slots; a++)
 		for (b = a + 1; b < slots; b++)
 			add(p,
 			    (struct matrix_case){ .op = MATRIX_SWAP,
-				.from = slots_at(a / SLOTS_PER_BLOCK, a % SLOTS_PER_BLOCK),
-				.other = slots_at(b / SLOTS_PER_BLOCK, b % SLOTS_PER_BLOCK),
+				.from = slotfile_offset(a / SLOTFILE_SLOTS, a % SLOTFILE_SLOTS),
+				.other = slotfile_offset(b / SLOTFILE_SLOTS, b % SLOTFILE_SLOTS),
 				.length = SIZE_BLOCK },
 			    "block %u slot %u and block %u slot %u change places",
-			    a / SLOTS_PER_BLOCK, a % SLOTS_PER_BLOCK, b / SLOTS_PER_BLOCK,
-			    b % SLOTS_PER_BLOCK);
+			    a / SLOTFILE_SLOTS, a % SLOTFILE_SLOTS, b / SLOTFILE_SLOTS,
+			    b % SLOTFILE_SLOTS);
 }
 
 static void

@@ -27,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
 #include "tests/tamper/adversary.h"
@@ -280,9 +280,9 @@ foretell(enum reader r)
 	for (block = 0; block < BLOCKS; block++) {
 		if (history[block].times == 0 || (r == STALE && !history[block].is_recent))
 			continue;
-		size = slots_block_size(SEGMENT, block);
+		size = size_of_block(SEGMENT, block);
 		/* The first release went to slot 0, the second to slot 1. */
-		at = slots_at(block, history[block].times - 1);
+		at = slotfile_offset(block, history[block].times - 1);
 		memcpy(sealed, host.files[MATRIX_SEGMENT].past[MATRIX_NOW] + at, size);
 		error = adversary_read(&host, r == LATE, at, there, size);
 		if (error != 0)
@@ -381,8 +381,8 @@ matters(const struct matrix_case *c)
 	uint64_t at;
 
 	for (block = 0; block < BLOCKS && c->file == MATRIX_SEGMENT; block++) {
-		at = slots_at(block, history[block].times - 1);
-		if (history[block].times > 0 && c->from < at + slots_block_size(SEGMENT, block) &&
+		at = slotfile_offset(block, history[block].times - 1);
+		if (history[block].times > 0 && c->from < at + size_of_block(SEGMENT, block) &&
 		    at < c->from + c->length)
 			return true;
 	}

@@ -16,7 +16,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/size.h"
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "smuf/layout.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
