@@ -18,8 +18,11 @@
 #ifndef COMMON_CLIENT_TRACK_DIRTY_H
 #define COMMON_CLIENT_TRACK_DIRTY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/base/size.h"
 
 /* A run of changed bytes; its copy is at the same offset of the shadow. */
 struct dirty_piece {
@@ -88,6 +91,43 @@ dirty_add(struct dirty *d, uint32_t offset, uint32_t length)
 		return;
 	}
 	d->pieces[d->count++] = (struct dirty_piece){ offset, length };
+}
+
+/* The blocks that a piece is in, all or part of. */
+static inline uint32_t
+dirty_first_block(const struct dirty_piece *p)
+{
+	return p->offset / SIZE_BLOCK;
+}
+
+static inline uint32_t
+dirty_last_block(const struct dirty_piece *p)
+{
+	return (p->offset + p->length - 1) / SIZE_BLOCK;
+}
+
+/* A position in the blocks of all pieces; all zeros: before the first. */
+struct dirty_cursor {
+	uint32_t piece;
+	uint32_t block; /* the least that may be next */
+};
+
+/* The next block that any piece is in: ascending, each once. False when there is none. */
+static inline bool
+dirty_next_block(const struct dirty *d, struct dirty_cursor *c, uint32_t *block)
+{
+	uint32_t first;
+
+	for (; c->piece < d->count; c->piece++) {
+		first = dirty_first_block(&d->pieces[c->piece]);
+		if (c->block < first)
+			c->block = first;
+		if (c->block <= dirty_last_block(&d->pieces[c->piece])) {
+			*block = c->block++;
+			return true;
+		}
+	}
+	return false;
 }
 
 #endif
