@@ -265,7 +265,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
 	if (committed == replica_since(replica) && committed != 0)
 		return 0;
-	error = hostfile_is_intact(&f->segment.file) ?
+	error = slotfile_is_intact(&f->segment.file) ?
 	    segment_read(&f->segment, replica, committed) :
 	    -EBADF;
 	if (error == 0)

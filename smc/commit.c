@@ -23,7 +23,7 @@ fail(const struct lockfile *l, int error, const char *what)
 static int
 look(const struct lockfile *l, const struct segment *s)
 {
-	if (!hostfile_is_intact(&l->file) || !hostfile_is_intact(&s->file))
+	if (!hostfile_is_intact(&l->file) || !slotfile_is_intact(&s->file))
 		return fail(l, -EBADF, "the program has closed the library's descriptors");
 	if (!ticketlock_is_held(&l->lock))
 		return fail(l, -ESTALE, "another process has taken the lock over");

@@ -88,7 +88,7 @@ check(const struct smuf_file *f, uint64_t version, struct wire_reader r)
 	return 0;
 }
 
-/* Copies a block in and opens it into the shadow. */
+/* Copies a block in and opens it into the shadow; its slot is the current one then. */
 static int
 open_block(struct smuf_file *f, const struct granted *g)
 {
@@ -101,49 +101,33 @@ open_block(struct smuf_file *f, const struct granted *g)
 	if (error != 0)
 		return backend_segment_fail(&f->segment, "cannot be read", error);
 	error = sealbox_open(f->box, g->version, g->block, f->sealed, size, g->tag,
-	    replica_stage(replica, g->block * SIZE_BLOCK));
+	    replica_stage(replica, g->block));
 	if (error != 0)
 		return error_message(error,
 		    "%s%s" FILENAME_SUFFIX
 		    ": block %u is not what was published: the host has changed it, or the mount names another server's directory",
 		    f->base.remote->mount->directory, f->base.name, g->block);
+	f->slots[g->block] = g->slot;
 	return 0;
 }
 
 static int
 open_blocks(struct smuf_file *f, struct wire_reader r)
 {
+	struct replica *replica = f->base.base.replica;
 	uint32_t left = wire_get_u32(&r);
 	struct granted g;
 	int error = 0;
 
+	/* From 0 the grant names everything that was ever published: of the others slot 1 counts. */
+	if (replica_since(replica) == 0)
+		memset(f->slots, 1, size_block_count(replica->dirty.size));
+	replica_stage_begin(replica);
 	for (; left > 0 && error == 0; left--) {
 		g = next_granted(&r);
 		error = open_block(f, &g);
 	}
 	return error;
-}
-
-/* All have verified. */
-static void
-publish_blocks(struct smuf_file *f, uint64_t version, struct wire_reader r)
-{
-	struct replica *replica = f->base.base.replica;
-	uint32_t left = wire_get_u32(&r), offset;
-	struct granted g;
-
-	/* Everything that was ever published is named: of the others slot 1 counts. */
-	if (replica_since(replica) == 0)
-		memset(f->slots, 1, size_block_count(replica->dirty.size));
-	replica_grant_begin(replica, version);
-	for (; left > 0; left--) {
-		g = next_granted(&r);
-		offset = g.block * SIZE_BLOCK;
-		f->slots[g.block] = g.slot;
-		replica_grant_write(replica, offset, replica_stage(replica, offset),
-		    block_size(f, g.block));
-	}
-	replica_grant_end(replica, version);
 }
 
 static int
@@ -160,7 +144,7 @@ apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
 	if (error == 0)
 		error = open_blocks(f, delta);
 	if (error == 0)
-		publish_blocks(f, version, delta);
+		replica_apply_staged(base->base.replica, version);
 	if (error == -EIO || error == -EBADMSG)
 		f->segment.is_doubtful = true;
 	return error;
@@ -172,10 +156,9 @@ apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
 static int
 seal_block(struct smuf_file *f, uint32_t block)
 {
-	const uint8_t *plain = replica_stage(f->base.base.replica, block * SIZE_BLOCK);
-	struct wire_writer w = wire_writer(f->pieces +
-		f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE,
-	    SEALDELTA_RELEASE_PIECE_SIZE);
+	const uint8_t *plain = f->base.base.replica->dirty.shadow + (size_t)block * SIZE_BLOCK;
+	struct wire_writer w = wire_writer(f->pieces + f->piece_count * DELTA_RELEASE_PIECE_SIZE,
+	    DELTA_RELEASE_PIECE_SIZE);
 	uint8_t slot = !f->slots[block];
 	uint32_t size = block_size(f, block);
 	int error;

@@ -153,6 +153,39 @@ replica_grant_end(struct replica *r, uint64_t version)
 	r->since = version;
 }
 
+void
+replica_stage_begin(struct replica *r)
+{
+	r->dirty.count = 0;
+}
+
+uint8_t *
+replica_stage(struct replica *r, uint32_t block)
+{
+	struct dirty *d = &r->dirty;
+	uint32_t offset = block * SIZE_BLOCK;
+
+	assert(block < size_block_count(d->size));
+	assert(d->count == 0 || dirty_last_block(&d->pieces[d->count - 1]) < block);
+	dirty_add(d, offset, size_of_block(d->size, block));
+	return d->shadow + offset;
+}
+
+void
+replica_apply_staged(struct replica *r, uint64_t version)
+{
+	const struct dirty *d = &r->dirty;
+	struct dirty_cursor c = { 0 };
+	uint32_t block, offset;
+
+	replica_grant_begin(r, version);
+	while (dirty_next_block(d, &c, &block)) {
+		offset = block * SIZE_BLOCK;
+		replica_grant_write(r, offset, d->shadow + offset, size_of_block(d->size, block));
+	}
+	replica_grant_end(r, version);
+}
+
 int
 replica_collect(struct replica *r)
 {

@@ -11,8 +11,10 @@
  * *fresh* from its mapping until it is void or something was published: while the version is 0 it
  * keeps what the program wrote.
  *
- * A backend applies a grant so: it verifies all of it, calls replica_grant_begin(), writes blocks
- * in ascending order with replica_grant_write(), and ends with replica_grant_end().
+ * How a backend applies a grant: it verifies all of it first, then calls replica_grant_begin(),
+ * writes blocks in ascending order with replica_grant_write(), and ends with replica_grant_end().
+ * Where the blocks come from the host it calls replica_stage_begin() and stages each with
+ * replica_stage(); when all have verified replica_apply_staged() does the rest.
  */
 #ifndef COMMON_CLIENT_REPLICA_H
 #define COMMON_CLIENT_REPLICA_H
@@ -64,19 +66,8 @@ replica_since(const struct replica *r)
 void replica_grant_begin(struct replica *r, uint64_t version);
 
 /*
- * Where a backend may put bytes before it has verified them: the shadow at offset. When they do not
- * verify, the backend makes the replica void, and nothing relies on the shadow before the next
- * grant.
- */
-static inline uint8_t *
-replica_stage(struct replica *r, uint32_t offset)
-{
-	return r->dirty.shadow + offset;
-}
-
-/*
- * Writes length bytes of the grant at offset, above all bytes that were written for it before;
- * asserts that they are in range. bytes may be replica_stage(r, offset).
+ * length bytes at offset, above all that was written for this grant; asserts that they are in
+ * range. bytes may be the shadow there.
  */
 void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint32_t length);
 
@@ -84,9 +75,25 @@ void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, 
 void replica_grant_end(struct replica *r, uint64_t version);
 
 /*
- * Copies the changes to the shadow and lists them in r->dirty.pieces; the caller may send their
- * bytes from the shadow until the next call on r. A caller that does not publish them calls
- * replica_void(). Returns 0 or a negative errno.
+ * A grant whose blocks are not verified yet: none is staged. Until replica_apply_staged() nothing but
+ * the shadow is written to. A backend that finds a block wrong makes the replica void, and nothing
+ * relies on the shadow before the next grant.
+ */
+void replica_stage_begin(struct replica *r);
+
+/* Room in the shadow for the bytes of a block, above all that were staged for this grant. */
+uint8_t *replica_stage(struct replica *r, uint32_t block);
+
+/*
+ * All that were staged have verified, and bring the replica from replica_since() to version: writes
+ * them.
+ */
+void replica_apply_staged(struct replica *r, uint64_t version);
+
+/*
+ * Copies what changed to the shadow: r->dirty.pieces, whose bytes may be sent from the shadow
+ * until the next call on r. Whoever fails to publish them calls replica_void(). Returns 0 or a
+ * negative errno.
  */
 int replica_collect(struct replica *r);
 
