@@ -134,7 +134,9 @@ write_block(struct segment *s, const uint8_t *shadow, uint32_t block, uint64_t c
 	return error;
 }
 
-/* Writes the entries of the blocks of a piece with one write: those of current slots as they are. */
+/*
+ * Writes the entries of the blocks of a piece with one write: those of current slots as they are.
+ */
 static int
 write_entries(struct segment *s, const struct dirty_piece *p, uint64_t committed,
     const struct segment_entry *e)

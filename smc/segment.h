@@ -2,15 +2,15 @@
  * segment: the segment file of an smc memory file: encrypted blocks, and a table that says which of
  * a block's two slots is current (smc/FORMAT 4, 5).
  *
- * The table has an entry for each slot: u64 version, 12 bytes iv, zeros. The current slot of a block
- * is the one with the higher version, of those that are not above the committed version of the lock
- * file; slot 1 when there is none, so that the first release writes slot 0. Storing the committed
- * version publishes a release, all of it at once. What a process wrote before it died stays above
- * the committed version until the next release clears it.
+ * The table has an entry for each slot: u64 version, 12 bytes iv, zeros. The current slot of a
+ * block is the one with the higher version, of those that are not above the committed version of
+ * the lock file; slot 1 when there is none, so that the first release writes slot 0. Storing the
+ * committed version publishes a release, all of it at once. What a process wrote before it died
+ * stays above the committed version until the next release clears it.
  *
  * The holder of the lock calls everything here. The host is trusted not to tamper; it reads the
- * file, and finds versions, ivs and encrypted blocks. Versions and ivs are used as they are found; a
- * table that was tampered with gives garbage in the segment and nothing else.
+ * file, and finds versions, ivs and encrypted blocks. Versions and ivs are used as they are found;
+ * a table that was tampered with gives garbage in the segment and nothing else.
  */
 #ifndef SMC_SEGMENT_H
 #define SMC_SEGMENT_H
@@ -63,8 +63,8 @@ int segment_read(struct segment *s, struct replica *replica, uint64_t committed)
 int segment_clear(struct segment *s, uint64_t committed);
 
 /*
- * Writes what replica_collect() found as version, above committed, with that iv: no process reads it
- * before version is committed. Returns 0, -ENOSPC, -EDQUOT, -EIO.
+ * Writes what replica_collect() found as version, above committed, with that iv: no process reads
+ * it before version is committed. Returns 0, -ENOSPC, -EDQUOT, -EIO.
  */
 int segment_write(struct segment *s, const struct replica *replica, uint64_t committed,
     uint64_t version, const uint8_t iv[CTRBOX_IV_SIZE]);

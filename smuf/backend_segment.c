@@ -1,108 +1,127 @@
 #include "smuf/backend_segment.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/base/testpoint.h"
 #include "common/client/mount.h"
+#include "common/client/track/dirty.h"
 #include "common/host/filename.h"
+#include "common/host/hostio.h"
 #include "common/host/hostprobe.h"
-#include "common/host/slotfile.h"
 #include "common/remote/remotefile.h"
 #include "smuf/layout.h"
 
-void
-backend_segment_init(struct backend_segment *s, const struct remotefile *owner)
+enum { FIRST_SLOT = 1 }; /* the current one of a block that was never published */
+
+static int
+fail(const struct backend_segment *s, int error, const char *what)
 {
-	*s = (struct backend_segment){ .owner = owner, .file = HOSTFILE_CLOSED };
+	return error_message(error, "%s%s" FILENAME_SUFFIX ": %s",
+	    s->owner->remote->mount->directory, s->owner->name, what);
 }
 
-int
-backend_segment_fail(const struct backend_segment *s, const char *what, int error)
+/* -EIO: what failed, and error, with which it failed. */
+static int
+fail_io(const struct backend_segment *s, const char *what, int error)
 {
 	return error_message(-EIO, "%s%s" FILENAME_SUFFIX ": %s: %s",
 	    s->owner->remote->mount->directory, s->owner->name, what,
 	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
 }
 
-/* Mapped shared is not always shared; only where nothing but a mapping works it has to be. */
+/* Error of sealing or writing. */
+static int
+fail_write(const struct backend_segment *s, int error)
+{
+	if (error == 0 || error == -ESTALE)
+		return error;
+	return error_message(error, "%s%s" FILENAME_SUFFIX ": cannot be written: %s",
+	    s->owner->remote->mount->directory, s->owner->name, strerror(-error));
+}
+
+/* Private mappings do harm only where the file works by mapping. */
 static int
 check_shared(const struct backend_segment *s, int directory)
 {
-	const struct mount *m = s->owner->remote->mount;
 	int error;
 
-	if (!s->file.is_by_mapping)
+	if (!s->file.file.is_by_mapping)
 		return 0;
 	error = hostprobe_check_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
 	if (error == -ENOTSUP)
 		return error_message(error,
 		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",
-		    m->directory);
-	return error == 0 ? 0 : backend_segment_fail(s, "cannot be shared", error);
+		    s->owner->remote->mount->directory);
+	return error == 0 ? 0 : fail_io(s, "cannot be shared", error);
 }
 
-void
-backend_segment_close(struct backend_segment *s)
+static int
+open_file(struct backend_segment *s)
 {
-	hostwriter_fini(&s->writer);
-	hostfile_close(&s->file);
-}
-
-int
-backend_segment_open(struct backend_segment *s, uint32_t size)
-{
-	const struct mount *m = s->owner->remote->mount;
+	const char *path = s->owner->remote->mount->directory;
 	char name[FILENAME_SEGMENT_SIZE];
-	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC), error;
+	int directory, error = hostio_open_directory(&directory, path);
 
-	s->size = size;
-	if (directory < 0)
-		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)",
-		    m->directory, strerror(errno));
-	filename_segment(name, s->owner->name + 1);
-	error = hostfile_open(&s->file, directory, name, slotfile_slots_size(size));
 	if (error != 0)
-		error = backend_segment_fail(s,
+		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)", path,
+		    strerror(-error));
+	filename_segment(name, s->owner->name + 1);
+	error = slotfile_open(&s->file, directory, name, s->size, 0);
+	if (error == 0) {
+		error = check_shared(s, directory);
+		if (error != 0)
+			slotfile_close(&s->file);
+	} else if (error != -ENOMEM) {
+		error = fail_io(s,
 		    "cannot be opened (is the server a smufserver, and that the directory of its -r?)",
 		    error);
-	else
-		error = check_shared(s, directory);
-	if (error == 0)
-		error = hostwriter_init(&s->writer, &s->file, slotfile_slots_size(size));
-	if (error != 0)
-		hostfile_close(&s->file);
+	}
 	(void)close(directory);
 	return error;
 }
 
 int
-backend_segment_refresh(struct backend_segment *s)
+backend_segment_open(struct backend_segment *s, const struct remotefile *owner, uint32_t size)
 {
+	uint32_t count = size_block_count(size);
 	int error;
 
-	if (!s->is_doubtful)
-		return 0;
-	backend_segment_close(s);
-	error = backend_segment_open(s, s->size);
-	s->is_doubtful = error != 0;
+	*s = (struct backend_segment){ .owner = owner, .size = size, .slots = malloc(count) };
+	error = s->slots == NULL ? -ENOMEM : sealbox_create(&s->box);
+	if (error == 0) {
+		memset(s->slots, FIRST_SLOT, count);
+		error = open_file(s);
+	}
+	if (error != 0)
+		backend_segment_close(s);
 	return error;
 }
 
-int
-backend_segment_check_life(const struct backend_segment *s, uint64_t life)
+void
+backend_segment_close(struct backend_segment *s)
 {
-	const struct mount *m = s->owner->remote->mount;
-	int directory = open(m->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	slotfile_close(&s->file);
+	sealbox_destroy(s->box);
+	free(s->slots);
+	*s = (struct backend_segment){ 0 };
+}
+
+int
+backend_segment_check_life(const struct remotefile *owner, uint64_t life)
+{
+	const char *path = owner->remote->mount->directory;
 	struct hostfile lock = HOSTFILE_CLOSED;
 	char magic[sizeof LAYOUT_MAGIC - 1];
 	uint64_t seen = life;
+	int directory;
 
-	if (directory < 0)
+	if (hostio_open_directory(&directory, path) != 0)
 		return 0;
-	if (hostfile_open(&lock, directory, s->owner->name + 1, LAYOUT_LOCK_SIZE) == 0 &&
+	if (hostfile_open(&lock, directory, owner->name + 1, LAYOUT_LOCK_SIZE) == 0 &&
 	    hostfile_read(&lock, LAYOUT_MAGIC_AT, magic, sizeof magic) == 0 &&
 	    memcmp(magic, LAYOUT_MAGIC, sizeof magic) == 0)
 		(void)hostfile_read(&lock, LAYOUT_LIFE_AT, &seen, sizeof seen);
@@ -111,6 +130,86 @@ backend_segment_check_life(const struct backend_segment *s, uint64_t life)
 	return seen == life ?
 	    0 :
 	    error_message(-EIO,
-		"%s: another server's directory: name the one that this server has as -r",
-		m->directory);
+		"%s: another server's directory: name the one that this server has as -r", path);
+}
+
+int
+backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX_KEY_SIZE],
+    bool is_whole)
+{
+	int error = sealbox_set_key(s->box, key);
+
+	if (error == 0 && s->must_reopen) {
+		slotfile_close(&s->file);
+		error = open_file(s);
+		s->must_reopen = error != 0;
+	}
+	/* What a whole grant does not name was never published. */
+	if (error == 0 && is_whole)
+		memset(s->slots, FIRST_SLOT, size_block_count(s->size));
+	return error;
+}
+
+int
+backend_segment_open_block(struct backend_segment *s, const struct backend_segment_block *b,
+    uint8_t *out)
+{
+	int error = slotfile_read(&s->file, b->block, b->slot);
+
+	if (error != 0) {
+		s->must_reopen = true;
+		return fail_io(s, "cannot be read", error);
+	}
+	error = sealbox_open(s->box, b->version, b->block, s->file.block,
+	    size_of_block(s->size, b->block), b->tag, out);
+	if (error != 0) {
+		s->must_reopen = true;
+		return error_message(error,
+		    "%s%s" FILENAME_SUFFIX
+		    ": block %u is not what was published: the host has changed it, or the mount names another server's directory",
+		    s->owner->remote->mount->directory, s->owner->name, b->block);
+	}
+	s->slots[b->block] = b->slot;
+	return 0;
+}
+
+int
+backend_segment_begin_release(struct backend_segment *s)
+{
+	if (!slotfile_is_intact(&s->file))
+		return fail(s, -EBADF, "the program has closed the library's descriptor");
+	slotfile_begin(&s->file);
+	return 0;
+}
+
+int
+backend_segment_seal_block(struct backend_segment *s, uint64_t grant, uint32_t block,
+    const uint8_t *plain, uint8_t *slot, uint8_t tag[SEALBOX_TAG_SIZE])
+{
+	int error = sealbox_seal(s->box, grant, block, plain, size_of_block(s->size, block),
+	    slotfile_room(&s->file), tag);
+
+	if (error != 0)
+		return fail_write(s, error);
+	testpoint_reach("smuf release: block sealed");
+	*slot = !s->slots[block];
+	error = slotfile_put(&s->file, block, *slot);
+	testpoint_reach("smuf release: block put");
+	return fail_write(s, error);
+}
+
+int
+backend_segment_end_release(struct backend_segment *s)
+{
+	return fail_write(s, slotfile_flush(&s->file));
+}
+
+void
+backend_segment_switch_slots(struct backend_segment *s, const struct dirty *d)
+{
+	struct dirty_cursor c = { 0 };
+	uint32_t block;
+
+	while (dirty_next_block(d, &c, &block))
+		s->slots[block] = !s->slots[block];
 }

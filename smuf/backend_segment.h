@@ -1,7 +1,12 @@
 /*
- * backend_segment: the host's file of a smuf segment, as a client has it: opened by name in the
- * mount's directory, and opened again once something was wrong with it, for it may be another one
- * by then. What is read there means nothing before it was verified; that is backend.c's.
+ * backend_segment: the segment file of a smuf memory file as a client has it: sealed blocks, the
+ * key that every grant brings, and which slot of each block is current (smuf/FORMAT 3, 4).
+ *
+ * The file is opened by name in the mount's directory, and opened again once a block could not be
+ * read or did not verify: another file may have the name by then.
+ *
+ * The host can write anything into the file. A block that it changed is -EBADMSG, a file that it
+ * cut or removed -EIO, and no more.
  */
 #ifndef SMUF_BACKEND_SEGMENT_H
 #define SMUF_BACKEND_SEGMENT_H
@@ -9,43 +14,79 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/host/hostfile.h"
-#include "common/host/hostwriter.h"
+#include "common/crypto/sealbox.h"
+#include "common/host/slotfile.h"
 
+struct dirty;
 struct remotefile;
 
+/* All zeros: not open. */
 struct backend_segment {
 	const struct remotefile *owner; /* for its mount and name */
 	uint32_t size;                  /* of the segment, bytes */
-	struct hostfile file;
-	struct hostwriter writer;
-	bool is_doubtful; /* something was wrong with the file */
+	struct slotfile file;
+	struct sealbox *box;
+	uint8_t *slots;   /* the current one of each block, as of the replica's version */
+	bool must_reopen; /* something was wrong with the file */
 };
 
-/* None is open yet. */
-void backend_segment_init(struct backend_segment *s, const struct remotefile *owner);
+/* A block as a grant names it. */
+struct backend_segment_block {
+	uint32_t block;
+	uint64_t version;
+	uint8_t slot;
+	const uint8_t *tag; /* SEALBOX_TAG_SIZE bytes */
+};
 
 /*
- * Opens the file of a segment of size bytes. Returns 0; -EIO (it is not there, or too short, or
- * cannot be opened); -ENOTSUP (a library OS gives private copies); -ENOMEM; with words.
+ * Whether the mount's directory is that of the server, which says that the memory file's life is
+ * this one: in another server's directory a file of that name would be written over. The lock file
+ * says whose it is; one that is gone, or forged, says nothing, which harms this client only.
+ * Returns 0, or -EIO with words.
  */
-int backend_segment_open(struct backend_segment *s, uint32_t size);
+int backend_segment_check_life(const struct remotefile *owner, uint64_t life);
 
-/* Opens it again if it is doubtful. Errors: the same. */
-int backend_segment_refresh(struct backend_segment *s);
+/*
+ * Opens the segment file of owner's segment of size bytes, with all the memory that critical
+ * sections need; s is not open. Returns 0; -EIO (there is no file, or it is too short, or cannot be
+ * opened); -ENOTSUP (a library OS gives private copies); -ENOMEM; with words but for the last.
+ */
+int backend_segment_open(struct backend_segment *s, const struct remotefile *owner, uint32_t size);
 
-/* Also for one that is not open. */
+/* Closes and wipes. Also for one that is not open. */
 void backend_segment_close(struct backend_segment *s);
 
-/* -EIO with words: what failed, and error, which it failed with. */
-int backend_segment_fail(const struct backend_segment *s, const char *what, int error);
+/*
+ * A grant comes with that key. is_whole: it names every block that was ever published. Opens the
+ * file again if something was wrong with it. Returns 0 or see backend_segment_open().
+ */
+int backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX_KEY_SIZE],
+    bool is_whole);
 
 /*
- * Whether the directory is that of the server, which says that the file's life is this one: a file
- * of that name in another server's directory would be written over. The lock file tells whose it
- * is; one that is gone, or forged, tells nothing, and harms nobody but us. Returns 0, or -EIO with
- * words.
+ * Copies a block of the grant in, verifies it and puts its plaintext at out. Its slot is the
+ * current one then. Returns 0, -EBADMSG (it is not what was published) or -EIO, with words.
  */
-int backend_segment_check_life(const struct backend_segment *s, uint64_t life);
+int backend_segment_open_block(struct backend_segment *s, const struct backend_segment_block *b,
+    uint8_t *out);
+
+/* A release begins. Returns 0, or -EBADF with words: the program has closed the descriptor. */
+int backend_segment_begin_release(struct backend_segment *s);
+
+/*
+ * Seals plain, the bytes of a block, under grant into the slot that is not current. *slot and tag
+ * say what the server has to know. Returns 0; -ESTALE when that block was sealed under that grant
+ * before; or, with words, see hostfile_write().
+ */
+int backend_segment_seal_block(struct backend_segment *s, uint64_t grant, uint32_t block,
+    const uint8_t *plain, uint8_t *slot, uint8_t tag[SEALBOX_TAG_SIZE]);
+
+/* Writes all that were sealed. Returns 0 or, with words, see hostfile_write(). */
+int backend_segment_end_release(struct backend_segment *s);
+
+/*
+ * The server is being told of the sealed blocks of d: their slots are the current ones from now on.
+ */
+void backend_segment_switch_slots(struct backend_segment *s, const struct dirty *d);
 
 #endif

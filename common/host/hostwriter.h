@@ -9,7 +9,8 @@
  * this does not work or does not do all, pwrite does it again from the start, and its error counts.
  *
  * A library OS that maps a private copy writes all of it back when it is unmapped, over what other
- * processes have published; so nothing is mapped before vmsplice has worked, which those do not have.
+ * processes have published; so nothing is mapped before vmsplice has worked, which those do not
+ * have.
  *
  * A block is sealed right into the writer's buffer, which is private memory, and stays there until
  * it is written. One thread at a time. The pipe is the process's, for all its writers: pipes are

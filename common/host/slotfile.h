@@ -1,7 +1,7 @@
 /*
- * slotfile: the segment file on the host (smuf/FORMAT 3, smc/FORMAT 4): two slots for each block, so
- * that a release never writes over the slot that is current, and behind them, where a caller has one,
- * a table with an entry for each slot.
+ * slotfile: the segment file on the host (smuf/FORMAT 3, smc/FORMAT 4): two slots for each block,
+ * so that a release never writes over the slot that is current, and behind them, where a caller has
+ * one, a table with an entry for each slot.
  *
  * Slot s of block b is at (2b+s)*4096; of a short last block the rest is not used. Which slot of a
  * block is current, what key and nonce its bytes were made with, and whether they are what was
@@ -12,8 +12,8 @@
  * is made in private memory (slotfile_room()) before it is copied out. A host that cuts the file
  * short causes -EIO, or where files work by mapping only (hostfile.h) ends the process.
  *
- * The room that slotfile_room() returns and the block that slotfile_read() returns are one each: one
- * thread at a time.
+ * The room that slotfile_room() returns and the block that slotfile_read() returns are one each:
+ * one thread at a time.
  */
 #ifndef COMMON_HOST_SLOTFILE_H
 #define COMMON_HOST_SLOTFILE_H
@@ -58,8 +58,8 @@ struct slotfile {
 int slotfile_create(int directory, const char *name, uint32_t size, uint32_t entry_size);
 
 /*
- * Opens it; f is not open, and is not on failure. Returns 0, -ENOMEM, or see hostfile_open(): -EIO when it is shorter than
- * such a file.
+ * Opens it; f is not open, and is not on failure. Returns 0, -ENOMEM, or see hostfile_open(): -EIO
+ * when it is shorter than such a file.
  */
 int slotfile_open(struct slotfile *f, int directory, const char *name, uint32_t size,
     uint32_t entry_size);
@@ -92,8 +92,8 @@ slotfile_room(const struct slotfile *f)
 }
 
 /*
- * Writes the block in slotfile_room(), size_of_block() bytes, to its slot, now or with a later put or
- * flush. Returns 0 or see hostfile_write().
+ * Writes the block in slotfile_room(), size_of_block() bytes, to its slot, now or with a later put
+ * or flush. Returns 0 or see hostfile_write().
  */
 int slotfile_put(struct slotfile *f, uint32_t block, unsigned slot);
 
