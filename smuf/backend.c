@@ -17,7 +17,7 @@
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smuf/backend_segment.h"
-#include "smuf/delta.h"
+#include "smuf/sealdelta.h"
 
 struct smuf_file {
 	struct remotefile base;
@@ -109,8 +109,9 @@ apply(struct remotefile *base, uint64_t version, struct wire_reader delta)
 static int
 seal_block(struct smuf_file *f, uint32_t block)
 {
-	struct wire_writer w = wire_writer(f->pieces + f->piece_count * DELTA_RELEASE_PIECE_SIZE,
-	    DELTA_RELEASE_PIECE_SIZE);
+	struct wire_writer w = wire_writer(f->pieces +
+		f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE,
+	    SEALDELTA_RELEASE_PIECE_SIZE);
 	const uint8_t *plain = f->base.base.replica->dirty.shadow + (size_t)block * SIZE_BLOCK;
 	uint8_t *slot, *tag;
 
@@ -166,7 +167,7 @@ put(struct remotefile *base, struct mux *m)
 	struct smuf_file *f = smuf_file(base);
 
 	mux_put_u32(m, f->piece_count);
-	mux_put(m, f->pieces, (size_t)f->piece_count * DELTA_RELEASE_PIECE_SIZE);
+	mux_put(m, f->pieces, (size_t)f->piece_count * SEALDELTA_RELEASE_PIECE_SIZE);
 	backend_segment_switch_slots(&f->segment, &base->base.replica->dirty);
 }
 
@@ -205,7 +206,7 @@ map(struct backend_file *base, uint32_t size)
 	if (error == 0)
 		error = backend_segment_open(&f->segment, &f->base, size);
 	if (error == 0)
-		f->pieces = calloc(size_block_count(size), DELTA_RELEASE_PIECE_SIZE);
+		f->pieces = calloc(size_block_count(size), SEALDELTA_RELEASE_PIECE_SIZE);
 	if (error == 0 && f->pieces == NULL)
 		error = -ENOMEM;
 	if (error != 0)

@@ -1,10 +1,12 @@
 /*
  * layout: smuf's files on the host, as server and clients see them (smuf/FORMAT 1).
  *
- * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment. The lock file's
- * integers are in host byte order; the first two are a lock for version 1 clients and a hint for everybody
- * else. Magic and life tell a server its own files from others. A segment file of version 1 is as long as the segment, one
- * of version 2 has two slots for each block (slotfile.h). Nothing in either file is trusted.
+ * A memory file /NAME is the lock file memdir/NAME and, once it has a segment, memdir/NAME.segment.
+ * The integers of the lock file are in host byte order; the first two are a lock for version 1
+ * clients and a hint for all others. Magic and life distinguish the files of a server from others.
+ * A segment file of version 1 is as long as the segment, one of version 2 has two slots for each
+ * block (common/host/slotfile.h). The host can change both files at any time: nothing in them is
+ * trusted.
  */
 #ifndef SMUF_LAYOUT_H
 #define SMUF_LAYOUT_H

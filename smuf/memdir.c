@@ -20,9 +20,8 @@
 #include "smuf/layout.h"
 
 enum {
-	NAMED_MOST =
-	    50, /* foreign files that are named in the log; of the others it tells how many */
-	HEAD_SIZE = 96, /* of the lock file, what is not zeros */
+	FOREIGN_LOGGED_MOST = 50, /* foreign files that the log names; it counts the others */
+	HEAD_SIZE = 96,           /* of a lock file; zeros follow */
 	NAME_ROOM = NAME_MAX + sizeof FILENAME_SUFFIX
 };
 
@@ -261,7 +260,7 @@ remove_leftover(struct memdir *d, const char *name)
 	/* Opening a device or a FIFO can have effects. */
 	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	if (strlen(name) >= FILENAME_LIMIT || open_lock(d, name, 0, &h, &head) != 0)
+	if (strlen(name) > PROTOCOL_SMUF_NAME_MOST || open_lock(d, name, 0, &h, &head) != 0)
 		return false;
 	hostfile_close(&h);
 	memdir_remove(d, name, head.segment_size != 0);

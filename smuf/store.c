@@ -7,6 +7,7 @@
 #include "common/crypto/random.h"
 #include "common/host/filename.h"
 #include "common/host/slotfile.h"
+#include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
@@ -27,6 +28,9 @@ stop(void *context)
 	memdir_close(context);
 }
 
+_Static_assert(FILENAME_LIMIT == PROTOCOL_SMUF_NAME_MOST + 1, "PROTOCOL 8 and filename.h");
+
+/* The name becomes the name of a host file. */
 static int
 check_name(const char *name, size_t size)
 {
@@ -89,11 +93,6 @@ map(struct memfile *f, uint32_t size)
 		blocks[i].slot = 1;
 	error = storefile_create_segment(s, file_size);
 	if (error != 0) {
-		/* The lock file, where it is announced, is not ours any more. */
-		if (error == -EIO)
-			storefile_tell_lost(s);
-		else
-			log_refused(s, FILENAME_SUFFIX, error);
 		free(blocks);
 		return error;
 	}
@@ -303,7 +302,7 @@ unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
 
 const struct store_ops smuf_store = {
 	.name = "smuf",
-	.name_limit = FILENAME_LIMIT,
+	.name_limit = PROTOCOL_SMUF_NAME_MOST + 1,
 	.separates_versions = true,
 	.has_turns = true,
 	.keeps_stalled_holders = true,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/host/filename.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 
@@ -61,7 +62,7 @@ storefile_create_segment(struct storefile *s, uint64_t size)
 	if (error == -EIO)
 		report_loss(s);
 	else if (error != 0)
-		log_refused(s, LAYOUT_SUFFIX, error);
+		log_refused(s, FILENAME_SUFFIX, error);
 	return error;
 }
 

@@ -18,7 +18,7 @@
 
 #include "common/base/timer.h"
 #include "common/crypto/sealbox.h"
-#include "common/host/slots.h"
+#include "common/host/slotfile.h"
 #include "common/server/core/memfile.h"
 
 struct memdir;
@@ -28,9 +28,9 @@ enum { STOREFILE_SEAL_SIZE = SEALBOX_NONCE_SIZE + SEALBOX_KEY_SIZE + SEALBOX_TAG
 /* A block; with its version in the blockmap about 32 bytes for 4096. */
 struct sealed {
 	uint8_t tag[SEALBOX_TAG_SIZE];
-	uint8_t slot;                      /* the current one; 1 for a block never published */
-	bool is_named;                     /* by the release that is being checked */
-	bool has_storage[SLOTS_PER_BLOCK]; /* of its slots: it was the current one before */
+	uint8_t slot;                     /* the current one; 1 for a block never published */
+	bool is_named;                    /* by the release that is being checked */
+	bool has_storage[SLOTFILE_SLOTS]; /* of its slots: it was the current one before */
 };
 
 struct storefile {

@@ -654,14 +654,14 @@ race(struct race *r, int self)
 	bool is_new;
 
 	error = lockfile_open(&l, world.memory, NAME);
-	smc_expect(error == 0, "it can be opened");
+	child_expect(error == 0, "it can be opened");
 	atomic_store(&r->inodes[self], l.file.descriptor.inode);
-	smc_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
-	smc_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
+	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
+	child_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
 	is_new = atomic_load(&l.untrusted_head->words.turn) == 0;
 	for (other = 0; other < RACERS; other++) {
 		seen = atomic_load(&r->inodes[other]);
-		smc_expect(seen == 0 || seen == l.file.descriptor.inode, "there is one file");
+		child_expect(seen == 0 || seen == l.file.descriptor.inode, "there is one file");
 	}
 	(void)atomic_fetch_add(&r->lives, is_new);
 	(void)atomic_fetch_sub(&r->holders, 1);

@@ -27,6 +27,8 @@
 
 #include "common/host/hostfile.h"
 #include "common/host/hostprobe.h"
+#include "tests/stress/libos.h"
+#include "tests/unit/body.h"
 
 enum { SIZE = 10000, NOBODY = 65534 };
 
@@ -700,7 +702,7 @@ write_without_pwrite(void)
 	EXPECT(hostfile_write(&g, 91, "ten bytes!", 10) == -EIO);
 	hostfile_close(&g);
 	EXPECT(hostprobe_check_shared(dir, "f", 64) == 0);
-	fake.mmap_gives = COPY_ON_WRITE;
+	fake.mmap_gives = LIBOS_COPY_ON_WRITE;
 	EXPECT(hostprobe_check_shared(dir, "f", 64) == -ENOTSUP);
 	return 0;
 }
@@ -856,11 +858,11 @@ probe_finds_private_copies(void **state)
 	hostfile_close(&h);
 	for (way = 0; way < 3; way++) {
 		fake.pread_error = ways[way];
-		fake.mmap_gives = COPY_ON_WRITE;
+		fake.mmap_gives = LIBOS_COPY_ON_WRITE;
 		assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
-		fake.mmap_gives = COPY;
+		fake.mmap_gives = LIBOS_COPY;
 		assert_int_equal(hostprobe_check_shared(dir, "f", 4096), -ENOTSUP);
-		fake.mmap_gives = SHARED;
+		fake.mmap_gives = LIBOS_SHARED;
 		fake.mmap_error = ENODEV;
 		assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
 		fake.mmap_error = ENOMEM;
@@ -872,7 +874,7 @@ probe_finds_private_copies(void **state)
 	fake.pread_error = ENOSYS;
 	fake.is_looker_only = true;
 	fake.maps = 0;
-	fake.mmap_gives = COPY;
+	fake.mmap_gives = LIBOS_COPY;
 	assert_int_equal(hostprobe_check_shared(dir, "f", 77), -ENOTSUP);
 }
 

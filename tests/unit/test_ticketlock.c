@@ -69,13 +69,13 @@ sit_down(struct seat *s)
 	struct stat st;
 
 	s->fd = open(path, O_RDWR | O_CLOEXEC);
-	smc_expect(s->fd >= 0 && fstat(s->fd, &st) == 0, "the file");
+	child_expect(s->fd >= 0 && fstat(s->fd, &st) == 0, "the file");
 	s->table = mmap(NULL, sizeof *s->table, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	child_expect(s->table != MAP_FAILED, "mmap");
 	(void)madvise(s->table, sizeof *s->table, MADV_DONTFORK);
 	descriptor = hostfd_of(s->fd, &st);
 	presence_init(&s->presence, s->table->slots, offsetof(struct table, slots), &descriptor);
-	smc_expect(presence_claim(&s->presence) == 0, "a slot");
+	child_expect(presence_claim(&s->presence) == 0, "a slot");
 	ticketlock_init(&s->lock, &s->table->words, &s->presence);
 }
 
@@ -357,7 +357,7 @@ processes_exclude_each_other(void **state)
 		if (pids[i] != 0)
 			continue;
 		wrong = lockbody_run(body, &seat_ops, &s.lock, sections, i, &ways_gone[i]);
-		smc_expect(wrong == NULL, wrong);
+		child_expect(wrong == NULL, wrong);
 		presence_release(&s.presence);
 		_exit(EXIT_SUCCESS);
 	}

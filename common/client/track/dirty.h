@@ -40,8 +40,8 @@ struct dirty {
 	uint32_t size;              /* of both, bytes */
 	size_t room;                /* of both: size in whole pages */
 	struct dirty_piece *pieces; /* room for one a block */
-	uint32_t count;             /* of the pieces of the last collect, or of what replica.h stages */
-	void *state;                /* the tracker's own */
+	uint32_t count; /* of the pieces of the last collect, or of what replica.h stages */
+	void *state;    /* the tracker's own */
 };
 
 /*
