@@ -13,20 +13,19 @@
 #include "common/client/mount.h"
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
-#include "common/crypto/keys.h"
 #include "common/host/filename.h"
 #include "smc/commit.h"
 #include "smc/lockfile.h"
 #include "smc/segment.h"
+#include "smc/segmentkey.h"
 
 struct smc_file {
 	struct backend_file base;
 	const struct mount *mount;
 	struct lockfile lockfile;
-	pthread_mutex_t mutex;  /* while segment comes or goes, or a child enters */
-	struct segment segment; /* all zeros until the file is mapped */
-	uint8_t key[KEYS_SIZE]; /* of the segment in this life; is_keyed */
-	bool is_keyed;
+	pthread_mutex_t mutex;  /* while segment is opened or closed, or a child attaches */
+	struct segment segment; /* not open until the file is mapped */
+	struct segmentkey key;
 };
 
 static struct smc_file *
@@ -35,22 +34,16 @@ smc_file(struct backend_file *f)
 	return (struct smc_file *)f;
 }
 
+/* See lockfile_fork_attach(); any thread may be the first. */
 static int
-fail(const struct smc_file *f, int error, const char *what)
-{
-	return error_message(error, "%s/%s: %s", f->lockfile.directory, f->lockfile.name, what);
-}
-
-/* See lockfile_attach(); any thread may be the first. */
-static int
-enter(struct smc_file *f)
+attach(struct smc_file *f)
 {
 	int error;
 
 	if (!atomic_load(&f->lockfile.is_inherited))
 		return 0;
 	(void)pthread_mutex_lock(&f->mutex);
-	error = lockfile_attach(&f->lockfile);
+	error = lockfile_fork_attach(&f->lockfile);
 	(void)pthread_mutex_unlock(&f->mutex);
 	return error;
 }
@@ -109,87 +102,19 @@ close_file(struct backend_file *base)
 static bool
 is_alive(struct backend_file *base)
 {
-	return enter(smc_file(base)) == 0;
-}
-
-/* Keys. */
-
-/* Makes the key of a new segment, and what tells it from others. With the recovery lock. */
-static int
-make_key(struct smc_file *f)
-{
-	struct lockfile_head *h = f->lockfile.untrusted_head;
-	const struct mount *m = f->mount;
-	uint8_t check[KEYS_CHECK_SIZE];
-	int error;
-
-	if (m->has_master_key)
-		error = keys_derive(f->key, m->master_key, f->lockfile.salt, f->lockfile.name);
-	else
-		error = keys_random(f->key);
-	if (error == 0)
-		error = keys_check_value(check, f->key);
-	if (error != 0)
-		return fail(f, error, strerror(-error));
-	memcpy(h->check, check, sizeof h->check);
-	atomic_store(&h->key_kind, m->has_master_key ? LOCKFILE_KEY_DERIVED : LOCKFILE_KEY_DRAWN);
-	f->is_keyed = true;
-	return 0;
-}
-
-/* Finds the key of a segment that others have made. */
-static int
-find_key(struct smc_file *f)
-{
-	struct lockfile_head *h = f->lockfile.untrusted_head;
-	const struct mount *m = f->mount;
-	uint8_t check[KEYS_CHECK_SIZE];
-	int error = 0;
-
-	/* Who has drawn it, and those who descend from them, have it already. */
-	if (!f->is_keyed && !m->has_master_key)
-		return fail(f, -EACCES,
-		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DERIVED ?
-			"its key comes from a master key, which this mount has not: key=PATH" :
-			"its key was drawn by another process, and only those forked from it have it");
-	if (!f->is_keyed)
-		error = keys_derive(f->key, m->master_key, f->lockfile.salt, f->lockfile.name);
-	if (error == 0)
-		error = keys_check_value(check, f->key);
-	if (error != 0)
-		return fail(f, error, strerror(-error));
-	if (memcmp(check, h->check, sizeof check) != 0)
-		return fail(f, -EKEYREJECTED,
-		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DRAWN ?
-			"another process drew its key, without key=" :
-			"it has another key than this mount's key= gives");
-	f->is_keyed = true;
-	return 0;
+	return attach(smc_file(base)) == 0;
 }
 
 /* The segment. */
 
-/* With the recovery lock: finds it of that size, or makes it. */
+/* Creates the segment file, under the recovery lock. */
 static int
-find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
+create_segment(struct smc_file *f, int directory, const char *name, uint32_t size)
 {
 	struct lockfile_head *h = f->lockfile.untrusted_head;
-	uint64_t there = atomic_load(&h->segment_size);
 	int error;
 
-	if (there == size)
-		return find_key(f);
-	if (there != 0)
-		return fail(f, -EINVAL, "the segment has another size");
-	/* Half made, by one of us who died. */
-	if (atomic_load(&h->block_count) != 0)
-		(void)unlinkat(directory, name, 0);
-	atomic_store(&h->block_count, 0);
-	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return error_message(-EEXIST,
-		    "%s/%s: there is a file that is not ours: move it away", f->lockfile.directory,
-		    name);
-	/* Announced first: then whoever finds it knows that it is ours. */
+	/* Announced before it is created: a process that finds it knows that it is ours. */
 	atomic_store(&h->block_count, size_block_count(size));
 	testpoint_reach("map: segment announced");
 	error = segment_create(directory, name, size);
@@ -199,7 +124,7 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 		return error_message(error, "%s/%s: cannot be made: %s", f->lockfile.directory,
 		    name, strerror(-error));
 	}
-	error = make_key(f);
+	error = segmentkey_create(&f->key, &f->lockfile, f->mount);
 	if (error != 0) {
 		(void)unlinkat(directory, name, 0);
 		atomic_store(&h->block_count, 0);
@@ -211,18 +136,39 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 	return 0;
 }
 
+/* Finds the segment of that size, or creates it, under the recovery lock. */
+static int
+find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
+{
+	struct lockfile_head *h = f->lockfile.untrusted_head;
+	uint64_t found = atomic_load(&h->segment_size);
+
+	if (found == size)
+		return segmentkey_find(&f->key, &f->lockfile, f->mount);
+	if (found != 0)
+		return lockfile_fail(&f->lockfile, -EINVAL, "the segment has another size");
+	/* A process began to create it and died. */
+	if (atomic_load(&h->block_count) != 0)
+		(void)unlinkat(directory, name, 0);
+	atomic_store(&h->block_count, 0);
+	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return error_message(-EEXIST,
+		    "%s/%s: there is a file that is not ours: move it away", f->lockfile.directory,
+		    name);
+	return create_segment(f, directory, name, size);
+}
+
 static int
 map(struct backend_file *base, uint32_t size)
 {
 	struct smc_file *f = smc_file(base);
 	char name[FILENAME_SEGMENT_SIZE];
-	int directory, error = enter(f);
+	int directory, error = attach(f);
 
+	if (error == 0)
+		error = lockfile_open_directory(&f->lockfile, &directory);
 	if (error != 0)
 		return error;
-	directory = lockfile_open_directory(&f->lockfile);
-	if (directory < 0)
-		return directory;
 	filename_segment(name, f->lockfile.name);
 	error = lockfile_lock_recovery(&f->lockfile);
 	if (error == 0) {
@@ -232,7 +178,7 @@ map(struct backend_file *base, uint32_t size)
 	(void)pthread_mutex_lock(&f->mutex);
 	segment_close(&f->segment);
 	if (error == 0) {
-		error = segment_open(&f->segment, directory, name, size, f->key);
+		error = segment_open(&f->segment, directory, name, size, f->key.bytes);
 		if (error != 0)
 			error_message(error, "%s/%s: %s", f->lockfile.directory, name,
 			    strerror(-error));
@@ -250,14 +196,14 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
 	uint64_t committed;
-	int error = enter(f);
+	int error = attach(f);
 
 	(void)mode;
 	if (error != 0)
 		return error;
 	error = ticketlock_take(&f->lockfile.lock, deadline);
 	if (error != 0)
-		return fail(f, error,
+		return lockfile_fail(&f->lockfile, error,
 		    error == -EBADF ? "the program has closed the library's descriptors" :
 				      "another process has the lock");
 	if (!replica_is_mapped(replica))
@@ -272,7 +218,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 		return 0;
 	replica_void(replica);
 	(void)ticketlock_release(&f->lockfile.lock);
-	return fail(f, error, "its segment cannot be read");
+	return lockfile_fail(&f->lockfile, error, "its segment cannot be read");
 }
 
 static int
@@ -281,7 +227,7 @@ release(struct backend_file *base, bool is_publishing)
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
 	uint64_t version = 0;
-	int error = 0, moved;
+	int error = 0, stale;
 
 	if (replica_is_mapped(replica) && is_publishing) {
 		error = commit_run(&f->lockfile, &f->segment, replica, &version);
@@ -290,10 +236,11 @@ release(struct backend_file *base, bool is_publishing)
 	}
 	if (error != 0 || !is_publishing)
 		replica_void(replica);
-	moved = ticketlock_release(&f->lockfile.lock);
-	if (moved != 0 && error == 0) {
+	stale = ticketlock_release(&f->lockfile.lock);
+	if (stale != 0 && error == 0) {
 		replica_void(replica);
-		error = fail(f, moved, "another process had taken the lock over");
+		error = lockfile_fail(&f->lockfile, stale,
+		    "another process had taken the lock over");
 	}
 	return error;
 }
@@ -304,7 +251,7 @@ stat_file(struct backend_file *base, struct sm_stat *out)
 	struct smc_file *f = smc_file(base);
 	struct lockfile_head *h;
 	uint32_t tickets;
-	int error = enter(f);
+	int error = attach(f);
 
 	if (error != 0)
 		return error;
@@ -358,7 +305,7 @@ fork_child(struct mount *m, bool is_prepared)
 
 	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
-		/* Ours since fork_prepare(); else anybody may have had it. */
+		/* fork_prepare() locked it; else any thread of the parent may have held it. */
 		if (is_prepared)
 			(void)pthread_mutex_unlock(&smc_file(f->backend)->mutex);
 		else

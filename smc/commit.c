@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
 #include "common/crypto/random.h"
@@ -11,26 +10,22 @@
 #include "smc/lockfile.h"
 #include "smc/segment.h"
 
-#define GRANTS_MOST (UINT64_C(1) << 32) /* a key's random ivs: SP 800-38D, 8.3 */
+#define GRANTS_MOST (UINT64_C(1) << 32) /* random ivs of a key: SP 800-38D, 8.3 */
 
+/*
+ * P1: another process may hold the lock by now, or the program may have replaced our descriptors.
+ */
 static int
-fail(const struct lockfile *l, int error, const char *what)
-{
-	return error_message(error, "%s/%s: %s", l->directory, l->name, what);
-}
-
-/* It could be somebody else's lock by now, or somebody else's file. */
-static int
-look(const struct lockfile *l, const struct segment *s)
+check_lock_held(const struct lockfile *l, const struct segment *s)
 {
 	if (!hostfile_is_intact(&l->file) || !slotfile_is_intact(&s->file))
-		return fail(l, -EBADF, "the program has closed the library's descriptors");
+		return lockfile_fail(l, -EBADF, "the program has closed the library's descriptors");
 	if (!ticketlock_is_held(&l->lock))
-		return fail(l, -ESTALE, "another process has taken the lock over");
+		return lockfile_fail(l, -ESTALE, "another process has taken the lock over");
 	return 0;
 }
 
-/* With an iv of its own. */
+/* P4 to P6: publishes what changed as grant, with an iv of its own. */
 static int
 publish(struct lockfile *l, struct segment *s, const struct replica *replica, uint64_t committed,
     uint64_t grant)
@@ -42,7 +37,7 @@ publish(struct lockfile *l, struct segment *s, const struct replica *replica, ui
 	if (error == 0)
 		error = segment_write(s, replica, committed, grant, iv);
 	if (error != 0)
-		return fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, strerror(-error));
 	h->type = PROTOCOL_TYPE_SEGMENT;
 	memcpy(h->iv, iv, sizeof h->iv);
 	testpoint_reach("commit: before the store");
@@ -62,18 +57,18 @@ commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint6
 	if (error == 0 && replica->dirty.count == 0)
 		return 0;
 	if (error == 0)
-		error = look(l, s);
+		error = check_lock_held(l, s);
 	if (error != 0)
 		return error;
-	testpoint_reach("commit: looked");
+	testpoint_reach("commit: lock checked");
 	grant = atomic_load(&h->grants);
 	if (grant >= GRANTS_MOST)
-		return fail(l, -EOVERFLOW,
+		return lockfile_fail(l, -EOVERFLOW,
 		    "too many releases under one key: close it everywhere once");
 	if (grant != committed)
 		error = segment_clear(s, committed);
 	if (error != 0)
-		return fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, strerror(-error));
 	atomic_store(&h->grants, ++grant);
 	testpoint_reach("commit: grant drawn");
 	error = publish(l, s, replica, committed, grant);

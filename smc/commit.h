@@ -1,18 +1,18 @@
 /*
- * commit: publishes what the holder of the lock changed (DESIGN 7; tests/model/lock.pml has its
- * steps as commit).
+ * commit: publishes what the holder of the lock changed (smc/FORMAT 8). The steps are those of
+ * tests/model/lock.pml:
  *
- *	look		the lock is still ours, the descriptors are what we opened
- *	clear		if a grant was drawn that was not committed, its leftovers: nothing may be above the committed version
- *			when a higher grant begins, or that one's commit would publish them
- *	draw		the next grant, from the lock file
- *	write		blocks, then entries with that grant, into the slots that do not count
- *	commit		the grant as the committed version: one store, the release
+ *	P1	check that the lock is still ours and the descriptors are what we opened
+ *	P2	if a grant was drawn that was not committed, clear its entries: when a higher grant
+ *		begins, no entry may be above the committed version, or that grant's commit
+ *		would publish it
+ *	P3	draw the next grant, from the lock file
+ *	P4, P5	write blocks, then entries with that grant, into the slots that are not current
+ *	P6	store the grant as the committed version: one store, which is the release
  *
- * Who dies, or fails, before the last step has published nothing. (The take-over of a dead holder's
- * turn clears nothing, unlike DESIGN 7 says: whoever is next to write does, which also covers
- * releases that failed while their process lives, and leaves nothing to do that could hit a process
- * which holds the lock.)
+ * A process that dies, or fails, before P6 has published nothing. A waiter that recovers a dead
+ * holder's turn clears nothing: the next holder that writes does, which also covers releases that
+ * failed while their process lives, and never clears entries of a process that holds the lock.
  */
 #ifndef SMC_COMMIT_H
 #define SMC_COMMIT_H

@@ -1,20 +1,22 @@
 /*
- * lockfile: the lock file of an smc memory file: what its processes know of each other (DESIGN 7).
+ * lockfile: the lock file of an smc memory file: what its processes know of each other (smc/FORMAT
+ * 2).
  *
- * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile.c. Both run
- * under the recovery lock. Who opens creates the file if there is none; goes on with it while
- * anybody who has it open lives; and starts it afresh when all of them are dead: the segment file
- * goes, a new life begins. Who closes as the last marks the file as dead and removes it; who finds
- * it so opens again by name. So there are never two locks in use under one name.
+ * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile_open.c and
+ * lockfile.c (O1, C1, ...; smc/FORMAT 6). Both run under the recovery lock. A process that opens
+ * creates the file if there is none, joins the processes that have it open if any of them lives,
+ * and else starts it afresh: the segment file goes, a new life begins. The last process that closes
+ * marks the file as dead and removes it; a process that opens a dead file opens again by name. So
+ * there are never two locks in use under one name.
  *
- * A file that is there, is not empty and is not ours stays as it is (-EEXIST). An empty one counts
- * as ours: that is what a process leaves that dies in between.
+ * A file that has the name, is not empty and is not ours stays as it is (-EEXIST). An empty one
+ * counts as ours: a process that dies while it creates the file leaves it so.
  *
- * The file is mapped, since its words are atomics; that mapping, not the descriptor, is what keeps
- * our presence alive, so that a program that closes all its descriptors does not lose its lock
- * behind its own back. Whoever cuts the file short kills its processes (SIGBUS). Fields are read
- * where they are needed, once, and trusted as far as DESIGN 3 says smc does: none of them is an
- * index or a length without having been compared with what we know.
+ * The file is mapped, since its words are atomics. The mapping, not the descriptor, keeps our
+ * presence alive, so a program that closes all its descriptors does not lose its lock. A host that
+ * cuts the file short kills the processes that have it open (SIGBUS). Fields are read where they
+ * are needed, once, and trusted as far as smc trusts the host (DESIGN 2): none of them serves as an
+ * index or a length without a comparison with what we know.
  */
 #ifndef SMC_LOCKFILE_H
 #define SMC_LOCKFILE_H
@@ -50,11 +52,11 @@ struct lockfile_head {
 	uint8_t zeros[39];
 	_Atomic uint64_t magic; /* stored last */
 	_Atomic uint32_t format;
-	_Atomic uint32_t dead;         /* it was closed for the last time */
-	_Atomic uint64_t segment_size; /* 0: none yet; stored when everything else is there */
+	_Atomic uint32_t dead;         /* 1: it was closed for the last time */
+	_Atomic uint64_t segment_size; /* 0: none yet; stored last */
 	_Atomic uint32_t block_count;  /* stored before the segment file is made; 0: none is ours */
-	_Atomic uint32_t key_kind;
-	uint8_t salt[KEYS_SALT_SIZE]; /* of this life */
+	_Atomic uint32_t key_kind;     /* enum lockfile_key */
+	uint8_t salt[KEYS_SALT_SIZE];  /* of this life */
 	uint8_t check[KEYS_CHECK_SIZE];
 	_Atomic uint64_t grants;        /* drawn so far, under the lock */
 	_Atomic uint64_t committed;     /* the version of the segment */
@@ -75,18 +77,18 @@ struct lockfile {
 	/* For fork(2): a description and a slot for the child, made by the parent. */
 	struct hostfile child_file;
 	struct presence child_presence;
-	bool is_created;           /* by us, at this try to open it */
-	_Atomic bool is_inherited; /* this is a child, and has no slot yet */
+	bool is_created;           /* by this process, in this try to open it */
+	_Atomic bool is_inherited; /* by this process, a child that has no slot yet */
 };
 
 /*
  * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes),
- * -ENOTSUP (mappings here are private copies), -ETIMEDOUT (somebody stopped in the middle of
- * opening it), or what hostfile_open() and hostfile_create() say; with words.
+ * -ENOTSUP (mappings here are private copies), -ETIMEDOUT (another process stopped while it
+ * opened or closed it), or what hostfile_open() and hostfile_create() say; with words.
  */
 int lockfile_open(struct lockfile *l, const char *directory, const char *name);
 
-/* Closes it; as the last one, removes it. Also for one that is all zeros. */
+/* Closes it; the last process removes the files. Also for one that is all zeros. */
 void lockfile_close(struct lockfile *l);
 
 /* fork(2): before it; after it in the parent; in the child. See backend.h. */
@@ -95,18 +97,20 @@ void lockfile_fork_parent(struct lockfile *l);
 void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 
 /*
- * To be called before anything is done with l: 0, or -ESTALE in a child whose parent's memory file
- * is gone, or another error of lockfile_open(); with words.
+ * To be called before anything is done with l: in a child that has no slot yet it claims one.
+ * Returns 0, -ESTALE when the parent's memory file is gone, or another error of lockfile_open();
+ * with words.
  */
-int lockfile_attach(struct lockfile *l);
+int lockfile_fork_attach(struct lockfile *l);
 
 /* The recovery lock (presence.h). Returns 0 or a negative errno, with words. */
 int lockfile_lock_recovery(struct lockfile *l);
 void lockfile_unlock_recovery(struct lockfile *l);
 
-/*
- * A directory's descriptor for the openat(2) family, to be closed; or a negative errno, with words.
- */
-int lockfile_open_directory(const struct lockfile *l);
+/* Opens the directory, see hostio_open_directory(). Returns 0 or a negative errno, with words. */
+int lockfile_open_directory(const struct lockfile *l, int *fd);
+
+/* Puts into words what has failed, and the file's path. Returns error. */
+int lockfile_fail(const struct lockfile *l, int error, const char *what);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * segment: the segment file of an smc memory file: encrypted blocks, and a table that says which of
- * a block's two slots is current (smc/FORMAT 4, 5).
+ * a block's two slots is current (smc/FORMAT 4, smc/FORMAT 5).
  *
  * The table has an entry for each slot: u64 version, 12 bytes iv, zeros. The current slot of a
  * block is the one with the higher version, of those that are not above the committed version of

@@ -1,6 +1,7 @@
 /*
  * backend_segment: the segment file of a smuf memory file as a client has it: sealed blocks, the
- * key that every grant brings, and which slot of each block is current (smuf/FORMAT 3, 4).
+ * key that every grant brings, and which slot of each block is current (smuf/FORMAT 3, smuf/FORMAT
+ * 4).
  *
  * The file is opened by name in the mount's directory, and opened again once a block could not be
  * read or did not verify: another file may have the name by then.

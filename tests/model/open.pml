@@ -14,7 +14,8 @@
  * them).
  *
  * The steps. The recovery lock, like the lock on a presence byte, belongs to an open file
- * description and to one inode. The functions are in smc/lockfile.c.
+ * description and to one inode. The functions are in smc/lockfile_open.c and
+ * smc/lockfile.c.
  *
  * lockfile_open()  O1  open by name, O_CREAT without O_EXCL
  *                  O2  wait for the recovery lock of the opened inode

@@ -591,7 +591,7 @@ at_every_step_of_opening_and_closing_among_others(void **state)
 	static const struct play play = { .name = "visit", .is_from_opening = true };
 
 	(void)state;
-	perform(&play, "lockfile: left");
+	perform(&play, "lockfile: presence released");
 }
 
 static void

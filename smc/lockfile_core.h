@@ -1,0 +1,32 @@
+/*
+ * lockfile_core: what opening, closing and fork(2) of an smc lock file have in common; for the
+ * files that make up lockfile.h.
+ */
+#ifndef SMC_LOCKFILE_CORE_H
+#define SMC_LOCKFILE_CORE_H
+
+#include "smc/lockfile.h"
+
+/* How long opening and closing wait for another process that opens or closes. */
+enum { LOCKFILE_PATIENCE_MS = 10 * 1000 };
+
+/* Sleeps before another look at a file that another process is about to change. */
+void lockfile_pause(void);
+
+/* The table in file, which is mapped; without a slot yet. */
+void lockfile_init_presence(struct presence *p, const struct hostfile *file);
+
+/* presence_lock_recovery() with that patience. */
+int lockfile_lock_recovery_of(struct presence *p);
+
+/* l->file, which measures so much, is mapped and used through l->untrusted_head from now on. */
+int lockfile_map(struct lockfile *l);
+
+/* Removes the segment file; and both files. Caller holds the recovery lock. */
+void lockfile_remove_segment(const struct lockfile *l, int directory);
+void lockfile_remove_files(const struct lockfile *l, int directory);
+
+/* Closes and unmaps l->file. */
+void lockfile_close_file(struct lockfile *l);
+
+#endif

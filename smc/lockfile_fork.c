@@ -1,0 +1,107 @@
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/host/hostio.h"
+#include "smc/lockfile_core.h"
+
+/* Opens the same file once more, with a description of its own, and maps it. */
+static int
+open_same(const struct lockfile *l, struct hostfile *file)
+{
+	int directory, error = hostio_open_directory(&directory, l->directory);
+
+	if (error != 0)
+		return error;
+	error = hostfile_open(file, directory, l->name, LOCKFILE_SIZE);
+	(void)close(directory);
+	if (error != 0)
+		return error;
+	error = hostfile_map(file, LOCKFILE_MAPPED);
+	if (error == 0 && !hostfd_is_same(&file->descriptor, &l->file.descriptor))
+		error = -ESTALE;
+	if (error != 0)
+		hostfile_close(file);
+	return error;
+}
+
+/*
+ * The parent claims the child's slot, so that the file does not end with the parent while the child
+ * has not called yet. If that fails the child tries for itself.
+ */
+void
+lockfile_fork_prepare(struct lockfile *l)
+{
+	if (l->untrusted_head == NULL || l->is_inherited || open_same(l, &l->child_file) != 0)
+		return;
+	lockfile_init_presence(&l->child_presence, &l->child_file);
+	if (presence_claim(&l->child_presence) != 0)
+		hostfile_close(&l->child_file);
+}
+
+/* Closes our copies of what is the child's now. The slot lives as long as the child's mapping. */
+void
+lockfile_fork_parent(struct lockfile *l)
+{
+	hostfile_close(&l->child_file);
+}
+
+/* The child goes on with file, which is mapped, and with a slot in it that is its own. */
+static void
+use_file(struct lockfile *l, struct hostfile *file, const struct presence *presence)
+{
+	l->file = *file;
+	*file = HOSTFILE_CLOSED;
+	l->presence = *presence;
+	(void)lockfile_map(l);
+	ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
+	(void)atomic_fetch_add(&l->untrusted_head->refcnt, 1);
+	l->is_inherited = false;
+}
+
+/* The parent's description is closed, never unlocked; its mapping was not inherited. */
+void
+lockfile_fork_child(struct lockfile *l, bool is_prepared)
+{
+	if (l->untrusted_head == NULL && !l->is_inherited)
+		return;
+	l->file.untrusted_base = NULL;
+	l->file.mapped = 0;
+	l->untrusted_head = NULL;
+	hostfd_close(&l->file.descriptor);
+	l->is_inherited = true;
+	if (is_prepared && l->child_file.descriptor.fd >= 0)
+		use_file(l, &l->child_file, &l->child_presence);
+}
+
+int
+lockfile_fork_attach(struct lockfile *l)
+{
+	const struct lockfile_head *h;
+	struct presence presence;
+	struct hostfile file;
+	int error;
+
+	if (!l->is_inherited)
+		return 0;
+	error = open_same(l, &file);
+	if (error != 0)
+		return lockfile_fail(l, -ESTALE,
+		    "it is gone, and with it what this child inherited");
+	h = (const struct lockfile_head *)file.untrusted_base;
+	lockfile_init_presence(&presence, &file);
+	error = lockfile_lock_recovery_of(&presence);
+	/* A file that was started afresh is another life. */
+	if (error == 0 &&
+	    (memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
+		error = -ESTALE;
+	if (error == 0)
+		error = presence_claim(&presence);
+	presence_unlock_recovery(&presence);
+	if (error != 0) {
+		hostfile_close(&file);
+		return lockfile_fail(l, error, "this child cannot go on with it");
+	}
+	use_file(l, &file, &presence);
+	return 0;
+}

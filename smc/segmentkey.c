@@ -1,0 +1,56 @@
+#include "smc/segmentkey.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/client/mount.h"
+#include "smc/lockfile.h"
+
+int
+segmentkey_create(struct segmentkey *k, struct lockfile *l, const struct mount *m)
+{
+	struct lockfile_head *h = l->untrusted_head;
+	uint8_t check[KEYS_CHECK_SIZE];
+	int error;
+
+	if (m->has_master_key)
+		error = keys_derive(k->bytes, m->master_key, l->salt, l->name);
+	else
+		error = keys_random(k->bytes);
+	if (error == 0)
+		error = keys_check_value(check, k->bytes);
+	if (error != 0)
+		return lockfile_fail(l, error, strerror(-error));
+	memcpy(h->check, check, sizeof h->check);
+	atomic_store(&h->key_kind, m->has_master_key ? LOCKFILE_KEY_DERIVED : LOCKFILE_KEY_DRAWN);
+	k->is_known = true;
+	return 0;
+}
+
+int
+segmentkey_find(struct segmentkey *k, const struct lockfile *l, const struct mount *m)
+{
+	const struct lockfile_head *h = l->untrusted_head;
+	uint8_t check[KEYS_CHECK_SIZE];
+	int error = 0;
+
+	/* The process that drew it, and those forked from it, know it already. */
+	if (!k->is_known && !m->has_master_key)
+		return lockfile_fail(l, -EACCES,
+		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DERIVED ?
+			"its key comes from a master key, which this mount has not: key=PATH" :
+			"its key was drawn by another process, and only those forked from it have it");
+	if (!k->is_known)
+		error = keys_derive(k->bytes, m->master_key, l->salt, l->name);
+	if (error == 0)
+		error = keys_check_value(check, k->bytes);
+	if (error != 0)
+		return lockfile_fail(l, error, strerror(-error));
+	if (memcmp(check, h->check, sizeof check) != 0)
+		return lockfile_fail(l, -EKEYREJECTED,
+		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DRAWN ?
+			"another process drew its key, without key=" :
+			"it has another key than this mount's key= gives");
+	k->is_known = true;
+	return 0;
+}
