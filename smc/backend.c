@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/container.h"
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/file.h"
@@ -31,7 +32,7 @@ struct smc_file {
 static struct smc_file *
 smc_file(struct backend_file *f)
 {
-	return (struct smc_file *)f;
+	return container_of(f, struct smc_file, base);
 }
 
 /* See lockfile_fork_attach(); any thread may be the first. */

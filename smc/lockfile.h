@@ -1,5 +1,5 @@
 /*
- * lockfile: the lock file of an smc memory file: what its processes know of each other (smc/FORMAT
+ * lockfile: the lock file of an smc memory file, in which its processes find each other (smc/FORMAT
  * 2).
  *
  * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile_open.c and

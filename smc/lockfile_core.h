@@ -1,6 +1,6 @@
 /*
- * lockfile_core: what opening, closing and fork(2) of an smc lock file have in common; for the
- * files that make up lockfile.h.
+ * lockfile_core: functions that opening, closing and fork(2) of an smc lock file have in common;
+ * for the files that make up lockfile.h.
  */
 #ifndef SMC_LOCKFILE_CORE_H
 #define SMC_LOCKFILE_CORE_H

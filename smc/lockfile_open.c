@@ -177,7 +177,7 @@ open_by_name(struct lockfile *l, int directory)
 	return error;
 }
 
-/* What is written in the mapping has to reach the other processes. */
+/* A write to the mapping has to reach the other processes. */
 static int
 check_shared(const struct lockfile *l, int directory)
 {

@@ -5,8 +5,8 @@
  * The table has an entry for each slot: u64 version, 12 bytes iv, zeros. The current slot of a
  * block is the one with the higher version, of those that are not above the committed version of
  * the lock file; slot 1 when there is none, so that the first release writes slot 0. Storing the
- * committed version publishes a release, all of it at once. What a process wrote before it died
- * stays above the committed version until the next release clears it.
+ * committed version publishes a release, all of it at once. The entries of a process that
+ * died before stay above the committed version until the next release clears them.
  *
  * The holder of the lock calls everything here. The host is trusted not to tamper; it reads the
  * file, and finds versions, ivs and encrypted blocks. Versions and ivs are used as they are found;

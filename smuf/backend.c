@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/container.h"
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/mount.h"
@@ -22,14 +23,14 @@
 struct smuf_file {
 	struct remotefile base;
 	struct backend_segment segment; /* not open unless the file is mapped */
-	uint8_t *pieces; /* of the release at hand, as on the wire; room for one a block */
+	uint8_t *pieces;                /* of a release, as on the wire; room for one a block */
 	uint32_t piece_count;
 };
 
 static struct smuf_file *
 smuf_file(struct remotefile *f)
 {
-	return (struct smuf_file *)f;
+	return container_of(f, struct smuf_file, base);
 }
 
 /* Grants. */
@@ -194,7 +195,7 @@ static const struct remotefile_codec codec = {
 static int
 map(struct backend_file *base, uint32_t size)
 {
-	struct smuf_file *f = (struct smuf_file *)base;
+	struct smuf_file *f = container_of(base, struct smuf_file, base.base);
 	int error = remotefile_map(base, size);
 	struct sm_stat stat;
 

@@ -24,7 +24,7 @@ fail(const struct backend_segment *s, int error, const char *what)
 	    s->owner->remote->mount->directory, s->owner->name, what);
 }
 
-/* -EIO: what failed, and error, with which it failed. */
+/* Returns -EIO; error is the cause. */
 static int
 fail_io(const struct backend_segment *s, const char *what, int error)
 {
@@ -144,7 +144,7 @@ backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX
 		error = open_file(s);
 		s->must_reopen = error != 0;
 	}
-	/* What a whole grant does not name was never published. */
+	/* Blocks that a whole grant does not name were never published. */
 	if (error == 0 && is_whole)
 		memset(s->slots, FIRST_SLOT, size_block_count(s->size));
 	return error;

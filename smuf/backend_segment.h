@@ -86,7 +86,7 @@ int backend_segment_seal_block(struct backend_segment *s, uint64_t grant, uint32
 int backend_segment_end_release(struct backend_segment *s);
 
 /*
- * The server is being told of the sealed blocks of d: their slots are the current ones from now on.
+ * The release that names the sealed blocks of d is being sent: their slots are current from now on.
  */
 void backend_segment_switch_slots(struct backend_segment *s, const struct dirty *d);
 

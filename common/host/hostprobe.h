@@ -1,6 +1,6 @@
 /*
- * hostprobe: what the kernel or library OS below us offers. Where a library OS differs from a
- * kernel it is decided here, by trying, and nowhere by name.
+ * hostprobe: the calls and mappings that the kernel or library OS below us offers. Where a library
+ * OS differs from a kernel it is found out here, by trying, and nowhere by name.
  *
  * Two things are found out. An errno can mean that a call is not there at all, and not that it
  * failed: hostprobe_is_missing() has a table of these. And a file can be of a kind that knows fewer

@@ -3,9 +3,8 @@
  * so that a release never writes over the slot that is current, and behind them, where a caller has
  * one, a table with an entry for each slot.
  *
- * Slot s of block b is at (2b+s)*4096; of a short last block the rest is not used. Which slot of a
- * block is current, what key and nonce its bytes were made with, and whether they are what was
- * published, its callers know.
+ * Slot s of block b is at (2b+s)*4096; of a short last block the rest is not used. Its callers know
+ * which slot of a block is current, and have the key and nonce that its bytes were made with.
  *
  * The host can read, change, swap, roll back, cut or remove all of this at any time. So a block is
  * copied once into private memory (slotfile_read()), where the caller verifies or decrypts it, and
@@ -48,7 +47,7 @@ struct slotfile {
 	uint32_t size;             /* of the segment, bytes */
 	uint32_t count;            /* its blocks */
 	uint32_t entry_size;       /* of the table, bytes; 0: there is no table */
-	uint8_t block[SIZE_BLOCK]; /* what slotfile_read() has read */
+	uint8_t block[SIZE_BLOCK]; /* read by slotfile_read() */
 };
 
 /*
