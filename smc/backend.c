@@ -122,7 +122,7 @@ create_segment(struct smc_file *f, int directory, const char *name, uint32_t siz
 	testpoint_reach("map: segment made");
 	if (error != 0) {
 		atomic_store(&h->block_count, 0);
-		return error_message(error, "%s/%s: cannot be made: %s", f->lockfile.directory,
+		return error_message(error, "%s/%s: cannot be created: %s", f->lockfile.directory,
 		    name, strerror(-error));
 	}
 	error = segmentkey_create(&f->key, &f->lockfile, f->mount);
@@ -153,9 +153,8 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 		(void)unlinkat(directory, name, 0);
 	atomic_store(&h->block_count, 0);
 	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return error_message(-EEXIST,
-		    "%s/%s: there is a file that is not ours: move it away", f->lockfile.directory,
-		    name);
+		return error_message(-EEXIST, "%s/%s: a foreign file has this name: move it away",
+		    f->lockfile.directory, name);
 	return create_segment(f, directory, name, size);
 }
 
@@ -206,7 +205,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	if (error != 0)
 		return lockfile_fail(&f->lockfile, error,
 		    error == -EBADF ? "the program has closed the library's descriptors" :
-				      "another process has the lock");
+				      "another process holds the lock");
 	if (!replica_is_mapped(replica))
 		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
@@ -219,7 +218,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 		return 0;
 	replica_void(replica);
 	(void)ticketlock_release(&f->lockfile.lock);
-	return lockfile_fail(&f->lockfile, error, "its segment cannot be read");
+	return lockfile_fail(&f->lockfile, error, "the segment cannot be read");
 }
 
 static int
@@ -241,7 +240,7 @@ release(struct backend_file *base, bool is_publishing)
 	if (stale != 0 && error == 0) {
 		replica_void(replica);
 		error = lockfile_fail(&f->lockfile, stale,
-		    "another process had taken the lock over");
+		    "another process has taken the lock over");
 	}
 	return error;
 }

@@ -64,7 +64,7 @@ commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint6
 	grant = atomic_load(&h->grants);
 	if (grant >= GRANTS_MOST)
 		return lockfile_fail(l, -EOVERFLOW,
-		    "too many releases under one key: close it everywhere once");
+		    "2^32 releases under one key: close it in all processes to get another key");
 	if (grant != committed)
 		error = segment_clear(s, committed);
 	if (error != 0)

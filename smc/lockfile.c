@@ -68,10 +68,10 @@ lockfile_lock_recovery(struct lockfile *l)
 
 	if (error == -ETIMEDOUT)
 		return lockfile_fail(l, error,
-		    "another process opens or closes it, and does not go on");
+		    "another process has been opening or closing it for 10 s");
 	if (error != 0)
 		return lockfile_fail(l, error,
-		    "cannot be locked: has the program closed our descriptor?");
+		    "cannot be locked (the program may have closed the library's descriptor)");
 	testpoint_reach("lockfile: recovery locked");
 	return 0;
 }

@@ -87,7 +87,7 @@ lockfile_fork_attach(struct lockfile *l)
 	error = open_same(l, &file);
 	if (error != 0)
 		return lockfile_fail(l, -ESTALE,
-		    "it is gone, and with it what this child inherited");
+		    "the memory file that this child inherited is gone");
 	h = (const struct lockfile_head *)file.untrusted_base;
 	lockfile_init_presence(&presence, &file);
 	error = lockfile_lock_recovery_of(&presence);
@@ -100,7 +100,8 @@ lockfile_fork_attach(struct lockfile *l)
 	presence_unlock_recovery(&presence);
 	if (error != 0) {
 		hostfile_close(&file);
-		return lockfile_fail(l, error, "this child cannot go on with it");
+		return lockfile_fail(l, error,
+		    "this child cannot use the memory file that it inherited");
 	}
 	use_file(l, &file, &presence);
 	return 0;

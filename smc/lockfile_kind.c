@@ -25,7 +25,7 @@ static int
 fail_foreign(const struct lockfile *l)
 {
 	return lockfile_fail(l, -EEXIST,
-	    "there is a file that is not ours: move it away, or use another name");
+	    "a foreign file has this name: move it away, or use another name");
 }
 
 /* The head is followed by zeros, if by anything, and by no more of them than in a lock file. */
@@ -95,7 +95,7 @@ lockfile_kind_check(struct lockfile *l)
 	while (error == 0 && kind != KIND_OURS && !l->presence.has_locks && !l->is_created) {
 		if (clock_now() >= deadline)
 			return lockfile_fail(l, -ETIMEDOUT,
-			    "another process began to make it, and does not go on");
+			    "another process has been creating it for 10 s");
 		lockfile_pause();
 		error = recognize(l, &kind);
 	}

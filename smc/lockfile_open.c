@@ -24,10 +24,10 @@ open_or_create(struct lockfile *l, int directory)
 			error = hostfile_create(&l->file, directory, l->name, LOCKFILE_SIZE);
 	} while (l->is_created && error == -EEXIST);
 	if (error == -ELOOP)
-		return lockfile_fail(l, error, "a symbolic link is in the place of the file");
+		return lockfile_fail(l, error, "it is a symbolic link");
 	if (error == -EACCES)
 		return lockfile_fail(l, error,
-		    "no permission (all who share it need a group in common, and a directory of mode 2770)");
+		    "no permission (all processes need one group and a directory of mode 2770)");
 	return error == 0 ? 0 : lockfile_fail(l, error, strerror(-error));
 }
 
@@ -171,7 +171,7 @@ open_by_name(struct lockfile *l, int directory)
 		 */
 		if (clock_now() >= deadline)
 			return lockfile_fail(l, -ETIMEDOUT,
-			    "a process died closing it: remove it by hand, when nobody has it open");
+			    "a process died while it closed it: remove it when no process has it open");
 		lockfile_pause();
 	}
 	return error;
@@ -185,7 +185,7 @@ check_shared(const struct lockfile *l, int directory)
 
 	if (error == -ENOTSUP)
 		return lockfile_fail(l, error,
-		    "what is written there does not reach the host: the library OS has to mount the directory as untrusted_shm");
+		    "mappings here are private copies: mount the directory as untrusted_shm in the library OS");
 	return error == 0 ? 0 : lockfile_fail(l, error, strerror(-error));
 }
 

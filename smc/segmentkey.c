@@ -38,8 +38,8 @@ segmentkey_find(struct segmentkey *k, const struct lockfile *l, const struct mou
 	if (!k->is_known && !m->has_master_key)
 		return lockfile_fail(l, -EACCES,
 		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DERIVED ?
-			"its key comes from a master key, which this mount has not: key=PATH" :
-			"its key was drawn by another process, and only those forked from it have it");
+			"its key is derived from a master key: mount with key=PATH" :
+			"another process drew its key; only processes forked from that one have it");
 	if (!k->is_known)
 		error = keys_derive(k->bytes, m->master_key, l->salt, l->name);
 	if (error == 0)
@@ -49,8 +49,8 @@ segmentkey_find(struct segmentkey *k, const struct lockfile *l, const struct mou
 	if (memcmp(check, h->check, sizeof check) != 0)
 		return lockfile_fail(l, -EKEYREJECTED,
 		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DRAWN ?
-			"another process drew its key, without key=" :
-			"it has another key than this mount's key= gives");
+			"another process drew its key: key= does not give it" :
+			"the master key of key= is not the one that it was created with");
 	k->is_known = true;
 	return 0;
 }

@@ -18,19 +18,16 @@
 enum { FIRST_SLOT = 1 }; /* the current one of a block that was never published */
 
 static int
-fail(const struct backend_segment *s, int error, const char *what)
+fail(const struct backend_segment *s, int error, const char *what, const char *cause)
 {
-	return error_message(error, "%s%s" FILENAME_SUFFIX ": %s",
-	    s->owner->remote->mount->directory, s->owner->name, what);
+	return error_message(error, "%s%s" FILENAME_SUFFIX ": %s: %s",
+	    s->owner->remote->mount->directory, s->owner->name, what, cause);
 }
 
-/* Returns -EIO; error is the cause. */
-static int
-fail_io(const struct backend_segment *s, const char *what, int error)
+static const char *
+cause_of(int error)
 {
-	return error_message(-EIO, "%s%s" FILENAME_SUFFIX ": %s: %s",
-	    s->owner->remote->mount->directory, s->owner->name, what,
-	    error == -EIO ? "it is shorter than it was, or no file" : strerror(-error));
+	return error == -EIO ? "it is too short, or no regular file" : strerror(-error);
 }
 
 /* Error of sealing or writing. */
@@ -39,8 +36,7 @@ fail_write(const struct backend_segment *s, int error)
 {
 	if (error == 0 || error == -ESTALE)
 		return error;
-	return error_message(error, "%s%s" FILENAME_SUFFIX ": cannot be written: %s",
-	    s->owner->remote->mount->directory, s->owner->name, strerror(-error));
+	return fail(s, error, "cannot be written", strerror(-error));
 }
 
 /* Private mappings do harm only where the file works by mapping. */
@@ -54,9 +50,9 @@ check_shared(const struct backend_segment *s, int directory)
 	error = hostprobe_check_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
 	if (error == -ENOTSUP)
 		return error_message(error,
-		    "%s: what is written there does not reach the host: the library OS has to mount it as untrusted_shm",
+		    "%s: mappings here are private copies: mount it as untrusted_shm in the library OS",
 		    s->owner->remote->mount->directory);
-	return error == 0 ? 0 : fail_io(s, "cannot be shared", error);
+	return error == 0 ? 0 : fail(s, -EIO, "cannot be shared", cause_of(error));
 }
 
 static int
@@ -67,7 +63,8 @@ open_file(struct backend_segment *s)
 	int directory, error = hostio_open_directory(&directory, path);
 
 	if (error != 0)
-		return error_message(-EIO, "%s: %s (the directory that smufserver has as -r)", path,
+		return error_message(-EIO,
+		    "%s: %s (the mount has to name the directory of smufserver's -r)", path,
 		    strerror(-error));
 	filename_segment(name, s->owner->name + 1);
 	error = slotfile_open(&s->file, directory, name, s->size, 0);
@@ -76,9 +73,9 @@ open_file(struct backend_segment *s)
 		if (error != 0)
 			slotfile_close(&s->file);
 	} else if (error != -ENOMEM) {
-		error = fail_io(s,
-		    "cannot be opened (is the server a smufserver, and that the directory of its -r?)",
-		    error);
+		error = fail(s, -EIO,
+		    "cannot be opened (does the mount name a smufserver and its -r?)",
+		    cause_of(error));
 	}
 	(void)close(directory);
 	return error;
@@ -130,7 +127,7 @@ backend_segment_check_life(const struct remotefile *owner, uint64_t life)
 	return seen == life ?
 	    0 :
 	    error_message(-EIO,
-		"%s: another server's directory: name the one that this server has as -r", path);
+		"%s: this is another server's directory, not that of this server's -r", path);
 }
 
 int
@@ -158,7 +155,7 @@ backend_segment_open_block(struct backend_segment *s, const struct backend_segme
 
 	if (error != 0) {
 		s->must_reopen = true;
-		return fail_io(s, "cannot be read", error);
+		return fail(s, -EIO, "cannot be read", cause_of(error));
 	}
 	error = sealbox_open(s->box, b->version, b->block, s->file.block,
 	    size_of_block(s->size, b->block), b->tag, out);
@@ -177,7 +174,8 @@ int
 backend_segment_begin_release(struct backend_segment *s)
 {
 	if (!slotfile_is_intact(&s->file))
-		return fail(s, -EBADF, "the program has closed the library's descriptor");
+		return fail(s, -EBADF, "cannot be written",
+		    "the program has closed the library's descriptor");
 	slotfile_begin(&s->file);
 	return 0;
 }

@@ -31,7 +31,7 @@ filename_check(const char *name, size_t size)
 		    "%.*s: a name begins with its only / and does not end in " FILENAME_SUFFIX,
 		    (int)size, name);
 	if (is_equal(name, size, "/") || is_equal(name, size, "/.") || is_equal(name, size, "/.."))
-		return error_message(-EINVAL, "%.*s: this is no name of a file", (int)size, name);
+		return error_message(-EINVAL, "%.*s: not a name of a file", (int)size, name);
 	return 0;
 }
 
