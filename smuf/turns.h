@@ -8,11 +8,11 @@
  *
  * A turn ends with an UNLOCK (the client then advances the file), with its holder, or with a LOCK
  * that was refused although its turn is being served (the server then advances the file). The
- * server checks the file now and then: when its turn has differed from the truth for PROTOCOL_TURN_DRIFT_MS
- * with the lock free, the server stores the truth there; when no client has claimed a turn for
- * PROTOCOL_TURN_UNCLAIMED_MS while others wait behind it, the server skips it. With more than a thousand
- * files, one that was not in use for a while is checked less often than every 100 ms, and repaired
- * later.
+ * server checks the file now and then: when its turn has differed from the truth for
+ * PROTOCOL_TURN_DRIFT_MS with the lock free, the server stores the truth there; when no client has
+ * claimed a turn for PROTOCOL_TURN_UNCLAIMED_MS while others wait behind it, the server skips it.
+ * With more than a thousand files, one that was not in use for a while is checked less often than
+ * every 100 ms, and repaired later.
  */
 #ifndef SMUF_TURNS_H
 #define SMUF_TURNS_H

@@ -75,9 +75,9 @@ void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, 
 void replica_grant_end(struct replica *r, uint64_t version);
 
 /*
- * A grant whose blocks are not verified yet: none is staged. Until replica_apply_staged() nothing but
- * the shadow is written to. A backend that finds a block wrong makes the replica void, and nothing
- * relies on the shadow before the next grant.
+ * A grant whose blocks are not verified yet: none is staged. Until replica_apply_staged() nothing
+ * but the shadow is written to. A backend that finds a block wrong makes the replica void, and
+ * nothing relies on the shadow before the next grant.
  */
 void replica_stage_begin(struct replica *r);
 

@@ -29,7 +29,7 @@ struct listeners {
 	struct connection_table *conns;
 	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
-	int opened;                                   /* of the addresses of the options */
+	int opened;                                     /* of the addresses of the options */
 	struct socket_file files[OPTIONS_ADDRESS_MOST]; /* of these */
 	int count;
 	struct listener list[];

@@ -3,8 +3,8 @@
  * 6).
  *
  * A pending fork has a random ident that is good for one CHILD_ATTACH. Without one it ends
- * PROTOCOL_FORK_GRACE_MS after its parent's session. Until then its table keeps the memory files alive. A
- * session has at most PROTOCOL_FORKS_MOST pending forks.
+ * PROTOCOL_FORK_GRACE_MS after its parent's session. Until then its table keeps the memory files
+ * alive. A session has at most PROTOCOL_FORKS_MOST pending forks.
  */
 #ifndef COMMON_SERVER_CORE_FORKS_H
 #define COMMON_SERVER_CORE_FORKS_H

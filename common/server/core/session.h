@@ -1,15 +1,15 @@
 /*
- * session: the conversation with one client, from bytes to requests (PROTOCOL 1, 7).
+ * session: the conversation with one client, from bytes to requests (PROTOCOL 1 and PROTOCOL 7).
  *
  * The driver feeds in the peer's bytes as they come, in pieces of any size, and takes replies out.
  * Bad input is answered with a status, or ends the session with one log line; it never changes
  * another session's state.
  *
  * The memory that a peer can make the session use is bounded (PROTOCOL 8). A body over
- * PROTOCOL_SMALL_BODY_MOST is kept only if a release of a segment that the session has locked can be as
- * large; otherwise it is discarded as it comes. No new request is read while PROTOCOL_UNSENT_MOST
- * bytes of replies are unsent. A frame may stay incomplete for PROTOCOL_STALL_MS without a byte of
- * progress.
+ * PROTOCOL_SMALL_BODY_MOST is kept only if a release of a segment that the session has locked can
+ * be as large; otherwise it is discarded as it comes. No new request is read while
+ * PROTOCOL_UNSENT_MOST bytes of replies are unsent. A frame may stay incomplete for
+ * PROTOCOL_STALL_MS without a byte of progress.
  */
 #ifndef COMMON_SERVER_CORE_SESSION_H
 #define COMMON_SERVER_CORE_SESSION_H
