@@ -229,11 +229,46 @@ rm tree/common/base/a.c
 put smuf/FORMAT.md '## 1 One' 'A [link](PROTOCOL.md).'
 finds citations smuf/FORMAT.md:3: 'leads to no file: PROTOCOL.md'
 
+# tables.sh: the repository's own code and document, then each with one difference.
+rm -rf tree
+mkdir -p tree/common/wire
+cp -R "$lint/../../common/base" tree/common
+cp "$lint/../../common/wire/PROTOCOL.md" "$lint/../../common/wire/"*.[ch] tree/common/wire
+passes tables 'the tables of this repository'
+
+# differs FILE SCRIPT RULE...: with that sed(1) script on FILE, tables.sh says each RULE
+differs()
+{
+	differing=tree/common/wire/$1
+	cp "$differing" saved
+	sed -i "$2" "$differing"
+	! cmp -s "$differing" saved || {
+		failures=$((failures + 1))
+		echo "tables: $2 changes nothing in $1"
+	}
+	shift 2
+	for rule; do
+		finds tables common/wire/PROTOCOL.md:1: "$rule"
+	done
+	mv saved "$differing"
+}
+differs PROTOCOL.md 's/^| 17 | ACQUIRE | 2 |/| 17 | ACQUIRE | 1 2 |/' \
+    'the code has this and the document does not: operation 17 ACQUIRE 2' \
+    'the document has this and the code does not: operation 17 ACQUIRE 1 2'
+differs PROTOCOL.md '/^| 116 | ESTALE/d' 'the document does not: status 116 ESTALE'
+differs PROTOCOL.md '/^|.*`PROTOCOL_STALL_MS`/s/| [0-9]* |/| 7 |/' \
+    'the code does not: limit PROTOCOL_STALL_MS 7'
+differs protocol.c 's/\[OP_STAT\] = { "STAT", V2 }/[OP_STAT] = { "STAT", BOTH }/' 'operation 20 STAT 1 2'
+differs protocol.h '/PROTOCOL_STALL_MS/s/[0-9]\{4,\}/5000/' 'limit PROTOCOL_STALL_MS 5000'
+differs status.c '/"ESTALE"/s/116/117/' 'status 117 ESTALE'
+passes tables 'the tables of this repository again'
+
 rm -rf tree
 mkdir tree
 finds layers layers.sh 'nothing to check'
 finds circles circles.sh 'nothing to check'
 finds citations citations.sh 'nothing to check'
+finds tables tables.sh 'there is no common/wire/PROTOCOL.md'
 finds headers headers.sh 'nothing to check'
 
 if [ $failures -gt 0 ]; then
