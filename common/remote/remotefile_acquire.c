@@ -63,15 +63,19 @@ timeout_until(uint64_t deadline)
 	return ms < PROTOCOL_TIMEOUT_NEVER ? (uint32_t)ms : PROTOCOL_TIMEOUT_NEVER - 1;
 }
 
-/* The largest body of a reply to an ACQUIRE. */
+/*
+ * The largest body of a reply to an ACQUIRE. protocol_largest_body() counts deltas of smdish; a smuf
+ * grant of a tiny segment is larger, and smaller than a body that both ends always keep.
+ */
 static uint32_t
 grant_most(const struct remotefile *f)
 {
 	const struct replica *replica = f->base.replica;
+	uint32_t most = f->remote->terms.largest_body;
 
-	if (!replica_is_mapped(replica))
-		return f->remote->terms.largest_body;
-	return protocol_largest_body(replica->dirty.size);
+	if (replica_is_mapped(replica))
+		most = protocol_largest_body(replica->dirty.size);
+	return most > PROTOCOL_SMALL_BODY_MOST ? most : PROTOCOL_SMALL_BODY_MOST;
 }
 
 /* Cancels an ACQUIRE, which is then answered, unless the connection ends. */
