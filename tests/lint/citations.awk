@@ -63,6 +63,18 @@ function check_links(rest,    target, folder)
 	}
 }
 
+# A citation may be broken between two lines of a comment.
+FNR > 1 && previous ~ /(DESIGN|PROTOCOL|FORMAT)$/ {
+	joined = $0
+	sub(/^[ \t]*[*#;]*[ \t]*/, "", joined)
+	sub(/.*[ \t(]/, "", previous)
+	check_citations(previous " " joined)
+}
+
+{
+	previous = $0
+}
+
 /(DESIGN|PROTOCOL|FORMAT) [0-9]/ {
 	check_citations($0)
 }

@@ -225,6 +225,8 @@ put common/base/a.c '/* See FORMAT 1. */'
 finds citations common/base/a.c:2: 'no such document'
 put common/base/a.c '/* See DESIGN 1. */'
 finds citations common/base/a.c:2: 'no such section: DESIGN 1'
+put common/base/a.c '/*' ' * See (PROTOCOL' ' * 1.3).' ' */'
+finds citations common/base/a.c:4: 'no such section: PROTOCOL 1.3'
 rm tree/common/base/a.c
 put smuf/FORMAT.md '## 1 One' 'A [link](PROTOCOL.md).'
 finds citations smuf/FORMAT.md:3: 'leads to no file: PROTOCOL.md'
