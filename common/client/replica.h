@@ -11,10 +11,10 @@
  * *fresh* from its mapping until it is void or something was published: while the version is 0 it
  * keeps what the program wrote.
  *
- * How a backend applies a grant: it verifies all of it first, then calls replica_grant_begin(),
- * writes blocks in ascending order with replica_grant_write(), and ends with replica_grant_end().
- * Where the blocks come from the host it calls replica_stage_begin() and stages each with
- * replica_stage(); when all have verified replica_apply_staged() does the rest.
+ * A backend applies a verified grant with replica_grant_begin(), replica_grant_write() for each
+ * block, ascending, and replica_grant_end(). When the blocks come from the host it calls
+ * replica_stage_begin() instead, copies each block to replica_stage(), and calls
+ * replica_apply_staged() once all of them have verified.
  */
 #ifndef COMMON_CLIENT_REPLICA_H
 #define COMMON_CLIENT_REPLICA_H
@@ -66,8 +66,8 @@ replica_since(const struct replica *r)
 void replica_grant_begin(struct replica *r, uint64_t version);
 
 /*
- * length bytes at offset, above all that was written for this grant; asserts that they are in
- * range. bytes may be the shadow there.
+ * Writes length bytes of the grant at offset, above all bytes that were written for it before;
+ * asserts that they are in range. bytes may be the shadow at offset.
  */
 void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint32_t length);
 
@@ -75,25 +75,27 @@ void replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, 
 void replica_grant_end(struct replica *r, uint64_t version);
 
 /*
- * A grant whose blocks are not verified yet: none is staged. Until replica_apply_staged() nothing
- * but the shadow is written to. A backend that finds a block wrong makes the replica void, and
- * nothing relies on the shadow before the next grant.
+ * Begins to stage a grant whose blocks are not verified yet. Up to replica_apply_staged() only the
+ * shadow changes. When a block does not verify, the backend makes the replica void, and nothing
+ * relies on the shadow before the next grant.
  */
 void replica_stage_begin(struct replica *r);
 
-/* Room in the shadow for the bytes of a block, above all that were staged for this grant. */
+/*
+ * Stages one more block, above all others of this grant. Returns the room for its bytes, in the
+ * shadow.
+ */
 uint8_t *replica_stage(struct replica *r, uint32_t block);
 
 /*
- * All that were staged have verified, and bring the replica from replica_since() to version: writes
- * them.
+ * Applies the staged blocks, all verified, which bring the replica from replica_since() to version.
  */
 void replica_apply_staged(struct replica *r, uint64_t version);
 
 /*
- * Copies what changed to the shadow: r->dirty.pieces, whose bytes may be sent from the shadow
- * until the next call on r. Whoever fails to publish them calls replica_void(). Returns 0 or a
- * negative errno.
+ * Copies the changes to the shadow and lists them in r->dirty.pieces; the caller may send their
+ * bytes from the shadow until the next call on r. A caller that does not publish them calls
+ * replica_void(). Returns 0 or a negative errno.
  */
 int replica_collect(struct replica *r);
 

@@ -40,8 +40,8 @@ struct dirty {
 	uint32_t size;              /* of both, bytes */
 	size_t room;                /* of both: size in whole pages */
 	struct dirty_piece *pieces; /* room for one a block */
-	uint32_t count; /* of the pieces of the last collect, or of what replica.h stages */
-	void *state;    /* the tracker's own */
+	uint32_t count; /* of the pieces of the last collect, or of those that replica.h stages */
+	void *state;    /* private to the tracker */
 };
 
 /*
@@ -93,7 +93,7 @@ dirty_add(struct dirty *d, uint32_t offset, uint32_t length)
 	d->pieces[d->count++] = (struct dirty_piece){ offset, length };
 }
 
-/* The blocks that a piece is in, all or part of. */
+/* The first and the last block that a piece covers, in whole or in part. */
 static inline uint32_t
 dirty_first_block(const struct dirty_piece *p)
 {
@@ -106,13 +106,15 @@ dirty_last_block(const struct dirty_piece *p)
 	return (p->offset + p->length - 1) / SIZE_BLOCK;
 }
 
-/* A position in the blocks of all pieces; all zeros: before the first. */
+/* A position among the blocks of all pieces; all zeros: before the first. */
 struct dirty_cursor {
 	uint32_t piece;
 	uint32_t block; /* the least that may be next */
 };
 
-/* The next block that any piece is in: ascending, each once. False when there is none. */
+/*
+ * Finds the next block that a piece covers: ascending, each block once. False when there is none.
+ */
 static inline bool
 dirty_next_block(const struct dirty *d, struct dirty_cursor *c, uint32_t *block)
 {
