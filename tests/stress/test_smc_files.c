@@ -118,7 +118,7 @@ processes_with_one_key_share_and_leave_nothing_behind(void **state)
 }
 
 static void
-another_key_is_rejected_and_none_gets_nothing(void **state)
+another_key_is_rejected_and_so_is_none(void **state)
 {
 	char other[2 * SMC_PATH_SIZE];
 	struct client p;
@@ -138,7 +138,7 @@ another_key_is_rejected_and_none_gets_nothing(void **state)
 }
 
 static void
-a_drawn_key_is_for_those_who_inherit_it(void **state)
+a_drawn_key_is_inherited_by_fork_only(void **state)
 {
 	struct client p;
 	pid_t pid;
@@ -308,7 +308,7 @@ a_lock_file_of_another_format_is_left_alone(void **state)
 }
 
 static void
-what_is_no_regular_file_is_left_alone(void **state)
+other_than_regular_files_are_left_alone(void **state)
 {
 	static struct foreign f;
 	char target[2 * SMC_PATH_SIZE];
@@ -536,7 +536,7 @@ a_read_only_directory_is_an_error(void **state)
 }
 
 static void
-there_is_room_for_so_many_processes_and_no_more(void **state)
+a_file_has_room_for_480_processes(void **state)
 {
 	static struct client parties[PRESENCE_SLOTS];
 	struct rlimit files = { .rlim_cur = 2 * PRESENCE_SLOTS + 64 };
@@ -566,7 +566,7 @@ there_is_room_for_so_many_processes_and_no_more(void **state)
 }
 
 static void
-a_life_has_so_many_releases_and_no_more(void **state)
+a_life_has_2_to_the_32_releases(void **state)
 {
 	const uint64_t forged = (UINT64_C(1) << 32) - 1;
 	struct client p;
@@ -703,21 +703,21 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(processes_with_one_key_share_and_leave_nothing_behind),
-		TEST(another_key_is_rejected_and_none_gets_nothing),
-		TEST(a_drawn_key_is_for_those_who_inherit_it),
+		TEST(another_key_is_rejected_and_so_is_none),
+		TEST(a_drawn_key_is_inherited_by_fork_only),
 		TEST(a_key_file_has_32_bytes),
 		TEST(a_segment_has_one_size),
 		TEST(names_are_one_component_and_not_a_segments),
 		TEST(a_foreign_file_is_left_alone),
 		TEST(a_lock_file_of_another_format_is_left_alone),
-		TEST(what_is_no_regular_file_is_left_alone),
+		TEST(other_than_regular_files_are_left_alone),
 		TEST(an_empty_file_counts_as_ours),
 		TEST(a_foreign_segment_file_is_left_alone),
 		TEST(on_a_full_disk_nothing_is_published),
 		TEST(on_a_full_disk_nothing_is_opened),
 		TEST(a_read_only_directory_is_an_error),
-		TEST(there_is_room_for_so_many_processes_and_no_more),
-		TEST(a_life_has_so_many_releases_and_no_more),
+		TEST(a_file_has_room_for_480_processes),
+		TEST(a_life_has_2_to_the_32_releases),
 		TEST(when_all_are_killed_a_new_life_begins),
 		TEST(a_last_close_and_an_open_never_make_two_files),
 	};

@@ -34,7 +34,7 @@
 
 enum {
 	OBTAINABLE_MS = 200,
-	HELD_MS = 300,    /* so long somebody tries in vain */
+	HELD_MS = 300,    /* another process tries in vain for this long */
 	STOLEN_MS = 1000, /* the same, where there might be something to be stolen */
 	CHILDREN = 3,
 	INCREMENTS = 200,
@@ -303,7 +303,7 @@ bare_clone_is_a_process_of_its_own(void **state)
 		child_expect(client_lock_for(&mine, HELD_MS) == ETIMEDOUT, "it is the parent's");
 		atomic_store(&page->is_ready, true);
 		child_expect(client_lock_within(&mine, PATIENCE_MS) == 0, "the child gets it then");
-		child_expect(smc_value(mine.segment) == 1, "and what the parent did");
+		child_expect(smc_value(mine.segment) == 1, "the child sees the parent's change");
 		smc_count(mine.segment);
 		child_expect(sm_unlock(mine.file) == 0, "and publishes");
 		_exit(EXIT_SUCCESS);
@@ -388,7 +388,7 @@ expect_own_untouched(enum own what)
 		return;
 	child_expect(pread(own.numbers[0], bytes, sizeof bytes, 0) == OWN_SIZE, "its length");
 	for (n = 0; n < OWN_SIZE; n++)
-		child_expect(bytes[n] == OWN_BYTE, "nobody wrote into the program's own file");
+		child_expect(bytes[n] == OWN_BYTE, "no byte of the program's own file was written");
 }
 
 static void

@@ -168,7 +168,7 @@ close_and_unlock(struct sm *sm, const char *path, unsigned closes)
 }
 
 static void
-closing_one_handle_while_another_unlocks_lets_nobody_else_in(void **state)
+closing_one_handle_while_another_unlocks_makes_no_second_holder(void **state)
 {
 	struct sm *sm = smc_mount(&world, NULL);
 
@@ -179,7 +179,7 @@ closing_one_handle_while_another_unlocks_lets_nobody_else_in(void **state)
 }
 
 static void
-nor_does_it_with_a_server(void **state)
+closing_one_handle_makes_no_second_holder_with_a_server(void **state)
 {
 	struct daemon server;
 	struct sm *sm;
@@ -373,8 +373,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(closing_one_handle_while_another_unlocks_lets_nobody_else_in),
-		cmocka_unit_test(nor_does_it_with_a_server),
+		cmocka_unit_test(closing_one_handle_while_another_unlocks_makes_no_second_holder),
+		cmocka_unit_test(closing_one_handle_makes_no_second_holder_with_a_server),
 		cmocka_unit_test(asking_while_another_thread_maps_and_unmaps_is_answered),
 		cmocka_unit_test(own_files_in_the_place_of_the_librarys_are_never_read),
 	};

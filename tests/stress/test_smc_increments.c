@@ -120,7 +120,7 @@ check(uint8_t *segment, const uint64_t finished[WORKERS])
 
 	for (i = 0; i < WORKERS; i++) {
 		slot = *word(segment, 1 + i);
-		child_expect(slot >= finished[i], "what was finished is there");
+		child_expect(slot >= finished[i], "finished releases are there");
 		sum += slot;
 	}
 	child_expect(*word(segment, 0) == sum, "the counter is the sum of the slots");

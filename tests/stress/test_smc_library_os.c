@@ -280,7 +280,7 @@ outlast_who_gives_up(int mode)
 }
 
 static void
-a_ticket_given_up_and_then_closed_stops_nobody(void **state)
+abandoned_ticket_of_a_closed_file_stops_no_process(void **state)
 {
 	int mode;
 
@@ -346,7 +346,7 @@ wait_for_a_dead_holder(int mode)
 
 	if (pid == 0)
 		hold_for_ever();
-	child_expect(smc_join(&p, &world, "killed", 0) == 0, "who stays opens it");
+	child_expect(smc_join(&p, &world, "killed", 0) == 0, "the survivor opens it");
 	atomic_store(&page->may_lock, true);
 	await_flag(&page->is_held);
 	child_expect(kill(pid, SIGKILL) == 0 && child_was_killed(pid), "the holder is killed");
@@ -423,11 +423,11 @@ open_foreign(int mode)
 	struct client p;
 
 	(void)mode;
-	child_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is not ours: EEXIST");
+	child_expect(smc_join(&p, &world, "foreign", 0) == EEXIST, "it is foreign: EEXIST");
 }
 
 static void
-zeros_with_something_behind_them_are_not_ours(void **state)
+zeros_with_other_bytes_behind_them_are_foreign(void **state)
 {
 	const struct foreign *f;
 	int mode;
@@ -464,10 +464,10 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_processes_that_open_map_and_count_at_once_lose_nothing),
-		cmocka_unit_test(a_ticket_given_up_and_then_closed_stops_nobody),
+		cmocka_unit_test(abandoned_ticket_of_a_closed_file_stops_no_process),
 		cmocka_unit_test(private_mappings_end_in_an_error_that_says_what_to_do),
 		cmocka_unit_test(only_kernel_locks_tell_that_a_holder_is_dead),
-		cmocka_unit_test(zeros_with_something_behind_them_are_not_ours),
+		cmocka_unit_test(zeros_with_other_bytes_behind_them_are_foreign),
 	};
 
 	return cmocka_run_group_tests_name("smc library OS", tests, begin_all, smc_world_teardown);

@@ -66,7 +66,7 @@ struct play_case {
 	char when[2 * NAME_SIZE];
 	struct page *page;          /* the victim's of this run, but for: */
 	const struct page *watched; /* the recorded steps */
-	struct client mine;         /* there before the victim; closed in a play without one */
+	struct client mine;         /* the resident, there before the victim; closed: none */
 	int64_t value;              /* of the counter, without the victim's increments */
 };
 
@@ -131,7 +131,7 @@ section(const struct play_case *c, struct client *p)
 	expect(c, sm_lock(p->file) == 0, "the lock is there");
 	expect(c, smc_value(p->segment) >= 0, "the segment is whole");
 	smc_count(p->segment);
-	expect(c, sm_unlock(p->file) == 0, "what was changed is published");
+	expect(c, sm_unlock(p->file) == 0, "the change is published");
 }
 
 static void
@@ -219,11 +219,11 @@ leave_abandoned(struct play_case *c)
 			pause();
 	}
 	while (!atomic_load(&c->page->has_given_up)) {
-		expect(c, clock_now() < deadline, "somebody gives up in time");
+		expect(c, clock_now() < deadline, "the other process gives up in time");
 		patience_breathe();
 	}
 	atomic_store(&c->page->has_given_up, false);
-	expect(c, sm_unlock(c->mine.file) == 0, "the lock goes to who abandoned it");
+	expect(c, sm_unlock(c->mine.file) == 0, "the turn goes to the abandoned ticket");
 }
 
 static void
@@ -292,13 +292,13 @@ expect_all_fine(struct play_case *c, int64_t least, int64_t most)
 	struct client other;
 
 	if (!c->play->is_alone) {
-		expect_fine(c, &c->mine, least, most, "who was there");
+		expect_fine(c, &c->mine, least, most, "the resident");
 		least = most = c->value;
 	}
 	expect(c, smc_join(&other, &world, c->name, SMC_SEGMENT) == 0, "it can be opened anew");
-	expect_fine(c, &other, least, most, "who opens anew");
+	expect_fine(c, &other, least, most, "a newcomer");
 	if (!c->play->is_alone)
-		expect_fine(c, &c->mine, c->value, c->value, "who was there, once more");
+		expect_fine(c, &c->mine, c->value, c->value, "the resident, once more");
 	client_close(&other);
 	client_close(&c->mine);
 }
@@ -362,18 +362,18 @@ live_with_stopped(struct play_case *c, pid_t victim)
 			smc_count(c->mine.segment);
 			c->value++;
 			usleep(STOPPED_MS * 1000);
-			expect(c, sm_unlock(c->mine.file) == 0, "who was there publishes");
+			expect(c, sm_unlock(c->mine.file) == 0, "the resident publishes");
 		}
 	}
 	expect(c, kill(victim, SIGCONT) == 0, "kill");
 	if (is_shared(c)) {
 		expect(c, client_lock_within(&c->mine, OBTAINABLE_MS) == 0,
-		    "who was there gets the lock when the victim goes on");
+		    "the resident gets the lock when the victim goes on");
 		smc_count(c->mine.segment);
 		c->value++;
-		expect(c, sm_unlock(c->mine.file) == 0, "who was there publishes");
+		expect(c, sm_unlock(c->mine.file) == 0, "the resident publishes");
 	}
-	expect(c, child_has_ended_well(newcomer), "who opened meanwhile ends well");
+	expect(c, child_has_ended_well(newcomer), "the newcomer ends well");
 	c->value++;
 }
 

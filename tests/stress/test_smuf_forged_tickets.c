@@ -75,7 +75,7 @@ count(int self)
 }
 
 static void
-forged_tickets_let_nobody_in(void **state)
+forged_tickets_make_no_second_holder(void **state)
 {
 	struct client c;
 	pid_t pids[PROCESSES];
@@ -133,7 +133,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(forged_tickets_let_nobody_in),
+		cmocka_unit_test(forged_tickets_make_no_second_holder),
 	};
 
 	return cmocka_run_group_tests_name("smuf forged tickets", tests, begin_all, end_all);

@@ -215,7 +215,7 @@ kill_at_every_step(unsigned count)
 	choose_blocks(count);
 	atomic_store(&steps->count, 0);
 	assert_false(was_killed(fork_victim(next_victim(), plan_nothing, 0, go_on)));
-	assert_true(take_over("nobody was killed"));
+	assert_true(take_over("no client was killed"));
 	reached = atomic_load(&steps->count);
 	/* Each block twice, the begin, and the end. */
 	assert_in_range(reached, 2 * count + 2, STEPS_MOST);
@@ -277,7 +277,7 @@ killed_before_every_system_call_of_a_section(void **state)
 {
 	(void)state;
 	if (!tracer_is_allowed()) {
-		print_message("# nobody may be traced here\n");
+		print_message("# tracing is forbidden here\n");
 		skip();
 	}
 	kill_at_every_call(FEW);

@@ -321,7 +321,7 @@ finish_with(struct smuf_v1 *c, uint64_t expected)
 }
 
 static void
-a_holder_that_is_killed_makes_way_at_once_and_has_published_nothing(void **state)
+a_killed_holder_publishes_nothing_and_the_next_client_locks_at_once(void **state)
 {
 	struct smuf_v1 c;
 	uint64_t from;
@@ -337,7 +337,7 @@ a_holder_that_is_killed_makes_way_at_once_and_has_published_nothing(void **state
 }
 
 static void
-a_holder_that_is_killed_makes_way_at_once_for_those_who_wait_already(void **state)
+when_a_holder_is_killed_a_waiter_locks_at_once(void **state)
 {
 	struct smuf_v1 c;
 	pid_t holder, waiters[CLIENTS];
@@ -356,7 +356,7 @@ a_holder_that_is_killed_makes_way_at_once_for_those_who_wait_already(void **stat
 	kill_it(holder);
 	while (sum(shared->done) == 0) {
 		if (clock_now() - from > patience_ms(AT_ONCE_MS) * CLOCK_MS)
-			fail_msg("nobody had the lock within %d ms", AT_ONCE_MS);
+			fail_msg("no client had the lock within %d ms", AT_ONCE_MS);
 		patience_breathe();
 	}
 	for (i = 0; i < CLIENTS; i++)
@@ -581,8 +581,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(four_processes_count_to_exactly_2000),
-		TEST(a_holder_that_is_killed_makes_way_at_once_and_has_published_nothing),
-		TEST(a_holder_that_is_killed_makes_way_at_once_for_those_who_wait_already),
+		TEST(a_killed_holder_publishes_nothing_and_the_next_client_locks_at_once),
+		TEST(when_a_holder_is_killed_a_waiter_locks_at_once),
 		TEST(a_ticket_whose_owner_died_before_its_turn_is_skipped_after_5_s),
 		TEST(a_client_that_saw_its_turn_and_never_asks_is_skipped_too_and_refused_later),
 		TEST(a_client_that_dies_between_its_unlock_and_the_files_turn_costs_100_ms),

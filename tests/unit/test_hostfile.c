@@ -258,7 +258,7 @@ is_there(const char *name)
 }
 
 static void
-create_refuses_whatever_is_there(void **state)
+create_refuses_a_name_that_is_taken(void **state)
 {
 	(void)state;
 	put("f", "mine");
@@ -305,7 +305,7 @@ created_file_is_sparse_zeros_of_mode_0660(void **state)
 }
 
 static void
-creating_nothing_much_works(void **state)
+empty_file_can_be_created(void **state)
 {
 	struct hostfile h = create_f(0), g;
 	uint8_t byte = 7;
@@ -508,7 +508,7 @@ make_a_round_trip(struct hostfile *h)
 }
 
 static void
-what_is_written_is_read(void **state)
+written_bytes_are_read(void **state)
 {
 	struct hostfile h = create_f(SIZE), g;
 	uint8_t bytes[SIZE], out[SIZE];
@@ -527,7 +527,7 @@ what_is_written_is_read(void **state)
 }
 
 static void
-pieces_and_interruptions_are_gone_on_with(void **state)
+partial_and_interrupted_calls_are_continued(void **state)
 {
 	struct hostfile h;
 
@@ -619,7 +619,7 @@ errors_choose_the_mapping_or_fail(void **state)
 }
 
 static void
-devices_of_a_library_os_are_mapped_and_not_asked(void **state)
+devices_of_a_library_os_are_mapped_and_never_read(void **state)
 {
 	struct hostfile h;
 
@@ -708,7 +708,7 @@ write_without_pwrite(void)
 }
 
 static void
-without_pread_others_see_what_is_written(void **state)
+without_pread_other_processes_see_written_bytes(void **state)
 {
 	struct hostfile h = create_f(SIZE);
 	struct body reader, writer;
@@ -896,7 +896,7 @@ probe_of_no_such_file_fails(void **state)
 }
 
 static void
-probe_asks_again_when_others_overwrite_the_question(void **state)
+probe_tries_again_when_another_process_overwrites_its_mark(void **state)
 {
 	struct hostfile h = create_f(SIZE);
 
@@ -922,7 +922,7 @@ ask_often(void)
 }
 
 static void
-probes_at_the_same_spot_tolerate_each_other(void **state)
+probes_at_the_same_offset_tolerate_each_other(void **state)
 {
 	struct hostfile h = create_f(SIZE);
 	struct body bodies[6];
@@ -942,30 +942,30 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(create_refuses_whatever_is_there),
+		TEST(create_refuses_a_name_that_is_taken),
 		TEST(created_file_is_sparse_zeros_of_mode_0660),
-		TEST(creating_nothing_much_works),
+		TEST(empty_file_can_be_created),
 		TEST(create_that_fails_leaves_nothing),
 		TEST(create_that_fails_removes_only_what_it_made),
 		TEST(open_refuses_all_but_regular_files),
 		TEST(open_does_not_wait_for_a_lease),
 		TEST(open_refuses_a_short_file),
 		TEST(without_permission_it_is_EACCES),
-		TEST(what_is_written_is_read),
-		TEST(pieces_and_interruptions_are_gone_on_with),
+		TEST(written_bytes_are_read),
+		TEST(partial_and_interrupted_calls_are_continued),
 		TEST(only_a_full_disk_has_an_errno_of_its_own),
 		TEST(file_cut_after_open_is_EIO_and_no_more),
 		TEST(errors_choose_the_mapping_or_fail),
-		TEST(devices_of_a_library_os_are_mapped_and_not_asked),
-		TEST(without_pread_others_see_what_is_written),
+		TEST(devices_of_a_library_os_are_mapped_and_never_read),
+		TEST(without_pread_other_processes_see_written_bytes),
 		TEST(map_serves_atomics_however_the_file_is_read),
 		TEST(full_disk_is_ENOSPC),
 		TEST(replaced_file_is_noticed),
 		TEST(probe_finds_shared_memory_and_touches_8_bytes),
 		TEST(probe_finds_private_copies),
 		TEST(probe_of_no_such_file_fails),
-		TEST(probe_asks_again_when_others_overwrite_the_question),
-		TEST(probes_at_the_same_spot_tolerate_each_other),
+		TEST(probe_tries_again_when_another_process_overwrites_its_mark),
+		TEST(probes_at_the_same_offset_tolerate_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ is_as_expected(void)
 }
 
 static void
-what_was_put_is_in_the_file(void **state)
+flushed_blocks_are_in_the_file(void **state)
 {
 	unsigned count;
 
@@ -189,7 +189,7 @@ what_was_put_is_in_the_file(void **state)
 }
 
 static void
-without_a_shared_mapping_it_is_in_the_file_too(void **state)
+without_a_shared_mapping_they_are_in_the_file_too(void **state)
 {
 	unsigned count, way;
 
@@ -237,7 +237,7 @@ without_vmsplice_nothing_is_mapped(void **state)
 }
 
 static void
-what_was_begun_and_not_flushed_is_forgotten(void **state)
+blocks_that_were_not_flushed_are_dropped(void **state)
 {
 	(void)state;
 	assert_int_equal(put_many(MANY), 0);
@@ -278,7 +278,7 @@ after_a_fork_both_write(void **state)
 
 /* The missing pages fault; the system call returns an error, and no signal comes. */
 static void
-file_cut_short_kills_nobody(void **state)
+file_cut_short_kills_no_process(void **state)
 {
 	(void)state;
 	assert_int_equal(put_many(MANY), 0);
@@ -340,7 +340,7 @@ full_disk_is_an_error(void **state)
 
 /* The program closes unknown descriptors, and opens pipes of its own under these numbers. */
 static void
-nothing_is_lent_to_the_programs_pipes(void **state)
+nothing_is_written_to_the_programs_pipes(void **state)
 {
 	enum { OWN = 8 };
 	int ends[2], own[2 * OWN], left;
@@ -377,14 +377,14 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(what_was_put_is_in_the_file),
-		TEST(without_a_shared_mapping_it_is_in_the_file_too),
+		TEST(flushed_blocks_are_in_the_file),
+		TEST(without_a_shared_mapping_they_are_in_the_file_too),
 		TEST(without_vmsplice_nothing_is_mapped),
-		TEST(what_was_begun_and_not_flushed_is_forgotten),
+		TEST(blocks_that_were_not_flushed_are_dropped),
 		TEST(after_a_fork_both_write),
-		TEST(file_cut_short_kills_nobody),
+		TEST(file_cut_short_kills_no_process),
 		TEST(full_disk_is_an_error),
-		TEST(nothing_is_lent_to_the_programs_pipes),
+		TEST(nothing_is_written_to_the_programs_pipes),
 	};
 
 	return cmocka_run_group_tests_name("hostwriter", tests, NULL, NULL);

@@ -168,7 +168,7 @@ descriptor_may_go_while_the_mapping_stays(void **state)
 }
 
 static void
-dead_is_only_what_nobody_alive_may_have(void **state)
+ticket_is_dead_only_if_no_living_process_may_have_it(void **state)
 {
 	static const struct {
 		enum presence_state state;
@@ -270,7 +270,7 @@ lost_descriptor_is_noticed(void **state)
 }
 
 static void
-so_many_and_no_more(void **state)
+table_has_480_slots(void **state)
 {
 	static struct seat seats[PRESENCE_SLOTS];
 	struct rlimit before, files;
@@ -361,11 +361,11 @@ main(void)
 		TEST(each_has_a_slot_of_its_own_until_it_leaves),
 		TEST(slot_of_the_dead_is_taken_anew_with_another_generation),
 		TEST(descriptor_may_go_while_the_mapping_stays),
-		TEST(dead_is_only_what_nobody_alive_may_have),
+		TEST(ticket_is_dead_only_if_no_living_process_may_have_it),
 		TEST(abandoned_ticket_has_one_taker),
 		TEST(recovery_lock_has_one_holder),
 		TEST(lost_descriptor_is_noticed),
-		TEST(so_many_and_no_more),
+		TEST(table_has_480_slots),
 		TEST(without_locks_the_dead_stay),
 		TEST(nonsense_in_the_table_does_no_harm),
 	};

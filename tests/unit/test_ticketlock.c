@@ -168,7 +168,7 @@ hand_over(void)
 }
 
 static void
-one_has_it_and_the_others_have_not(void **state)
+lock_has_one_holder(void **state)
 {
 	(void)state;
 	assert_int_equal(ticketlock_count(&here.lock), 0);
@@ -180,7 +180,7 @@ one_has_it_and_the_others_have_not(void **state)
 }
 
 static void
-who_gave_up_is_skipped(void **state)
+abandoned_ticket_is_skipped(void **state)
 {
 	int i;
 
@@ -206,7 +206,7 @@ who_gave_up_is_skipped(void **state)
 }
 
 static void
-who_gave_up_and_comes_back_has_its_old_ticket(void **state)
+waiter_that_comes_back_resumes_its_abandoned_ticket(void **state)
 {
 	uint32_t ticket;
 
@@ -234,7 +234,7 @@ who_gave_up_and_comes_back_has_its_old_ticket(void **state)
 
 /* Kills a process at that step of taking the lock; without a step, as the holder. */
 static void
-bury(const char *step)
+kill_at(const char *step)
 {
 	struct seat s;
 	pid_t pid = begin_child(&s);
@@ -249,7 +249,7 @@ bury(const char *step)
 }
 
 static void
-the_dead_are_passed_over(void **state)
+tickets_of_dead_processes_are_passed_over(void **state)
 {
 	static const char *const steps[] = { "ticketlock: claiming", "ticketlock: ticket drawn",
 		"ticketlock: waiting", NULL };
@@ -258,9 +258,9 @@ the_dead_are_passed_over(void **state)
 	(void)state;
 	/* The process died as the holder, or with the next ticket. */
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		bury(steps[i]);
+		kill_at(steps[i]);
 		take_and_release(&here);
-		bury(steps[i]);
+		kill_at(steps[i]);
 		assert_int_equal(ticketlock_take(&there.lock, 0), 0);
 		assert_int_equal(ticketlock_release(&there.lock), 0);
 		assert_int_equal(ticketlock_count(&here.lock), 0);
@@ -268,14 +268,14 @@ the_dead_are_passed_over(void **state)
 	/* Several dead behind a living holder: some had waited, some had given up. */
 	assert_int_equal(ticketlock_take(&here.lock, 0), 0);
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++)
-		bury(steps[i]);
-	bury("ticketlock: abandoned");
+		kill_at(steps[i]);
+	kill_at("ticketlock: abandoned");
 	hand_over();
 }
 
 /* A ticket that may be the turn's is not passed over while the process that is drawing it lives. */
 static void
-who_is_about_to_have_a_ticket_is_waited_for(void **state)
+process_about_to_have_a_ticket_is_waited_for(void **state)
 {
 	(void)state;
 	(void)atomic_fetch_add(&here.table->words.ticket_number, 1);
@@ -288,7 +288,7 @@ who_is_about_to_have_a_ticket_is_waited_for(void **state)
 }
 
 static void
-who_lost_it_is_told(void **state)
+holder_whose_turn_was_taken_gets_ESTALE(void **state)
 {
 	(void)state;
 	assert_int_equal(ticketlock_take(&here.lock, 0), 0);
@@ -463,12 +463,12 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_has_it_and_the_others_have_not),
-		TEST(who_gave_up_is_skipped),
-		TEST(who_gave_up_and_comes_back_has_its_old_ticket),
-		TEST(the_dead_are_passed_over),
-		TEST(who_is_about_to_have_a_ticket_is_waited_for),
-		TEST(who_lost_it_is_told),
+		TEST(lock_has_one_holder),
+		TEST(abandoned_ticket_is_skipped),
+		TEST(waiter_that_comes_back_resumes_its_abandoned_ticket),
+		TEST(tickets_of_dead_processes_are_passed_over),
+		TEST(process_about_to_have_a_ticket_is_waited_for),
+		TEST(holder_whose_turn_was_taken_gets_ESTALE),
 		TEST(first_come_first_served),
 		TEST(processes_exclude_each_other),
 		TEST(threads_of_processes_exclude_each_other),
