@@ -21,6 +21,7 @@
 #include "common/client/smclient.h"
 #include "common/crypto/keys.h"
 #include "common/host/filename.h"
+#include "common/host/hostwriter.h"
 #include "smc/lockfile.h"
 #include "tests/stress/client.h"
 #include "tests/stress/smc.h"
@@ -29,7 +30,7 @@
 
 enum {
 	PIECE = 16,
-	BLOCKS = 70, /* more than the writer's buffer has */
+	BLOCKS = HOSTWRITER_BLOCKS + 6, /* more than the writer's buffer has */
 	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 100,
 	RELEASES = 4,
 	TABLE_BITS = 18,
