@@ -27,7 +27,7 @@
 
 #include "tests/protocol/text.h"
 
-/* What a reply's parser has to know of a request. */
+/* The properties of a request that the parser of its reply needs. */
 struct request {
 	bool is_frame; /* it begins with a header; false: bytes of unknown meaning */
 	bool is_whole; /* and is exactly one frame */

@@ -6,7 +6,7 @@
  *			and + joins them
  *	duration	50ms, 60s, 1h
  *
- * A function that returns false has said why in the text's error.
+ * A function that returns false leaves the reason in the text's error.
  */
 #ifndef TESTS_PROTOCOL_TEXT_H
 #define TESTS_PROTOCOL_TEXT_H

@@ -1,6 +1,6 @@
 /*
- * libos: what a library OS leaves of the kernel's host files: system calls that it does not have,
- * and shared mappings that are private without saying so.
+ * libos: a library OS as it treats host files: system calls that it does not have, and shared
+ * mappings that are private without saying so.
  *
  * Filters hold for this process and its later children, and cannot be taken back: install them in a
  * child. Nothing here calls cmocka.

@@ -17,9 +17,7 @@
 #include "tests/stress/daemon.h"
 #include "tests/stress/procfs.h"
 
-/*
- * Tolerated resident memory: what the allocator keeps, and pages that the warm-up has not touched.
- */
+/* Tolerated resident memory: kept by the allocator, or pages that the warm-up has not touched. */
 enum {
 	SIEGE_TOLERANCE = 1024 * 1024,
 	SIEGE_CONNECTION = 128 * 1024, /* of an open one: TLS reads 64 KiB ahead */

@@ -213,7 +213,7 @@ static const struct {
 };
 enum { CALLS = sizeof calls / sizeof calls[0], QUEUED = 5 /* ACQUIREs that wait in the server */ };
 
-/* What a caller's process and the test report to each other, in shared memory. */
+/* Shared by a caller's process and the test. */
 struct report {
 	_Atomic int stage; /* enum stage */
 	_Atomic int go;    /* set by the test: make the call */

@@ -1,7 +1,7 @@
 /*
  * The host's files of memory files without a server: which files are smc's, which keys open them,
- * what happens when they cannot be written, and that there is never more than one of a name
- * (smc/FORMAT 5, smc/FORMAT 6).
+ * errors when they cannot be written, and that there is never more than one of a name (smc/FORMAT
+ * 5, smc/FORMAT 6).
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -43,7 +43,7 @@ enum {
 	POISON = 0x5eed
 };
 
-/* What happens to a worker, and at which step; NULL: inside, after it has written. */
+/* A signal for a worker, and the step of it; NULL: inside, after it has written. */
 struct order {
 	const char *step;
 	int signal;

@@ -173,7 +173,7 @@ static void __attribute__((noreturn)) be_victim(struct play_case *c)
 	_exit(EXIT_SUCCESS);
 }
 
-/* What has happened before. */
+/* The events before a play. */
 
 static pid_t
 begin_child(const struct play_case *c)

@@ -33,8 +33,8 @@ word(uint8_t *segment, int block)
 }
 
 /*
- * With the lock: checks what must hold after any earlier holder. finished: what each had finished
- * before.
+ * With the lock: checks the segment, whichever worker held the lock before. finished: the
+ * increments that each had finished before.
  */
 static void
 check_segment(uint8_t *segment, const uint64_t finished[WORKER_COUNT])

@@ -14,8 +14,8 @@
  *	  a killed process;
  *	- the block of zeros is zeros: a worker that dies inside publishes nothing.
  *
- * A worker that replaces a dead one knows its slot exactly: what the dead worker had finished, and
- * one more at most if it died within sm_unlock().
+ * A worker that replaces a dead one knows its slot exactly: the number of increments that the dead
+ * worker had finished, and one more at most if it died within sm_unlock().
  *
  * A worker that finds an error makes a complaint and exits. It does not call cmocka.
  */
@@ -52,7 +52,7 @@ struct worker_account {
 	_Atomic int order;
 };
 
-/* What the processes share without the server's help (child_share()). */
+/* Shared by the processes without the server's help (child_share()). */
 struct worker_page {
 	struct worker_account accounts[WORKER_COUNT];
 	uint64_t target;        /* increments of each worker */

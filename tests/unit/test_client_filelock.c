@@ -20,7 +20,7 @@ enum { PATIENCE_S = 20, READERS = 20 };
 static struct filelock lock;
 static char handle[2];
 
-/* In the order in which they came to hold the lock. */
+/* The order in which the threads held the lock. */
 static char order[64];
 static pthread_mutex_t order_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -43,7 +43,7 @@ take(enum protocol_mode mode, uint64_t deadline)
 	return is_first;
 }
 
-/* What a try says. */
+/* Returns the result of a try. */
 static int
 try(enum protocol_mode mode)
 {
@@ -69,7 +69,7 @@ try_elsewhere(enum protocol_mode mode)
 	return (int)(intptr_t)result;
 }
 
-/* What a thread wants: 'a' to 'z' to write, 'A' to 'Z' to read, '!' to write, but not for long. */
+/* The kind of a thread: 'a' to 'z' writes, 'A' to 'Z' reads, '!' writes, but not for long. */
 static void *
 use(void *arg)
 {
@@ -171,19 +171,19 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 
 	(void)state;
 	assert_true(take(PROTOCOL_SHARED, CLOCK_NEVER));
-	/* Its grant is not there yet. */
+	/* The grant has not come yet. */
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	filelock_admit_readers(&lock);
 	pthread_create(&threads[0], NULL, use, &writer);
 	wait_for_waiters(1);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	pthread_create(&threads[1], NULL, use, &reader);
-	/* Both are gone before the first reader leaves. */
+	/* Both threads have ended before the first reader leaves. */
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
 	assert_string_equal(order, "A");
 	assert_int_equal(filelock_release(&lock), 1);
-	/* While its grant is given back nobody joins. */
+	/* While the grant is being released no thread joins. */
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	filelock_hand_over(&lock);
 }
@@ -243,7 +243,7 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, handle + 1, 0, &is_first), 0);
 	filelock_admit_readers(&lock);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
-	/* The other thread, which is gone, read through the first handle. */
+	/* The other thread, which has ended, read through the first handle. */
 	assert_false(filelock_release_handle(&lock, handle));
 	assert_true(filelock_release_handle(&lock, handle + 1));
 	filelock_hand_over(&lock);

@@ -1,6 +1,6 @@
 /*
- * Mounts and mount files (DESIGN 7): what is accepted, which mount has a path, and what is said
- * about the rest.
+ * Mounts and mount files (DESIGN 7): which are accepted, which mount a path has, and the errors of
+ * all others.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ expect_mount(const char *uri, const char *path, const char *type, const char *op
 		fail_msg("%s %s %s: expected a mount, got %s", uri, path, type, sm_error(sm));
 }
 
-/* The mount is refused with that errno, and the words say what it is about. */
+/* The mount is refused with that errno, and the error's words contain word. */
 static void
 expect_refusal(const char *uri, const char *path, const char *type, const char *options, int error,
     const char *word)
@@ -206,7 +206,7 @@ paths_are_brought_to_one_form(void **state)
 	assert_int_equal(mount_normalize(out, path), -ENAMETOOLONG);
 }
 
-/* The example of the design, with what packaging reads. */
+/* The example of the design, with the directives for packaging. */
 static void
 a_mount_file_is_a_premanifest(void **state)
 {

@@ -1,6 +1,6 @@
 /*
- * A critical section, frame by frame: the requests of the client, and how it applies the replies
- * (PROTOCOL 5, DESIGN 3, DESIGN 7).
+ * A critical section, frame by frame: the client's requests, and its use of the replies (PROTOCOL
+ * 5, DESIGN 7).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #include "common/wire/wire.h"
 #include "tests/unit/rig.h"
 
-/* The thinnest path, frame by frame. */
+/* The shortest path, frame by frame. */
 
 static void
 serve_two_sections(void)
@@ -111,7 +111,7 @@ serve_tries(void)
 	rig_take(OP_ACQUIRE, "00000007 01 00000000 " U64_0);
 	rig_answer(0, "0000000000000001 " U64_0 NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000000");
-	/* A deadline in the past is a try that calls itself otherwise. */
+	/* A deadline in the past is a try with another errno. */
 	rig_take(OP_ACQUIRE, "00000007 01 00000000 " U64_0);
 	rig_answer(11, "");
 	for (i = 0; i < 20; i++) {
@@ -163,7 +163,7 @@ serve_readers(void)
 	    "0000000000000004 0000000000000003 00000001 00000000 00000001 41");
 	rig_take(OP_RELEASE, "00000007 0000000000000004 01 00000000");
 	/*
-	 * What was written under the shared lock, an error, goes out with the next exclusive one.
+	 * A change under the shared lock, which is an error, goes out with the next exclusive one.
 	 */
 	rig_grant("0000000000000003", "0000000000000005", "0000000000000003" NO_BLOCKS);
 	rig_take(OP_RELEASE, "00000007 0000000000000005 01 00000001 00000001 00000001 42");
@@ -199,7 +199,7 @@ readers_share_one_grant_and_publish_nothing(void **state)
 	rig_end();
 }
 
-/* How it begins. */
+/* The begin of a session. */
 
 static uint32_t hello_status;
 static const char *hello_reply;
@@ -301,7 +301,7 @@ serve_unmapped(void)
 {
 	rig_greet_with("00000000");
 	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
-	/* The segment that somebody else has mapped comes along, and is not looked at. */
+	/* The reply carries the segment that another process has mapped; the client ignores it. */
 	rig_grant(U64_0, "0000000000000001", "0000000000000001 00000001 00000000 00000002 6f6b");
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000000");
 	rig_grant("0000000000000001", "0000000000000002", "0000000000000001 00000000");
@@ -401,13 +401,13 @@ serve_a_parent(void)
 	rig_greet();
 	rig_grant(U64_0, "0000000000000001", U64_0 NO_BLOCKS);
 	rig_serve(OP_FORK, "", "0123456789abcdef");
-	/* Whatever the child did, it did not do it here. */
+	/* The child has changed nothing here. */
 	rig_take(OP_RELEASE, "00000007 0000000000000001 01 00000001 00000000 00000001 70");
 	rig_serve(OP_CLOSE, "00000007", "");
 }
 
-/* In the child: every call fails, and says nothing to the server. Returns the exit status. */
-/* What a child can do without a connection of its own. Returns the number of failures. */
+/* In the child: every call fails, and sends nothing to the server. Returns the exit status. */
+/* The calls of a child without a connection of its own. Returns the number of failures. */
 static int
 use_what_is_here(void)
 {
@@ -435,7 +435,9 @@ a_forked_child_sends_nothing_on_its_parents_connection(void **state)
 	if (pid == 0) {
 		int failures = use_what_is_here();
 
-		/* Stays until the parent is done, so that no new connection gives its copy back. */
+		/*
+		 * Stay until the parent is done, so that no new connection closes the child's copy.
+		 */
 		close(over[1]);
 		_exit(read(over[0], &byte, 1) != 0 ? 1 : failures);
 	}
