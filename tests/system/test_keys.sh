@@ -43,7 +43,7 @@ end 'an expired certificate'
 presented()
 {
 	openssl s_client -unix ./sock -CAfile pki/root.crt -cert pki/client.crt -key pki/client.key \
-	    -verify_return_error </dev/null 2>/dev/null | sed -n 's/^subject=CN = //p'
+	    -verify_return_error </dev/null 2>/dev/null | sed -n 's/^subject=CN *= *//p'
 }
 
 # presents NAME
