@@ -1,18 +1,20 @@
 /*
- * helper: functions that the scripts of this folder need and a shell does not have.
+ * helper: what the scripts of this folder need and a shell does not have.
  *
  *	helper probe unix PATH | abstract NAME | padded NAME | tcp HOST PORT
- *		asks the server there for an empty table, in plaintext; exits with 0 when it
- *		replies, 1 when no server listens, 2 when there is another reply or none
+ *		asks the server there for an empty table, in plaintext; exit 0 when it answers, 1 when nobody
+ *		listens, 2 when something else answers or nothing comes
  *	helper pass SOCKET... -- PROGRAM [ARGUMENT...]
- *		listens on each SOCKET, unix:PATH or tcp:PORT (of 127.0.0.1), or opens file:PATH,
- *		and executes the program with these as its descriptors 3, 4, ... as systemd does;
- *		without-pid: the variable that names their process names another one
+ *		listens on each SOCKET, unix:PATH or tcp:PORT (of 127.0.0.1), or opens file:PATH, and becomes the
+ *		program with those as its descriptors 3, 4, ... as systemd does; without-pid: the variable that
+ *		says for whom they are is another process's
  *	helper hear PATH
- *		prints the datagrams to the socket PATH, @NAME for an abstract one, a line each,
- *		until it is killed
+ *		prints what is sent to the datagram socket PATH, @NAME for an abstract one, a line each, until
+ *		it is killed
+ *	helper send PATH TEXT
+ *		sends a datagram to the socket PATH, @NAME for an abstract one
  *	helper port
- *		prints a free TCP port of 127.0.0.1
+ *		prints a TCP port of 127.0.0.1 that nobody uses
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -96,7 +98,7 @@ probe(char **argv)
 	return 0;
 }
 
-/* Opens a file or socket to pass. */
+/* Opens what is to be passed. */
 static int
 open_passed(const char *what)
 {
@@ -159,6 +161,17 @@ hear(char **argv)
 }
 
 static int
+send_text(char **argv)
+{
+	struct target t = unix_target(argv[0] + (*argv[0] == '@'), *argv[0] == '@', 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (sendto(fd, argv[1], strlen(argv[1]), 0, &t.u.sa, t.size) < 0)
+		die(argv[0]);
+	return 0;
+}
+
+static int
 print_port(void)
 {
 	struct target t = tcp_target("127.0.0.1", "0");
@@ -179,6 +192,8 @@ main(int argc, char **argv)
 		return pass(argv + 2);
 	if (argc == 3 && strcmp(argv[1], "hear") == 0)
 		return hear(argv + 2);
+	if (argc == 4 && strcmp(argv[1], "send") == 0)
+		return send_text(argv + 2);
 	if (argc == 2 && strcmp(argv[1], "port") == 0)
 		return print_port();
 	fprintf(stderr, "helper: see the top of helper.c\n");

@@ -67,6 +67,7 @@ for where in ./notify @memserver-notify-$$; do
 	await "READY=1 at $where" has heard '^READY=1$'
 	expect "READY=1 at $where: it serves" 0 "$(answers unix ./sock; echo $?)"
 	end "the server that notifies $where"
+	await "STOPPING=1 at $where" has heard '^STOPPING=1$'
 	expect "all that was heard at $where" 'listening READY=1 STOPPING=1' "$(tr '\n' ' ' <heard | sed 's/ $//')"
 	kill $listener
 	wait $listener 2>/dev/null
@@ -82,6 +83,9 @@ NOTIFY_SOCKET=$work/notify2
 export NOTIFY_SOCKET
 run ./none/sock
 expect 'it does not start: exit status' 1 "$status"
+# The listener hears in order: with this it has heard all that the server sent.
+"$helper" send ./notify2 END
+await 'the listener hears the end' has heard '^END$'
 kill $listener
 wait $listener 2>/dev/null
 expect 'it does not start: READY=1 was not said' '' "$(grep READY heard)"
