@@ -17,6 +17,7 @@ record()
 	# The low byte comes first: the machines are x86.
 	# shellcheck disable=SC2059
 	printf "\\$(printf %o "$3")\\0\\0\\0\\$(printf %o "$4")\\0\\0\\0"
+	head -c 28 /dev/zero
 } >>"$log"
 
 # expect STATUS PATTERN WHAT: check exits with STATUS, and a line of its output matches.

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
+#include "tests/nonces/record.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
@@ -205,7 +206,7 @@ static void
 append_to_whole_log(void)
 {
 	FILE *in = fopen(nonce_log, "re"), *out = fopen(whole_log, "ae");
-	char bytes[36 * 1024];
+	char bytes[1024 * sizeof(struct nonce_record)];
 	size_t n;
 
 	assert_true(in != NULL && out != NULL);

@@ -122,7 +122,9 @@ log_fd(void)
 void
 testpoint_nonce(const uint8_t key[32], const uint8_t nonce[12], uint32_t first, uint32_t count)
 {
-	struct nonce_record record = { .first = first, .count = count };
+	/* Aligned, so that a page fault in the middle of it cannot cut its write in two. */
+	_Alignas(sizeof(struct nonce_record)) struct nonce_record record = { .first = first,
+		.count = count };
 	uint8_t hash[SHA256_DIGEST_LENGTH];
 	int fd = log_fd();
 
