@@ -35,9 +35,8 @@
 #include "tests/stress/child.h"
 #include "tests/stress/scratch.h"
 
+enum { LIFE = 0x1122334455, OTHER_LIFE = 0x99 }; /* apart: gcc 14 makes all of an enum as wide */
 enum {
-	LIFE = 0x1122334455,
-	OTHER_LIFE = 0x99,
 	KILLS = 300,
 	KILL_WITHIN_US = 3000,
 	RIVALS = 4,
