@@ -302,7 +302,8 @@ fill_small_disk(void)
 	int error = 0;
 
 	snprintf(options, sizeof options, "size=%u", (unsigned)DISK);
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", dir, "tmpfs", 0, options) != 0)
 		_exit(CHILD_SKIPPED);
 	close_all();
