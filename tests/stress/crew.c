@@ -285,7 +285,7 @@ count_together(const char *address, uint64_t target, bool with_kills)
 	    c->killed_inside, c->killed_after, c->killed_anywhere,
 	    (unsigned long)(c->longest / 1000), c->measured);
 	assert_true(c->killed_inside > 0 && c->killed_after > 0 && c->measured > 0);
-	if (c->longest > patience_ms(TAKEOVER_MS) * CLOCK_MS)
+	if (patience_is_over(c->longest, TAKEOVER_MS))
 		fail_msg(
 		    "the next waiter had the lock %lu us after the death, at most %d ms were expected",
 		    (unsigned long)(c->longest / 1000), TAKEOVER_MS);

@@ -1,9 +1,11 @@
 /*
- * patience: how long a test waits, for every kind of build.
+ * patience: how long a test waits, on this machine, with this load, for this kind of build.
  *
- * Times are stated for a plain build; those of the sanitizers, told by VARIANT in the environment, are
- * slower and get more. A test waits by looking again and again until a deadline, never by sleeping for
- * as long as it probably takes.
+ * Limits are stated for a plain build on a quiet machine. A probe at the start of the program measures how
+ * much longer the same work takes now, and all limits grow by that factor, which is 1 on a quiet machine.
+ * The sanitizers and valgrind, told by VARIANT in the environment, have factors of their own. This is for
+ * upper limits: a time within which something must not happen is taken as it is. A test waits by looking
+ * again and again until a deadline, never by sleeping for as long as it probably takes.
  */
 #ifndef TESTS_STRESS_PATIENCE_H
 #define TESTS_STRESS_PATIENCE_H
@@ -13,14 +15,20 @@
 
 enum { PATIENCE_MS = 10 * 1000 }; /* for what should happen at once */
 
-/* True under a sanitizer: its own memory hides what ours does. */
+/* True under a sanitizer or valgrind: its own memory hides what ours does. */
 bool patience_is_sanitized(void);
 
-/* ms milliseconds of a plain build, as milliseconds of this one. */
+/* ms milliseconds of a plain build on a quiet machine, as milliseconds of this one now. */
 uint64_t patience_ms(uint64_t ms);
 
-/* The moment, of clock_now(), that many milliseconds of a plain build from now. */
+/* The moment, of clock_now(), that is patience_ms(ms) from now. */
 uint64_t patience_until(uint64_t ms);
+
+/*
+ * True if took_ns nanoseconds are more than patience_ms(ms), even after the load was measured again: it
+ * may have grown since the program began.
+ */
+bool patience_is_over(uint64_t took_ns, uint64_t ms);
 
 /* Between two looks: a millisecond. */
 void patience_breathe(void);

@@ -264,7 +264,7 @@ count_sections(const struct team *t, int team, uint64_t end)
 	print_message("# %d x %d %s: %lu sections, none without for longer than %lu ms\n",
 	    t->processes, t->threads, team_names[team], (unsigned long)sum,
 	    (unsigned long)(longest / CLOCK_MS));
-	if (longest > patience_ms(GAP_MS) * CLOCK_MS)
+	if (patience_is_over(longest, GAP_MS))
 		fail_msg("one of the %s was without the lock for %lu ms, at most %lu were expected",
 		    team_names[team], (unsigned long)(longest / CLOCK_MS),
 		    (unsigned long)patience_ms(GAP_MS));

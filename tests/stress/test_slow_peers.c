@@ -416,7 +416,7 @@ every_one_that_was_cut_off_has_one_line_in_the_log(void **state)
 static void
 expect_cheap(const struct front *f)
 {
-	if (f->longest > patience_ms(LATE_MS) * CLOCK_MS)
+	if (patience_is_over(f->longest, LATE_MS))
 		fail_msg("an honest client waited for %lu ms",
 		    (unsigned long)(f->longest / CLOCK_MS));
 	if (f->cpu_after - f->cpu_before > (int64_t)patience_ms(CPU_MS))

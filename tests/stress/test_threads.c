@@ -216,8 +216,7 @@ look_after_them(void)
 		for (j = 0; j < THREADS; j++) {
 			a = &page->accounts[i][j];
 			since = atomic_load(&a->since);
-			if (since != 0 && since < now &&
-			    now - since > patience_ms(STEP_MS) * CLOCK_MS)
+			if (since != 0 && since < now && patience_is_over(now - since, STEP_MS))
 				fail_msg(
 				    "process %d, thread %d: is in one call, the last %s, "
 				    "for %lu ms",
