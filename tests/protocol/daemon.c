@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "tests/stress/patience.h"
 
 enum { ARGS_MOST = 24 };
 
@@ -23,7 +24,7 @@ daemon_init(struct daemon *d)
 	const char *parent = getenv("TMPDIR");
 
 	*d = (struct daemon){ 0 };
-	if (parent == NULL || strlen(parent) > 30)
+	if (parent == NULL || strlen(parent) > 40)
 		parent = "/tmp";
 	snprintf(d->dir, sizeof d->dir, "%s/protocol.XXXXXX", parent);
 	if (mkdtemp(d->dir) == NULL)
@@ -148,7 +149,7 @@ bool
 daemon_start(struct daemon *d, const char *program, const char *const *args,
     char reason[DAEMON_REASON_SIZE])
 {
-	uint64_t deadline = clock_after_ms(clock_now(), DAEMON_PATIENCE_MS);
+	uint64_t deadline = patience_until(DAEMON_PATIENCE_MS);
 	int status, fd;
 	pid_t pid;
 
@@ -184,7 +185,7 @@ daemon_start(struct daemon *d, const char *program, const char *const *args,
 bool
 daemon_stop(struct daemon *d, char reason[DAEMON_REASON_SIZE])
 {
-	uint64_t deadline = clock_after_ms(clock_now(), DAEMON_PATIENCE_MS);
+	uint64_t deadline = patience_until(DAEMON_PATIENCE_MS);
 	int status = 0;
 
 	if (d->pid <= 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "tests/stress/patience.h"
 
 enum { CHUNK = 64 * 1024, STEP_MS = 20 };
 
@@ -15,7 +16,7 @@ enum { CHUNK = 64 * 1024, STEP_MS = 20 };
 static int
 shake_hands(struct link *l, SSL_CTX *ctx)
 {
-	struct timeval limit = { .tv_sec = LINK_PATIENCE_MS / 1000 };
+	struct timeval limit = { .tv_sec = (time_t)(patience_ms(LINK_PATIENCE_MS) / 1000) };
 
 	setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	l->ssl = SSL_new(ctx);
@@ -145,7 +146,7 @@ pump_out(struct link *l, uint64_t deadline)
 void
 link_close(struct link *l)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), LINK_PATIENCE_MS);
+	uint64_t deadline = patience_until(LINK_PATIENCE_MS);
 
 	if (!l->is_open)
 		return;

@@ -19,6 +19,7 @@
 #include "tests/protocol/daemon.h"
 #include "tests/protocol/link.h"
 #include "tests/protocol/peer.h"
+#include "tests/stress/patience.h"
 
 enum { BRIEF_MS = 20 };
 
@@ -83,11 +84,11 @@ poll_all(uint64_t deadline)
 static int
 socket_wait(unsigned who, size_t size, enum peer_patience patience)
 {
-	static const int ms[] = {
+	const uint64_t ms[] = {
 		[PEER_INSTANTLY] = 0,
 		[PEER_BRIEFLY] = BRIEF_MS,
-		[PEER_NOW] = LINK_PATIENCE_MS,
-		[PEER_SOON] = LINK_PATIENCE_MS,
+		[PEER_NOW] = patience_ms(LINK_PATIENCE_MS),
+		[PEER_SOON] = patience_ms(LINK_PATIENCE_MS),
 	};
 	uint64_t deadline = clock_after_ms(clock_now(), ms[patience]);
 
@@ -321,7 +322,7 @@ count_files(void)
 static bool
 end(bool has_forked, char reason[PEER_REASON_SIZE])
 {
-	uint64_t deadline = clock_after_ms(clock_now(), LINK_PATIENCE_MS);
+	uint64_t deadline = patience_until(LINK_PATIENCE_MS);
 	long count;
 
 	/* Pending forks live for a minute: the next test gets a new server. */

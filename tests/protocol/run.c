@@ -12,6 +12,7 @@
 #include "tests/protocol/host.h"
 #include "tests/protocol/macro.h"
 #include "tests/protocol/text.h"
+#include "tests/stress/patience.h"
 
 /* The peer uses the last number itself. */
 enum { DEPTH_MOST = 4, STATEMENT_SIZE = 4096, CONVERSATION_MOST = PEER_MOST - 1 };
@@ -257,7 +258,7 @@ await_host(struct run *r, const struct host_statement *h)
 	char reason[HOST_REASON_SIZE];
 	unsigned i;
 
-	for (i = 0; i < SOON_MS / SOON_STEP_MS; i++) {
+	for (i = 0; i < patience_ms(SOON_MS) / SOON_STEP_MS; i++) {
 		if (host_do(h, r->peer->memdir(), reason))
 			return true;
 		r->peer->advance(SOON_STEP_MS * CLOCK_MS);

@@ -519,7 +519,7 @@ compare(const void *a, const void *b)
 static void
 no_iv_repeats_after_a_fork(void **state)
 {
-	enum { RELEASES = 50, PROCESSES = 3, MOST = 1 << 16 };
+	enum { RELEASES = 50, PROCESSES = 3, MOST = 1 << 20 };
 	struct nonce_record *records = calloc(MOST, sizeof *records);
 	FILE *log = fopen(getenv("NONCE_LOG"), "r");
 	size_t count, i;

@@ -14,6 +14,7 @@
 
 #include "common/client/smclient.h"
 #include "common/wire/frame.h"
+#include "tests/stress/patience.h"
 
 enum { PATIENCE_S = 20 };
 
@@ -172,7 +173,7 @@ rig_hang_up(void)
 static void
 set_patience(int fd)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	const struct timeval patience = { .tv_sec = (time_t)patience_ms(PATIENCE_S) };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

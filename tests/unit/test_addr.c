@@ -18,20 +18,25 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/wire/addr.h"
 #include "common/wire/socket.h"
+#include "tests/stress/patience.h"
 
 static struct socket_file made; /* by the last socket_listen() */
 static struct socket_file none; /* by one that fails */
 
-enum { PATIENCE_MS = 5000 };
-
-static char dir[] = "/tmp/test_addr.XXXXXX";
-static char path[64];
+static char dir[64];
+static char path[96];
 
 static int
 make_directory(void **state)
 {
+	const char *parent = getenv("TMPDIR");
+
 	(void)state;
+	if (parent == NULL || strlen(parent) > 40)
+		parent = "/tmp";
+	snprintf(dir, sizeof dir, "%s/addr.XXXXXX", parent);
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/socket", dir);
 	return 0;
@@ -45,7 +50,13 @@ remove_directory(void **state)
 	return rmdir(dir);
 }
 
-/* Parses a valid address. */
+static int
+connect_to(const struct addr *a, int *fd)
+{
+	return addr_connect(a, (int)patience_ms(PATIENCE_MS), fd);
+}
+
+/* Parses what must be an address. */
 static struct addr
 address(const char *text)
 {
@@ -194,7 +205,7 @@ meet(const struct addr *a, const struct addr *client_side, int *server, int *cli
 	flags = fcntl(fds[0], F_GETFL);
 	assert_true(flags & O_NONBLOCK);
 	assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(socket_connect(client_side, PATIENCE_MS, client), 0);
+	assert_int_equal(connect_to(client_side, client), 0);
 	assert_true(fcntl(*client, F_GETFL) & O_NONBLOCK);
 	assert_true(fcntl(*client, F_GETFD) & FD_CLOEXEC);
 	*server = accept(fds[0], NULL, NULL);
@@ -237,10 +248,10 @@ somebody_listening_is_eaddrinuse(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
-	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
-	/* the first listener is still there */
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	/* and the first is still there */
+	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
 	close(fds[0]);
 	socket_unlink(&a, &made);
@@ -256,9 +267,9 @@ stale_socket_is_replaced(void **state)
 	assert_int_equal(socket_listen(&a, fds, &made), 1);
 	close(fds[0]);
 	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(connect_to(&a, &client), -ENOTCONN);
+	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
 	close(fds[0]);
 	socket_unlink(&a, &made);
@@ -279,7 +290,7 @@ foreign_file_is_left_alone(void **state)
 	assert_int_equal(read(fd, back, 8), 8);
 	assert_memory_equal(back, "precious", 8);
 	close(fd);
-	assert_true(socket_connect(&a, PATIENCE_MS, &client) < 0);
+	assert_true(connect_to(&a, &client) < 0);
 	unlink(path);
 }
 
@@ -291,9 +302,9 @@ nobody_there_is_enotconn(void **state)
 	int client = 4711;
 
 	(void)state;
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(socket_connect(&abstract, PATIENCE_MS, &client), -ENOTCONN);
-	assert_int_equal(socket_connect(&tcp, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(connect_to(&a, &client), -ENOTCONN);
+	assert_int_equal(connect_to(&abstract, &client), -ENOTCONN);
+	assert_int_equal(connect_to(&tcp, &client), -ENOTCONN);
 	assert_int_equal(client, 4711);
 }
 
@@ -318,8 +329,8 @@ abstract_names_are_exact_or_padded(void **state)
 	close(server);
 	close(client);
 
-	assert_int_equal(socket_listen(&padded, fds, &made), 1);
-	assert_int_equal(socket_connect(&exact, PATIENCE_MS, &client), -ENOTCONN);
+	assert_int_equal(addr_listen(&padded, fds, &made), 1);
+	assert_int_equal(connect_to(&exact, &client), -ENOTCONN);
 	/* as Phoenix connects: the whole of sun_path, zeros behind the name */
 	memcpy(sun.sun_path + 1, padded_text, strlen(padded_text));
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -380,7 +391,7 @@ tcp_connection_is_tuned_and_described(void **state)
 	assert_int_equal(socket_listen(&any, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
 	a = address(text);
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(connect_to(&a, &client), 0);
 	assert_true(socket_option(client, IPPROTO_TCP, TCP_NODELAY));
 	assert_true(socket_option(client, SOL_SOCKET, SO_KEEPALIVE));
 	server = accept(fds[0], NULL, NULL);
@@ -439,7 +450,7 @@ every_address_of_a_host_is_tried(void **state)
 	assert_int_equal(socket_listen(&any, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:localhost:%u", port_of(fds[0]));
 	a = address(text);
-	assert_int_equal(socket_connect(&a, PATIENCE_MS, &client), 0);
+	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
 	close(fds[0]);
 }
@@ -457,7 +468,7 @@ every_address_listens(void **state)
 	for (i = 0; i < count && listening == -1; i++) {
 		snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[i]));
 		a = address(text);
-		if (socket_connect(&a, PATIENCE_MS, &client) == 0) {
+		if (connect_to(&a, &client) == 0) {
 			listening = i;
 			close(client);
 		}

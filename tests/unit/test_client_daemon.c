@@ -23,6 +23,7 @@
 #include "common/server/main.h"
 #include "common/server/options.h"
 #include "smdish/store.h"
+#include "tests/stress/patience.h"
 
 enum { PROCESSES = 4, THREADS = 6, ROUNDS = 1500, SIZE = 65536, PATIENCE_S = 20 };
 
@@ -59,7 +60,7 @@ static void
 start_server(char *lease)
 {
 	static unsigned count;
-	uint64_t deadline = clock_now() + PATIENCE_S * CLOCK_SEC;
+	uint64_t deadline = patience_until(PATIENCE_S * 1000);
 	struct sm *sm;
 
 	snprintf(uri, sizeof uri, "abstract:memserver.test.%d.%u", (int)getpid(), count++);
@@ -267,7 +268,7 @@ static void *
 kill_later(void *arg)
 {
 	(void)arg;
-	usleep(100 * 1000);
+	usleep((useconds_t)patience_ms(100) * 1000);
 	kill(server, SIGKILL);
 	return NULL;
 }
@@ -291,7 +292,7 @@ a_killed_server_ends_every_wait(void **state)
 	began = clock_now();
 	assert_int_equal(sm_lock(waiting), -1);
 	assert_int_equal(errno, ECONNRESET);
-	assert_true(clock_now() - began < CLOCK_SEC);
+	assert_false(patience_is_over(clock_now() - began, 1000));
 	pthread_join(thread, NULL);
 	/* Its sockets close one after the other. */
 	stop_server(SIGKILL);

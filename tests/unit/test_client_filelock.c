@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/filelock.h"
+#include "tests/stress/patience.h"
 
 enum { PATIENCE_S = 20, READERS = 20 };
 
@@ -102,7 +103,7 @@ waiters(void)
 static void
 wait_for_waiters(size_t count)
 {
-	uint64_t deadline = clock_now() + PATIENCE_S * CLOCK_SEC;
+	uint64_t deadline = patience_until(PATIENCE_S * 1000);
 
 	while (waiters() != count) {
 		if (clock_now() > deadline)

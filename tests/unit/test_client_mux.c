@@ -20,6 +20,7 @@
 #include "common/base/size.h"
 #include "common/client/smclient.h"
 #include "common/wire/frame.h"
+#include "tests/stress/patience.h"
 #include "tests/unit/rig.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
 	FIRST_FD = 0x10, /* of the files 0 to 3; the rig's own is 7 */
 	ROUNDS = 20,
 	DEADLINE_MS = 60,
+	DEADLINE_MOST_MS = 1000,
 	SILENCE_MS = 5000, /* the client's, when the server has no reason to be silent */
 	SLACK_MS = 2500,
 	LARGE = 8 * SIZE_MIB,
@@ -47,15 +49,29 @@ struct caller {
 	struct sm_file *file;
 	pthread_t thread;
 	int result, error;
-	uint64_t took_ms;
+	uint64_t took;
 };
+
+/* Long enough for a request on its way, and much shorter than the silence that the client bears. */
+static uint64_t
+deadline_ms(void)
+{
+	uint64_t ms = patience_ms(DEADLINE_MS);
+
+	return ms < DEADLINE_MOST_MS ? ms : DEADLINE_MOST_MS;
+}
+
+/* In a script: until a deadline of soon() is over. */
+static void
+miss_deadline(void)
+{
+	usleep((useconds_t)(deadline_ms() + 4 * DEADLINE_MS) * 1000);
+}
 
 static struct timespec
 soon(void)
 {
-	uint64_t at = clock_after_ms(clock_now(), DEADLINE_MS);
-
-	return clock_timespec(at);
+	return clock_timespec(clock_after_ms(clock_now(), deadline_ms()));
 }
 
 static int
@@ -84,7 +100,7 @@ run_caller(void *arg)
 
 	c->result = call(c->kind, c->file);
 	c->error = c->result == 0 ? 0 : errno;
-	c->took_ms = (clock_now() - begin) / CLOCK_MS;
+	c->took = clock_now() - begin;
 	return NULL;
 }
 
@@ -117,8 +133,8 @@ static void
 expect(const struct caller *c, const char *call, int error)
 {
 	if (c->error != error)
-		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", call,
-		    strerror(error), strerror(c->error), (unsigned long)c->took_ms, rig.surprise);
+		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", who, strerror(error),
+		    strerror(c->error), (unsigned long)(c->took / CLOCK_MS), rig.surprise);
 }
 
 /* The test's part: the rig with the files 0 to 3 open as well. */
@@ -373,7 +389,7 @@ serve_half_a_grant_in_time(void)
 	a = take_request();
 	grant_frame(frame, a.tag, 1);
 	rig_write(frame, GRANT_FRAME_SIZE - 3);
-	usleep(4 * DEADLINE_MS * 1000);
+	miss_deadline();
 	rig_write(frame + GRANT_FRAME_SIZE - 3, 3);
 	a = take_request();
 	if (a.op == OP_CANCEL) {
@@ -475,9 +491,10 @@ expect_silence_to_disconnect(size_t bytes)
 	for (i = 0; i < FILES; i++)
 		finish(&callers[i]);
 	expect(&callers[0], "sm_timedlock", ETIMEDOUT);
-	if (callers[0].took_ms < SILENCE_MS || callers[0].took_ms > SILENCE_MS + SLACK_MS)
+	if (callers[0].took < SILENCE_MS * CLOCK_MS ||
+	    patience_is_over(callers[0].took - SILENCE_MS * CLOCK_MS, SLACK_MS))
 		fail_msg("sm_timedlock: expected to give up after about %d ms, took %lu",
-		    SILENCE_MS, (unsigned long)callers[0].took_ms);
+		    SILENCE_MS, (unsigned long)(callers[0].took / CLOCK_MS));
 	rig_end();
 	/* The callers without a deadline see that the server is gone. */
 	for (i = 1; i < FILES; i++)
@@ -820,7 +837,7 @@ serve_much(void)
 	size = take_large_header();
 	/* The deadline passes, and CANCEL has to wait, while the RELEASE is being sent. */
 	if (is_timed)
-		usleep(5 * DEADLINE_MS * 1000);
+		miss_deadline();
 	grant_large(acquire);
 	discard(size);
 	a = take_request();
@@ -903,8 +920,8 @@ setup(void **state)
 	running = *state;
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	signal(SIGALRM, report_hang);
-	alarm(WATCHDOG_S);
+	signal(SIGALRM, bark);
+	alarm((unsigned)patience_ms(WATCHDOG_S));
 	return 0;
 }
 

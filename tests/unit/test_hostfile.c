@@ -28,6 +28,7 @@
 #include "common/host/hostfile.h"
 #include "common/host/hostprobe.h"
 #include "tests/stress/libos.h"
+#include "tests/stress/patience.h"
 #include "tests/unit/body.h"
 
 enum { SIZE = 10000, NOBODY = 65534 };
@@ -152,6 +153,47 @@ put(const char *name, const char *text)
 	close(fd);
 }
 
+/* Runs body in a forked child, which must end by itself within a minute. */
+static int
+begin_child(int (*body)(void), pid_t *pid)
+{
+	int ends[2], line;
+
+	assert_int_equal(pipe(ends), 0);
+	*pid = fork();
+	assert_true(*pid >= 0);
+	if (*pid == 0) {
+		alarm((unsigned)patience_ms(60));
+		line = body();
+		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
+	}
+	close(ends[1]);
+	return ends[0];
+}
+
+static void
+end_child(int end, pid_t pid)
+{
+	int line = -1, status = -1;
+	ssize_t n = read(end, &line, sizeof line);
+
+	close(end);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (n != sizeof line || status != 0)
+		fail_msg("a child ended with wait status %#x, 0 was expected", (unsigned)status);
+	if (line != 0)
+		fail_msg("line %d in a child", line);
+}
+
+static void
+in_child(int (*body)(void))
+{
+	pid_t pid;
+	int end = begin_child(body, &pid);
+
+	end_child(end, pid);
+}
+
 static int
 count_descriptors(void)
 {
@@ -230,7 +272,7 @@ expect_open(const char *name, uint64_t size, int error)
 {
 	struct hostfile h = HOSTFILE_CLOSED;
 
-	alarm(20);
+	alarm((unsigned)patience_ms(20));
 	assert_int_equal(hostfile_open(&h, dir, name, size), error);
 	alarm(0);
 	assert_int_equal(h.descriptor.fd, -1);
@@ -272,7 +314,7 @@ create_refuses_a_name_that_is_taken(void **state)
 	assert_int_equal(mkdirat(dir, "d", 0700), 0);
 	expect_exists("d");
 	assert_int_equal(mkfifoat(dir, "fifo", 0600), 0);
-	alarm(20);
+	alarm((unsigned)patience_ms(20));
 	expect_exists("fifo");
 	alarm(0);
 }
@@ -420,7 +462,7 @@ open_under_a_lease(void)
 		fflush(stdout);
 		return 0;
 	}
-	alarm(20);
+	alarm((unsigned)patience_ms(20));
 	EXPECT(hostfile_open(&h, dir, "f", 4) == -EAGAIN);
 	return 0;
 }

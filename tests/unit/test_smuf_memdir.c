@@ -33,17 +33,11 @@
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "tests/stress/child.h"
+#include "tests/stress/patience.h"
 #include "tests/stress/scratch.h"
 
 enum { LIFE = 0x1122334455, OTHER_LIFE = 0x99 }; /* apart: gcc 14 makes all of an enum as wide */
-enum {
-	KILLS = 300,
-	KILL_WITHIN_US = 3000,
-	RIVALS = 4,
-	RIVALRY_MS = 500,
-	PATIENCE_MS = 20 * 1000,
-	FULL_PATH = PATH_MAX
-};
+enum { KILLS = 300, KILL_WITHIN_US = 3000, RIVALS = 4, RIVALRY_MS = 500, FULL_PATH = PATH_MAX };
 
 static char dir[SCRATCH_PATH_SIZE];
 
@@ -177,7 +171,7 @@ open_and_close(void)
 static void
 run_and_kill(void (*run)(struct memdir *))
 {
-	uint64_t deadline = clock_after_ms(clock_now(), PATIENCE_MS);
+	uint64_t deadline = patience_until(2 * PATIENCE_MS);
 	struct memdir *d;
 	pid_t pid;
 
@@ -725,7 +719,7 @@ make_both(struct memdir *d)
 static void
 another_process_is_kept_out_too_and_gets_in_after_kill_9(void **state)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), PATIENCE_MS);
+	uint64_t deadline = patience_until(2 * PATIENCE_MS);
 	struct memdir *d = NULL;
 	pid_t pid;
 
@@ -759,10 +753,12 @@ another_process_is_kept_out_too_and_gets_in_after_kill_9(void **state)
 /* In a child: opens the directory again and again, and counts when it was not alone. */
 static void __attribute__((noreturn)) contend(uint64_t until)
 {
+	uint64_t deadline = patience_until(PATIENCE_MS);
 	struct memdir *d;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (clock_now() < until) {
+	while (clock_now() < until ||
+	    (atomic_load(&shared->owned) <= RIVALS && clock_now() < deadline)) {
 		if (memdir_open(&d, dir) != 0)
 			continue;
 		if (atomic_fetch_add(&shared->owners, 1) != 0)
@@ -861,7 +857,7 @@ static void __attribute__((noreturn)) make_files(void)
 static void
 killed_at_any_moment_nothing_stays(void **state)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), 3 * PATIENCE_MS);
+	uint64_t deadline = patience_until(6 * PATIENCE_MS);
 	struct timespec pause = { 0 };
 	unsigned round, entries = 0;
 	int status;
