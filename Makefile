@@ -162,6 +162,11 @@ $(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
 
+# How long something may take on this machine now, for the scripts.
+$(BUILD)/patience: $(BUILD)/obj/tests/system/patience.o $(BUILD)/libtest.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
 $(BUILD)/nofutex/ticketlock.o: common/lock/ticketlock.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -180,7 +185,7 @@ $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 # tests/run prints one line a test and a last line that counts them.
-check: all $(TEST_BIN) $(BUILD)/noncecheck
+check: all $(TEST_BIN) $(BUILD)/noncecheck $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
 check-asan:
@@ -192,7 +197,7 @@ check-tsan:
 	+TSAN_OPTIONS=halt_on_error=1 $(MAKE) check BUILD=$(BUILD)/tsan VARIANT=tsan OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=thread'
 
-check-valgrind: all $(TEST_BIN)
+check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
 
 check-model:

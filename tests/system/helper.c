@@ -1,9 +1,9 @@
 /*
  * helper: what the scripts of this folder need and a shell does not have.
  *
- *	helper probe unix PATH | abstract NAME | padded NAME | tcp HOST PORT
+ *	helper probe SECONDS unix PATH | abstract NAME | padded NAME | tcp HOST PORT
  *		asks the server there for an empty table, in plaintext; exit 0 when it answers, 1 when nobody
- *		listens, 2 when something else answers or nothing comes
+ *		listens, 2 when something else answers or nothing comes within so many seconds
  *	helper pass SOCKET... -- PROGRAM [ARGUMENT...]
  *		listens on each SOCKET, unix:PATH or tcp:PORT (of 127.0.0.1), or opens file:PATH, and becomes the
  *		program with those as its descriptors 3, 4, ... as systemd does; without-pid: the variable that
@@ -30,7 +30,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REPLY_SIZE = 8, PATIENCE_S = 10, FIRST_FD = 3, MESSAGE_SIZE = 256 };
+enum { REPLY_SIZE = 8, FIRST_FD = 3, MESSAGE_SIZE = 256 };
 
 struct target {
 	union {
@@ -83,8 +83,8 @@ static int
 probe(char **argv)
 {
 	static const uint8_t request[REPLY_SIZE], expected[REPLY_SIZE];
-	struct timeval limit = { .tv_sec = PATIENCE_S };
-	struct target t = parse_probe(argv);
+	struct timeval limit = { .tv_sec = atoi(argv[0]) };
+	struct target t = parse_probe(argv + 1);
 	int fd = socket(t.u.sa.sa_family, SOCK_STREAM, 0);
 	uint8_t reply[REPLY_SIZE];
 
@@ -186,7 +186,7 @@ print_port(void)
 int
 main(int argc, char **argv)
 {
-	if (argc >= 4 && strcmp(argv[1], "probe") == 0)
+	if (argc >= 5 && strcmp(argv[1], "probe") == 0)
 		return probe(argv + 2);
 	if (argc >= 4 && strcmp(argv[1], "pass") == 0)
 		return pass(argv + 2);

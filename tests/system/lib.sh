@@ -1,8 +1,8 @@
 # lib.sh: servers for the scripts of this folder, which source it; check.sh comes with it.
 #
-# Sets work (a private directory, which is the working directory), server, mkpki and helper
-# (programs), and ends every server that was started when the script ends. Environment: SRC, the
-# root of the repository; BUILD, where the programs are; CC; VARIANT.
+# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs), and
+# patience (for how many seconds to wait), and ends every server that was started when the script ends.
+# Environment: SRC, the root of the repository; BUILD, where the programs are; CC; VARIANT.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 set -u
@@ -16,11 +16,10 @@ mkpki=${SRC:?}/deploy/mkpki
 work=$(mktemp -d "${TMPDIR:-/tmp}/system.XXXXXX") || exit 1
 helper=$work/helper
 started=
-case ${VARIANT:-} in
-tsan) patience=100 ;;
-asan) patience=40 ;;
-*) patience=10 ;;
-esac
+failures=0
+checks=0
+# Seconds, for what should happen at once.
+patience=$("$BUILD/patience" 10)
 
 clean_up()
 {
@@ -67,7 +66,7 @@ ended()
 # answers KIND NAME...: a server replies there, in plaintext
 answers()
 {
-	"$helper" probe "$@"
+	"$helper" probe "$patience" "$@"
 }
 
 # start ARGUMENT...: starts a server in the background: its process in pid, its log in $work/log,

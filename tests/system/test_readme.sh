@@ -4,6 +4,7 @@
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}" "${SANITIZE:=}"
 cd "$TMPDIR"
+often=$("$BUILD/patience" 100) # to look, before it counts as failed
 fail() {
 	echo "FAILED: $*"
 	exit 1
@@ -52,7 +53,7 @@ start() {
 	"$BUILD/$1" -l log $command &
 	server=$!
 	tries=0
-	until [ -S "$2" ] || [ $tries -eq 100 ]; do
+	until [ -S "$2" ] || [ $tries -ge "$often" ]; do
 		tries=$((tries + 1))
 		sleep 0.05
 	done
@@ -79,7 +80,7 @@ count() {
 	./counter <hold >first &
 	exec 9>hold
 	tries=0
-	until [ -s first ] || [ $tries -eq 200 ]; do
+	until [ -s first ] || [ $tries -ge $((2 * often)) ]; do
 		tries=$((tries + 1))
 		sleep 0.05
 	done

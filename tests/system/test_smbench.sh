@@ -7,8 +7,8 @@
 . "${SRC:?}/tests/system/lib.sh"
 
 smbench=${BUILD:?}/smbench
-# A short path: a socket's address has to hold it.
-tmp=$(mktemp -d /tmp/smbench-test.XXXXXX) || exit 1
+# smbench takes no TMPDIR above 40 bytes, so that a socket's address has room for the rest of the path.
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/b.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"; clean_up' EXIT
 TMPDIR=$tmp
 export TMPDIR
