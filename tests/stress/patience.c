@@ -14,7 +14,8 @@ enum {
 	VALGRIND_FACTOR = 10,
 	/* The probe: long enough for the scheduler to give it no more than its share, and its time. */
 	PROBE_STEPS = 12 * 1000 * 1000,
-	PROBE_MS = 25
+	PROBE_MS = 25,
+	BUSY_PERCENT = 150
 };
 
 /* By how much longer the probe takes than on a quiet machine: at least 100 %. */
@@ -111,6 +112,13 @@ patience_is_over(uint64_t took_ns, uint64_t ms)
 		return false;
 	measure_load();
 	return took_ns > patience_ms(ms) * CLOCK_MS;
+}
+
+bool
+patience_is_busy(void)
+{
+	measure_load();
+	return atomic_load(&load_percent) >= BUSY_PERCENT;
 }
 
 void

@@ -30,6 +30,9 @@ uint64_t patience_until(uint64_t ms);
  */
 bool patience_is_over(uint64_t took_ns, uint64_t ms);
 
+/* Measures again: true when others have so much of the machine that no shares of it can be compared. */
+bool patience_is_busy(void);
+
 /* Between two looks: a millisecond. */
 void patience_breathe(void);
 
