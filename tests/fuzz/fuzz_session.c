@@ -15,9 +15,11 @@
  * the idents of forks and a finding can be repeated.
  */
 #include <assert.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,7 +81,7 @@ static bool is_cut;   /* bytes come and go a few at a time */
 static size_t budget; /* bytes that may still be fed: bounds the time of a short input */
 static uint8_t frame[FRAME_MOST];
 #ifdef FUZZ_SMUF
-static char directory[] = "/tmp/fuzz_smuf.XXXXXX";
+static char directory[PATH_MAX];
 static struct memdir *memdir;
 #endif
 
@@ -539,6 +541,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	(void)log_open("fuzz_session", NULL, LOG_LEVEL_NONE);
 #ifdef FUZZ_SMUF
+	snprintf(directory, sizeof directory, "%s/fuzz_smuf.XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
 	if (mkdtemp(directory) == NULL || memdir_open(&memdir, directory) != 0)
 		abort();
 	(void)atexit(remove_directory);
