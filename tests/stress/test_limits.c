@@ -258,7 +258,7 @@ await_rest(const struct siege *s)
 	uint64_t deadline = patience_until(PATIENCE_MS), since = clock_now();
 	int64_t last = -1, now;
 
-	while (clock_now() < since + STILL_MS * CLOCK_MS) {
+	while (clock_now() < since + patience_ms(STILL_MS) * CLOCK_MS) {
 		now = procfs_usage(s->daemon.pid).cpu_ms;
 		if (now != last)
 			since = clock_now();
@@ -321,8 +321,8 @@ small_replies_that_are_not_read_do_not_pile_up(void **state)
 		raw_put(&b, OP_CLOSE, "w", UINT32_MAX);
 	raw_connect(&r, &s->daemon);
 	raw_begin(&r, false);
-	/* It sends requests as long as the server reads them. */
-	while (clock_now() < since + STILL_MS * CLOCK_MS && sent < MOST) {
+	/* It asks for as long as the server takes it. */
+	while (clock_now() < since + patience_ms(STILL_MS) * CLOCK_MS && sent < MOST) {
 		part = raw_send_some(&r, buf_data(&b) + offset, buf_size(&b) - offset);
 		if (part > 0)
 			since = clock_now();
