@@ -298,7 +298,7 @@ expect_exact(void)
 static void
 run(const struct order *orders, unsigned count, unsigned most)
 {
-	uint64_t deadline = patience_until(RUN_MS), next = clock_after_ms(clock_now(), EVERY_MS);
+	uint64_t begun = clock_now(), next = patience_until(EVERY_MS);
 	struct crew c = { .working = WORKERS };
 	struct client p;
 	int i;
@@ -315,10 +315,9 @@ run(const struct order *orders, unsigned count, unsigned most)
 		for (i = 0; i < WORKERS; i++)
 			look_after(&c, i);
 		if (clock_now() >= next) {
-			next = clock_after_ms(clock_now(),
-			    give_order(&c, most) ? EVERY_MS : SOON_MS);
+			next = patience_until(give_order(&c, most) ? EVERY_MS : SOON_MS);
 		}
-		if (clock_now() > deadline)
+		if (patience_is_over(clock_now() - begun, RUN_MS))
 			fail_msg("the last increment did not come in time");
 		patience_breathe();
 	}
