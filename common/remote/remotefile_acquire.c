@@ -64,8 +64,8 @@ timeout_until(uint64_t deadline)
 }
 
 /*
- * The largest body of a reply to an ACQUIRE. protocol_largest_body() counts deltas of smdish; a smuf
- * grant of a tiny segment is larger, and smaller than a body that both ends always keep.
+ * The largest body of a reply to an ACQUIRE. protocol_largest_body() counts deltas of smdish; a
+ * smuf grant of a tiny segment is larger, and smaller than a body that both ends always keep.
  */
 static uint32_t
 grant_most(const struct remotefile *f)

@@ -3,8 +3,8 @@
  *
  * The key itself is not logged. Numbers are in host byte order: a log is read where it was written.
  *
- * SIGKILL may end a write(2) to a file early, but only between two pages. The size of a record divides a
- * page, so each record of a log lies within one page and is there whole or not at all.
+ * SIGKILL may end a write(2) to a file early, but only between two pages. The size of a record
+ * divides a page, so each record of a log lies within one page and is there whole or not at all.
  */
 #ifndef TESTS_NONCES_RECORD_H
 #define TESTS_NONCES_RECORD_H

@@ -27,8 +27,8 @@ struct peer_options {
 };
 
 /*
- * How long an answer may take. Sockets: 0, 20 ms, 10 s, 10 s, the last two on a quiet machine. The core needs no time; the last
- * is 5 s of the time that the script sets.
+ * How long an answer may take. Sockets: 0, 20 ms, 10 s, 10 s, the last two on a quiet machine. The
+ * core needs no time; the last is 5 s of the time that the script sets.
  */
 enum peer_patience { PEER_INSTANTLY, PEER_BRIEFLY, PEER_NOW, PEER_SOON };
 

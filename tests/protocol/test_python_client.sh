@@ -23,9 +23,9 @@ client() {
 	python3 "$SRC/tests/protocol/client.py" "$@"
 }
 
-# until_deadline COMMAND...: 0 once the command succeeds, 1 if it has not within 20 s
+# until_deadline COMMAND...: 0 once the command succeeds, 1 if it has not within 20 s of a quiet machine
 until_deadline() {
-	deadline=$(($(date +%s) + 20))
+	deadline=$(($(date +%s) + $("$BUILD/patience" 20)))
 	until "$@"; do
 		[ "$(date +%s)" -lt "$deadline" ] || return 1
 		sleep 0.05

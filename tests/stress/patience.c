@@ -12,7 +12,9 @@ enum {
 	ASAN_FACTOR = 4,
 	TSAN_FACTOR = 10,
 	VALGRIND_FACTOR = 10,
-	/* The probe: long enough for the scheduler to give it no more than its share, and its time. */
+	/*
+	 * The probe: long enough for the scheduler to give it no more than its share, and its time.
+	 */
 	PROBE_STEPS = 12 * 1000 * 1000,
 	PROBE_MS = 25,
 	BUSY_PERCENT = 150
@@ -54,8 +56,9 @@ cpu_now(void)
 }
 
 /*
- * A processor faster than PROBE_MS says would hide that others have most of it, so the time is compared
- * with the processor's, too. The factor never shrinks: a deadline that was computed stays right.
+ * A processor faster than PROBE_MS says would hide that others have most of it, so the time is
+ * compared with the processor's, too. The factor never shrinks: a deadline that was computed stays
+ * right.
  */
 static void
 measure_load(void)

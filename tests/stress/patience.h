@@ -1,11 +1,12 @@
 /*
  * patience: how long a test waits, on this machine, with this load, for this kind of build.
  *
- * Limits are stated for a plain build on a quiet machine. A probe at the start of the program measures how
- * much longer the same work takes now, and all limits grow by that factor, which is 1 on a quiet machine.
- * The sanitizers and valgrind, told by VARIANT in the environment, have factors of their own. This is for
- * upper limits: a time within which something must not happen is taken as it is. A test waits by looking
- * again and again until a deadline, never by sleeping for as long as it probably takes.
+ * Limits are stated for a plain build on a quiet machine. A probe at the start of the program
+ * measures how much longer the same work takes now, and all limits grow by that factor, which is 1
+ * on a quiet machine. The sanitizers and valgrind, told by VARIANT in the environment, have factors
+ * of their own. This is for upper limits: a time within which something must not happen is taken as
+ * it is. A test waits by looking again and again until a deadline, never by sleeping for as long as
+ * it probably takes.
  */
 #ifndef TESTS_STRESS_PATIENCE_H
 #define TESTS_STRESS_PATIENCE_H
@@ -25,12 +26,15 @@ uint64_t patience_ms(uint64_t ms);
 uint64_t patience_until(uint64_t ms);
 
 /*
- * True if took_ns nanoseconds are more than patience_ms(ms), even after the load was measured again: it
- * may have grown since the program began.
+ * True if took_ns nanoseconds are more than patience_ms(ms), even after the load was measured
+ * again: it may have grown since the program began.
  */
 bool patience_is_over(uint64_t took_ns, uint64_t ms);
 
-/* Measures again: true when others have so much of the machine that no shares of it can be compared. */
+/*
+ * Measures again: true when others have so much of the machine that no shares of it can be
+ * compared.
+ */
 bool patience_is_busy(void);
 
 /* Between two looks: a millisecond. */

@@ -287,14 +287,17 @@ many_children_that_wait_at_a_time(void **state)
 	for (i = 0; i < CHILDREN; i++) {
 		if (fork() == 0) {
 			close(ready[1]);
-			/* Until the parent has made them all. */
+			/* Wait until the parent lets this child go. */
 			if (read(ready[0], &byte, 1) != 1)
 				_exit(2);
 			_exit(increment(1));
 		}
 	}
 	close(ready[0]);
-	/* All connect at a time. A busy machine does not shake so many hands within the 10 s of a handshake. */
+	/*
+	 * A busy machine does not complete 200 handshakes at a time within the 10 s that each may
+	 * take.
+	 */
 	for (i = 0; i < connecting; i++)
 		assert_int_equal(write(ready[1], &byte, 1), 1);
 	for (i = 0; i < CHILDREN; i++) {
@@ -369,7 +372,7 @@ a_killed_parents_lock_is_free_though_its_child_idles(void **state)
 		patience_breathe();
 	assert_int_equal(kill(parent, SIGKILL), 0);
 	begun = clock_now();
-	assert_int_equal(sm_lock(file), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
 	if (patience_is_over(clock_now() - begun, 50))
 		fail_msg("the lock was free after %lu us",
 		    (unsigned long)(clock_now() - begun) / 1000);

@@ -1,7 +1,8 @@
 /*
- * Eight processes that want nothing but the lock get it in the order of their tickets: while one waits, each
- * of the others has it once at most. Each gets the same share of it, within 10 % of each other (DESIGN 10), on
- * a machine that has its processors for them: a process that is preempted while it does not wait has less.
+ * Eight processes that want nothing but the lock get it in the order of their tickets: while one
+ * waits, each of the others has it once at most. Each gets the same share of it, within 10 % of
+ * each other (DESIGN 10), on a machine that has its processors for them: a process that is
+ * preempted while it does not wait has less.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
@@ -74,7 +76,7 @@ static void __attribute__((noreturn)) compete(const struct smc_world *world, int
 {
 	struct client p;
 
-	smc_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
+	child_expect(smc_join(&p, world, "fair", SMC_SEGMENT) == 0, "it can be opened");
 	testpoint_watch(note_ticket);
 	(void)atomic_fetch_add(&page->ready, 1);
 	while (!atomic_load(&page->may_begin))
@@ -85,7 +87,7 @@ static void __attribute__((noreturn)) compete(const struct smc_world *world, int
 		smc_count(p.segment);
 		count_overtakers();
 		(void)atomic_fetch_add(&page->sections[self], 1);
-		smc_expect(sm_unlock(p.file) == 0, "sm_unlock");
+		child_expect(sm_unlock(p.file) == 0, "sm_unlock");
 	}
 	client_close(&p);
 	_exit(EXIT_SUCCESS);

@@ -27,7 +27,8 @@ static struct {
 	atomic_uint reached;
 } plan;
 
-static struct testpoint_steps *recorded; /* NULL: no recording */
+static struct testpoint_steps *recorded;  /* NULL: no recording */
+static void (*watcher)(const char *step); /* NULL: none */
 
 static void
 set_plan(const char *step, unsigned nth, int signal, void (*fn)(const char *, void *), void *arg)
@@ -67,6 +68,12 @@ testpoint_record(struct testpoint_steps *s)
 	recorded = s;
 }
 
+void
+testpoint_watch(void (*watch)(const char *step))
+{
+	watcher = watch;
+}
+
 static void
 record(const char *step)
 {
@@ -81,6 +88,8 @@ testpoint_reach(const char *step)
 {
 	if (recorded != NULL)
 		record(step);
+	if (watcher != NULL)
+		watcher(step);
 	if (plan.nth == 0 || (plan.step != NULL && strcmp(plan.step, step) != 0))
 		return;
 	if (atomic_fetch_add(&plan.reached, 1) + 1 != plan.nth)

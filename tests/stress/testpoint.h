@@ -1,7 +1,7 @@
 /*
  * testpoint: a test plans what happens at the steps that common/base/testpoint.h names: a signal
  * that kills or stops the process there, or a call. A process has one plan; a forked child inherits
- * it and counts on its own. Set plan and record while no other thread reaches steps.
+ * it and counts on its own. Set plan, record and watcher while no other thread reaches steps.
  *
  * Uses of key stream are appended, as records of tests/nonces/record.h, to the file that the
  * environment variable NONCE_LOG names when the first one happens; all processes share that file. A
@@ -35,5 +35,8 @@ void testpoint_forget(void);
 
 /* Adds each step that this process reaches from now on to s, before the plan acts. */
 void testpoint_record(struct testpoint_steps *s);
+
+/* Calls watch(step) at each step that this process reaches from now on, before the plan acts. */
+void testpoint_watch(void (*watch)(const char *step));
 
 #endif

@@ -1,20 +1,21 @@
 /*
- * helper: what the scripts of this folder need and a shell does not have.
+ * helper: functions that the scripts of this folder need and a shell does not have.
  *
  *	helper probe SECONDS unix PATH | abstract NAME | padded NAME | tcp HOST PORT
- *		asks the server there for an empty table, in plaintext; exit 0 when it answers, 1 when nobody
- *		listens, 2 when something else answers or nothing comes within so many seconds
+ *		asks the server there for an empty table, in plaintext; exits with 0 when it
+ *		replies, 1 when no server listens, 2 when there is another reply, or none within
+ *		SECONDS
  *	helper pass SOCKET... -- PROGRAM [ARGUMENT...]
- *		listens on each SOCKET, unix:PATH or tcp:PORT (of 127.0.0.1), or opens file:PATH, and becomes the
- *		program with those as its descriptors 3, 4, ... as systemd does; without-pid: the variable that
- *		says for whom they are is another process's
+ *		listens on each SOCKET, unix:PATH or tcp:PORT (of 127.0.0.1), or opens file:PATH,
+ *		and executes the program with these as its descriptors 3, 4, ... as systemd does;
+ *		without-pid: the variable that names their process names another one
  *	helper hear PATH
- *		prints what is sent to the datagram socket PATH, @NAME for an abstract one, a line each, until
- *		it is killed
+ *		prints the datagrams to the socket PATH, @NAME for an abstract one, a line each,
+ *		until it is killed
  *	helper send PATH TEXT
  *		sends a datagram to the socket PATH, @NAME for an abstract one
  *	helper port
- *		prints a TCP port of 127.0.0.1 that nobody uses
+ *		prints a free TCP port of 127.0.0.1
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,7 +99,7 @@ probe(char **argv)
 	return 0;
 }
 
-/* Opens what is to be passed. */
+/* Opens a file or socket to pass. */
 static int
 open_passed(const char *what)
 {

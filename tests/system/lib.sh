@@ -1,8 +1,9 @@
 # lib.sh: servers for the scripts of this folder, which source it; check.sh comes with it.
 #
-# Sets work (a private directory, which is the working directory), server, mkpki and helper (programs), and
-# patience (for how many seconds to wait), and ends every server that was started when the script ends.
-# Environment: SRC, the root of the repository; BUILD, where the programs are; CC; VARIANT.
+# Sets work (a private directory, which is the working directory), server, mkpki and helper
+# (programs) and patience (how many seconds to wait), and ends every server that was started when
+# the script ends. Environment: SRC, the root of the repository; BUILD, where the programs are; CC;
+# VARIANT.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 set -u
@@ -16,8 +17,6 @@ mkpki=${SRC:?}/deploy/mkpki
 work=$(mktemp -d "${TMPDIR:-/tmp}/system.XXXXXX") || exit 1
 helper=$work/helper
 started=
-failures=0
-checks=0
 # Seconds, for what should happen at once.
 patience=$("$BUILD/patience" 10)
 

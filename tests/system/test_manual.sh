@@ -203,7 +203,7 @@ until [ -e smcdir/meeting.segment ] || [ $tries -ge "$often" ]; do
 	sleep 0.01
 done
 ! timeout "$longest" ./meet smcdir other.key >second 2>err || fail "meet: with another key: $(cat second)"
-grep -q '^map: .*another key' err || fail "meet: with another key: $(cat err)"
+grep -q '^map: .*the master key of key= is not the one' err || fail "meet: with another key: $(cat err)"
 ! wait $guest || fail "meet: met nobody, and did not say so"
 [ "$(cat alone.err)" = 'nobody came' ] || fail "meet: met nobody, and said: $(cat alone.err)"
 

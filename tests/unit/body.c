@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/stress/patience.h"
+
 enum { LIMIT_S = 60 };
 
 void
@@ -19,7 +21,7 @@ body_begin(struct body *b, int (*fn)(void))
 	b->pid = fork();
 	assert_true(b->pid >= 0);
 	if (b->pid == 0) {
-		alarm(LIMIT_S);
+		alarm((unsigned)patience_ms(LIMIT_S));
 		line = fn();
 		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
 	}

@@ -53,7 +53,7 @@ remove_directory(void **state)
 static int
 connect_to(const struct addr *a, int *fd)
 {
-	return addr_connect(a, (int)patience_ms(PATIENCE_MS), fd);
+	return socket_connect(a, (int)patience_ms(PATIENCE_MS), fd);
 }
 
 /* Parses what must be an address. */
@@ -248,8 +248,8 @@ somebody_listening_is_eaddrinuse(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
-	assert_int_equal(addr_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
 	/* and the first is still there */
 	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
@@ -268,7 +268,7 @@ stale_socket_is_replaced(void **state)
 	close(fds[0]);
 	assert_int_equal(access(path, F_OK), 0);
 	assert_int_equal(connect_to(&a, &client), -ENOTCONN);
-	assert_int_equal(addr_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
 	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
 	close(fds[0]);
@@ -329,7 +329,7 @@ abstract_names_are_exact_or_padded(void **state)
 	close(server);
 	close(client);
 
-	assert_int_equal(addr_listen(&padded, fds, &made), 1);
+	assert_int_equal(socket_listen(&padded, fds, &made), 1);
 	assert_int_equal(connect_to(&exact, &client), -ENOTCONN);
 	/* as Phoenix connects: the whole of sun_path, zeros behind the name */
 	memcpy(sun.sun_path + 1, padded_text, strlen(padded_text));

@@ -61,7 +61,7 @@ deadline_ms(void)
 	return ms < DEADLINE_MOST_MS ? ms : DEADLINE_MOST_MS;
 }
 
-/* In a script: until a deadline of soon() is over. */
+/* In a script: waits until a deadline of soon() has passed. */
 static void
 miss_deadline(void)
 {
@@ -133,8 +133,9 @@ static void
 expect(const struct caller *c, const char *call, int error)
 {
 	if (c->error != error)
-		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", who, strerror(error),
-		    strerror(c->error), (unsigned long)(c->took / CLOCK_MS), rig.surprise);
+		fail_msg("%s: expected %s, got %s after %lu ms; the peer: %s", call,
+		    strerror(error), strerror(c->error), (unsigned long)(c->took / CLOCK_MS),
+		    rig.surprise);
 }
 
 /* The test's part: the rig with the files 0 to 3 open as well. */
@@ -920,7 +921,7 @@ setup(void **state)
 	running = *state;
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	signal(SIGALRM, bark);
+	signal(SIGALRM, report_hang);
 	alarm((unsigned)patience_ms(WATCHDOG_S));
 	return 0;
 }

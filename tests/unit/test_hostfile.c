@@ -153,47 +153,6 @@ put(const char *name, const char *text)
 	close(fd);
 }
 
-/* Runs body in a forked child, which must end by itself within a minute. */
-static int
-begin_child(int (*body)(void), pid_t *pid)
-{
-	int ends[2], line;
-
-	assert_int_equal(pipe(ends), 0);
-	*pid = fork();
-	assert_true(*pid >= 0);
-	if (*pid == 0) {
-		alarm((unsigned)patience_ms(60));
-		line = body();
-		_exit(write(ends[1], &line, sizeof line) == sizeof line ? 0 : 1);
-	}
-	close(ends[1]);
-	return ends[0];
-}
-
-static void
-end_child(int end, pid_t pid)
-{
-	int line = -1, status = -1;
-	ssize_t n = read(end, &line, sizeof line);
-
-	close(end);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (n != sizeof line || status != 0)
-		fail_msg("a child ended with wait status %#x, 0 was expected", (unsigned)status);
-	if (line != 0)
-		fail_msg("line %d in a child", line);
-}
-
-static void
-in_child(int (*body)(void))
-{
-	pid_t pid;
-	int end = begin_child(body, &pid);
-
-	end_child(end, pid);
-}
-
 static int
 count_descriptors(void)
 {
