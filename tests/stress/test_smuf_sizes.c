@@ -1,6 +1,6 @@
 /*
- * Segments of every small size over smuf: what one client publishes another client gets, although
- * the grant of a tiny segment is larger than the segment.
+ * Segments of every small size over smuf: a client gets the bytes that another one has published,
+ * although the grant of a tiny segment is larger than the segment.
  */
 #include <stdarg.h>
 #include <stddef.h>
