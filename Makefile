@@ -67,7 +67,7 @@ TEST_NOFUTEX := $(BUILD)/tests/test_ticketlock_nofutex $(BUILD)/tests/test_smc_i
 TEST_BIN += $(TEST_NOFUTEX)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-asan check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-clang check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -76,15 +76,17 @@ all: $(PROGRAMS) $(LIBRARY)
 help:
 	@echo 'make all             the daemons, the library and smbench, into $(BUILD)/'
 	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
-	@echo 'make check [T=name]  build and run the tests, or the one test of that name'
+	@echo 'make check [T=name]  build and run the tests, or those named, T="test_a test_b"'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
-	@echo 'make check-tsan      the same under ThreadSanitizer'
+	@echo 'make check-tsan      the same under ThreadSanitizer; check-threads: the threaded ones only'
+	@echo 'make check-clang     the unit tests, built with clang'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
 	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (3 minutes)'
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
+	@echo 'make check-all       all of these, one after the other (about an hour)'
 	@echo 'make bench           every figure of the design with its target and verdict'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
-	@echo 'make lint            clang-format, cppcheck, headers that compile alone, layers'
+	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
 	@echo 'WERROR=1             with any of these: a warning of the compiler is an error'
 	@echo 'make clean           removes $(BUILD)/'
@@ -184,8 +186,11 @@ $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
+# The programs of T, or all.
+wanted = $(if $(T),$(filter $(addprefix $(BUILD)/tests/,$(T)),$(1)),$(1))
+
 # tests/run prints one line a test and a last line that counts them.
-check: all $(TEST_BIN) $(BUILD)/noncecheck $(BUILD)/patience
+check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
 check-asan:
@@ -196,6 +201,26 @@ check-asan:
 check-tsan:
 	+TSAN_OPTIONS=halt_on_error=1 $(MAKE) check BUILD=$(BUILD)/tsan VARIANT=tsan OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=thread'
+
+# The short form of check-tsan: the tests with many threads.
+THREADED := test_client_mux test_client_filelock test_threads test_fork
+check-threads:
+	+$(MAKE) check-tsan T='$(THREADED)'
+
+# The unit tests, built with clang.
+check-clang:
+	+$(MAKE) check CC=clang BUILD=$(BUILD)/clang T='$(filter test_%,$(notdir $(basename $(wildcard tests/unit/test_*))))'
+
+# Everything; takes about an hour.
+check-all:
+	+$(MAKE) check
+	+$(MAKE) check-asan
+	+$(MAKE) check-tsan
+	+$(MAKE) check-clang
+	+$(MAKE) check-valgrind
+	+$(MAKE) check-model
+	+$(MAKE) fuzz-smoke
+	+$(MAKE) lint
 
 check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
