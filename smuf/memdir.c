@@ -22,7 +22,6 @@
 enum {
 	FOREIGN_LOGGED_MOST = 50, /* foreign files that the log names; it counts the others */
 	HEAD_SIZE = 96,           /* of a lock file; zeros follow */
-	NAME_ROOM = NAME_MAX + sizeof FILENAME_SUFFIX
 };
 
 struct memdir {
@@ -52,12 +51,6 @@ static bool
 has_magic(const struct head *h)
 {
 	return memcmp(h->magic, LAYOUT_MAGIC, sizeof h->magic) == 0;
-}
-
-static void
-segment_name(char out[NAME_ROOM], const char *name)
-{
-	snprintf(out, NAME_ROOM, "%s" FILENAME_SUFFIX, name);
 }
 
 /*
@@ -133,14 +126,14 @@ int
 memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size)
 {
 	const uint64_t none = 0;
-	char segment[NAME_ROOM];
+	char segment[FILENAME_SEGMENT_SIZE];
 	struct hostfile h, made;
 	struct head head;
 	int error = open_lock(d, name, life, &h, &head);
 
 	if (error != 0)
 		return error;
-	segment_name(segment, name);
+	filename_segment(segment, name);
 	if (exists(d, segment)) {
 		hostfile_close(&h);
 		return -EEXIST;
@@ -160,10 +153,10 @@ memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_
 void
 memdir_remove(struct memdir *d, const char *name, bool has_segment)
 {
-	char segment[NAME_ROOM];
+	char segment[FILENAME_SEGMENT_SIZE];
 
 	if (has_segment) {
-		segment_name(segment, name);
+		filename_segment(segment, name);
 		(void)unlinkat(d->fd, segment, 0);
 	}
 	(void)unlinkat(d->fd, name, 0);

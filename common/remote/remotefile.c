@@ -92,8 +92,6 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 		return -ENOMEM;
 	f->base = (struct backend_file){ .ops = ops, .replica = replica };
 	f->codec = codec;
-	if (codec->init != NULL)
-		codec->init(f);
 	f->name = strdup(name);
 	if (f->name != NULL)
 		error = open_once(f, m, tls);

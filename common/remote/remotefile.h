@@ -32,8 +32,7 @@ struct remotefile;
 struct remotefile_codec {
 	size_t size; /* of the backend's own struct, whose first member is a struct remotefile */
 
-	/* Begin and end what the backend adds, which is zeros before. NULL when it adds nothing. */
-	void (*init)(struct remotefile *f);
+	/* Ends what the backend adds, which is zeros at first. NULL when it adds nothing. */
 	void (*fini)(struct remotefile *f);
 
 	bool speaks_version_1; /* falls back to LOCK and UNLOCK of whole segments */
