@@ -9,6 +9,7 @@
 
 #include "common/base/container.h"
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 #include "common/base/testpoint.h"
 #include "common/client/file.h"
 #include "common/client/mount.h"
@@ -305,11 +306,7 @@ fork_child(struct mount *m, bool is_prepared)
 
 	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
-		/* fork_prepare() locked it; else any thread of the parent may have held it. */
-		if (is_prepared)
-			(void)pthread_mutex_unlock(&smc_file(f->backend)->mutex);
-		else
-			(void)pthread_mutex_init(&smc_file(f->backend)->mutex, NULL);
+		mutex_fork_child(&smc_file(f->backend)->mutex, is_prepared);
 	}
 }
 

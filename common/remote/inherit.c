@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 #include "common/remote/dial.h"
 #include "common/remote/mux.h"
 #include "common/wire/protocol.h"
@@ -252,6 +253,6 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 		close_fd(&k->pipe[1]);
 	free_copies(k);
 	k->epoch++;
-	(void)pthread_mutex_init(&k->mutex, NULL);
+	mutex_fork_child(&k->mutex, false);
 	atomic_store(&k->is_inherited, true);
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/cond.h"
+#include "common/base/mutex.h"
 #include "common/wire/stream.h"
 
 int
@@ -224,8 +225,5 @@ mux_fork_child(struct mux *m, bool is_prepared)
 	m->has_driver = m->is_sending = false;
 	m->incoming = NULL;
 	TAILQ_INIT(&m->calls);
-	if (is_prepared)
-		mux_core_unlock(m);
-	else
-		(void)pthread_mutex_init(&m->mutex, NULL);
+	mutex_fork_child(&m->mutex, is_prepared);
 }
