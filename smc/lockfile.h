@@ -15,7 +15,7 @@
  * The file is mapped, since its words are atomics. The mapping, not the descriptor, keeps our
  * presence alive, so a program that closes all its descriptors does not lose its lock. A host that
  * cuts the file short kills the processes that have it open (SIGBUS). Fields are read where they
- * are needed, once, and trusted as far as smc trusts the host (DESIGN 2): none of them serves as an
+ * are needed, once, and trusted as far as smc trusts the host (DESIGN 1): none of them serves as an
  * index or a length without a comparison with what we know.
  */
 #ifndef SMC_LOCKFILE_H

@@ -1,6 +1,6 @@
 /*
  * replica: this process's copy of a segment: the program's mapping, the library's shadow of it, and
- * the version that both have (DESIGN 7).
+ * the version that both have (DESIGN 3, PROTOCOL 5.9).
  *
  * Both are anonymous private memory, left out of core dumps and wiped when unmapped. The holder of
  * the file's local lock uses the replica, which has no lock of its own.
