@@ -94,7 +94,9 @@ claim_by_writing(struct presence *p, int slot)
 	    word_of(p, PRESENCE_IDLE, 0));
 }
 
-/* C1, C2: true when the slot is ours now. *error is that of lock_byte(). */
+/*
+ * C1, C2 of tests/model/lock.pml: true when the slot is ours now. *error is that of lock_byte().
+ */
 static bool
 claim_slot(struct presence *p, int slot, int *error)
 {
