@@ -60,6 +60,9 @@ void backend_segment_close(struct backend_segment *s);
 /*
  * A grant comes with that key. is_whole: it names every block that was ever published. Opens the
  * file again if something was wrong with it. Returns 0 or see backend_segment_open().
+ *
+ * When this or a block of the grant fails, some slots may be those of the grant already: the
+ * replica has to be made void, so that a whole grant comes before the next release.
  */
 int backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX_KEY_SIZE],
     bool is_whole);
