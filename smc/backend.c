@@ -124,7 +124,7 @@ create_segment(struct smc_file *f, int directory, const char *name, uint32_t siz
 	if (error != 0) {
 		atomic_store(&h->block_count, 0);
 		return error_message(error, "%s/%s: cannot be created: %s", f->lockfile.directory,
-		    name, strerror(-error));
+		    name, error_string(error));
 	}
 	error = segmentkey_create(&f->key, &f->lockfile, f->mount);
 	if (error != 0) {
@@ -182,7 +182,7 @@ map(struct backend_file *base, uint32_t size)
 		error = segment_open(&f->segment, directory, name, size, f->key.bytes);
 		if (error != 0)
 			error_message(error, "%s/%s: %s", f->lockfile.directory, name,
-			    strerror(-error));
+			    error_string(error));
 	}
 	(void)pthread_mutex_unlock(&f->mutex);
 	(void)close(directory);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/replica.h"
 #include "common/crypto/random.h"
@@ -37,7 +38,7 @@ publish(struct lockfile *l, struct segment *s, const struct replica *replica, ui
 	if (error == 0)
 		error = segment_write(s, replica, committed, grant, iv);
 	if (error != 0)
-		return lockfile_fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, error_string(error));
 	h->type = PROTOCOL_TYPE_SEGMENT;
 	memcpy(h->iv, iv, sizeof h->iv);
 	testpoint_reach("commit: before the store");
@@ -68,7 +69,7 @@ commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint6
 	if (grant != committed)
 		error = segment_clear(s, committed);
 	if (error != 0)
-		return lockfile_fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, error_string(error));
 	atomic_store(&h->grants, ++grant);
 	testpoint_reach("commit: grant drawn");
 	error = publish(l, s, replica, committed, grant);

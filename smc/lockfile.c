@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,7 +36,7 @@ lockfile_open_directory(const struct lockfile *l, int *fd)
 	if (error == 0)
 		return 0;
 	return error_message(error, "%s (the directory of the mount): %s", l->directory,
-	    strerror(-error));
+	    error_string(error));
 }
 
 void

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "smc/lockfile_core.h"
 
 /*
@@ -81,7 +82,7 @@ preallocate(struct lockfile *l)
 		error = hostfile_map(&l->file, LOCKFILE_SIZE);
 	if (error == 0)
 		error = hostfile_write(&l->file, 0, zeros, sizeof zeros);
-	return error == 0 ? 0 : lockfile_fail(l, error, strerror(-error));
+	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
 }
 
 int

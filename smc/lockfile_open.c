@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/crypto/random.h"
 #include "common/host/hostprobe.h"
@@ -28,7 +29,7 @@ open_or_create(struct lockfile *l, int directory)
 	if (error == -EACCES)
 		return lockfile_fail(l, error,
 		    "no permission (all processes need one group and a directory of mode 2770)");
-	return error == 0 ? 0 : lockfile_fail(l, error, strerror(-error));
+	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
 }
 
 /* Maps it and, without kernel locks, takes the recovery lock, which is in the mapping. */
@@ -119,7 +120,7 @@ join(struct lockfile *l, int directory)
 	if (error == -EUSERS)
 		return lockfile_fail(l, error, "too many processes have it open");
 	if (error != 0)
-		return lockfile_fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, error_string(error));
 	testpoint_reach("lockfile: presence claimed");
 	(void)atomic_fetch_add(&h->refcnt, 1);
 	memcpy(l->salt, h->salt, sizeof l->salt);
@@ -186,7 +187,7 @@ check_shared(const struct lockfile *l, int directory)
 	if (error == -ENOTSUP)
 		return lockfile_fail(l, error,
 		    "mappings here are private copies: mount the directory as untrusted_shm in the library OS");
-	return error == 0 ? 0 : lockfile_fail(l, error, strerror(-error));
+	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
 }
 
 int

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/client/mount.h"
 #include "smc/lockfile.h"
 
@@ -20,7 +21,7 @@ segmentkey_create(struct segmentkey *k, struct lockfile *l, const struct mount *
 	if (error == 0)
 		error = keys_check_value(check, k->bytes);
 	if (error != 0)
-		return lockfile_fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, error_string(error));
 	memcpy(h->check, check, sizeof h->check);
 	atomic_store(&h->key_kind, m->has_master_key ? LOCKFILE_KEY_DERIVED : LOCKFILE_KEY_DRAWN);
 	k->is_known = true;
@@ -45,7 +46,7 @@ segmentkey_find(struct segmentkey *k, const struct lockfile *l, const struct mou
 	if (error == 0)
 		error = keys_check_value(check, k->bytes);
 	if (error != 0)
-		return lockfile_fail(l, error, strerror(-error));
+		return lockfile_fail(l, error, error_string(error));
 	if (memcmp(check, h->check, sizeof check) != 0)
 		return lockfile_fail(l, -EKEYREJECTED,
 		    atomic_load(&h->key_kind) == LOCKFILE_KEY_DRAWN ?

@@ -27,7 +27,7 @@ fail(const struct backend_segment *s, int error, const char *what, const char *c
 static const char *
 cause_of(int error)
 {
-	return error == -EIO ? "it is too short, or no regular file" : strerror(-error);
+	return error == -EIO ? "it is too short, or no regular file" : error_string(error);
 }
 
 /* Error of sealing or writing. */
@@ -36,7 +36,7 @@ fail_write(const struct backend_segment *s, int error)
 {
 	if (error == 0 || error == -ESTALE)
 		return error;
-	return fail(s, error, "cannot be written", strerror(-error));
+	return fail(s, error, "cannot be written", error_string(error));
 }
 
 /* Private mappings do harm only where the file works by mapping. */
@@ -65,7 +65,7 @@ open_file(struct backend_segment *s)
 	if (error != 0)
 		return error_message(-EIO,
 		    "%s: %s (the mount has to name the directory of smufserver's -r)", path,
-		    strerror(-error));
+		    error_string(error));
 	filename_segment(name, s->owner->name + 1);
 	error = slotfile_open(&s->file, directory, name, s->size, 0);
 	if (error == 0) {
