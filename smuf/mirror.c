@@ -1,7 +1,5 @@
 #include "smuf/mirror.h"
 
-#include <stddef.h>
-
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "smuf/storefile.h"

@@ -1,7 +1,5 @@
 #include "smuf/turns.h"
 
-#include <stddef.h>
-
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"

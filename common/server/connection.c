@@ -14,8 +14,8 @@
 #include "common/base/log.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
-#include "common/wire/socket.h"
 #include "common/wire/protocol.h"
+#include "common/wire/socket.h"
 #include "common/wire/stream.h"
 
 enum {

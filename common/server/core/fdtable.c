@@ -1,5 +1,4 @@
 #include "common/server/core/fdtable.h"
-#include "common/wire/protocol.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,6 +6,7 @@
 #include <string.h>
 
 #include "common/server/core/memfile.h"
+#include "common/wire/protocol.h"
 
 enum { SMALLEST = 8 };
 

@@ -1,5 +1,4 @@
 #include "common/server/core/forks.h"
-#include "common/wire/protocol.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -8,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/crypto/random.h"
+#include "common/wire/protocol.h"
 
 static int
 compare(struct pending_fork *a, struct pending_fork *b)

@@ -1,5 +1,4 @@
 #include "common/server/core/session.h"
-#include "common/wire/protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "common/server/core/core.h"
 #include "common/server/core/dispatch.h"
 #include "common/server/core/reply.h"
+#include "common/wire/protocol.h"
 
 /* Bytes that are kept of a body that is discarded: enough for its fixed fields. */
 enum { DISCARDED_KEEP = 64 };
