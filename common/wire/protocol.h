@@ -1,6 +1,6 @@
 /*
  * protocol: the operations, constants, sizes and limits of the wire protocol, for both ends
- * (PROTOCOL 3 to 8).
+ * (PROTOCOL 1 to 8).
  *
  * Everything that both ends must agree on is here or, where it has a form, in the files beside this
  * one: status.h (the statuses), frame.h, delta.h, and wire.h, which reads and writes fields. All

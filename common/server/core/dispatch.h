@@ -1,9 +1,9 @@
 /*
  * dispatch: from the code of a request to the handler that executes it.
  *
- * The first checks of PROTOCOL 3.2 are here: an operation that the session's version does not have
- * is ENOSYS, one that needs a table of descriptors is EPERM before NEW_FDTABLE or CHILD_ATTACH. The
- * others are the handler's.
+ * Two checks of PROTOCOL 3.2 are here: an operation that the session's version does not have is
+ * ENOSYS, one that needs a table of descriptors is EPERM before NEW_FDTABLE or CHILD_ATTACH. The
+ * check before them, EMSGSIZE, is the session's; those after them are the handler's.
  */
 #ifndef COMMON_SERVER_CORE_DISPATCH_H
 #define COMMON_SERVER_CORE_DISPATCH_H

@@ -1,6 +1,6 @@
 /*
- * forks: copies of descriptor tables, each for a forked child to take (FORK, CHILD_ATTACH; PROTOCOL
- * 6).
+ * forks: copies of descriptor tables, each for a forked child to take (FORK and CHILD_ATTACH,
+ * PROTOCOL 6).
  *
  * A pending fork has a random ident that is good for one CHILD_ATTACH. Without one it ends
  * PROTOCOL_FORK_GRACE_MS after its parent's session. Until then its table keeps the memory files

@@ -1,5 +1,5 @@
 /*
- * handlers: the operations that both versions have (PROTOCOL 4.1).
+ * handlers: the operations that both versions have (PROTOCOL 2 and PROTOCOL 6).
  *
  * A handler reads its request and checks it in the order of PROTOCOL 3.2. Then it writes its reply,
  * or has it written later, and returns 0; or it returns a negative errno, with which the dispatcher
