@@ -63,7 +63,7 @@ struct store_ops {
 	/*
 	 * The life of the daemon. start() is called once, before there is any file, with the
 	 * directory of -r; it sets *context, and logs the reason of an error. stop() is called when
-	 * all files have ended, and also when start() failed or was not called: *context is NULL
+	 * all files have ended, and also when start() failed or was not called: context is NULL
 	 * then. A store without a context has NULL for both.
 	 */
 	int (*start)(void **context, const char *directory);
