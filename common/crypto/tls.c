@@ -211,7 +211,7 @@ translate_queued(struct tls *t)
 
 /*
  * Turns the result of an OpenSSL call that did not succeed into an errno; see the header. 0: the
- * peer has sent close_notify.
+ * stream has ended, with close_notify or without (SSL_OP_IGNORE_UNEXPECTED_EOF).
  */
 static int
 translate(struct tls *t, int result)
