@@ -261,6 +261,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	enum options_result parsed;
 	int error;
 
+	process_open_standard_streams();
 	d.program = program;
 	d.store = store;
 	parsed = options_parse(&d.options, program, argc, argv);

@@ -1,9 +1,11 @@
 #include "common/server/process.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/size.h"
@@ -12,6 +14,18 @@ enum {
 	MAPPED_SIZE = 256 * SIZE_KIB, /* of the smallest buffer that is mapped */
 	OTHER_FILES = 64              /* open files besides one for each session */
 };
+
+void
+process_open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 void
 process_harden(void)

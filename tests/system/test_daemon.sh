@@ -173,6 +173,18 @@ expect_match '-d on a live socket: the parent says why' '*cannot listen on ./soc
 kill -TERM "$pid"
 await '-d without -l: it ends' ended "$pid"
 
+# Closed standard streams: no file of the daemon gets their numbers.
+
+"$server" -d -p ./pid -l ./closed.log ./sock <&- >&- 2>&-
+expect '-d, standard streams closed: exit status' 0 $?
+await '-d, standard streams closed: its pid file' test -s ./pid
+pid=$(cat pid)
+started="$started $pid"
+refused '-d, standard streams closed: its pid file is locked' "./pid: *$pid*running*" -p ./pid ./other
+kill -TERM "$pid"
+await '-d, standard streams closed: it ends' ended "$pid"
+expect_match '-d, standard streams closed: the log to the end' '*stopping*' "$(cat closed.log)"
+
 # The log.
 
 start -v -l ./server.log ./sock
