@@ -20,6 +20,7 @@ credentials_init(struct credentials *c, const struct options *o, struct timer_qu
 void
 credentials_fini(struct credentials *c)
 {
+	timer_disarm(c->timers, &c->expiry);
 	tls_context_destroy(c->tls);
 	c->tls = NULL;
 }
