@@ -84,7 +84,7 @@ struct lockfile {
 /*
  * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes),
  * -ENOTSUP (mappings here are private copies), -ETIMEDOUT (another process stopped while it
- * opened or closed it), or what hostfile_open() and hostfile_create() say; with words.
+ * opened or closed it), or what hostfile_open() and hostfile_create() say; with a message.
  */
 int lockfile_open(struct lockfile *l, const char *directory, const char *name);
 
@@ -99,15 +99,17 @@ void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 /*
  * To be called before anything is done with l: in a child that has no slot yet it claims one.
  * Returns 0, -ESTALE when the parent's memory file is gone, or another error of lockfile_open();
- * with words.
+ * with a message.
  */
 int lockfile_fork_attach(struct lockfile *l);
 
-/* The recovery lock (presence.h). Returns 0 or a negative errno, with words. */
+/* The recovery lock (presence.h). Returns 0 or a negative errno, with a message. */
 int lockfile_lock_recovery(struct lockfile *l);
 void lockfile_unlock_recovery(struct lockfile *l);
 
-/* Opens the directory, see hostio_open_directory(). Returns 0 or a negative errno, with words. */
+/*
+ * Opens the directory, see hostio_open_directory(). Returns 0 or a negative errno, with a message.
+ */
 int lockfile_open_directory(const struct lockfile *l, int *fd);
 
 /* Puts into words what has failed, and the file's path. Returns error. */

@@ -44,7 +44,7 @@ is_zero_behind(const struct lockfile *l)
 	    (hostfile_read(&l->file, LOCKFILE_MAPPED, rest, size) == 0 && is_zero(rest, size));
 }
 
-/* Returns 0, or -EEXIST with words. */
+/* Returns 0, or -EEXIST with a message. */
 static int
 recognize(struct lockfile *l, enum kind *kind)
 {

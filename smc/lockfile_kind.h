@@ -11,7 +11,7 @@
  * Checks that l->file, which is open, is a lock file, and gives an empty one its size. Caller holds
  * the recovery lock; without kernel locks it does not, and waits for the process that created the
  * file to start it. Returns 0; -EEXIST: it is foreign; -ETIMEDOUT: that process does not go on;
- * -ENOSPC, ...; with words.
+ * -ENOSPC, ...; with a message.
  */
 int lockfile_kind_check(struct lockfile *l);
 

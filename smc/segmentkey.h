@@ -27,13 +27,13 @@ struct segmentkey {
 
 /*
  * Makes the key of a new segment of l, and its check value. Caller holds the recovery lock. Returns
- * 0 or -EIO, with words.
+ * 0 or -EIO, with a message.
  */
 int segmentkey_create(struct segmentkey *k, struct lockfile *l, const struct mount *m);
 
 /*
  * Finds the key of the segment that l has. Returns 0; -EACCES: this process has neither the drawn
- * key nor a master key; -EKEYREJECTED: the mount's master key is another one; -EIO; with words.
+ * key nor a master key; -EKEYREJECTED: the mount's master key is another one; -EIO; with a message.
  */
 int segmentkey_find(struct segmentkey *k, const struct lockfile *l, const struct mount *m);
 

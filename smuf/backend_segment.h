@@ -43,14 +43,14 @@ struct backend_segment_block {
  * Whether the mount's directory is that of the server, which says that the memory file's life is
  * this one: in another server's directory a file of that name would be written over. The lock file
  * says whose it is; one that is gone, or forged, says nothing, which harms this client only.
- * Returns 0, or -EIO with words.
+ * Returns 0, or -EIO with a message.
  */
 int backend_segment_check_life(const struct remotefile *owner, uint64_t life);
 
 /*
  * Opens the segment file of owner's segment of size bytes, with all the memory that critical
  * sections need; s is not open. Returns 0; -EIO (there is no file, or it is too short, or cannot be
- * opened); -ENOTSUP (a library OS gives private copies); -ENOMEM; with words but for the last.
+ * opened); -ENOTSUP (a library OS gives private copies); -ENOMEM; with a message but for the last.
  */
 int backend_segment_open(struct backend_segment *s, const struct remotefile *owner, uint32_t size);
 
@@ -69,23 +69,23 @@ int backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEA
 
 /*
  * Copies a block of the grant in, verifies it and puts its plaintext at out. Its slot is the
- * current one then. Returns 0, -EBADMSG (it is not what was published) or -EIO, with words.
+ * current one then. Returns 0, -EBADMSG (it is not what was published) or -EIO, with a message.
  */
 int backend_segment_open_block(struct backend_segment *s, const struct backend_segment_block *b,
     uint8_t *out);
 
-/* A release begins. Returns 0, or -EBADF with words: the program has closed the descriptor. */
+/* A release begins. Returns 0, or -EBADF with a message: the program has closed the descriptor. */
 int backend_segment_begin_release(struct backend_segment *s);
 
 /*
  * Seals plain, the bytes of a block, under grant into the slot that is not current. *slot and tag
  * say what the server has to know. Returns 0; -ESTALE when that block was sealed under that grant
- * before; or, with words, see hostfile_write().
+ * before; or, with a message, see hostfile_write().
  */
 int backend_segment_seal_block(struct backend_segment *s, uint64_t grant, uint32_t block,
     const uint8_t *plain, uint8_t *slot, uint8_t tag[SEALBOX_TAG_SIZE]);
 
-/* Writes all that were sealed. Returns 0 or, with words, see hostfile_write(). */
+/* Writes all that were sealed. Returns 0 or, with a message, see hostfile_write(). */
 int backend_segment_end_release(struct backend_segment *s);
 
 /*

@@ -4,8 +4,8 @@
  * An error is 0 or a negative errno everywhere; this module keeps the sentence that goes with it.
  * The function that decides on an error sets the message, error_message(). A public function begins
  * with error_begin() and ends a failure with error_finish(), which takes the text of strerror(3)
- * when no function has set a message. Messages are per thread and never hold keys or contents of
- * segments.
+ * when no function has set a message. "With a message" in another header means that the function
+ * has set it. Messages are per thread and never hold keys or contents of segments.
  */
 #ifndef COMMON_BASE_ERROR_H
 #define COMMON_BASE_ERROR_H

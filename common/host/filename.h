@@ -17,7 +17,7 @@ enum {
 
 /*
  * Checks the name of a memory file, size bytes, at least 1. Returns 0, -ENAMETOOLONG or -EINVAL,
- * with words.
+ * with a message.
  */
 int filename_check(const char *name, size_t size);
 

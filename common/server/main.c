@@ -211,8 +211,9 @@ reload(struct daemon *d)
 	if (error != 0)
 		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
 	log_info("SIGHUP: %s",
-	    load_credentials(d) == 0 ? "certificates and log reloaded" :
-				       "the old certificates stay in use");
+	    load_credentials(d) != 0 ? "the old certificates stay in use" :
+		error != 0           ? "certificates reloaded" :
+				       "certificates and log reloaded");
 	d->signals.reload = false;
 }
 
