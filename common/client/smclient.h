@@ -7,8 +7,10 @@
  * brings the replica up to date, releasing it publishes the changes, and a process that dies in
  * between publishes nothing.
  *
+ * With a mount file app.conf of the line `MOUNT unix:/run/smdish.sock /shared smdish`:
+ *
  *	struct sm *sm = sm_new();
- *	sm_load(sm, "app.conf");                        MOUNT unix:/run/smdish.sock /shared smdish
+ *	sm_load(sm, "app.conf");
  *	struct sm_file *f = sm_open(sm, "/shared/counter");
  *	uint64_t *counter = sm_map(f, NULL, sizeof *counter);
  *	sm_lock(f);
@@ -16,20 +18,20 @@
  *	sm_unlock(f);
  *
  * smclient(3) is the manual: the rules of a critical section, threads, fork(2), mount files, a
- * table of the errors with their remedies, and what the host can still do. Below is the contract of
- * each function.
+ * table of the errors with their remedies, and the host's remaining powers. Below is the contract
+ * of each function.
  *
  * A function that fails returns -1 or NULL and sets errno; sm_error() returns a sentence about it.
- * Each function below lists its errors, but for those that all functions about a file share:
+ * Each function below lists its errors, except these, which all functions about a file share:
  *
  *	ENOTCONN ECONNRESET EPROTO ETIMEDOUT	of the connection to the server
  *	EIO EBADF ENOSPC EDQUOT EROFS EFBIG	of the host's files (smuf, smc)
- *	ESTALE EINVAL		once: the server has refused an earlier sm_unlock()
+ *	ESTALE EINVAL		once: the server refused an earlier sm_unlock()
  *	ESTALE			for good: a forked child cannot use the file that it inherited
  *	ENOMEM
  *
- * Several threads may call all functions at a time. The library never prints, creates no thread,
- * installs no signal handler and raises no SIGPIPE.
+ * Several threads may call any functions at the same time. The library never prints, creates no
+ * thread, installs no signal handler and raises no SIGPIPE.
  */
 #ifndef SMCLIENT_H
 #define SMCLIENT_H
@@ -68,11 +70,11 @@ struct sm_stat {
 	uint32_t open_count;  /* descriptors in all processes, one a process */
 	uint32_t waiters;     /* requests that wait for the lock */
 	uint64_t version;     /* of the segment: the grant that published last; 0: none did */
-	uint64_t grants;      /* of the lock, since the file was created */
+	uint64_t grants;      /* of the lock, since the file was created; smc: turns of the lock */
 	uint8_t instance[16]; /* random, drawn when the server started; smc: zeros */
 };
 
-/* Makes a set without mounts. ENOMEM. */
+/* Makes a set of mounts, empty at first. ENOMEM. */
 SMCLIENT_PUBLIC struct sm *sm_new(void);
 
 /*
@@ -83,14 +85,15 @@ SMCLIENT_PUBLIC void sm_free(struct sm *sm);
 
 /*
  * Reads a mount file and adds its mounts; on failure sm is unchanged. EINVAL: an error in the file,
- * which sm_error() describes with file and line; EEXIST, ENAMETOOLONG, ENOMEM, and errors of
- * open(2) and read(2).
+ * which sm_error() describes with file and line; EFBIG: it has more than 1 MiB; EEXIST,
+ * ENAMETOOLONG, ENOMEM, and errors of open(2) and read(2).
  */
 SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
 
 /*
- * Adds a mount of that type ("smdish", "smuf", "smc") at path, absolute. The first sm_open() that
- * needs the server connects to it. options: NULL, or a list separated by commas:
+ * Adds a mount of that type ("smdish", "smuf", "smc") at path, which is absolute. uri is the
+ * server's address, the directory (smc), or both (smuf), in the forms of smclient(3). The first
+ * sm_open() that needs the server connects to it. options: NULL, or a list separated by commas:
  *
  *	sync=delta|full			transfer the changed blocks, or always all blocks
  *	track=auto|diff|uffd|hint	how sm_unlock() finds the changes
@@ -104,10 +107,10 @@ SMCLIENT_PUBLIC int sm_mount(struct sm *sm, const char *uri, const char *path, c
 
 /*
  * Opens the memory file at path, and creates it if no process has it open. Returns a handle, which
- * sm_close() or sm_free() frees. When the server of earlier files is gone, connects again; the file
- * is then a new one. ENOENT, EISDIR, EEXIST, EINVAL, ENAMETOOLONG, EPERM, EACCES, EADDRNOTAVAIL,
- * EPROTONOSUPPORT, EBADE, ELOOP, ENOTSUP, EUSERS, EMFILE, ENFILE, and errors of connect(2) and
- * open(2).
+ * sm_close() or sm_free() frees. When the connection of earlier files has ended, connects again;
+ * the file may then be a new one (struct sm_stat, life). ENOENT, EISDIR, EEXIST, EINVAL,
+ * ENAMETOOLONG, EPERM, EACCES, EADDRNOTAVAIL, EPROTONOSUPPORT, EBADE, ELOOP, ENOTSUP, EUSERS,
+ * EMFILE, ENFILE, and errors of connect(2) and open(2).
  */
 SMCLIENT_PUBLIC struct sm_file *sm_open(struct sm *sm, const char *path);
 
@@ -128,9 +131,9 @@ SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
 SMCLIENT_PUBLIC void *sm_map(struct sm_file *file, void *hint, size_t size);
 
 /*
- * Wipes and ends the mapping at address, which sm_map() returned; once, however often it was
- * mapped. EINVAL: there is no mapping at address; EBUSY: this process holds the lock or waits for
- * it. After other errors the mapping is gone: see sm_close().
+ * Wipes and ends the mapping at address, which sm_map() returned. One call is enough, however often
+ * the segment was mapped. EINVAL: there is no mapping at address; EBUSY: this process holds the
+ * lock or waits for it. After other errors the mapping is gone: see sm_close().
  */
 SMCLIENT_PUBLIC int sm_unmap(struct sm *sm, void *address);
 
@@ -152,16 +155,16 @@ SMCLIENT_PUBLIC int sm_timedlock(struct sm_file *file, const struct timespec *de
 
 /*
  * Like sm_lock(), but acquires the lock for reading: any number of readers at a time, in all
- * processes, and no writer. With a version 1 server and smc, other processes wait.
+ * processes, and no writer. With a version 1 server or smc, only readers of this process share it.
  */
 SMCLIENT_PUBLIC int sm_rdlock(struct sm_file *file);
 
 /*
  * Releases the lock, whatever the result, except for ENOLCK: this thread does not hold it. After an
  * exclusive lock, publishes the changes, all of them or none. With a server, returns when the
- * kernel has taken all the bytes, and the next call on the file reports a later refusal; a server
- * that limits how long locks are held is waited for. ESTALE, EINVAL: refused, nothing was
- * published; ENOTCONN, ECONNRESET: perhaps nothing was; EOVERFLOW (smc).
+ * kernel has taken all the bytes, and the next call on the file reports a later refusal; if the
+ * server limits how long locks are held (-t), waits for its reply. ESTALE, EINVAL: refused, nothing
+ * was published; ENOTCONN, ECONNRESET: perhaps nothing was; EOVERFLOW (smc).
  */
 SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
 
