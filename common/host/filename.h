@@ -1,7 +1,7 @@
 /*
  * filename: the names of memory files whose segments are in files of the host (smuf, smc). The name
- * without its '/' is the name of the lock file, with a suffix that of the segment file. So it is
- * one component, neither "." nor "..", and has not that suffix itself.
+ * without its '/' is the name of the lock file; with a suffix it is the name of the segment file.
+ * So it is one component, is neither "." nor "..", and does not end in that suffix.
  */
 #ifndef COMMON_HOST_FILENAME_H
 #define COMMON_HOST_FILENAME_H

@@ -1,12 +1,11 @@
 /*
- * hostprobe: the calls and mappings that the kernel or library OS below us offers. Where a library
- * OS differs from a kernel it is found out here, by trying, and nowhere by name.
+ * hostprobe: the calls and mappings that the kernel or library OS below us offers. It tries them;
+ * no code asks for the name of a system.
  *
- * Two things are found out. An errno can mean that a call is not there at all, and not that it
- * failed: hostprobe_is_missing() has a table of these. And a file can be of a kind that knows fewer
- * calls than others: files on a mount of type untrusted_shm know open, ftruncate and mmap only and
- * are called character devices; elsewhere the same library OS gives a *private* copy to a process
- * that maps a file shared, silently.
+ * It answers two questions. Does an errno mean that a call is missing, and not that it failed?
+ * hostprobe_is_missing() has a table of these. Which calls work on a file? In Gramine, files on a
+ * mount of type untrusted_shm are character devices, with open, ftruncate and mmap only. On other
+ * mounts a shared mapping succeeds and is a *private* copy.
  *
  * The host decides what is found here. It can make any of these say that something is missing; then
  * the caller does without, or refuses to open the file.

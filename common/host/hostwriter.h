@@ -1,16 +1,16 @@
 /*
  * hostwriter: writes the blocks of a release into a host file, many with a few system calls.
  *
- * Blocks that follow each other go to places that do not: each into the slot that is not current.
- * With a pwrite(2) a block that costs half as much as sealing them; copying into a mapping costs a
- * tenth, and lets a host that cuts the file short kill the process. So the kernel copies into the
- * mapping, for which such a fault is an error and no signal: a pipe refers to the pages of the
- * blocks (vmsplice(2)), and they are read from it into their places (readv(2)). Whenever any of
- * this does not work or does not do all, pwrite does it again from the start, and its error counts.
+ * Each block goes into its slot that is not current, so neighbouring blocks are not neighbours in
+ * the file. One pwrite(2) for each block costs half as much as sealing them. Copying into a mapping
+ * costs a tenth, but a host that cuts the file short would kill the process. So the kernel copies
+ * into the mapping; then such a fault is an error and no signal: a pipe refers to the pages of the
+ * blocks (vmsplice(2)), and readv(2) copies them from it into their places. If any of this fails or
+ * stops early, pwrite writes all blocks from the start, and its error counts.
  *
- * A library OS that maps a private copy writes all of it back when it is unmapped, over what other
- * processes have published; so nothing is mapped before vmsplice has worked, which those do not
- * have.
+ * A library OS that maps a private copy writes all of it back when it is unmapped, over blocks that
+ * other processes have published. Such systems have no vmsplice; so nothing is mapped before
+ * vmsplice has worked.
  *
  * A block is sealed right into the writer's buffer, which is private memory, and stays there until
  * it is written. One thread at a time. The pipe is the process's, for all its writers: pipes are
