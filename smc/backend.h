@@ -1,6 +1,6 @@
 /*
- * backend: the client of smc: memory files without a server, in files of the host, which may read
- * them and is trusted not to tamper (DESIGN 1, smc/FORMAT 9).
+ * backend: the client of smc: memory files without a server, in files of the host. The host may
+ * read these files and is trusted not to change them (DESIGN 1, smc/FORMAT 9).
  *
  * A process queues in the lock file (lockfile.h), brings its replica up to date from the segment
  * file (segment.h) with the segment's key (segmentkey.h), and publishes what it changed (commit.h).

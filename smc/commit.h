@@ -11,8 +11,8 @@
  *	P6	store the grant as the committed version: one store, which is the release
  *
  * A process that dies, or fails, before P6 has published nothing. A waiter that recovers a dead
- * holder's turn clears nothing: the next holder that writes does, which also covers releases that
- * failed while their process lives, and never clears entries of a process that holds the lock.
+ * holder's turn clears no entries; the next holder that writes does (P2). So P2 also clears the
+ * entries of a release that failed in a living process, and only a holder ever clears entries.
  */
 #ifndef SMC_COMMIT_H
 #define SMC_COMMIT_H

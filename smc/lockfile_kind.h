@@ -1,6 +1,6 @@
 /*
- * lockfile_kind: whether a file is an smc lock file (smc/FORMAT 6): before anything is written to
- * it, and before it is mapped where reading does without.
+ * lockfile_kind: decides whether a file is an smc lock file (smc/FORMAT 6), before anything is
+ * written to it, and without mapping it where pread(2) works.
  */
 #ifndef SMC_LOCKFILE_KIND_H
 #define SMC_LOCKFILE_KIND_H

@@ -12,9 +12,9 @@
  * process claims a slot by writing to it and releases it in the same way. A process that dies stays
  * in the table for ever and counts as alive.
  *
- * A program that closes all its descriptors, and opens files of its own under their numbers, takes
- * from us the means to ask the kernel. Then every process counts as alive, and nothing is locked in
- * the program's files.
+ * When a program has closed our descriptor, and perhaps opened a file of its own under the number,
+ * we can no longer ask the kernel. Then every process counts as alive, and we lock nothing in the
+ * program's file.
  *
  * The table is in host memory. A host that writes nonsense there makes processes wait, makes them
  * take a living process for dead, or makes them fail with an error; indices never come from it.
@@ -99,7 +99,7 @@ int presence_lock_recovery(struct presence *p, uint64_t deadline);
 /* Unlocks it if we hold it; else does nothing. */
 void presence_unlock_recovery(struct presence *p);
 
-/* False when the program has closed our descriptor: we cannot find out any more who is alive. */
+/* False when the program has closed our descriptor: then we cannot see which processes live. */
 static inline bool
 presence_is_intact(const struct presence *p)
 {

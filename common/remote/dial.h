@@ -1,8 +1,8 @@
 /*
  * dial: connecting to a server: socket, TLS, HELLO and the fallback to version 1; one exchange of a
- * request and its reply, with a bounded wait; and what went wrong, in words.
+ * request and its reply, with a bounded wait; and errors in words.
  *
- * The server's certificate decides who it is. Plaintext is for unix sockets only, and gives
+ * The server's certificate proves its identity. Plaintext is for unix sockets only, and gives
  * everything to the host.
  */
 #ifndef COMMON_REMOTE_DIAL_H

@@ -1,7 +1,8 @@
 /*
- * store: the bytes of segments, which is all that is different about a daemon.
+ * store: the interface of the stores, which keep the bytes of segments: the only difference between
+ * the two daemons.
  *
- * Both daemons are the one server of this folder with another struct store_ops. The server keeps
+ * Each daemon is the server of this folder with a struct store_ops of its own. The server keeps
  * names, descriptors, locks, grants and the versions of blocks (struct memfile); the store keeps
  * the bytes, or their keys, slots and tags (smuf), and knows their form on the wire.
  *
