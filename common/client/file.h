@@ -29,8 +29,9 @@ struct file {
 	char *name;
 	unsigned handles;
 	struct filelock lock;
-	struct replica
-	    replica; /* used with the lock; mapped and unmapped with the mount's mutex too */
+
+	/* used with the lock; mapped and unmapped with the mount's mutex too */
+	struct replica replica;
 	struct backend_file *backend;
 };
 
