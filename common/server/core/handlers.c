@@ -28,19 +28,13 @@ handlers_new_fdtable(struct session *s, struct request *q)
 int
 handlers_fork(struct session *s, struct request *q)
 {
-	struct wire_writer w;
 	uint64_t ident;
 	int error;
 
 	if (!request_is_complete(q))
 		return -EPROTO;
 	error = forks_create(&s->server->forks, &s->forks, &s->table, s->version, &ident);
-	if (error != 0)
-		return error;
-	error = reply_begin(s, q->tag, sizeof ident, &w);
-	if (error == 0)
-		wire_put_u64(&w, ident);
-	return error;
+	return error != 0 ? error : reply_u64(s, q->tag, ident);
 }
 
 int

@@ -98,7 +98,6 @@ handlers_v2_release(struct session *s, struct request *q)
 	uint64_t grant = wire_get_u64(&q->body);
 	bool is_named = !q->body.failed;
 	uint8_t flags = wire_get_u8(&q->body);
-	struct wire_writer w;
 	uint64_t version;
 	struct desc *d;
 	int error;
@@ -118,10 +117,7 @@ handlers_v2_release(struct session *s, struct request *q)
 	claims_drop(d);
 	if (error != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
 		return error;
-	error = reply_begin(s, q->tag, sizeof version, &w);
-	if (error == 0)
-		wire_put_u64(&w, version);
-	return error;
+	return reply_u64(s, q->tag, version);
 }
 
 int

@@ -32,6 +32,17 @@ reply_begin(struct session *s, uint16_t tag, size_t body_size, struct wire_write
 	return begin(s, tag, 0, body_size, w);
 }
 
+int
+reply_u64(struct session *s, uint16_t tag, uint64_t value)
+{
+	struct wire_writer w;
+	int error = reply_begin(s, tag, sizeof value, &w);
+
+	if (error == 0)
+		wire_put_u64(&w, value);
+	return error;
+}
+
 void
 reply_status(struct session *s, uint16_t tag, int error)
 {

@@ -19,6 +19,9 @@ struct wire_writer;
  */
 int reply_begin(struct session *s, uint16_t tag, size_t body_size, struct wire_writer *w);
 
+/* Appends a reply of status 0 whose body is one u64. Returns 0 or -ENOMEM. */
+int reply_u64(struct session *s, uint16_t tag, uint64_t value);
+
 /*
  * Appends a reply with no body; error is 0 or a negative errno. Without memory for it the session
  * ends.
