@@ -1,7 +1,7 @@
 /*
  * fuzz_session: drives the session core with any input (libFuzzer).
  *
- * The first bytes choose the server's limits and how bytes are cut; the rest is a sequence of
+ * The first byte chooses the server's limits and how bytes are cut; the rest is a sequence of
  * actions on four sessions: they begin and end; they are fed raw bytes, or frames whose operation
  * and arguments the input chooses; they do not read their replies for a while, or for ever; and
  * time passes. After each step replies must be frames of the protocol, and the kept memory must be

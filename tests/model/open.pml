@@ -17,7 +17,7 @@
  * description and to one inode. The functions are in smc/lockfile_open.c and
  * smc/lockfile.c.
  *
- * lockfile_open()  O1  open by name, O_CREAT without O_EXCL
+ * lockfile_open()  O1  open by name; if there is no file, create it (O_EXCL), or open again
  *                  O2  wait for the recovery lock of the opened inode
  *                  O3  not `dead`: O5
  *                  O4  dead: if the name still leads here, the process that marked it died:
