@@ -549,9 +549,9 @@ a_host_that_forges_the_lock_makes_no_second_holder_and_loses_no_increment(void *
 	    goes_on ? "all went on within" : "not all went on, in",
 	    (unsigned long)((clock_now() - begun) / CLOCK_MS));
 	/*
-	 * The next ticket is the clients' own, and the host's: nobody mends it. Once it is again
-	 * what the turn is, all go on; on a busy machine until a client gives a ticket up again,
-	 * because the one before it has slept for RETRY_MS.
+	 * The server does not repair the next ticket, which belongs to the clients and the host.
+	 * All clients go on once it equals the turn again. On a busy machine a client may give up
+	 * a ticket once more, because the client before it slept for RETRY_MS.
 	 */
 	deadline = patience_until(PATIENCE_MS);
 	do {
