@@ -9,6 +9,9 @@
 
 #include "common/base/size.h"
 
+/* The states of an extent. */
+enum { RESERVED, WANTED, COMMITTED };
+
 static size_t
 extent_count(const struct region *g)
 {
@@ -45,11 +48,20 @@ region_init(struct region *g, size_t size)
 	return 0;
 }
 
-/* The first extent at or after from whose state is committed, or count. */
+/* The first extent at or after from, before end, that has that state, or end. */
 static size_t
-find_extent(const struct region *g, size_t from, size_t count, bool committed)
+find_extent(const struct region *g, size_t from, size_t end, uint8_t state)
 {
-	while (from < count && (g->extents[from] != 0) != committed)
+	while (from < end && g->extents[from] != state)
+		from++;
+	return from;
+}
+
+/* The first extent at or after from, before end, that has another state, or end. */
+static size_t
+find_other(const struct region *g, size_t from, size_t end, uint8_t state)
+{
+	while (from < end && g->extents[from] == state)
 		from++;
 	return from;
 }
@@ -61,8 +73,8 @@ region_fini(struct region *g)
 
 	if (g->base == NULL)
 		return;
-	for (first = 0; (first = find_extent(g, first, count, true)) < count; first = end) {
-		end = find_extent(g, first, count, false);
+	for (first = 0; (first = find_extent(g, first, count, COMMITTED)) < count; first = end) {
+		end = find_other(g, first, count, COMMITTED);
 		explicit_bzero(g->base + first * REGION_EXTENT, extents_size(g, first, end));
 	}
 	munmap(g->base, g->reserved);
@@ -70,23 +82,51 @@ region_fini(struct region *g)
 	*g = (struct region){ 0 };
 }
 
-int
-region_commit(struct region *g, size_t offset, size_t size)
+void
+region_want(struct region *g, size_t offset, size_t size)
 {
-	size_t first, last, end;
+	size_t extent = offset / REGION_EXTENT, end;
 
-	assert(offset <= g->size && size <= g->size - offset);
-	if (size == 0)
-		return 0;
-	last = (offset + size - 1) / REGION_EXTENT + 1;
-	for (first = offset / REGION_EXTENT; (first = find_extent(g, first, last, false)) < last;
-	     first = end) {
-		end = find_extent(g, first, last, true);
-		if (mprotect(g->base + first * REGION_EXTENT, extents_size(g, first, end),
-			PROT_READ | PROT_WRITE) != 0)
-			return -ENOMEM;
-		memset(g->extents + first, 1, end - first);
-		g->committed += extents_size(g, first, end);
+	assert(size > 0 && offset <= g->size && size <= g->size - offset);
+	end = (offset + size - 1) / REGION_EXTENT + 1;
+	for (; extent < end; extent++) {
+		if (g->extents[extent] != RESERVED)
+			continue;
+		g->extents[extent] = WANTED;
+		if (g->wanted_end == 0 || extent < g->wanted_first)
+			g->wanted_first = extent;
+		if (extent >= g->wanted_end)
+			g->wanted_end = extent + 1;
 	}
-	return 0;
+}
+
+int
+region_commit(struct region *g)
+{
+	size_t first = find_extent(g, g->wanted_first, g->wanted_end, WANTED);
+	size_t end = find_other(g, first, g->wanted_end, WANTED);
+	size_t size;
+
+	if (first == g->wanted_end) {
+		g->wanted_first = g->wanted_end = 0;
+		return 0;
+	}
+	size = extents_size(g, first, end);
+	if (mprotect(g->base + first * REGION_EXTENT, size, PROT_READ | PROT_WRITE) != 0)
+		return -ENOMEM;
+	memset(g->extents + first, COMMITTED, end - first);
+	g->committed += size;
+	g->wanted_first = end;
+	return 1;
+}
+
+void
+region_unwant(struct region *g)
+{
+	size_t extent;
+
+	for (extent = g->wanted_first; extent < g->wanted_end; extent++)
+		if (g->extents[extent] == WANTED)
+			g->extents[extent] = RESERVED;
+	g->wanted_first = g->wanted_end = 0;
 }

@@ -24,7 +24,10 @@ struct region {
 	size_t size;      /* bytes of the segment */
 	size_t reserved;  /* size, rounded up to pages */
 	size_t committed; /* bytes with memory behind them */
-	uint8_t *extents; /* one byte an extent: 1 when committed */
+	uint8_t *extents; /* one byte an extent, an enum of region.c */
+
+	/* The extents that are wanted are in here. */
+	size_t wanted_first, wanted_end;
 };
 
 /* Reserves size bytes (at least 1). Returns 0 or -ENOMEM. */
@@ -33,10 +36,16 @@ int region_init(struct region *g, size_t size);
 /* Wipes the committed memory and frees the region. g may be all zeros. */
 void region_fini(struct region *g);
 
+/* The size bytes at offset, at least 1 and inside the segment, are to be committed. */
+void region_want(struct region *g, size_t offset, size_t size);
+
 /*
- * Makes the size bytes at offset, which must be inside the segment, readable and writable; newly
- * committed memory is zeros. Returns 0 or -ENOMEM; some of the extents may then be committed.
+ * Commits the next extents that are wanted: makes them readable and writable; newly committed memory
+ * is zeros. Returns 1 when there may be more, 0 when there are none, or -ENOMEM.
  */
-int region_commit(struct region *g, size_t offset, size_t size);
+int region_commit(struct region *g);
+
+/* What is wanted and not yet committed is wanted no longer. */
+void region_unwant(struct region *g);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/pace.h"
 #include "common/crypto/random.h"
 #include "common/host/filename.h"
 #include "common/host/slotfile.h"
@@ -104,17 +105,9 @@ static void
 usage(const struct memfile *f, struct store_usage *usage)
 {
 	const struct storefile *s = storefile_of(f);
-	struct blockmap_run run = { 0 };
 
-	*usage = (struct store_usage){ .written = s->written };
-	if (f->version == PROTOCOL_VERSION_1) {
-		usage->reserved = f->size;
-		usage->committed = s->written;
-		return;
-	}
-	usage->reserved = slotfile_slots_size(f->size);
-	while (blockmap_since(&f->blocks, 0, run.first + run.count, &run))
-		usage->committed += (uint64_t)run.count * SIZE_BLOCK;
+	*usage = (struct store_usage){ .written = s->written, .committed = s->committed };
+	usage->reserved = f->version == PROTOCOL_VERSION_1 ? f->size : slotfile_slots_size(f->size);
 }
 
 static void
@@ -132,15 +125,15 @@ turn_is_served(const struct memfile *f, uint32_t turn)
 	return turns_is_served(storefile_of(f), turn);
 }
 
-static size_t
-grant_size(const struct memfile *f, uint64_t since)
+static void
+grant_begin(const struct memfile *f, uint64_t since, struct store_cursor *c)
 {
 	struct blockmap_run run = { 0 };
-	size_t size = SEALDELTA_GRANT_HEAD_SIZE;
 
+	*c = (struct store_cursor){ .since = since };
 	while (blockmap_since(&f->blocks, since, run.first + run.count, &run))
-		size += (size_t)run.count * SEALDELTA_GRANT_PIECE_SIZE;
-	return size;
+		c->count += run.count;
+	c->size = SEALDELTA_GRANT_HEAD_SIZE + (uint64_t)c->count * SEALDELTA_GRANT_PIECE_SIZE;
 }
 
 static void
@@ -154,56 +147,99 @@ put_block(const struct memfile *f, uint32_t block, struct wire_writer *w)
 	wire_put_bytes(w, b->tag, sizeof b->tag);
 }
 
-static void
-grant_put(const struct memfile *f, uint64_t since, struct wire_writer *w)
+/* A piece is written as a whole: it is shorter than the least room. */
+static size_t
+grant_put(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t room)
 {
 	const struct storefile *s = storefile_of(f);
-	struct blockmap_run run = { 0 };
-	struct wire_writer count;
-	uint32_t pieces = 0, i;
+	struct wire_writer w = wire_writer(out, room);
 
-	wire_put_bytes(w, s->key, sizeof s->key);
-	count = wire_writer(wire_put_room(w, 4), 4);
-	for (; blockmap_since(&f->blocks, since, run.first + run.count, &run); pieces += run.count)
-		for (i = 0; i < run.count; i++)
-			put_block(f, run.first + i, w);
-	wire_put_u32(&count, pieces);
+	if (!c->has_begun) {
+		wire_put_bytes(&w, s->key, sizeof s->key);
+		wire_put_u32(&w, c->count);
+		c->has_begun = true;
+	}
+	/* c->done counts blocks of the run. */
+	while (w.left >= SEALDELTA_GRANT_PIECE_SIZE) {
+		if (c->done == c->run.count) {
+			if (!blockmap_since(&f->blocks, c->since, c->run.first + c->run.count,
+				&c->run))
+				break;
+			c->done = 0;
+		}
+		put_block(f, c->run.first + (uint32_t)c->done++, &w);
+	}
+	c->size -= room - w.left;
+	return room - w.left;
+}
+
+enum { PIECE_COST = 128 }; /* of a piece of a release, in bytes copied */
+
+/* The phases of a release. */
+enum { BEGIN, MARK };
+
+static int
+begin_release(const struct memfile *f, struct store_publication *p)
+{
+	p->phase = MARK;
+	p->next = p->body;
+	p->remaining = wire_get_u32(&p->next);
+	p->block = 0;
+	if (p->next.failed || p->next.left != (uint64_t)p->remaining * SEALDELTA_RELEASE_PIECE_SIZE)
+		return -EPROTO;
+	return p->remaining > f->blocks.count ? -EINVAL : 0;
 }
 
 /*
- * Marks the count blocks of a release as named. Returns -EINVAL for a block that is out of range,
- * comes twice, or is in its current slot; the blocks before it stay marked.
+ * Marks the next block of a release as named. Returns -EINVAL for a block that is out of range,
+ * comes twice, or is in its current slot.
  */
 static int
-mark_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
+mark_block(struct memfile *f, struct wire_reader *r)
 {
 	struct sealed *blocks = storefile_of(f)->blocks;
+	uint32_t block = wire_get_u32(r);
+	uint8_t slot = wire_get_u8(r);
 
-	for (; count > 0; count--) {
-		uint32_t block = wire_get_u32(&r);
-		uint8_t slot = wire_get_u8(&r);
+	wire_get_bytes(r, SEALBOX_TAG_SIZE);
+	if (block >= f->blocks.count || slot >= SLOTFILE_SLOTS || slot == blocks[block].slot ||
+	    blocks[block].is_named)
+		return -EINVAL;
+	blocks[block].is_named = true;
+	return 0;
+}
 
-		wire_get_bytes(&r, SEALBOX_TAG_SIZE);
-		if (block >= f->blocks.count || slot >= SLOTFILE_SLOTS ||
-		    slot == blocks[block].slot || blocks[block].is_named)
-			return -EINVAL;
-		blocks[block].is_named = true;
+/* p->block is the number of pieces whose blocks are marked, also after an error. */
+static int
+mark_blocks(struct memfile *f, struct store_publication *p, const struct budget *b)
+{
+	struct pace pace = pace_begin(b);
+	int error;
+
+	while (p->remaining > 0) {
+		error = mark_block(f, &p->next);
+		if (error != 0)
+			return error;
+		p->remaining--;
+		p->block++;
+		if (pace_is_over(&pace, PIECE_COST))
+			return -EINPROGRESS;
 	}
 	return 0;
 }
 
-/* Undoes mark_blocks(), also after it failed. */
+/* Undoes mark_blocks() after it failed. */
 static void
-unmark_blocks(struct memfile *f, uint32_t count, struct wire_reader r)
+unmark_blocks(struct memfile *f, const struct store_publication *p)
 {
 	struct sealed *blocks = storefile_of(f)->blocks;
+	struct wire_reader r = p->body;
+	uint32_t i;
 
-	for (; count > 0; count--) {
-		uint32_t block = wire_get_u32(&r);
-
+	wire_get_u32(&r);
+	for (i = 0; i < p->block; i++) {
+		blocks[wire_get_u32(&r)].is_named = false;
 		wire_get_bytes(&r, 1 + SEALBOX_TAG_SIZE);
-		if (block < f->blocks.count)
-			blocks[block].is_named = false;
 	}
 }
 
@@ -220,27 +256,37 @@ publish_block(struct memfile *f, uint64_t grant, struct wire_reader *r)
 	if (!b->has_storage[b->slot])
 		s->written += SIZE_BLOCK;
 	b->has_storage[b->slot] = true;
+	if (f->blocks.versions[block] == 0)
+		s->committed += size_of_block(f->size, block);
 	blockmap_publish(&f->blocks, block, grant);
 }
 
-/* First every step that can fail, then the steps that cannot. */
-static int
-release(struct memfile *f, uint64_t grant, struct wire_reader *r)
+/* One step, a few milliseconds for the largest segment: so nobody sees a part of it. */
+static void
+publish(struct memfile *f, const struct store_publication *p)
 {
-	uint32_t count = wire_get_u32(r), i;
-	struct wire_reader pieces = *r;
-	int error;
+	struct wire_reader r = p->body;
+	uint32_t count = wire_get_u32(&r);
 
-	if (r->failed || r->left != (uint64_t)count * SEALDELTA_RELEASE_PIECE_SIZE)
-		return -EPROTO;
-	error = mark_blocks(f, count, pieces);
-	if (error != 0) {
-		unmark_blocks(f, count, pieces);
-		return error;
-	}
-	for (i = 0; i < count; i++)
-		publish_block(f, grant, r);
-	return 0;
+	for (; count > 0; count--)
+		publish_block(f, p->grant, &r);
+}
+
+/* First every step that can fail, then the one that cannot. */
+static int
+release(struct memfile *f, struct store_publication *p, const struct budget *b)
+{
+	int error = 0;
+
+	if (p->phase == BEGIN)
+		error = begin_release(f, p);
+	if (error == 0)
+		error = mark_blocks(f, p, b);
+	if (error == 0)
+		publish(f, p);
+	else if (error != -EINPROGRESS)
+		unmark_blocks(f, p);
+	return error;
 }
 
 /* Version 1: the server passes the client's own seal of the whole segment on to the next holder. */
@@ -250,23 +296,27 @@ enum { V1_SEAL_SIZE = 3 * 4 + STOREFILE_SEAL_SIZE };
 static const uint32_t v1_fields[] = { SEALBOX_NONCE_SIZE, SEALBOX_KEY_SIZE, SEALBOX_TAG_SIZE };
 enum { V1_FIELDS = sizeof v1_fields / sizeof v1_fields[0] };
 
-static size_t
-lock_size(const struct memfile *f)
+static void
+lock_begin(const struct memfile *f, struct store_cursor *c)
 {
 	(void)f;
-	return V1_SEAL_SIZE;
+	*c = (struct store_cursor){ .size = V1_SEAL_SIZE };
 }
 
-static void
-lock_put(const struct memfile *f, struct wire_writer *w)
+/* A field is written as a whole. c->count counts fields, c->done their bytes in the seal. */
+static size_t
+lock_put(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t room)
 {
-	const uint8_t *next = storefile_of(f)->seal;
-	int i;
+	const uint8_t *seal = storefile_of(f)->seal;
+	struct wire_writer w = wire_writer(out, room);
 
-	for (i = 0; i < V1_FIELDS; next += v1_fields[i++]) {
-		wire_put_u32(w, v1_fields[i]);
-		wire_put_bytes(w, next, v1_fields[i]);
+	while (c->count < V1_FIELDS && w.left >= 4 + v1_fields[c->count]) {
+		wire_put_u32(&w, v1_fields[c->count]);
+		wire_put_bytes(&w, seal + c->done, v1_fields[c->count]);
+		c->done += v1_fields[c->count++];
 	}
+	c->size -= room - w.left;
+	return room - w.left;
 }
 
 static bool
@@ -284,19 +334,21 @@ unlock_is_shaped(struct wire_reader r, uint64_t missing)
 	return wire_is_done(&r);
 }
 
+/* The seal alone: no piece is long. */
 static int
-unlock(struct memfile *f, uint64_t grant, struct wire_reader *r)
+unlock(struct memfile *f, struct store_publication *p, const struct budget *b)
 {
 	struct storefile *s = storefile_of(f);
+	struct wire_reader r = p->body;
 	uint8_t *next = s->seal;
 	int i;
 
-	(void)grant;
+	(void)b;
 	for (i = 0; i < V1_FIELDS; next += v1_fields[i++]) {
-		wire_get_u32(r);
-		memcpy(next, wire_get_bytes(r, v1_fields[i]), v1_fields[i]);
+		wire_get_u32(&r);
+		memcpy(next, wire_get_bytes(&r, v1_fields[i]), v1_fields[i]);
 	}
-	s->written = f->size;
+	s->written = s->committed = f->size;
 	return 0;
 }
 
@@ -306,6 +358,7 @@ const struct store_ops smuf_store = {
 	.separates_versions = true,
 	.has_turns = true,
 	.keeps_stalled_holders = true,
+	.file_size = sizeof(struct storefile),
 	.start = start,
 	.stop = stop,
 	.check_name = check_name,
@@ -315,10 +368,10 @@ const struct store_ops smuf_store = {
 	.usage = usage,
 	.lock_changed = lock_changed,
 	.turn_is_served = turn_is_served,
-	.grant_size = grant_size,
+	.grant_begin = grant_begin,
 	.grant_put = grant_put,
 	.release = release,
-	.lock_size = lock_size,
+	.lock_begin = lock_begin,
 	.lock_put = lock_put,
 	.unlock_is_shaped = unlock_is_shaped,
 	.unlock = unlock,

@@ -41,6 +41,7 @@ struct storefile {
 	uint8_t key[SEALBOX_KEY_SIZE];
 	struct sealed *blocks; /* NULL for a pure lock */
 	uint64_t written;      /* bytes of slots that have storage */
+	uint64_t committed;    /* bytes of blocks that were published */
 
 	/* Version 1: the seal of the whole segment as the client sent it: nonce, key, tag. */
 	uint8_t seal[STOREFILE_SEAL_SIZE];

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,29 +12,41 @@ void
 buf_fini(struct buf *b)
 {
 	if (b->base != NULL)
-		explicit_bzero(b->base, b->capacity);
+		explicit_bzero(b->base, b->touched);
 	free(b->base);
 	*b = (struct buf){ 0 };
 }
 
-uint8_t *
-buf_reserve(struct buf *b, size_t size)
+/* Moves what waits to the beginning of the storage, if it is free, to have room for size bytes. */
+static bool
+make_room(struct buf *b, size_t size)
+{
+	size_t used = buf_size(b);
+
+	if (b->base == NULL)
+		return false;
+	if (used == 0)
+		b->head = b->tail = 0;
+	if (size <= b->capacity - b->tail)
+		return true;
+	if (size > b->capacity - used || b->head < used)
+		return false;
+	memcpy(b->base, b->base + b->head, used);
+	b->head = 0;
+	b->tail = used;
+	return true;
+}
+
+int
+buf_grow(struct buf *b, size_t size)
 {
 	size_t used = buf_size(b), capacity;
 	uint8_t *base;
 
-	if (b->head == b->tail)
-		b->head = b->tail = 0;
-	if (b->base != NULL && size <= b->capacity - b->tail)
-		return b->base + b->tail;
-	if (b->base != NULL && size <= b->capacity - used && b->head >= used) {
-		memcpy(b->base, b->base + b->head, used);
-		b->head = 0;
-		b->tail = used;
-		return b->base + b->tail;
-	}
+	if (make_room(b, size))
+		return 0;
 	if (size > SIZE_MAX / 2 - used)
-		return NULL;
+		return -ENOMEM;
 	capacity = b->capacity < SMALLEST ? SMALLEST : b->capacity;
 	while (capacity < used + size)
 		capacity *= 2;
@@ -43,13 +56,21 @@ buf_reserve(struct buf *b, size_t size)
 	/* realloc(3) would leave the old bytes behind without wiping them. */
 	base = malloc(capacity);
 	if (base == NULL)
-		return NULL;
+		return -ENOMEM;
 	if (used > 0)
 		memcpy(base, buf_data(b), used);
 	buf_fini(b);
-	b->base = base;
-	b->tail = used;
-	b->capacity = capacity;
+	*b = (struct buf){ .base = base, .tail = used, .capacity = capacity, .touched = used };
+	return 0;
+}
+
+uint8_t *
+buf_reserve(struct buf *b, size_t size)
+{
+	if (buf_grow(b, size) != 0)
+		return NULL;
+	if (b->touched < b->tail + size)
+		b->touched = b->tail + size;
 	return b->base + b->tail;
 }
 

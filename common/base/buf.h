@@ -1,8 +1,8 @@
 /*
  * buf: a growable queue of bytes: they go in at the tail and come out at the head.
  *
- * It carries plaintext of segments, so it wipes every byte of storage that it gives up when it
- * grows, shrinks or ends. A buf that is all zeros is empty and valid.
+ * It carries plaintext of segments, so when it grows, shrinks or ends it wipes what was written into
+ * the storage that it gives up. A buf that is all zeros is empty and valid.
  *
  * Use: buf_reserve() returns room at the tail, buf_commit() adds the part of it that the caller has
  * filled; buf_data() and buf_size() return the bytes that wait, buf_consume() takes them from the
@@ -19,10 +19,17 @@ struct buf {
 	size_t head;     /* offset of the first byte that waits */
 	size_t tail;     /* offset behind the last one */
 	size_t capacity; /* bytes allocated at base */
+	size_t touched;  /* of these, the first that may have been written */
 };
 
 /* Wipes and frees the storage; the buf is empty and usable afterwards. */
 void buf_fini(struct buf *b);
+
+/*
+ * Allocates room for size bytes at the tail without touching it, for bytes that come piece by piece.
+ * Returns 0 or -ENOMEM (b is unchanged).
+ */
+int buf_grow(struct buf *b, size_t size);
 
 /*
  * Makes room for size bytes at the tail. Returns it, or NULL when there is no memory (b is

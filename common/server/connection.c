@@ -12,6 +12,8 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/base/size.h"
+#include "common/server/core/account.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/wire/protocol.h"
@@ -19,22 +21,23 @@
 #include "common/wire/stream.h"
 
 enum {
-	READS_AT_ONCE = 16, /* from one connection, before the next one is read */
-	TRIM_AFTER = 64     /* ended connections */
+	TURN_BYTES = 256 * SIZE_KIB, /* read and written in one turn */
+	TRIM_AFTER = 64              /* ended connections */
 };
 
 struct connection {
 	struct watch watch;
+	struct task task;
 	struct connection_table *table;
 	TAILQ_ENTRY(connection) link; /* in handshaking or serving, see is_serving */
-	TAILQ_ENTRY(connection) pending_link;
-	bool is_pending; /* in the list of that name */
 	bool is_serving;
-	bool input_ended; /* the peer has closed its side, or reading failed */
-	bool is_drained;  /* the last read returned -EAGAIN */
+	bool is_readable;  /* the socket may have bytes, as far as is known */
+	bool input_ended;  /* the peer has closed its side, or reading failed */
+	bool has_had_turn; /* since its timer was due */
 	struct stream *stream;
+	struct account *account; /* a reference; of the address, then of the peer */
 	struct session *session; /* once the handshake is done */
-	struct timer handshake;
+	struct timer timer;      /* the end of the handshake, or of the last replies */
 	char peer[ADDR_TEXT_SIZE];
 };
 
@@ -44,22 +47,7 @@ connection_table_init(struct connection_table *t)
 	t->count = 0;
 	TAILQ_INIT(&t->handshaking);
 	TAILQ_INIT(&t->serving);
-	TAILQ_INIT(&t->pending);
 	timer_queue_init(&t->timers);
-}
-
-static void
-set_pending(struct connection *c, bool pending)
-{
-	struct connection_table *t = c->table;
-
-	if (c->is_pending == pending)
-		return;
-	c->is_pending = pending;
-	if (pending)
-		TAILQ_INSERT_TAIL(&t->pending, c, pending_link);
-	else
-		TAILQ_REMOVE(&t->pending, c, pending_link);
 }
 
 /*
@@ -77,19 +65,41 @@ trim_memory(struct connection_table *t)
 	malloc_trim(0);
 }
 
+static void
+add_task(struct connection *c)
+{
+	schedule_add(server_schedule(c->table->core),
+	    &c->account->queues[c->is_serving ? SCHEDULE_SESSIONS : SCHEDULE_NEWCOMERS], &c->task);
+}
+
+/* Leaves the handshake: for a session, or for good. */
+static void
+leave_handshake(struct connection *c)
+{
+	struct connection_table *t = c->table;
+
+	timer_disarm(&t->timers, &c->timer);
+	TAILQ_REMOVE(&t->handshaking, c, link);
+	account_give(c->account, ACCOUNT_HANDSHAKES, 1);
+}
+
 /* Ends the session, which releases its locks, and closes the socket. */
 static void
 destroy(struct connection *c)
 {
 	struct connection_table *t = c->table;
 
-	timer_disarm(&t->timers, &c->handshake);
-	set_pending(c, false);
-	TAILQ_REMOVE(c->is_serving ? &t->serving : &t->handshaking, c, link);
+	schedule_remove(server_schedule(t->core), &c->task);
+	timer_disarm(&t->timers, &c->timer);
+	if (c->is_serving)
+		TAILQ_REMOVE(&t->serving, c, link);
+	else
+		leave_handshake(c);
 	t->count--;
 	loop_remove(t->loop, &c->watch);
 	session_destroy(c->session);
 	stream_destroy(c->stream);
+	account_put(c->account);
 	free(c);
 	trim_memory(t);
 }
@@ -114,6 +124,77 @@ connection_table_fini(struct connection_table *t)
 	explicit_bzero(t->read_buffer, sizeof t->read_buffer);
 }
 
+/* Warns of a peer or host that breaks TLS; a peer that goes away is no reason for a warning. */
+static void
+log_read_failure(struct connection *c, int error)
+{
+	if (error == -EPROTO || error == -EACCES)
+		log_warning("%s: connection closed: %s", c->peer, stream_reason(c->stream));
+	else
+		log_debug("%s: %s", c->peer, strerror(-error));
+}
+
+static void
+end_input(struct connection *c)
+{
+	c->input_ended = true;
+	c->is_readable = false;
+	session_input_ended(c->session);
+}
+
+/*
+ * Reads once and executes what came. Returns how many bytes came. Inside of a frame the next bytes
+ * are probably there already; otherwise a short read means that the socket is empty.
+ */
+static size_t
+read_some(struct connection *c, const struct budget *b)
+{
+	struct connection_table *t = c->table;
+	ssize_t n;
+
+	if (!c->is_readable || !session_wants_input(c->session))
+		return 0;
+	n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
+	if (n > 0) {
+		session_feed(c->session, t->read_buffer, (size_t)n, b);
+		c->is_readable = stream_has_pending(c->stream) ||
+		    (size_t)n == sizeof t->read_buffer || session_is_receiving(c->session);
+		return (size_t)n;
+	}
+	if (n == -EAGAIN) {
+		c->is_readable = false;
+		return 0;
+	}
+	if (n < 0)
+		log_read_failure(c, (int)n);
+	end_input(c);
+	return 0;
+}
+
+/* Sends output, as much as the socket takes and most allows. Returns how many bytes. */
+static size_t
+write_some(struct connection *c, size_t most)
+{
+	size_t size, written = 0;
+	const uint8_t *data;
+	ssize_t n;
+
+	while (written < most && (size = session_output(c->session, &data)) > 0) {
+		n = stream_write(c->stream, data, size);
+		if (n == -EAGAIN)
+			break;
+		if (n < 0) {
+			/* The peer's last requests are still in the socket: read them all. */
+			session_write_failed(c->session);
+			c->is_readable = !c->input_ended;
+			break;
+		}
+		session_sent(c->session, (size_t)n);
+		written += (size_t)n;
+	}
+	return written;
+}
+
 /* Watches the socket for what the session and its unsent output need. */
 static void
 update_events(struct connection *c)
@@ -128,99 +209,105 @@ update_events(struct connection *c)
 	loop_change(c->table->loop, &c->watch, events);
 }
 
-/* Sends the output. May close the connection. */
-static void
-flush(struct connection *c)
+static bool
+can_go_on(const struct connection *c)
 {
-	const uint8_t *data;
-	size_t size;
-	ssize_t n;
+	return session_has_work(c->session) ||
+	    (c->is_readable && session_wants_input(c->session));
+}
 
-	while ((size = session_output(c->session, &data)) > 0) {
-		n = stream_write(c->stream, data, size);
-		if (n == -EAGAIN)
-			break;
-		if (n < 0) {
-			/* The peer's last requests are still in the socket: read them all. */
-			session_write_failed(c->session);
-			set_pending(c, !c->input_ended);
-			size = 0;
-			break;
+static void
+goodbye_timed_out(struct timer *timer)
+{
+	close_connection(container_of(timer, struct connection, timer));
+}
+
+/* After a turn: closes the connection, or says when it has its next turn. */
+static void
+conclude(struct connection *c)
+{
+	struct connection_table *t = c->table;
+	const uint8_t *data;
+
+	if (session_is_over(c->session)) {
+		if (session_output(c->session, &data) == 0) {
+			close_connection(c);
+			return;
 		}
-		session_sent(c->session, (size_t)n);
+		if (!c->timer.armed)
+			timer_arm(&t->timers, &c->timer,
+			    clock_after_ms(t->now, PROTOCOL_GOODBYE_MS), goodbye_timed_out);
+	} else if (can_go_on(c)) {
+		add_task(c);
 	}
-	if (size == 0 && (session_is_over(c->session) || c->input_ended)) {
-		close_connection(c);
-		return;
-	}
-	/* After -EAGAIN only half a TLS record is pending: the socket has to bring the rest. */
-	if (!c->is_drained && stream_has_pending(c->stream) && session_wants_input(c->session))
-		set_pending(c, true);
 	update_events(c);
 }
 
-/* Warns of a peer or host that breaks TLS; a peer that goes away is no reason for a warning. */
+/* A turn of a connection with a session. */
 static void
-log_read_failure(struct connection *c, int error)
+serve(struct connection *c, const struct budget *b)
 {
-	if (error == -EPROTO || error == -EACCES)
-		log_warning("%s: connection closed: %s", c->peer, stream_reason(c->stream));
-	else
-		log_debug("%s: %s", c->peer, strerror(-error));
-}
+	size_t bytes = 0;
 
-/* Reads and executes up to READS_AT_ONCE times, then sends. May close the connection. */
-static void
-read_input(struct connection *c)
-{
-	struct connection_table *t = c->table;
-	ssize_t n = -EAGAIN;
-	int i;
-
-	set_pending(c, false);
-	for (i = 0; i < READS_AT_ONCE && session_wants_input(c->session); i++) {
-		n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
-		if (n <= 0)
-			break;
-		session_feed(c->session, t->read_buffer, (size_t)n);
-		if (!stream_has_pending(c->stream) && (size_t)n < sizeof t->read_buffer)
+	for (;;) {
+		bytes += read_some(c, b);
+		if (session_has_work(c->session))
+			session_work(c->session, b);
+		bytes += write_some(c, TURN_BYTES);
+		if (!can_go_on(c) || bytes >= TURN_BYTES || budget_is_spent(b))
 			break;
 	}
-	c->is_drained = n == -EAGAIN;
-	if (n == 0) {
-		c->input_ended = true;
-	} else if (n < 0 && n != -EAGAIN) {
-		log_read_failure(c, (int)n);
-		c->input_ended = true;
-	}
-	flush(c);
+	session_turn_ended(c->session);
+	conclude(c);
 }
 
-/* The handshake is complete: the name of the peer is known. */
+/* The peer is known: its account takes the place of its address's. */
+static int
+identify(struct connection *c)
+{
+	const char *name = stream_peer_name(c->stream);
+	char peer[ADDR_TEXT_SIZE], key[ADDR_TEXT_SIZE];
+	struct account *account;
+	int error;
+
+	if (*name == '\0')
+		return 0;
+	snprintf(key, sizeof key, "cert %.200s", name);
+	error = account_get(server_accounts(c->table->core), key, &account);
+	if (error != 0)
+		return error;
+	account_put(c->account);
+	c->account = account;
+	snprintf(peer, sizeof peer, "%.100s (%.200s)", name, c->peer);
+	memcpy(c->peer, peer, sizeof peer);
+	return 0;
+}
+
+/* The handshake is complete. */
 static void
 begin_session(struct connection *c)
 {
 	struct connection_table *t = c->table;
-	const char *name = stream_peer_name(c->stream);
-	char peer[ADDR_TEXT_SIZE];
+	int error;
 
-	timer_disarm(&t->timers, &c->handshake);
-	if (*name != '\0') {
-		snprintf(peer, sizeof peer, "%.100s (%.200s)", name, c->peer);
-		memcpy(c->peer, peer, sizeof peer);
-	}
-	if (session_create(&c->session, t->core, c->peer) != 0) {
-		log_error("%s: connection closed: no memory for a session", c->peer);
+	leave_handshake(c);
+	TAILQ_INSERT_TAIL(&t->serving, c, link);
+	c->is_serving = true;
+	error = identify(c);
+	if (error == 0)
+		error = session_create(&c->session, t->core, c->peer, c->account);
+	if (error != 0) {
+		log_warning("%s: refused: %s", c->peer,
+		    error == -EUSERS ? "all sessions that it may have are taken (-c)" :
+				       "no memory for a session");
 		destroy(c);
 		return;
 	}
 	session_set_owner(c->session, c);
-	TAILQ_REMOVE(&t->handshaking, c, link);
-	TAILQ_INSERT_TAIL(&t->serving, c, link);
-	c->is_serving = true;
 	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
 	/* The first request may have come in one record with the end of the handshake. */
-	read_input(c);
+	c->is_readable = true;
+	add_task(c);
 }
 
 static void
@@ -231,6 +318,7 @@ continue_handshake(struct connection *c)
 	if (error == 0) {
 		begin_session(c);
 	} else if (error == -EAGAIN) {
+		c->has_had_turn = true;
 		loop_change(c->table->loop, &c->watch,
 		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
 	} else {
@@ -240,14 +328,42 @@ continue_handshake(struct connection *c)
 	}
 }
 
+/* What the peer has sent in time may still lie in the socket: there is one more turn first. */
 static void
 handshake_timed_out(struct timer *timer)
 {
-	struct connection *c = container_of(timer, struct connection, handshake);
+	struct connection *c = container_of(timer, struct connection, timer);
+	struct connection_table *t = c->table;
 
+	if (!c->has_had_turn) {
+		timer_arm(&t->timers, timer, t->now + 1, handshake_timed_out);
+		add_task(c);
+		return;
+	}
 	log_warning("%s: refused: no TLS handshake within %d s", c->peer,
 	    PROTOCOL_HANDSHAKE_MS / 1000);
 	destroy(c);
+}
+
+/* The time for the handshake is up. */
+static void
+handshake_is_due(struct timer *timer)
+{
+	struct connection *c = container_of(timer, struct connection, timer);
+
+	c->has_had_turn = false;
+	handshake_timed_out(timer);
+}
+
+static void
+run(struct task *task, const struct budget *b)
+{
+	struct connection *c = container_of(task, struct connection, task);
+
+	if (c->is_serving)
+		serve(c, b);
+	else
+		continue_handshake(c);
 }
 
 static void
@@ -255,95 +371,113 @@ ready(struct watch *w, uint32_t events)
 {
 	struct connection *c = container_of(w, struct connection, watch);
 
-	if (!c->is_serving)
-		continue_handshake(c);
-	else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && session_wants_input(c->session))
-		read_input(c);
-	else
-		flush(c);
+	(void)events;
+	c->is_readable = !c->input_ended;
+	add_task(c);
 }
 
-/* True when there is a place for one more connection, or the oldest handshake was closed for it. */
-static bool
-free_place(struct connection_table *t)
+/* The oldest unfinished handshake of an account, or NULL. */
+static struct connection *
+oldest_handshake(struct connection_table *t, const struct account *account)
 {
-	struct connection *oldest = TAILQ_FIRST(&t->handshaking);
+	struct connection *c;
 
-	if (t->count < t->limit)
-		return true;
+	TAILQ_FOREACH(c, &t->handshaking, link)
+		if (c->account == account)
+			return c;
+	return NULL;
+}
+
+/* Takes a place among the handshakes for one more of that account. Returns 0 or -EUSERS. */
+static int
+take_place(struct connection_table *t, struct account *account)
+{
+	struct connection *oldest;
+
+	if (account_take(account, ACCOUNT_HANDSHAKES, 1) == 0)
+		return 0;
+	oldest = oldest_handshake(t, account);
 	if (oldest == NULL)
-		return false;
-	log_warning(
-	    "%s: refused: its handshake is the oldest of those unfinished, and all %lu places "
-	    "are taken (-c)",
-	    oldest->peer, (unsigned long)t->limit);
+		return -EUSERS;
+	log_warning("%s: refused: its handshake is the oldest of the %lu unfinished ones of %s",
+	    oldest->peer, (unsigned long)account->used[ACCOUNT_HANDSHAKES], account->name);
 	destroy(oldest);
-	return true;
+	return account_take(account, ACCOUNT_HANDSHAKES, 1) == 0 ? 0 : -EUSERS;
+}
+
+/* Makes the connection over fd, with the account of its address. On failure fd is the caller's. */
+static int
+create(struct connection_table *t, int fd, struct connection **out)
+{
+	struct connection *c = calloc(1, sizeof *c);
+	char key[ADDR_TEXT_SIZE];
+	int error = -ENOMEM;
+
+	if (c == NULL)
+		return error;
+	socket_peer_key(fd, key);
+	error = account_get(server_accounts(t->core), key, &c->account);
+	if (error == 0)
+		error = take_place(t, c->account);
+	if (error == 0) {
+		error = stream_create(&c->stream, fd, t->tls, NULL);
+		if (error != 0)
+			account_give(c->account, ACCOUNT_HANDSHAKES, 1);
+	}
+	if (error != 0) {
+		account_put(c->account);
+		free(c);
+		return error;
+	}
+	c->table = t;
+	c->task.run = run;
+	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
+	*out = c;
+	return 0;
 }
 
 void
 connection_accept(struct connection_table *t, int fd)
 {
+	char peer[ADDR_TEXT_SIZE];
 	struct connection *c;
 	int error;
 
-	c = calloc(1, sizeof *c);
-	if (c == NULL) {
-		log_error("a connection was refused: no memory");
-		close(fd);
-		return;
+	socket_describe_peer(fd, peer);
+	error = create(t, fd, &c);
+	if (error == 0) {
+		error = loop_add(t->loop, &c->watch);
+		if (error != 0) {
+			account_give(c->account, ACCOUNT_HANDSHAKES, 1);
+			account_put(c->account);
+			stream_destroy(c->stream);
+			free(c);
+			fd = -1;
+		}
 	}
-	socket_describe_peer(fd, c->peer);
-	error = free_place(t) ? stream_create(&c->stream, fd, t->tls, NULL) : -EUSERS;
 	if (error != 0) {
-		log_warning("%s: refused: %s", c->peer,
-		    error == -EUSERS ? "all places are taken (-c)" : strerror(-error));
-		close(fd);
-		free(c);
+		log_warning("%s: refused: %s", peer,
+		    error == -EUSERS ? "too many peers are in the TLS handshake" :
+				       strerror(-error));
+		if (fd >= 0)
+			close(fd);
 		return;
 	}
+	memcpy(c->peer, peer, sizeof peer);
 	socket_tune(fd);
-	c->table = t;
-	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
-	error = loop_add(t->loop, &c->watch);
-	if (error != 0) {
-		log_error("%s: refused: %s", c->peer, strerror(-error));
-		stream_destroy(c->stream);
-		free(c);
-		return;
-	}
 	if (++t->count > t->count_peak)
 		t->count_peak = t->count;
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
-	timer_arm(&t->timers, &c->handshake, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
-	    handshake_timed_out);
-	continue_handshake(c);
+	timer_arm(&t->timers, &c->timer, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
+	    handshake_is_due);
+	add_task(c);
 }
 
 void
-connection_flush_ready(struct connection_table *t)
+connection_schedule_ready(struct connection_table *t)
 {
 	struct session *s;
 
 	while ((s = server_next_ready(t->core)) != NULL)
-		flush(session_owner(s));
-}
-
-void
-connection_read_pending(struct connection_table *t)
-{
-	struct connection *c, *last = TAILQ_LAST(&t->pending, connection_list);
-
-	/* Read each connection that is in the list now once; it may come back at the end. */
-	while ((c = TAILQ_FIRST(&t->pending)) != NULL) {
-		read_input(c);
-		if (c == last)
-			break;
-	}
-}
-
-bool
-connection_has_pending(const struct connection_table *t)
-{
-	return !TAILQ_EMPTY(&t->pending);
+		add_task(session_owner(s));
 }

@@ -5,9 +5,13 @@
  * session. It ends when the peer ends it, when the session is over, or when the daemon stops. An
  * end that is an error gets one log line with the peer and the reason.
  *
+ * A connection is a task: when its socket is ready, or its session has work, it waits for its turn in
+ * the queue of its account. In a turn it reads, executes and writes, as long as the budget lasts. The
+ * account is that of the peer's address until the handshake tells its name.
+ *
  * When writing fails, all requests that the peer had sent before are still read and executed: a
- * one-way RELEASE in the socket counts. When all places are taken, a new connection gets the place
- * of the oldest one that has not completed its handshake, and is refused if there is none.
+ * one-way RELEASE in the socket counts. When a peer has too many unfinished handshakes, a new one
+ * replaces its oldest; other peers' stay.
  *
  * The host carries the bytes: it can cut, delay and refuse connections, and read and change those
  * without TLS.
@@ -33,7 +37,6 @@ struct connection_table {
 	struct server *core;
 	struct loop *loop;
 	struct tls_context *tls; /* NULL: plaintext; may be replaced at any time */
-	uint32_t limit;          /* connections */
 	uint32_t count;
 	uint32_t count_peak;                /* of count, since free memory was last trimmed */
 	uint32_t ended;                     /* connections, since then */
@@ -42,14 +45,11 @@ struct connection_table {
 	struct timer_queue timers;
 	uint64_t now; /* set by the owner, with the time of the core */
 
-	/* To be read without an event: TLS has read more already, or writing has failed. */
-	struct connection_list pending;
-
 	/* Bytes on their way to a session; wiped at the end. */
 	uint8_t read_buffer[CONNECTION_READ_SIZE];
 };
 
-/* No connections. The caller sets core, loop, tls and limit, and owns what they point to. */
+/* No connections. The caller sets core, loop and tls, and owns what they point to. */
 void connection_table_init(struct connection_table *t);
 
 /* Closes all connections. */
@@ -58,13 +58,7 @@ void connection_table_fini(struct connection_table *t);
 /* Takes over an accepted socket; closes it when there is no place for it. */
 void connection_accept(struct connection_table *t, int fd);
 
-/* Sends the output of all ready sessions. To be called after every event. */
-void connection_flush_ready(struct connection_table *t);
-
-/* True when a connection has to be read although no event will come for it. */
-bool connection_has_pending(const struct connection_table *t);
-
-/* Reads and executes some input from each of these connections. */
-void connection_read_pending(struct connection_table *t);
+/* Adds the connections whose sessions need a turn to the schedule. */
+void connection_schedule_ready(struct connection_table *t);
 
 #endif

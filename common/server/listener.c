@@ -12,6 +12,8 @@
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/server/connection.h"
+#include "common/server/core/schedule.h"
+#include "common/server/core/server.h"
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
@@ -21,12 +23,15 @@ enum { ACCEPTS_AT_ONCE = 16 };
 
 struct listener {
 	struct watch watch;
+	struct task task;
 	struct listeners *owner;
 };
 
 struct listeners {
 	struct loop *loop; /* once started */
 	struct connection_table *conns;
+	struct schedule *schedule;
+	struct schedule_queue queue; /* accepting has turns beside the handshakes of each peer */
 	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
 	int opened;                                     /* of the addresses of the options */
@@ -142,22 +147,31 @@ refuse_connection(struct listeners *ls, int fd)
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* Accepts some connections; with more to accept the loop wakes again. */
+static void
+run(struct task *task, const struct budget *b)
+{
+	struct listener *l = container_of(task, struct listener, task);
+	int i, fd;
+
+	for (i = 0; i < ACCEPTS_AT_ONCE && !budget_is_spent(b); i++) {
+		fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			connection_accept(l->owner->conns, fd);
+		else if (errno == EMFILE || errno == ENFILE)
+			refuse_connection(l->owner, l->watch.fd);
+		else if (errno != ECONNABORTED && errno != EINTR)
+			break;
+	}
+}
+
 static void
 ready(struct watch *w, uint32_t events)
 {
 	struct listener *l = container_of(w, struct listener, watch);
-	int i, fd;
 
 	(void)events;
-	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
-			connection_accept(l->owner->conns, fd);
-		else if (errno == EMFILE || errno == ENFILE)
-			refuse_connection(l->owner, w->fd);
-		else if (errno != ECONNABORTED && errno != EINTR)
-			break;
-	}
+	schedule_add(l->owner->schedule, &l->owner->queue, &l->task);
 }
 
 int
@@ -166,8 +180,11 @@ listener_start(struct listeners *ls, struct loop *loop, struct connection_table 
 	int i, error = 0;
 
 	ls->conns = t;
+	ls->schedule = server_schedule(t->core);
+	schedule_queue_init(&ls->queue, SCHEDULE_NEWCOMERS);
 	for (i = 0; i < ls->count && error == 0; i++) {
 		ls->list[i].watch.ready = ready;
+		ls->list[i].task.run = run;
 		error = loop_add(loop, &ls->list[i].watch);
 	}
 	if (error == 0)
@@ -183,8 +200,10 @@ listener_close(struct listeners *ls)
 	if (ls == NULL)
 		return;
 	for (i = 0; i < ls->count; i++) {
-		if (ls->loop != NULL)
+		if (ls->loop != NULL) {
+			schedule_remove(ls->schedule, &ls->list[i].task);
 			loop_remove(ls->loop, &ls->list[i].watch);
+		}
 		close(ls->list[i].watch.fd);
 	}
 	while (ls->opened-- > 0)

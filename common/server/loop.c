@@ -35,10 +35,14 @@ loop_add(struct loop *l, struct watch *w)
 	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, w->fd, &e) == 0 ? 0 : -errno;
 }
 
+/*
+ * The kernel reports EPOLLHUP and EPOLLERR always: of a watch without events only once, as an edge,
+ * so that they do not wake the loop again and again.
+ */
 void
 loop_change(struct loop *l, struct watch *w, uint32_t events)
 {
-	struct epoll_event e = { .events = events, .data.ptr = w };
+	struct epoll_event e = { .events = events != 0 ? events : EPOLLET, .data.ptr = w };
 	int result;
 
 	if (w->events == events)
@@ -57,23 +61,23 @@ loop_remove(struct loop *l, struct watch *w)
 }
 
 /*
- * epoll_wait(2) for one event. Before it sleeps it yields the processor and polls again: a client
- * on the same core that was preempted by its own one-way RELEASE continues to its next request
- * meanwhile, which saves the sleep and the wake-up. Then it polls for the time of -b.
+ * epoll_wait(2). Before it sleeps it yields the processor and polls again: a client on the same core
+ * that was preempted by its own one-way RELEASE continues to its next request meanwhile, which saves
+ * the sleep and the wake-up. Then it polls for the time of -b.
  */
 static int
-wait_event(struct loop *l, struct epoll_event *event, uint64_t deadline)
+wait_events(struct loop *l, struct epoll_event *events, uint64_t deadline)
 {
-	int n = epoll_wait(l->epoll_fd, event, 1, 0);
+	int n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, 0);
 	uint64_t now, until;
 
-	if (n != 0)
+	if (n != 0 || deadline == 0)
 		return n;
 	sched_yield();
 	now = clock_now();
 	until = now + l->spin_ns;
 	do {
-		n = epoll_wait(l->epoll_fd, event, 1, 0);
+		n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, 0);
 		if (n != 0)
 			return n;
 		if (l->spin_ns > 0) {
@@ -81,20 +85,18 @@ wait_event(struct loop *l, struct epoll_event *event, uint64_t deadline)
 			now = clock_now();
 		}
 	} while (now < until && now < deadline);
-	return epoll_wait(l->epoll_fd, event, 1, clock_poll_timeout(now, deadline));
+	return epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, clock_poll_timeout(now, deadline));
 }
 
-/*
- * One event a call: a ready function may close any connection (a full table closes the oldest
- * handshake), and an array could then hold an event of a closed one.
- */
-struct watch *
-loop_wait(struct loop *l, uint64_t deadline, uint32_t *events)
+void
+loop_wait(struct loop *l, uint64_t deadline)
 {
-	struct epoll_event event;
+	struct epoll_event events[LOOP_EVENTS_MOST];
+	int n = wait_events(l, events, deadline), i;
+	struct watch *w;
 
-	if (wait_event(l, &event, deadline) <= 0)
-		return NULL;
-	*events = event.events;
-	return event.data.ptr;
+	for (i = 0; i < n; i++) {
+		w = events[i].data.ptr;
+		w->ready(w, events[i].events);
+	}
 }

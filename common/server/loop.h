@@ -2,9 +2,9 @@
  * loop: epoll(7), level-triggered, one thread. A watch is a descriptor and the function to call
  * when it is ready.
  *
- * The owner calls loop_wait() and the ready function of the watch that it returns, in turn. Between
- * two calls, also in a ready function, any watch may be added, changed or removed. A watch is its
- * owner's memory, in the loop from loop_add() to loop_remove().
+ * loop_wait() collects what is ready and calls the ready functions, which only note it: they mark a
+ * connection, or add a task to the schedule. No watch may be added, changed or removed by a ready
+ * function. A watch is its owner's memory, in the loop from loop_add() to loop_remove().
  */
 #ifndef COMMON_SERVER_LOOP_H
 #define COMMON_SERVER_LOOP_H
@@ -41,9 +41,12 @@ void loop_change(struct loop *l, struct watch *w, uint32_t events);
 void loop_remove(struct loop *l, struct watch *w);
 
 /*
- * Waits until a watch is ready or until deadline (nanoseconds of the monotonic clock, CLOCK_NEVER:
- * for ever). Returns the watch, whose ready function the caller calls with *events, or NULL.
+ * Waits until a watch is ready or until deadline (nanoseconds of the monotonic clock; 0: does not
+ * wait; CLOCK_NEVER: for ever), and calls the ready functions of those that are, LOOP_EVENTS_MOST at
+ * most; the kernel returns the others first the next time.
  */
-struct watch *loop_wait(struct loop *l, uint64_t deadline, uint32_t *events);
+void loop_wait(struct loop *l, uint64_t deadline);
+
+enum { LOOP_EVENTS_MOST = 256 };
 
 #endif

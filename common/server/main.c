@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
+#include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
 #include "common/server/core/store.h"
 #include "common/server/credentials.h"
@@ -18,6 +20,10 @@
 #include "common/server/options.h"
 #include "common/server/process.h"
 #include "common/server/signals.h"
+#include "common/wire/protocol.h"
+
+/* A turn ends soon after TURN_NS; events are looked for every ROUND_NS. */
+enum { TURN_NS = 1000 * 1000, ROUND_NS = 2 * TURN_NS };
 
 struct daemon {
 	const struct options_program *program;
@@ -59,7 +65,7 @@ prepare_process(struct daemon *d)
 {
 	process_harden();
 	process_tune_malloc();
-	process_raise_file_limit(d->options.config.session_limit);
+	process_raise_file_limit(d->options.config.session_limit + PROTOCOL_HANDSHAKES_MOST);
 	return 0;
 }
 
@@ -112,7 +118,6 @@ create_server(struct daemon *d)
 	int error = server_create(&d->core, &d->options.config, d->store, d->store_context);
 
 	d->conns.core = d->core;
-	d->conns.limit = d->options.config.session_limit;
 	return error;
 }
 
@@ -197,7 +202,7 @@ next_deadline(struct daemon *d)
 {
 	uint64_t a = timer_next(&d->conns.timers), b = server_next_deadline(d->core);
 
-	if (connection_has_pending(&d->conns))
+	if (!schedule_is_idle(server_schedule(d->core)))
 		return 0;
 	return a < b ? a : b;
 }
@@ -217,23 +222,37 @@ reload(struct daemon *d)
 	d->signals.reload = false;
 }
 
+/*
+ * Gives turns to what has work, one after the other, until nothing has, or until it is time to look
+ * for events again: other peers may have become ready.
+ */
+static void
+run_turns(struct daemon *d)
+{
+	uint64_t until = d->conns.now + ROUND_NS;
+	struct budget b = { .clock = clock_now };
+
+	connection_schedule_ready(&d->conns);
+	do {
+		b.until = d->conns.now + TURN_NS;
+		if (!schedule_run(server_schedule(d->core), &b))
+			break;
+		connection_schedule_ready(&d->conns);
+		set_time(d);
+	} while (d->conns.now < until);
+}
+
 static void
 serve(struct daemon *d)
 {
-	struct watch *w;
-	uint32_t events;
-
 	while (!d->signals.stop) {
-		w = loop_wait(&d->loop, next_deadline(d), &events);
+		loop_wait(&d->loop, next_deadline(d));
 		set_time(d);
-		if (w != NULL)
-			w->ready(w, events);
 		if (d->signals.reload)
 			reload(d);
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
-		connection_read_pending(&d->conns);
-		connection_flush_ready(&d->conns);
+		run_turns(d);
 	}
 }
 

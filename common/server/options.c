@@ -21,8 +21,8 @@ static void
 print_usage(FILE *to, const struct options_program *program)
 {
 	fprintf(to,
-	    "usage: %s [-adhnv] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES] [-p PIDFILE]\n"
-	    "       %s[-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
+	    "usage: %s [-adhnv] [-B BYTES] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES]\n"
+	    "       [-p PIDFILE] %s[-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
 	    program->name, program->has_memdir ? "[-r MEMDIR] " : "",
 	    program->has_lease ? " [-t MS]" : "");
 }
@@ -41,11 +41,14 @@ print_help(const struct options_program *program)
 	    "          TLS with this certificate and key (PEM); clients need a certificate of CA. Without\n"
 	    "          -Z the host reads and changes everything; plaintext over TCP is refused\n"
 	    "-a        a plain path is an abstract socket, zero-padded as Phoenix has it\n"
+	    "-B BYTES  of requests, replies and tables, besides the segments (256M, or what -s needs)\n"
 	    "-b MICROS how long to poll for work before sleeping (0)\n"
 	    "-c CLIENTS  sessions at a time (1024)\n"
 	    "-d        daemonise, once everything is in place; the log is then that of -l, or none\n"
 	    "-l LOGFILE  log there instead of standard error; SIGHUP opens it again\n"
 	    "-m BYTES  of all segments together (1G)\n"
+	    "          One peer (a certificate's name; without one a user or an address) gets at most 15/16\n"
+	    "          of what -B, -c and -m allow\n"
 	    "-n        accept clients without a certificate: any process that reaches the socket can be one\n"
 	    "-p PIDFILE  write the process id there, and refuse to start twice\n");
 	if (program->has_memdir)
@@ -98,6 +101,9 @@ set_number(struct options *o, const struct options_program *program, int option)
 	uint64_t n;
 
 	switch (option) {
+	case 'B':
+		return parse_number(program, option, SIZE_MIB, UINT64_MAX >> 1,
+		    &o->config.memory_limit);
 	case 'b':
 		if (!parse_number(program, option, 0, 1000000, &n))
 			return false;
@@ -120,6 +126,27 @@ set_number(struct options *o, const struct options_program *program, int option)
 		o->config.lease_ms = (uint32_t)n;
 		return true;
 	}
+}
+
+/*
+ * A peer may use 15/16 of the memory for requests and replies: the largest body must fit. By default
+ * there is so much; an explicit -B that is less is an error.
+ */
+static enum options_result
+check_memory(struct options *o, const struct options_program *program)
+{
+	uint64_t body = protocol_largest_body((uint32_t)o->config.segment_limit);
+	uint64_t needed = body + body / 15 + SIZE_MIB;
+
+	if (o->config.memory_limit == 0) {
+		o->config.memory_limit = PROTOCOL_MEMORY_DEFAULT;
+		if (needed > o->config.memory_limit)
+			o->config.memory_limit = needed;
+	}
+	if (o->config.memory_limit >= needed)
+		return OPTIONS_RUN;
+	return usage_error(program, "-B: segments of %llu bytes (-s) need at least %llu",
+	    (unsigned long long)o->config.segment_limit, (unsigned long long)needed);
 }
 
 static enum options_result
@@ -150,9 +177,10 @@ options_parse(struct options *o, const struct options_program *program, int argc
 	char letters[32];
 	int option, flags = 0;
 
-	snprintf(letters, sizeof letters, "+ab:c:dhl:m:np:s:vZ:%s%s",
+	snprintf(letters, sizeof letters, "+aB:b:c:dhl:m:np:s:vZ:%s%s",
 	    program->has_lease ? "t:" : "", program->has_memdir ? "r:" : "");
 	*o = (struct options){ .config = server_config_default(), .memdir = "." };
+	o->config.memory_limit = 0;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		switch (option) {
@@ -200,5 +228,7 @@ options_parse(struct options *o, const struct options_program *program, int argc
 	}
 	if (o->anonymous && o->ca_file == NULL)
 		return usage_error(program, "-n needs -Z");
+	if (check_memory(o, program) != OPTIONS_RUN)
+		return OPTIONS_WRONG;
 	return parse_addresses(o, program, flags, argv + optind);
 }

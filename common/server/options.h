@@ -23,7 +23,7 @@ struct options_program {
 };
 
 struct options {
-	struct server_config config;
+	struct server_config config; /* memory_limit: -B, or what the other limits need */
 	bool daemonise;       /* -d */
 	bool verbose;         /* -v */
 	bool anonymous;       /* -n */

@@ -72,6 +72,7 @@ enum {
 #define PROTOCOL_SEGMENT_DEFAULT 268435456         /* -s: bytes of a segment */
 #define PROTOCOL_SEGMENT_MOST UINT32_C(2147483648) /* bytes of a segment, with any -s */
 #define PROTOCOL_SEGMENTS_DEFAULT 1073741824       /* -m: bytes of all segments of a server */
+#define PROTOCOL_MEMORY_DEFAULT 268435456          /* -B: bytes of bodies, replies and tables */
 #define PROTOCOL_DESCRIPTORS_MOST 1024             /* open descriptors of a session */
 #define PROTOCOL_FORKS_MOST 256                    /* pending forks of a session */
 #define PROTOCOL_FORK_GRACE_MS 60000               /* a pending fork, after its parent's session */
@@ -79,7 +80,10 @@ enum {
 #define PROTOCOL_SMUF_NAME_MOST 127                /* bytes of a name of smuf */
 #define PROTOCOL_SMALL_BODY_MOST 65536             /* bytes of a body, but for a lock's holder */
 #define PROTOCOL_UNSENT_MOST 65536                 /* bytes of unsent replies that stop reading */
+#define PROTOCOL_HANDSHAKES_MOST 256               /* TLS handshakes at a time */
 #define PROTOCOL_HANDSHAKE_MS 10000                /* a TLS handshake */
+#define PROTOCOL_LEASE_DELIVERY_MS 1000            /* a lease begins, after its grant at the latest */
+#define PROTOCOL_GOODBYE_MS 1000                   /* the last replies, once a session is over */
 #define PROTOCOL_STALL_MS 10000                    /* a begun frame, without another byte */
 #define PROTOCOL_TURN_DRIFT_MS 100                 /* smuf: a free lock file that differs */
 #define PROTOCOL_TURN_UNCLAIMED_MS 5000            /* smuf: a turn that its client does not LOCK */

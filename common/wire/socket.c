@@ -281,26 +281,53 @@ socket_tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
+/* The peer's address, and with a unix socket its user and process. Returns false if unknown. */
+static bool
+get_peer(int fd, struct sockaddr_storage *sa, socklen_t *size, struct ucred *cred)
+{
+	socklen_t cred_size = sizeof *cred;
+
+	*size = sizeof *sa;
+	if (getpeername(fd, (struct sockaddr *)sa, size) != 0)
+		return false;
+	return sa->ss_family != AF_UNIX ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &cred_size) == 0;
+}
+
+void
+socket_peer_key(int fd, char out[ADDR_TEXT_SIZE])
+{
+	struct sockaddr_storage sa;
+	char host[INET6_ADDRSTRLEN + 24];
+	struct ucred cred;
+	socklen_t size;
+
+	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
+	if (!get_peer(fd, &sa, &size, &cred))
+		return;
+	if (sa.ss_family == AF_UNIX)
+		snprintf(out, ADDR_TEXT_SIZE, "uid %lu", (unsigned long)cred.uid);
+	else if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, NULL, 0,
+		     NI_NUMERICHOST) == 0)
+		snprintf(out, ADDR_TEXT_SIZE, "host %s", host);
+}
+
 void
 socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE])
 {
 	struct sockaddr_storage sa;
-	socklen_t size = sizeof sa;
+	socklen_t size;
 	struct ucred cred;
 	char host[INET6_ADDRSTRLEN + 24], port[ADDR_PORT_SIZE];
 
 	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
-	if (getpeername(fd, (struct sockaddr *)&sa, &size) != 0)
+	if (!get_peer(fd, &sa, &size, &cred))
 		return;
-	if (sa.ss_family == AF_UNIX) {
-		size = sizeof cred;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0)
-			snprintf(out, ADDR_TEXT_SIZE, "pid %ld uid %lu", (long)cred.pid,
-			    (unsigned long)cred.uid);
-		return;
-	}
-	if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, port, sizeof port,
-		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+	if (sa.ss_family == AF_UNIX)
+		snprintf(out, ADDR_TEXT_SIZE, "pid %ld uid %lu", (long)cred.pid,
+		    (unsigned long)cred.uid);
+	else if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, port, sizeof port,
+		     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
 		snprintf(out, ADDR_TEXT_SIZE, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
 		    port);
 }

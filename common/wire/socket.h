@@ -42,6 +42,12 @@ int socket_connect(const struct addr *a, int timeout_ms, int *fd);
 /* Sets TCP_NODELAY and keepalive on a connected socket; does nothing to a unix one. */
 void socket_tune(int fd);
 
+/*
+ * The peer as far as its address tells, whatever process or port it uses: "uid 0" of a unix socket,
+ * "host 127.0.0.1" of TCP.
+ */
+void socket_peer_key(int fd, char out[ADDR_TEXT_SIZE]);
+
 /* Describes the peer: "pid 12 uid 0" of a unix socket, "127.0.0.1:4711" of TCP. */
 void socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE]);
 

@@ -27,6 +27,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/crypto/random.h"
+#include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/wire/frame.h"
@@ -113,6 +114,19 @@ portion(size_t size)
 
 /* The server's side. */
 
+/* When bytes are cut, every budget is spent at once: all work is done in its smallest pieces. */
+static uint64_t
+spent(void)
+{
+	return UINT64_MAX;
+}
+
+static struct budget
+turn_budget(void)
+{
+	return is_cut ? (struct budget){ .clock = spent } : BUDGET_UNLIMITED;
+}
+
 /* Replies are whole frames with statuses of the protocol; an error has no body. */
 static void
 check_replies(struct peer *p, const uint8_t *data, size_t size)
@@ -181,26 +195,48 @@ peer_of(const struct session *s)
 	abort();
 }
 
+/* A turn of the session, with what it has to do and to say; true if there was something. */
+static bool
+turn(struct peer *p)
+{
+	struct budget b = turn_budget();
+	const uint8_t *data;
+	bool has_work = session_has_work(p->session);
+
+	if (has_work)
+		session_work(p->session, &b);
+	if (!p->is_lazy)
+		drain(p, SIZE_MAX);
+	session_turn_ended(p->session);
+	if (session_is_over(p->session) &&
+	    (p->is_deaf || session_output(p->session, &data) == 0))
+		end_session(p);
+	return has_work;
+}
+
 /* Acts as the event loop does after every event. */
 static void
 settle(void)
 {
+	struct budget b = turn_budget();
 	struct session *s;
-	const uint8_t *data;
-	struct peer *p;
+	bool moved;
+	size_t i;
 
-	while ((s = server_next_ready(server)) != NULL) {
-		p = peer_of(s);
-		if (!p->is_lazy)
-			drain(p, SIZE_MAX);
-		if (session_is_over(s) && (p->is_deaf || session_output(s, &data) == 0))
-			end_session(p);
-	}
+	do {
+		moved = schedule_run(server_schedule(server), &b);
+		while ((s = server_next_ready(server)) != NULL) {
+			(void)turn(peer_of(s));
+			moved = true;
+		}
+		for (i = 0; i < SESSION_COUNT; i++)
+			moved = (peers[i].session != NULL && turn(&peers[i])) || moved;
+	} while (moved);
 }
 
 /*
- * Unsent replies are bounded by the high mark plus one reply for a frame that had begun and one for
- * grants.
+ * Unsent replies are bounded by the high mark, plus one piece of a grant and the replies of one
+ * request.
  */
 static void
 check_bounds(void)
@@ -211,13 +247,13 @@ check_bounds(void)
 	assert(server_file_count(server) <= 4096);
 	for (i = 0; i < SESSION_COUNT; i++)
 		if (peers[i].session != NULL)
-			assert(session_output(peers[i].session, &data) <= PROTOCOL_UNSENT_MOST +
-				2 * ((size_t)protocol_largest_body(segment_limit) + 65536));
+			assert(session_output(peers[i].session, &data) <= 3 * PROTOCOL_UNSENT_MOST);
 }
 
 static void
 feed(struct peer *p, const uint8_t *data, size_t size)
 {
+	struct budget b = turn_budget();
 	size_t n;
 
 	if (size > budget)
@@ -225,7 +261,7 @@ feed(struct peer *p, const uint8_t *data, size_t size)
 	budget -= size;
 	while (size > 0 && p->session != NULL && session_wants_input(p->session)) {
 		n = portion(size);
-		session_feed(p->session, data, n);
+		session_feed(p->session, data, n, &b);
 		data += n;
 		size -= n;
 		settle();
@@ -430,7 +466,7 @@ do_switch(struct peer *p)
 {
 	if (p->session != NULL)
 		end_session(p);
-	else if (session_create(&p->session, server, "fuzz") != 0)
+	else if (coretime_session(&p->session, server, "fuzz") != 0)
 		abort();
 	settle();
 }

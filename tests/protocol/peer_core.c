@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/server/core/store.h"
@@ -45,6 +46,31 @@ portion(size_t size)
 	return size <= SMALL ? 1 : ODD;
 }
 
+/* Bytewise, every budget is spent at once: all work is done in its smallest pieces. */
+static uint64_t
+spent(void)
+{
+	return UINT64_MAX;
+}
+
+static struct budget
+turn_budget(void)
+{
+	return is_bytewise ? (struct budget){ .clock = spent } : BUDGET_UNLIMITED;
+}
+
+/* Lets the session work; true if it had something to do. */
+static bool
+work(struct connection *c)
+{
+	struct budget b = turn_budget();
+
+	if (c->session == NULL || !session_has_work(c->session))
+		return false;
+	session_work(c->session, &b);
+	return true;
+}
+
 /* Takes the session's replies, as the event loop would send them; true if anything happened. */
 static bool
 collect(struct connection *c)
@@ -76,48 +102,49 @@ collect(struct connection *c)
 	return moved;
 }
 
-static struct connection *
-find_connection(const struct session *s)
-{
-	size_t i;
-
-	for (i = 0; i < PEER_MOST; i++)
-		if (connections[i].session == s)
-			return &connections[i];
-	assert(!"a session that nobody made is ready");
-	return NULL;
-}
-
 /* Hands over the bytes that the session wants to read; true if there were any. */
 static bool
 feed(struct connection *c)
 {
+	struct budget b = turn_budget();
 	size_t size;
 
 	if (c->session == NULL || buf_size(&c->out) == 0 || !session_wants_input(c->session))
 		return false;
 	size = portion(buf_size(&c->out));
-	session_feed(c->session, buf_data(&c->out), size);
+	session_feed(c->session, buf_data(&c->out), size, &b);
 	buf_consume(&c->out, size);
 	return true;
+}
+
+/* One turn; true if anything happened. */
+static bool
+turn(struct connection *c)
+{
+	bool moved = feed(c);
+
+	moved = work(c) || moved;
+	moved = collect(c) || moved;
+	if (c->session != NULL)
+		session_turn_ended(c->session);
+	return moved;
 }
 
 /* Goes on until nothing moves. */
 static void
 settle(void)
 {
-	struct session *s;
+	struct budget b = turn_budget();
 	bool moved;
 	size_t i;
 
 	do {
-		moved = false;
-		for (i = 0; i < PEER_MOST; i++) {
-			while ((s = server_next_ready(server)) != NULL)
-				collect(find_connection(s));
-			moved = feed(&connections[i]) || moved;
-			moved = collect(&connections[i]) || moved;
-		}
+		moved = schedule_run(server_schedule(server), &b);
+		for (i = 0; i < PEER_MOST; i++)
+			moved = turn(&connections[i]) || moved;
+		/* All connections have had a turn; what is ready now needs another. */
+		while (server_next_ready(server) != NULL)
+			moved = true;
 	} while (moved);
 }
 
@@ -190,6 +217,7 @@ begin_with(const struct store_ops *with, const struct peer_options *o,
 		config.segment_limit = o->segment_limit;
 	if (o->total_limit != 0)
 		config.total_limit = o->total_limit;
+	is_bytewise = false;
 	store = with;
 	r = start_store();
 	if (r != 0) {
@@ -204,7 +232,6 @@ begin_with(const struct store_ops *with, const struct peer_options *o,
 	}
 	now = START_S * CLOCK_SEC;
 	server_set_time(server, now);
-	is_bytewise = false;
 	return true;
 }
 
@@ -284,7 +311,7 @@ finish(char reason[PEER_REASON_SIZE])
 static int
 core_open(unsigned who)
 {
-	return session_create(&connections[who].session, server, "script");
+	return coretime_session(&connections[who].session, server, "script");
 }
 
 static void

@@ -19,11 +19,13 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 #include "smdish/store.h"
+#include "tests/unit/coretime.h"
 
 enum { PEERS_MOST = 16, CHUNK = 64 * 1024 };
 
@@ -68,10 +70,14 @@ flush_all(void)
 
 	while ((s = server_next_ready(core)) != NULL) {
 		p = session_owner(s);
-		while ((size = session_output(s, &data)) > 0) {
-			send_all(p->fd, data, size);
-			session_sent(s, size);
-		}
+		do {
+			session_work(s, &BUDGET_UNLIMITED);
+			while ((size = session_output(s, &data)) > 0) {
+				send_all(p->fd, data, size);
+				session_sent(s, size);
+			}
+		} while (session_has_work(s));
+		session_turn_ended(s);
 		if (session_is_over(s))
 			hang_up(p);
 	}
@@ -103,7 +109,7 @@ look_for_hello(struct peer *p)
 		buf_consume(&p->first, (size_t)FRAME_HEADER_SIZE + f.body_size);
 	}
 	p->has_begun = true;
-	session_feed(p->session, buf_data(&p->first), buf_size(&p->first));
+	session_feed(p->session, buf_data(&p->first), buf_size(&p->first), &BUDGET_UNLIMITED);
 	buf_fini(&p->first);
 }
 
@@ -116,7 +122,7 @@ read_peer(struct peer *p)
 	if (n <= 0) {
 		hang_up(p);
 	} else if (p->has_begun) {
-		session_feed(p->session, bytes, (size_t)n);
+		session_feed(p->session, bytes, (size_t)n, &BUDGET_UNLIMITED);
 	} else if (buf_append(&p->first, bytes, (size_t)n) == 0) {
 		look_for_hello(p);
 	}
@@ -130,7 +136,7 @@ accept_peer(int listener)
 
 	while (p < peers + PEERS_MOST && p->fd != -1)
 		p++;
-	if (fd < 0 || p == peers + PEERS_MOST || session_create(&p->session, core, "peer") != 0) {
+	if (fd < 0 || p == peers + PEERS_MOST || coretime_session(&p->session, core, "peer") != 0) {
 		close(fd);
 		return;
 	}
@@ -157,6 +163,8 @@ static void __attribute__((noreturn)) serve(int listener)
 		if (fds[PEERS_MOST].revents != 0)
 			accept_peer(listener);
 		flush_all();
+		while (schedule_run(server_schedule(core), &BUDGET_UNLIMITED))
+			flush_all();
 	}
 }
 

@@ -17,15 +17,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/timer.h"
 #include "common/host/filename.h"
-#include "common/server/core/memfile.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smuf/layout.h"
 #include "smuf/store.h"
 #include "smuf/storefile.h"
 #include "tests/stress/scratch.h"
+#include "tests/unit/storage.h"
 
 enum {
 	BLOCKS = 9,
@@ -40,9 +39,6 @@ enum {
 };
 
 static char dir[SCRATCH_PATH_SIZE];
-static struct timer_queue timers;
-static uint64_t now = 1000 * CLOCK_SEC;
-static struct memfile_tree tree;
 
 /* The model of a block. */
 static struct {
@@ -51,23 +47,14 @@ static struct {
 	bool has_storage[2];
 } model[BLOCKS];
 
-static void
-granted(struct claim *c)
-{
-	(void)c;
-}
-
 static int
 begin(void **state)
 {
-	void *context;
 	size_t i;
 
 	(void)state;
 	scratch_create(dir);
-	assert_int_equal(smuf_store.start(&context, dir), 0);
-	timer_queue_init(&timers);
-	memfile_tree_init(&tree, &smuf_store, context, &timers, &now, granted);
+	storage_begin(&smuf_store, dir, LIMIT);
 	memset(model, 0, sizeof model);
 	for (i = 0; i < BLOCKS; i++)
 		model[i].slot = 1;
@@ -78,20 +65,10 @@ static int
 end(void **state)
 {
 	(void)state;
-	assert_int_equal(tree.count, 0);
-	assert_true(timer_next(&timers) == CLOCK_NEVER);
-	smuf_store.stop(tree.store_context);
+	assert_true(timer_next(&storage.timers) == CLOCK_NEVER);
+	storage_end();
 	assert_int_equal(rmdir(dir), 0);
 	return 0;
-}
-
-static struct memfile *
-get_file(const char *name, enum protocol_version version)
-{
-	struct memfile *f;
-
-	assert_int_equal(memfile_get(&tree, name, strlen(name), version, &f), 0);
-	return f;
 }
 
 /* Builds a grant from the model. Returns its size. */
@@ -121,12 +98,18 @@ expect_grant(const struct memfile *f, uint64_t since)
 {
 	uint8_t expected[ROOM], got[ROOM];
 	size_t size = expected_grant(f, since, expected);
-	struct wire_writer w;
 
-	assert_int_equal(smuf_store.grant_size(f, since), size);
-	w = wire_writer(got, size);
-	smuf_store.grant_put(f, since, &w);
+	assert_int_equal(storage_grant(f, since, got, sizeof got), size);
 	assert_memory_equal(got, expected, size);
+}
+
+static uint64_t
+grant_size(const struct memfile *f, uint64_t since)
+{
+	struct store_cursor c;
+
+	smuf_store.grant_begin(f, since, &c);
+	return c.size;
 }
 
 static void
@@ -137,7 +120,7 @@ expect_usage(const struct memfile *f)
 	size_t i;
 
 	for (i = 0; i < BLOCKS; i++) {
-		committed += model[i].version > 0 ? 4096 : 0;
+		committed += model[i].version == 0 ? 0 : i < BLOCKS - 1 ? 4096 : 5;
 		written += 4096 * ((uint64_t)model[i].has_storage[0] + model[i].has_storage[1]);
 	}
 	smuf_store.usage(f, &usage);
@@ -157,7 +140,7 @@ release(struct memfile *f, uint64_t grant, const struct piece *pieces, uint32_t 
 {
 	uint8_t bytes[4 + PIECES_MOST * RELEASE_PIECE + 1] = { 0 };
 	struct wire_writer w = wire_writer(bytes, sizeof bytes);
-	struct wire_reader r;
+	unsigned calls;
 	uint32_t i;
 
 	wire_put_u32(&w, count);
@@ -166,8 +149,8 @@ release(struct memfile *f, uint64_t grant, const struct piece *pieces, uint32_t 
 		wire_put_u8(&w, pieces[i].slot);
 		wire_put_bytes(&w, pieces[i].tag, sizeof pieces[i].tag);
 	}
-	r = wire_reader(bytes, (size_t)((long)(4 + count * RELEASE_PIECE) + more));
-	return smuf_store.release(f, grant, &r);
+	return storage_publish(f, smuf_store.release, grant, bytes,
+	    (size_t)((long)(4 + count * RELEASE_PIECE) + more), &calls);
 }
 
 static int
@@ -226,7 +209,7 @@ draw_pieces(struct piece pieces[PIECES_MOST])
 static void
 random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
 {
-	struct memfile *f = get_file("/m", PROTOCOL_VERSION_2);
+	struct memfile *f = storage_get("/m", PROTOCOL_VERSION_2);
 	unsigned accepted = 0, refused = 0, malformed = 0;
 	struct piece pieces[PIECES_MOST];
 	uint64_t grant;
@@ -235,7 +218,7 @@ random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
 
 	(void)state;
 	srandom(7);
-	assert_int_equal(memfile_map(f, SEGMENT, LIMIT, LIMIT), 0);
+	assert_int_equal(memfile_map(f, SEGMENT, LIMIT), 0);
 	for (grant = 1; grant <= STEPS; grant++) {
 		count = draw_pieces(pieces);
 		more = random() % 20 != 0 ? 0 : random() % 2 == 0 ? 1 : -1;
@@ -259,39 +242,54 @@ random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
 }
 
 static void
+put_count(uint8_t *bytes, uint32_t count)
+{
+	struct wire_writer w = wire_writer(bytes, 4);
+
+	wire_put_u32(&w, count);
+}
+
+static void
 every_block_of_a_large_segment_in_one_release(void **state)
 {
 	enum { COUNT = 65536, SIZE = 4 + COUNT * RELEASE_PIECE };
-	struct memfile *f = get_file("/m", PROTOCOL_VERSION_2);
-	uint8_t *bytes = calloc(1, SIZE);
+	struct memfile *f = storage_get("/m", PROTOCOL_VERSION_2);
+	uint8_t *bytes = calloc(1, SIZE + RELEASE_PIECE);
 	struct wire_writer w = wire_writer(bytes, SIZE);
-	struct wire_reader r;
 	struct store_usage usage;
+	unsigned calls;
 	uint32_t i;
 
 	(void)state;
 	assert_non_null(bytes);
-	assert_int_equal(memfile_map(f, 256u << 20, LIMIT, LIMIT), 0);
+	assert_int_equal(memfile_map(f, 256u << 20, LIMIT), 0);
 	wire_put_u32(&w, COUNT);
 	for (i = COUNT; i-- > 0;) {
 		wire_put_u32(&w, i);
 		wire_put_u8(&w, 0);
 		wire_put_bytes(&w, "0123456789abcdef", 16);
 	}
-	r = wire_reader(bytes, SIZE);
-	assert_int_equal(smuf_store.release(f, 1, &r), 0);
-	assert_int_equal(smuf_store.grant_size(f, 0), GRANT_HEAD + (size_t)COUNT * GRANT_PIECE);
-	assert_int_equal(smuf_store.grant_size(f, 1), GRANT_HEAD);
+	assert_int_equal(storage_publish(f, smuf_store.release, 1, bytes, SIZE, &calls), 0);
+	assert_true(calls > 64);
+	assert_int_equal(grant_size(f, 0), GRANT_HEAD + (size_t)COUNT * GRANT_PIECE);
+	assert_int_equal(grant_size(f, 1), GRANT_HEAD);
 	smuf_store.usage(f, &usage);
 	assert_int_equal(usage.committed, 256u << 20);
+	/* A piece more than there are blocks is refused before any of them is read. */
+	put_count(bytes, COUNT + 1);
+	assert_int_equal(storage_publish(f, smuf_store.release, 2, bytes, SIZE + RELEASE_PIECE,
+			     &calls),
+	    -EINVAL);
+	assert_int_equal(calls, 1);
+	put_count(bytes, COUNT);
 	/* The last piece is invalid: none counts. */
 	bytes[SIZE - RELEASE_PIECE + 4] = 1;
 	for (i = 0; i + 1 < COUNT; i++)
 		bytes[4 + i * RELEASE_PIECE + 4] = 1;
 	bytes[SIZE - RELEASE_PIECE + 4] = 0;
-	r = wire_reader(bytes, SIZE);
-	assert_int_equal(smuf_store.release(f, 2, &r), -EINVAL);
-	assert_int_equal(smuf_store.grant_size(f, 1), GRANT_HEAD);
+	assert_int_equal(storage_publish(f, smuf_store.release, 2, bytes, SIZE, &calls), -EINVAL);
+	assert_true(calls > 64);
+	assert_int_equal(grant_size(f, 1), GRANT_HEAD);
 	free(bytes);
 	memfile_put(f);
 }
@@ -299,17 +297,17 @@ every_block_of_a_large_segment_in_one_release(void **state)
 static void
 keys_are_random_and_of_one_life(void **state)
 {
-	struct memfile *a = get_file("/a", PROTOCOL_VERSION_2),
-		       *b = get_file("/b", PROTOCOL_VERSION_2);
+	struct memfile *a = storage_get("/a", PROTOCOL_VERSION_2),
+		       *b = storage_get("/b", PROTOCOL_VERSION_2);
 	uint8_t keys[3][32], zeros[32] = { 0 };
 
 	(void)state;
 	memcpy(keys[0], storefile_of(a)->key, 32);
 	memcpy(keys[1], storefile_of(b)->key, 32);
-	assert_int_equal(memfile_map(a, 100, LIMIT, LIMIT), 0);
+	assert_int_equal(memfile_map(a, 100, LIMIT), 0);
 	assert_memory_equal(keys[0], storefile_of(a)->key, 32);
 	memfile_put(a);
-	a = get_file("/a", PROTOCOL_VERSION_2);
+	a = storage_get("/a", PROTOCOL_VERSION_2);
 	memcpy(keys[2], storefile_of(a)->key, 32);
 	assert_memory_not_equal(keys[0], keys[1], 32);
 	assert_memory_not_equal(keys[0], keys[2], 32);
@@ -329,14 +327,16 @@ a_name_that_the_host_refuses_makes_no_file(void **state)
 	(void)state;
 	snprintf(path, sizeof path, "%s/m", dir);
 	assert_int_equal(symlink("nowhere", path), 0);
-	assert_int_equal(memfile_get(&tree, "/m", 2, PROTOCOL_VERSION_1, &f), -EEXIST);
+	assert_int_equal(memfile_get(&storage.tree, "/m", 2, PROTOCOL_VERSION_1, storage.account,
+			     &f),
+	    -EEXIST);
 	assert_null(f);
-	assert_int_equal(tree.count, 0);
-	assert_true(timer_next(&timers) == CLOCK_NEVER);
-	other = get_file("/other", PROTOCOL_VERSION_1);
+	assert_int_equal(storage.tree.count, 0);
+	assert_true(timer_next(&storage.timers) == CLOCK_NEVER);
+	other = storage_get("/other", PROTOCOL_VERSION_1);
 	memfile_put(other);
 	assert_int_equal(unlink(path), 0);
-	memfile_put(get_file("/m", PROTOCOL_VERSION_2));
+	memfile_put(storage_get("/m", PROTOCOL_VERSION_2));
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "smuf/storefile.h"
 #include "smuf/turns.h"
 #include "tests/stress/scratch.h"
+#include "tests/unit/storage.h"
 
 enum {
 	START_S = 1000,
@@ -34,32 +35,17 @@ enum {
 };
 
 static char dir[SCRATCH_PATH_SIZE], path[PATH_MAX];
-static struct timer_queue timers;
-static uint64_t now;
-static struct memfile_tree tree;
 static struct memfile *file;
 static struct claim claim; /* of the only holder */
-
-static void
-granted(struct claim *c)
-{
-	(void)c;
-	fail_msg("a claim was granted although none waits");
-}
 
 static int
 begin(void **state)
 {
-	void *context;
-
 	(void)state;
 	scratch_create(dir);
 	snprintf(path, sizeof path, "%s/m", dir);
-	assert_int_equal(smuf_store.start(&context, dir), 0);
-	now = START_S * CLOCK_SEC;
-	timer_queue_init(&timers);
-	memfile_tree_init(&tree, &smuf_store, context, &timers, &now, granted);
-	assert_int_equal(memfile_get(&tree, "/m", 2, PROTOCOL_VERSION_1, &file), 0);
+	storage_begin(&smuf_store, dir, STORAGE_SEGMENT_MOST);
+	file = storage_get("/m", PROTOCOL_VERSION_1);
 	claim = (struct claim){ 0 };
 	return 0;
 }
@@ -71,22 +57,10 @@ end(void **state)
 	if (claim.state != CLAIM_IDLE)
 		lockqueue_drop(&file->lock, &claim);
 	memfile_put(file);
-	assert_true(timer_next(&timers) == CLOCK_NEVER);
-	smuf_store.stop(tree.store_context);
+	assert_true(timer_next(&storage.timers) == CLOCK_NEVER);
+	storage_end();
 	assert_int_equal(rmdir(dir), 0);
 	return 0;
-}
-
-static void
-pass_ms(uint64_t ms)
-{
-	uint64_t then = clock_after_ms(now, ms);
-
-	while (timer_next(&timers) <= then) {
-		now = timer_next(&timers) > now ? timer_next(&timers) : now;
-		timer_run(&timers, now);
-	}
-	now = then;
 }
 
 /* The lock file, accessed without memdir. */
@@ -171,7 +145,7 @@ turns_wrap_around_when_unlocked(void **state)
 	give_lock(STORE_EVENT_UNLOCKED);
 	expect_served(0);
 	put_words(2, 0);
-	pass_ms(10 * 1000);
+	storage_pass_ms(10 * 1000);
 	/* Turn 0 was skipped: ticket 1 is out too. */
 	expect_served(1);
 }
@@ -196,10 +170,10 @@ turns_wrap_around_when_skipped(void **state)
 	serve(UINT32_MAX);
 	/* Tickets UINT32_MAX and 0 are out. */
 	put_words(1, UINT32_MAX);
-	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
+	storage_pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(0);
 	assert_int_equal(turn_there(), 0);
-	pass_ms(3600 * 1000);
+	storage_pass_ms(3600 * 1000);
 	expect_served(0);
 }
 
@@ -210,17 +184,17 @@ a_ticket_number_far_away_is_behind_beyond_two_to_the_31(void **state)
 	/* Moved back: no client waits. */
 	serve(5);
 	put_words(5 + 0x80000000, 5);
-	pass_ms(3600 * 1000);
+	storage_pass_ms(3600 * 1000);
 	expect_served(5);
 	put_words(4, 5);
-	pass_ms(3600 * 1000);
+	storage_pass_ms(3600 * 1000);
 	expect_served(5);
 	put_words(5, 5);
-	pass_ms(3600 * 1000);
+	storage_pass_ms(3600 * 1000);
 	expect_served(5);
 	/* Moved forward: two thousand million clients wait. */
 	put_words(5u + 0x7fffffff, 5);
-	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
+	storage_pass_ms(PROTOCOL_TURN_UNCLAIMED_MS + 2 * CHECK_LATE_MS);
 	expect_served(6);
 }
 
@@ -230,9 +204,9 @@ a_turn_is_skipped_after_5_seconds_and_not_before(void **state)
 	(void)state;
 	put_words(2, 0);
 	/* The first check comes after CHECK_MS; the 5 s begin with it. */
-	pass_ms(CHECK_MS + PROTOCOL_TURN_UNCLAIMED_MS - 1);
+	storage_pass_ms(CHECK_MS + PROTOCOL_TURN_UNCLAIMED_MS - 1);
 	expect_served(0);
-	pass_ms(CHECK_MS + 1);
+	storage_pass_ms(CHECK_MS + 1);
 	expect_served(1);
 	assert_int_equal(turn_there(), 1);
 }
@@ -242,9 +216,9 @@ drift_is_repaired_after_100_ms_and_not_before(void **state)
 {
 	(void)state;
 	put_words(0, 3);
-	pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS - 1);
+	storage_pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS - 1);
 	assert_int_equal(turn_there(), 3);
-	pass_ms(CHECK_MS + 1);
+	storage_pass_ms(CHECK_MS + 1);
 	assert_int_equal(turn_there(), 0);
 	expect_served(0);
 }
@@ -253,11 +227,11 @@ static void
 after_an_unlock_the_next_check_is_soon_however_long_the_lock_was_idle(void **state)
 {
 	(void)state;
-	pass_ms(24 * 3600 * 1000);
+	storage_pass_ms(24 * 3600 * 1000);
 	put_words(1, 0);
 	take_lock();
 	give_lock(STORE_EVENT_UNLOCKED);
-	pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
+	storage_pass_ms(CHECK_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
@@ -268,11 +242,11 @@ an_idle_lock_is_checked_every_tenth_of_a_second(void **state)
 	uint64_t then;
 
 	(void)state;
-	pass_ms(60 * 1000);
-	then = now + 10 * CLOCK_SEC;
-	while (timer_next(&timers) <= then) {
-		now = timer_next(&timers);
-		timer_run(&timers, now);
+	storage_pass_ms(60 * 1000);
+	then = storage.now + 10 * CLOCK_SEC;
+	while (timer_next(&storage.timers) <= then) {
+		storage.now = timer_next(&storage.timers);
+		timer_run(&storage.timers, storage.now);
 		checks++;
 	}
 	assert_in_range(checks, 95, 105);
@@ -284,9 +258,9 @@ drift_and_an_unclaimed_turn_at_once_are_both_repaired(void **state)
 	(void)state;
 	serve(10);
 	put_words(14, 999);
-	pass_ms(2 * CHECK_MS + PROTOCOL_TURN_DRIFT_MS);
+	storage_pass_ms(2 * CHECK_MS + PROTOCOL_TURN_DRIFT_MS);
 	assert_int_equal(turn_there(), 10);
-	pass_ms(PROTOCOL_TURN_UNCLAIMED_MS - PROTOCOL_TURN_DRIFT_MS);
+	storage_pass_ms(PROTOCOL_TURN_UNCLAIMED_MS - PROTOCOL_TURN_DRIFT_MS);
 	expect_served(11);
 	assert_int_equal(turn_there(), 11);
 }
@@ -299,13 +273,13 @@ a_file_that_is_gone_and_comes_back_is_repaired(void **state)
 	(void)state;
 	snprintf(aside, sizeof aside, "%s/aside", dir);
 	assert_int_equal(rename(path, aside), 0);
-	pass_ms(60 * 1000);
+	storage_pass_ms(60 * 1000);
 	take_lock();
 	give_lock(STORE_EVENT_DROPPED);
 	expect_served(1);
 	assert_int_equal(rename(aside, path), 0);
 	assert_int_equal(turn_there(), 0);
-	pass_ms(CHECK_LATE_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
+	storage_pass_ms(CHECK_LATE_MS + PROTOCOL_TURN_DRIFT_MS + CHECK_MS);
 	assert_int_equal(turn_there(), 1);
 }
 
@@ -326,8 +300,8 @@ watch(void)
 	known++;
 	assert_int_equal(storefile_of(file)->turn, known);
 	assert_true(claim.state == CLAIM_IDLE);
-	assert_true(now - known_since >= PROTOCOL_TURN_UNCLAIMED_MS * CLOCK_MS);
-	known_since = now;
+	assert_true(storage.now - known_since >= PROTOCOL_TURN_UNCLAIMED_MS * CLOCK_MS);
+	known_since = storage.now;
 	skipped++;
 }
 
@@ -335,7 +309,7 @@ static void
 pass_and_watch(uint64_t ms)
 {
 	for (; ms > 0; ms--) {
-		pass_ms(1);
+		storage_pass_ms(1);
 		watch();
 	}
 }
@@ -350,7 +324,7 @@ change_lock(void)
 	}
 	give_lock(random() % 2 == 0 ? STORE_EVENT_UNLOCKED : STORE_EVENT_DROPPED);
 	known++;
-	known_since = now;
+	known_since = storage.now;
 }
 
 /* Whatever the host writes, and whenever, the true turn moves only as it may. */
@@ -362,7 +336,7 @@ whatever_the_host_writes_a_turn_is_served_once_and_the_next_is_the_next(void **s
 	(void)state;
 	srandom(1);
 	known = UINT32_MAX - 50;
-	known_since = now;
+	known_since = storage.now;
 	serve(known);
 	for (i = 0; i < RANDOM_STEPS; i++) {
 		switch (random() % 4) {

@@ -6,7 +6,9 @@
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/server/core/core.h"
+#include "common/server/core/grace.h"
 #include "common/server/core/reply.h"
+#include "common/server/core/sending.h"
 #include "common/wire/wire.h"
 
 static struct desc *
@@ -21,14 +23,31 @@ desc_of_timer(struct timer *t)
 	return container_of(t, struct desc, timer);
 }
 
-/* True when d is in the pending list of its session, false when it is in the held one. */
+/* True when the ACQUIRE of d has had no reply. */
 static bool
 is_pending(const struct desc *d)
 {
 	return d->claim.state == CLAIM_WAITING || d->is_undelivered;
 }
 
+/* The list of its session that d, whose claim is not idle, is in. */
+static struct desc_list *
+list_of(const struct desc *d)
+{
+	if (d->claim.state == CLAIM_WAITING)
+		return &d->session->pending;
+	return d->is_undelivered ? &d->session->granted : &d->session->held;
+}
+
 /* The ends of a claim. */
+
+static void
+forget_unsent_lease(struct desc *d)
+{
+	if (d->has_unsent_lease)
+		TAILQ_REMOVE(&d->session->leases, d, lease_link);
+	d->has_unsent_lease = false;
+}
 
 static void
 drop(struct desc *d, enum store_event event)
@@ -38,13 +57,13 @@ drop(struct desc *d, enum store_event event)
 	if (d->claim.state == CLAIM_IDLE)
 		return;
 	timer_disarm(&s->server->timers, &d->timer);
-	if (is_pending(d))
-		TAILQ_REMOVE(&s->pending, d, link);
-	else
-		TAILQ_REMOVE(&s->held, d, link);
+	d->expiry_turn = 0;
+	forget_unsent_lease(d);
+	TAILQ_REMOVE(list_of(d), d, link);
 	d->is_undelivered = false;
 	lockqueue_drop(&d->file->lock, &d->claim);
 	memfile_lock_changed(d->file, event);
+	sending_claim_ended(d);
 }
 
 void
@@ -66,6 +85,19 @@ claims_cancel(struct desc *d, int error)
 
 	claims_drop(d);
 	reply_status(d->session, tag, error);
+}
+
+void
+claims_drop_others(struct session *s, const struct desc *d)
+{
+	struct desc_list *lists[] = { &s->pending, &s->granted, &s->held };
+	struct desc *i, *next;
+	size_t k;
+
+	for (k = 0; k < sizeof lists / sizeof lists[0]; k++)
+		TAILQ_FOREACH_SAFE(i, lists[k], link, next)
+			if (i != d)
+				claims_drop(i);
 }
 
 void
@@ -101,6 +133,8 @@ lease_expired(struct timer *t)
 	struct session *s = d->session;
 	char name[LOG_ESCAPED_SIZE];
 
+	if (!grace_is_over(s, t, &d->expiry_turn))
+		return;
 	log_warning("%s: held the lock of %s for more than %lu ms and lost it", s->peer,
 	    log_escape(name, d->file->name, d->file->name_size),
 	    (unsigned long)s->server->config.lease_ms);
@@ -112,69 +146,110 @@ lease_expired(struct timer *t)
 
 /* Grants. */
 
+/* The lock was granted: its lease begins when the reply is sent, or after a second. */
 static void
 arm_lease(struct desc *d)
 {
-	struct server *v = d->session->server;
+	struct session *s = d->session;
+	struct server *v = s->server;
 
-	if (v->config.lease_ms != 0)
+	if (v->config.lease_ms == 0)
+		return;
+	timer_arm(&v->timers, &d->timer,
+	    clock_after_ms(v->now, PROTOCOL_LEASE_DELIVERY_MS + (uint64_t)v->config.lease_ms),
+	    lease_expired);
+}
+
+/* The reply of d is begun: claims_sent() begins its lease. */
+static void
+await_sending(struct desc *d)
+{
+	if (d->session->server->config.lease_ms == 0)
+		return;
+	d->has_unsent_lease = true;
+	TAILQ_INSERT_TAIL(&d->session->leases, d, lease_link);
+}
+
+void
+claims_sent(struct session *s)
+{
+	struct server *v = s->server;
+	struct desc *d;
+
+	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
+	    d->sent_at <= s->sent) {
+		forget_unsent_lease(d);
 		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
 		    lease_expired);
+	}
 }
 
 void
 claims_granted(struct claim *c)
 {
 	struct desc *d = desc_of_claim(c);
+	struct session *s = d->session;
 
+	TAILQ_REMOVE(&s->pending, d, link);
+	TAILQ_INSERT_TAIL(&s->granted, d, link);
 	d->is_undelivered = true;
-	timer_disarm(&d->session->server->timers, &d->timer);
+	timer_disarm(&s->server->timers, &d->timer);
 	arm_lease(d);
-	reply_mark_ready(d->session);
+	reply_mark_ready(s);
+}
+
+/* Writes the reply of a grant of version 2, whose head is grant and version, or begins to. */
+static int
+begin_reply(struct desc *d)
+{
+	struct session *s = d->session;
+	uint8_t head[8 + 8];
+	struct wire_writer w = wire_writer(head, sizeof head);
+	int error;
+
+	wire_put_u64(&w, d->claim.grant);
+	wire_put_u64(&w, d->file->blocks.newest);
+	if (d->has_segment)
+		return sending_begin_grant(d, head, sizeof head);
+	error = reply_begin_long(s, d->tag, head, sizeof head, 0, 0);
+	d->sent_at = s->sent + buf_size(&s->out);
+	return error;
 }
 
 /*
- * Writes the reply of a grant of version 2. A grant without memory for it is dropped and answered
- * ENOMEM.
+ * Delivers a grant of version 2; d is in none of the lists. A grant without memory for its reply is
+ * dropped and answered ENOMEM.
  */
 static void
 deliver(struct desc *d)
 {
-	struct session *s = d->session;
-	const struct store_ops *store = s->server->store;
-	const struct memfile *f = d->file;
-	struct wire_writer w;
-	size_t size = 8 + 8;
-
-	if (d->is_undelivered) {
-		d->is_undelivered = false;
-		TAILQ_REMOVE(&s->pending, d, link);
-	}
-	TAILQ_INSERT_TAIL(&s->held, d, link);
-	d->has_segment = f->size > 0;
-	if (d->has_segment)
-		size += store->grant_size(f, d->since);
-	if (reply_begin(s, d->tag, size, &w) != 0) {
+	d->is_undelivered = false;
+	TAILQ_INSERT_TAIL(&d->session->held, d, link);
+	d->has_segment = d->file->size > 0;
+	if (begin_reply(d) != 0) {
 		claims_cancel(d, -ENOMEM);
 		return;
 	}
-	wire_put_u64(&w, d->claim.grant);
-	wire_put_u64(&w, f->blocks.newest);
-	if (d->has_segment)
-		store->grant_put(f, d->since, &w);
-	fdtable_add_version(d, f->blocks.newest);
+	await_sending(d);
+	fdtable_add_version(d, d->file->blocks.newest);
+}
+
+bool
+claims_can_deliver(const struct session *s, size_t output_limit)
+{
+	return !TAILQ_EMPTY(&s->granted) && !s->write_failed && !sending_is_active(s) &&
+	    buf_size(&s->out) < output_limit;
 }
 
 void
 claims_deliver(struct session *s, size_t output_limit)
 {
-	struct desc *d, *next;
+	struct desc *d;
 
-	TAILQ_FOREACH_SAFE(d, &s->pending, link, next) {
-		if (buf_size(&s->out) >= output_limit)
-			return;
-		if (d->is_undelivered && !s->write_failed)
-			deliver(d);
+	while (claims_can_deliver(s, output_limit)) {
+		d = TAILQ_FIRST(&s->granted);
+		TAILQ_REMOVE(&s->granted, d, link);
+		deliver(d);
 	}
 }
 
@@ -191,7 +266,10 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 	case CLAIM_HELD:
 		arm_lease(d);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		deliver(d);
+		/* Earlier grants of this session may still have to be delivered. */
+		d->is_undelivered = true;
+		TAILQ_INSERT_TAIL(&s->granted, d, link);
+		claims_deliver(s, SIZE_MAX);
 		return 0;
 	case CLAIM_WAITING:
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
@@ -216,6 +294,16 @@ claims_lock(struct desc *d)
 	return 0;
 }
 
+void
+claims_lock_replied(struct desc *d)
+{
+	if (d->has_unsent_lease || d->session->server->config.lease_ms == 0)
+		return;
+	if (!sending_is_active(d->session))
+		d->sent_at = d->session->sent + buf_size(&d->session->out);
+	await_sending(d);
+}
+
 /* Finding a claim. */
 
 struct desc *
@@ -233,6 +321,9 @@ claims_find_pending(const struct session *s, uint32_t tag)
 	struct desc *d;
 
 	TAILQ_FOREACH(d, &s->pending, link)
+		if (d->tag == tag)
+			return d;
+	TAILQ_FOREACH(d, &s->granted, link)
 		if (d->tag == tag)
 			return d;
 	return NULL;

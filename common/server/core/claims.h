@@ -3,12 +3,15 @@
  * delivered, cancelled, dropped.
  *
  * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
- * exactly one list of its session: pending while its ACQUIRE has had no reply (it waits, or it is
- * granted and is_undelivered), held once the reply is written. Its timer is the timeout of the
- * ACQUIRE while it waits, the end of the lease from then on.
+ * exactly one list of its session: pending while its ACQUIRE waits, granted while it holds the lock
+ * and is_undelivered, held once its reply is begun. Its timer is the timeout of the ACQUIRE while it
+ * waits, the end of the lease from then on.
  *
  * A grant that follows from another session's release is delivered later, by claims_deliver(): the
  * waiter's session may have too many unsent replies already.
+ *
+ * A lease begins when the last byte of its grant is sent, and at the latest
+ * PROTOCOL_LEASE_DELIVERY_MS after the grant.
  */
 #ifndef COMMON_SERVER_CORE_CLAIMS_H
 #define COMMON_SERVER_CORE_CLAIMS_H
@@ -28,6 +31,9 @@ struct session;
  * Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free.
  */
 int claims_lock(struct desc *d);
+
+/* Version 1: the reply of the LOCK by which d has its lock is written, or begun. */
+void claims_lock_replied(struct desc *d);
 
 /* Version 1: the descriptor by which s holds the lock of f, or NULL. */
 struct desc *claims_find_holder(const struct session *s, const struct memfile *f);
@@ -49,9 +55,15 @@ void claims_granted(struct claim *c);
 
 /*
  * Writes the replies of the undelivered grants of s, as long as fewer than output_limit bytes are
- * unsent.
+ * unsent and no reply is incomplete.
  */
 void claims_deliver(struct session *s, size_t output_limit);
+
+/* True when claims_deliver() can write a reply. */
+bool claims_can_deliver(const struct session *s, size_t output_limit);
+
+/* The bytes of replies up to s->sent are sent: begins the leases of their grants. */
+void claims_sent(struct session *s);
 
 /* Ends the claim of d, whatever its state, with nothing published; the next waiters are granted. */
 void claims_drop(struct desc *d);
@@ -61,6 +73,9 @@ void claims_unlock(struct desc *d);
 
 /* Drops the claim of a pending ACQUIRE and answers it with error. */
 void claims_cancel(struct desc *d, int error);
+
+/* Drops the claims of all descriptors of s but that of d; d may be NULL. */
+void claims_drop_others(struct session *s, const struct desc *d);
 
 /* Closes d, dropping its claim; answer: a pending ACQUIRE is answered with ECANCELED. */
 void claims_close(struct desc *d, bool answer);

@@ -5,15 +5,20 @@
  * test, a fuzzer) includes server.h and session.h, not this. The files, each of which calls only
  * those below it:
  *
- *	server		the whole: create, time, timers, the next ready session
+ *	server		the whole: create, time, timers, tasks, the next ready session
  *	session		bytes to requests
  *	dispatch	the handler of each operation
  *	handlers, handlers_v1, handlers_v2
+ *	publishing	RELEASE and UNLOCK, in pieces
  *	claims		the claims of descriptors on locks
+ *	sending		grants into a session's output, in pieces
+ *	grace		timers that let a session be read first
  *	reply		replies into a session's output
+ *	buffers, wiper	the memory of a session, charged to its account; large buffers wiped
  *	spare, forks	the spare buffer; the pending forks
  *	fdtable		descriptors
  *	memfile		memory files, in front of the store (store.h)
+ *	account, schedule
  *	lockqueue, blockmap
  */
 #ifndef COMMON_SERVER_CORE_CORE_H
@@ -25,11 +30,14 @@
 
 #include "common/base/buf.h"
 #include "common/base/timer.h"
+#include "common/server/core/account.h"
 #include "common/server/core/fdtable.h"
 #include "common/server/core/forks.h"
 #include "common/server/core/memfile.h"
 #include "common/server/core/server_config.h"
+#include "common/server/core/schedule.h"
 #include "common/server/core/spare.h"
+#include "common/server/core/store.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 
@@ -46,7 +54,26 @@ struct server {
 	struct memfile_tree files;
 	struct forks forks;
 	struct spare spare;
+	struct accounts accounts;
+	struct schedule schedule;
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+};
+
+/* A grant, or the segment of a LOCK, that is being written into the output; see sending.h. */
+struct sending {
+	struct desc *desc; /* NULL: none */
+	bool is_lock;      /* version 1 */
+	struct store_cursor cursor;
+};
+
+/* A RELEASE or UNLOCK that is being applied; see publishing.h. */
+struct publishing {
+	struct desc *desc; /* NULL: none */
+	struct store_publication publication;
+	int (*apply)(struct memfile *f, struct store_publication *p, const struct budget *b);
+	int (*end)(struct session *s, struct desc *d, int error);
+	uint16_t tag;
+	uint8_t flags; /* of a RELEASE */
 };
 
 struct session {
@@ -56,25 +83,42 @@ struct session {
 	bool is_ready; /* in the list of ready sessions */
 	char *peer;    /* its name for the log */
 	void *owner;   /* the driver's */
+	struct account *account; /* a reference */
+	uint64_t charged;        /* of ACCOUNT_MEMORY, for the buffers; see buffers.h */
+	uint32_t turns;          /* that have ended; see grace.h */
+	bool has_ended;          /* the driver has destroyed it, and it is still publishing */
+	struct task task;        /* that goes on publishing then */
 	enum protocol_version version;
 	bool has_begun; /* a request was executed: too late for HELLO */
 	bool has_table; /* after NEW_FDTABLE or CHILD_ATTACH */
 	struct fdtable table;
 	struct fork_parent forks;
-	struct desc_list pending; /* descriptors whose ACQUIRE has had no reply; see claims.h */
-	struct desc_list held;    /* descriptors that hold a lock, the reply written */
+	struct desc_list pending; /* descriptors whose ACQUIRE waits; see claims.h */
+	struct desc_list granted; /* whose ACQUIRE was granted, the reply not yet begun */
+	struct desc_list held;    /* that hold a lock, the reply begun */
+	struct desc_list leases;  /* of held: whose lease begins when their reply is sent */
 
-	/* The frame that is being received. */
+	/* The frame that is being received or executed. */
 	uint8_t header[FRAME_HEADER_SIZE];
 	uint32_t header_received; /* bytes of the header; 0 between two frames */
 	uint64_t body_size;
 	uint64_t body_received;
-	uint32_t body_kept; /* bytes of the body that are kept; the rest is discarded */
-	struct buf body;    /* empty when the whole body came at once */
+	uint32_t body_kept;  /* bytes of the body that are kept; the rest is discarded */
+	int missing_error;   /* why the rest is discarded: -EINVAL or -ENOMEM */
+	struct buf body;     /* empty when the whole body came at once */
+	bool is_complete;    /* the whole frame has come; it waits, or is being executed */
+	bool is_waiting;     /* it could not be executed yet: not again in this turn */
+	struct timer memory; /* armed while there is no memory for the body */
+	uint64_t memory_deadline;
 	struct timer stall; /* armed while the frame is incomplete */
-	struct buf backlog; /* received, not read yet: too many replies are unsent */
+	uint32_t stall_turn;
+	struct buf backlog; /* received, not read yet */
+	struct publishing publishing;
 
-	struct buf out;    /* unsent replies */
+	struct buf out; /* unsent replies */
+	uint64_t sent;  /* bytes of replies, since the session began */
+	struct sending sending;
+	bool input_ended;  /* the peer sends no more */
 	bool write_failed; /* the peer reads no more: replies are dropped */
 	bool is_over;      /* the driver closes the connection once out is sent */
 };

@@ -7,6 +7,7 @@
 #include "common/server/core/handlers.h"
 #include "common/server/core/handlers_v1.h"
 #include "common/server/core/handlers_v2.h"
+#include "common/server/core/publishing.h"
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
 #include "common/wire/status.h"
@@ -31,26 +32,36 @@ static const struct {
 	[OP_LIST] = { handlers_v2_list, false },
 };
 
-void
-dispatch_request(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing)
+static int
+execute(struct session *s, uint32_t op, struct request *q)
 {
-	struct request q = { .body = body, .missing = missing };
+	if (publishing_is_active(s))
+		return publishing_continue(s, q->budget);
+	if (!protocol_has_op(op, s->version))
+		return -ENOSYS;
+	if (operations[op].needs_table && !s->has_table)
+		return -EPERM;
+	return operations[op].handle(s, q);
+}
+
+bool
+dispatch_request(struct session *s, uint32_t code, struct request *q)
+{
 	uint32_t op = code;
 	int error;
 
+	q->tag = 0;
 	if (s->version == PROTOCOL_VERSION_2) {
 		op = frame_untagged(code);
-		q.tag = frame_tag(code);
+		q->tag = frame_tag(code);
 	}
-	if (!protocol_has_op(op, s->version))
-		error = -ENOSYS;
-	else if (operations[op].needs_table && !s->has_table)
-		error = -EPERM;
-	else
-		error = operations[op].handle(s, &q);
+	error = execute(s, op, q);
+	if (error == -EINPROGRESS)
+		return false;
 	if (error == 0)
-		return;
+		return true;
 	log_debug("%s: %s (%lu): %s", s->peer, protocol_op_name(op), (unsigned long)op,
 	    status_name(status_to_wire(error)));
-	reply_status(s, q.tag, error);
+	reply_status(s, q->tag, error);
+	return true;
 }

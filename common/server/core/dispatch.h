@@ -8,17 +8,17 @@
 #ifndef COMMON_SERVER_CORE_DISPATCH_H
 #define COMMON_SERVER_CORE_DISPATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "common/wire/wire.h"
-
+struct request;
 struct session;
 
 /*
- * Executes the request with that code, as its frame has it, and replies with a status if its
- * handler did not reply. body has the first bytes of the body; missing more bytes of it were
- * discarded.
+ * Executes the request with that code, as its frame has it, and replies with a status if its handler
+ * did not reply; or goes on with it. The fields of q but tag are set. Returns false when the request
+ * has not ended: the caller calls again, with the same code and body.
  */
-void dispatch_request(struct session *s, uint32_t code, struct wire_reader body, uint64_t missing);
+bool dispatch_request(struct session *s, uint32_t code, struct request *q);
 
 #endif

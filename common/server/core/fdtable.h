@@ -29,8 +29,12 @@ struct desc {
 	struct session *session; /* NULL in a pending fork */
 	struct claim claim;
 	struct timer timer; /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
-	TAILQ_ENTRY(desc) link; /* in the list of its session that claims.h names */
-	bool is_undelivered;    /* granted, the reply not yet written */
+	TAILQ_ENTRY(desc) link;       /* in the list of its session that claims.h names */
+	TAILQ_ENTRY(desc) lease_link; /* in that of leases, while has_unsent_lease */
+	bool is_undelivered;          /* granted, the reply not yet begun */
+	bool has_unsent_lease;        /* the lease begins when the reply is sent */
+	uint64_t sent_at;             /* held: where its reply ends, in all bytes of the session */
+	uint32_t expiry_turn;         /* see grace.h */
 	uint8_t type;           /* version 1: of its LOCK */
 	bool has_segment;       /* version 2: the grant has a delta, so the release has one */
 	uint16_t tag;           /* of the pending ACQUIRE */

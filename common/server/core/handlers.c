@@ -80,7 +80,7 @@ handlers_open(struct session *s, struct request *q)
 	error = store->check_name(name, size);
 	if (error != 0)
 		return error;
-	error = memfile_get(&s->server->files, name, size, s->version, &file);
+	error = memfile_get(&s->server->files, name, size, s->version, s->account, &file);
 	if (error != 0)
 		return error;
 	error = fdtable_open(&s->table, file, s, &d);
@@ -126,6 +126,6 @@ handlers_mmap(struct session *s, struct request *q)
 		return -EPROTO;
 	error = fdtable_find(&s->table, fd, &d);
 	if (error == 0)
-		error = memfile_map(d->file, size, config->segment_limit, config->total_limit);
+		error = memfile_map(d->file, size, config->segment_limit);
 	return error != 0 ? error : reply_empty(s, q);
 }

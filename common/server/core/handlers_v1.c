@@ -4,8 +4,10 @@
 
 #include "common/server/core/claims.h"
 #include "common/server/core/core.h"
+#include "common/server/core/publishing.h"
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
+#include "common/server/core/sending.h"
 
 /* True when turn is being served and the lock is free. */
 static bool
@@ -16,21 +18,13 @@ can_take_turn(const struct memfile *f, uint32_t turn)
 
 /* Writes the reply of a LOCK: the type and, once something was published, the segment. */
 static int
-reply_lock(struct session *s, const struct request *q, const struct memfile *f)
+reply_lock(struct session *s, const struct request *q, struct desc *d)
 {
-	const struct store_ops *store = s->server->store;
-	uint8_t type = memfile_type(f);
-	struct wire_writer w;
-	int error;
+	uint8_t type = memfile_type(d->file);
 
-	error = reply_begin(s, q->tag,
-	    1 + (type == PROTOCOL_TYPE_SEGMENT ? store->lock_size(f) : 0), &w);
-	if (error != 0)
-		return error;
-	wire_put_u8(&w, type);
 	if (type == PROTOCOL_TYPE_SEGMENT)
-		store->lock_put(f, &w);
-	return 0;
+		return sending_begin_lock(s, d, &type, sizeof type);
+	return reply_begin_long(s, q->tag, &type, sizeof type, 0, 0);
 }
 
 /* Locks for descriptor fd of s; turn counts only if the store has turns. */
@@ -39,6 +33,7 @@ lock_fd(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, 
 {
 	const struct store_ops *store = s->server->store;
 	struct desc *d, *holder;
+	bool is_new;
 	int error;
 
 	if (type != PROTOCOL_TYPE_PURE && type != PROTOCOL_TYPE_SEGMENT)
@@ -49,7 +44,8 @@ lock_fd(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, 
 	if ((type == PROTOCOL_TYPE_SEGMENT) != (d->file->size > 0))
 		return -EBADE;
 	holder = claims_find_holder(s, d->file);
-	if (holder == NULL) {
+	is_new = holder == NULL;
+	if (is_new) {
 		holder = d;
 		if (store->has_turns && !can_take_turn(d->file, turn))
 			return -EINVAL;
@@ -58,8 +54,10 @@ lock_fd(struct session *s, const struct request *q, uint32_t fd, uint32_t turn, 
 			return error;
 	}
 	holder->type = type;
-	error = reply_lock(s, q, d->file);
-	if (error != 0 && holder == d)
+	error = reply_lock(s, q, holder);
+	if (is_new && error == 0)
+		claims_lock_replied(d);
+	else if (is_new)
 		claims_drop(d);
 	return error;
 }
@@ -94,6 +92,17 @@ handlers_v1_lock(struct session *s, struct request *q)
 	return error;
 }
 
+/* Ends the claim of an UNLOCK that the store has applied; a refused one leaves the lock held. */
+static int
+end_unlock(struct session *s, struct desc *d, int error)
+{
+	if (error != 0)
+		return error;
+	claims_unlock(d);
+	reply_status(s, 0, 0);
+	return 0;
+}
+
 int
 handlers_v1_unlock(struct session *s, struct request *q)
 {
@@ -117,15 +126,11 @@ handlers_v1_unlock(struct session *s, struct request *q)
 	holder = claims_find_holder(s, d->file);
 	if (holder != NULL && holder->type != type)
 		return -EBADE;
-	if (holder == NULL || q->missing != 0)
+	if (holder == NULL)
 		return -EINVAL;
-	if (type == PROTOCOL_TYPE_SEGMENT) {
-		error = store->unlock(d->file, holder->claim.grant, &q->body);
-		if (error != 0)
-			return error;
-		d->file->published = true;
-	}
-	claims_unlock(holder);
-	reply_status(s, q->tag, 0);
-	return 0;
+	if (q->missing != 0)
+		return q->missing_error;
+	if (type == PROTOCOL_TYPE_SEGMENT)
+		return publishing_begin(s, holder, q, 0, end_unlock);
+	return end_unlock(s, holder, 0);
 }

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/server/core/claims.h"
 #include "common/server/core/core.h"
+#include "common/server/core/publishing.h"
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
 
@@ -55,31 +56,53 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	return claims_acquire(d, q->tag, mode, timeout, since);
 }
 
-/* Publishes the delta of a RELEASE, or refuses it. The caller drops the claim either way. */
+/* Ends the grant of a RELEASE, which the store has applied or refused, and replies. */
 static int
-publish(struct desc *d, struct request *q, uint8_t flags)
+end_release(struct session *s, struct desc *d, int error)
 {
-	struct memfile *f = d->file;
-	int error;
+	uint64_t version = d->file->blocks.newest;
+
+	if (error == 0)
+		fdtable_add_version(d, version);
+	claims_drop(d);
+	if (error != 0 || (s->publishing.flags & PROTOCOL_RELEASE_ONE_WAY))
+		return error;
+	return reply_u64(s, s->publishing.tag, version);
+}
+
+/* Checks the body of a RELEASE that publishes nothing, behind its flags. */
+static int
+check_empty(const struct desc *d, struct request *q)
+{
+	if (d->has_segment && wire_get_u32(&q->body) != 0)
+		return q->body.failed ? -EPROTO : -EINVAL;
+	return request_is_complete(q) ? 0 : -EPROTO;
+}
+
+/*
+ * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way. Returns
+ * 0, an error, or -EINPROGRESS.
+ */
+static int
+release(struct session *s, struct desc *d, struct request *q, uint8_t flags)
+{
+	bool is_empty = !d->has_segment || d->claim.mode == PROTOCOL_SHARED ||
+	    (flags & PROTOCOL_RELEASE_UNVERIFIED);
+	int error = 0;
 
 	if (q->body.failed)
-		return -EPROTO;
-	if (q->missing != 0 ||
-	    (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED)) != 0)
-		return -EINVAL;
-	if (!d->has_segment)
-		return request_is_complete(q) ? 0 : -EPROTO;
-	if (d->claim.mode == PROTOCOL_SHARED) {
-		if (wire_get_u32(&q->body) != 0)
-			return -EINVAL;
-		return request_is_complete(q) ? 0 : -EPROTO;
-	}
-	error = f->tree->store->release(f, d->claim.grant, &q->body);
-	if (error != 0)
-		return error;
-	f->published = true;
-	fdtable_add_version(d, f->blocks.newest);
-	return 0;
+		error = -EPROTO;
+	else if (q->missing != 0)
+		error = q->missing_error;
+	else if (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED))
+		error = -EINVAL;
+	else if (!is_empty)
+		return publishing_begin(s, d, q, flags, end_release);
+	else
+		error = check_empty(d, q);
+	s->publishing.tag = q->tag;
+	s->publishing.flags = flags;
+	return end_release(s, d, error);
 }
 
 static void
@@ -98,7 +121,6 @@ handlers_v2_release(struct session *s, struct request *q)
 	uint64_t grant = wire_get_u64(&q->body);
 	bool is_named = !q->body.failed;
 	uint8_t flags = wire_get_u8(&q->body);
-	uint64_t version;
 	struct desc *d;
 	int error;
 
@@ -112,12 +134,7 @@ handlers_v2_release(struct session *s, struct request *q)
 		return q->body.failed ? -EPROTO : -ESTALE;
 	if (flags & PROTOCOL_RELEASE_UNVERIFIED)
 		log_unverified(s, d->file);
-	error = publish(d, q, flags);
-	version = d->file->blocks.newest;
-	claims_drop(d);
-	if (error != 0 || (flags & PROTOCOL_RELEASE_ONE_WAY))
-		return error;
-	return reply_u64(s, q->tag, version);
+	return release(s, d, q, flags);
 }
 
 int

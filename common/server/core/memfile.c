@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/size.h"
 #include "common/crypto/random.h"
+#include "common/server/core/account.h"
 
 static int
 compare_names(struct memfile *a, struct memfile *b)
@@ -32,12 +34,14 @@ RB_GENERATE(memfile_by_serial, memfile, by_serial, compare_serials)
 
 void
 memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
-    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *))
+    struct timer_queue *timers, const uint64_t *now, struct schedule *schedule,
+    void (*granted)(struct claim *))
 {
 	*t = (struct memfile_tree){ .store = store,
 		.store_context = store_context,
 		.timers = timers,
 		.now = now,
+		.schedule = schedule,
 		.granted = granted };
 	RB_INIT(&t->by_name);
 	RB_INIT(&t->by_serial);
@@ -67,9 +71,9 @@ next_serial(struct memfile_tree *t)
 	return t->last_serial;
 }
 
-/* Creates the file, here and in the store. The caller inserts it into the tree. */
+/* Creates the file, here and in the store; its memory is charged. */
 static int
-create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
+make(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 {
 	struct memfile *f = calloc(1, sizeof *f + key->name_size + 1);
 	int error;
@@ -78,6 +82,8 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 		return -ENOMEM;
 	f->tree = t;
 	f->version = key->version;
+	f->account = key->account;
+	f->charged_memory = key->charged_memory;
 	f->name_size = key->name_size;
 	memcpy(f->name, key->name, key->name_size);
 	lockqueue_init(&f->lock, t->granted);
@@ -92,9 +98,28 @@ create(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	return 0;
 }
 
-/* A key for the tree and for create(): a struct memfile that has its name and version only. */
+/* Charges the account of key, and creates the file. The caller inserts it into the tree. */
+static int
+create(struct memfile_tree *t, struct memfile *key, struct memfile **out)
+{
+	struct account *account = key->account;
+	int error;
+
+	key->charged_memory = sizeof *key + key->name_size + 1 + t->store->file_size;
+	error = account_take(account, ACCOUNT_MEMORY, key->charged_memory);
+	if (error != 0)
+		return error;
+	error = make(t, key, out);
+	if (error != 0)
+		account_give(account, ACCOUNT_MEMORY, key->charged_memory);
+	else
+		account_ref(account);
+	return error;
+}
+
+/* A key for the tree and for create(): a struct memfile with its name, version and account only. */
 static struct memfile *
-make_key(const char *name, size_t size, enum protocol_version version)
+make_key(const char *name, size_t size, enum protocol_version version, struct account *account)
 {
 	struct memfile *key = malloc(sizeof *key + size + 1);
 
@@ -104,14 +129,15 @@ make_key(const char *name, size_t size, enum protocol_version version)
 	key->name[size] = '\0';
 	key->name_size = (uint32_t)size;
 	key->version = version;
+	key->account = account;
 	return key;
 }
 
 int
 memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol_version version,
-    struct memfile **out)
+    struct account *account, struct memfile **out)
 {
-	struct memfile *key = make_key(name, size, version), *f;
+	struct memfile *key = make_key(name, size, version, account), *f;
 	int error = 0;
 
 	if (key == NULL)
@@ -171,15 +197,51 @@ memfile_put(struct memfile *f)
 	t->count--;
 	t->total_size -= f->size;
 	t->store->destroy(f);
+	account_give(f->account, ACCOUNT_SEGMENTS, f->charged_segment);
+	account_give(f->account, ACCOUNT_MEMORY, f->charged_memory);
+	account_put(f->account);
 	blockmap_fini(&f->blocks);
 	free(f);
 }
 
-int
-memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t total_limit)
+/*
+ * Charges size bytes of a segment to the account. Returns 0; -EINPROGRESS when memory that is being
+ * wiped will make room; -ENOMEM.
+ */
+static int
+charge_segment(const struct memfile *f, uint64_t size)
 {
-	struct memfile_tree *t = f->tree;
+	const struct account *a = f->account;
+
+	if (account_take(f->account, ACCOUNT_SEGMENTS, size) == 0)
+		return 0;
+	if (f->tree->ending > 0 && size <= a->accounts->limit[ACCOUNT_SEGMENTS])
+		return -EINPROGRESS;
+	return -ENOMEM;
+}
+
+/* The file has no segment, and its account is charged for it. */
+static int
+make_segment(struct memfile *f, uint32_t size)
+{
 	struct blockmap blocks;
+	int error = blockmap_init(&blocks, size_block_count(size));
+
+	if (error != 0)
+		return error;
+	error = f->tree->store->map(f, size);
+	if (error != 0) {
+		blockmap_fini(&blocks);
+		return error;
+	}
+	f->blocks = blocks;
+	return 0;
+}
+
+int
+memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit)
+{
+	uint64_t pages = (uint64_t)size_block_count(size) * SIZE_BLOCK;
 	int error;
 
 	if (size == 0 || (f->size != 0 && f->size != size))
@@ -188,19 +250,17 @@ memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t t
 		return 0;
 	if (size > segment_limit)
 		return -EMSGSIZE;
-	if (size > total_limit || t->total_size > total_limit - size)
-		return -ENOMEM;
-	error = blockmap_init(&blocks, size_block_count(size));
+	error = charge_segment(f, pages);
 	if (error != 0)
 		return error;
-	error = t->store->map(f, size);
+	error = make_segment(f, size);
 	if (error != 0) {
-		blockmap_fini(&blocks);
+		account_give(f->account, ACCOUNT_SEGMENTS, pages);
 		return error;
 	}
-	f->blocks = blocks;
 	f->size = size;
-	t->total_size += size;
+	f->charged_segment = pages;
+	f->tree->total_size += size;
 	log_segment(f, "begins");
 	return 0;
 }

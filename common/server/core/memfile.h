@@ -21,7 +21,9 @@
 #include "common/server/core/lockqueue.h"
 #include "common/server/core/store.h"
 
+struct account;
 struct memfile_tree;
+struct schedule;
 
 struct memfile {
 	RB_ENTRY(memfile) by_name;
@@ -29,7 +31,10 @@ struct memfile {
 	struct memfile_tree *tree;
 	uint32_t serial;
 	uint32_t references;
-	uint64_t life;                 /* random, drawn at creation */
+	struct account *account;  /* a reference: the peer that created the file, and is charged */
+	uint64_t charged_memory;  /* of ACCOUNT_MEMORY */
+	uint64_t charged_segment; /* of ACCOUNT_SEGMENTS; 0: no segment */
+	uint64_t life;            /* random, drawn at creation */
 	enum protocol_version version; /* of the protocol, of the session that created the file */
 	uint32_t size;                 /* of the segment; 0: a pure lock */
 	bool published;                /* a RELEASE, or an UNLOCK with the segment, was accepted */
@@ -50,26 +55,35 @@ struct memfile_tree {
 	void *store_context;             /* see struct store_ops */
 	struct timer_queue *timers;      /* the server's, for the store */
 	const uint64_t *now;             /* the server's time, for the store */
+	struct schedule *schedule;       /* the server's, for tasks of the store */
 	void (*granted)(struct claim *); /* of every file's lockqueue */
 	uint32_t count;
 	uint32_t last_serial;
 	uint64_t total_size; /* of all segments, bytes */
+
+	/*
+	 * Bytes of ACCOUNT_SEGMENTS that tasks of the store will give back: segments that have
+	 * ended and are being wiped. While it is not 0, a MMAP for which there is no memory waits.
+	 */
+	uint64_t ending;
 };
 
 /*
- * An empty tree for files of that store. timers and *now are the server's and outlive t; granted is
- * called for each claim that waited and now holds its lock (lockqueue.h).
+ * An empty tree for files of that store. timers, *now and schedule are the server's and outlive t;
+ * granted is called for each claim that waited and now holds its lock (lockqueue.h).
  */
 void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *store_context,
-    struct timer_queue *timers, const uint64_t *now, void (*granted)(struct claim *));
+    struct timer_queue *timers, const uint64_t *now, struct schedule *schedule,
+    void (*granted)(struct claim *));
 
 /*
- * Gets a reference to the file of that name for a session of that version, and creates the file if
- * there is none. The name has been checked. Returns 0, -ENOMEM, an error of the store's create, or
- * -EBADE when the file belongs to the other version and the store separates versions.
+ * Gets a reference to the file of that name for a session of that version, and creates the file,
+ * charged to account, if there is none. The name has been checked. Returns 0, -ENOMEM, an error of
+ * the store's create, or -EBADE when the file belongs to the other version and the store separates
+ * versions.
  */
 int memfile_get(struct memfile_tree *t, const char *name, size_t size,
-    enum protocol_version version, struct memfile **out);
+    enum protocol_version version, struct account *account, struct memfile **out);
 
 /* Gets one more reference. */
 void memfile_ref(struct memfile *f);
@@ -78,12 +92,12 @@ void memfile_ref(struct memfile *f);
 void memfile_put(struct memfile *f);
 
 /*
- * Gives the file a segment of size bytes. Returns 0, also when it has a segment of that size;
- * -EINVAL for size 0 or another size than it has; -EMSGSIZE above segment_limit; -ENOMEM when all
- * segments together would be above total_limit or there is no memory; or an error of the store's
- * map.
+ * Gives the file a segment of size bytes, in whole pages charged to its account. Returns 0, also when
+ * it has a segment of that size; -EINVAL for size 0 or another size than it has; -EMSGSIZE above
+ * segment_limit; -EINPROGRESS when there is no room yet, but segments are ending: try again later;
+ * -ENOMEM when there is no room in ACCOUNT_SEGMENTS, or no memory; or an error of the store's map.
  */
-int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit, uint64_t total_limit);
+int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit);
 
 /* The type of the file as it is now, an enum protocol_type. */
 uint8_t memfile_type(const struct memfile *f);

@@ -3,25 +3,30 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/log.h"
+#include "common/server/core/buffers.h"
 #include "common/server/core/core.h"
 #include "common/wire/status.h"
 #include "common/wire/wire.h"
 
+/*
+ * Appends the header of a reply of body_size bytes, of which *body has the first size ones, and
+ * reserves room for room more. Returns 0 or -ENOMEM.
+ */
 static int
-begin(struct session *s, uint16_t tag, uint32_t status, size_t body_size, struct wire_writer *w)
+begin(struct session *s, uint16_t tag, uint32_t status, uint64_t body_size, size_t size, size_t room,
+    uint8_t **body)
 {
 	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
-	uint8_t *room;
+	uint8_t *out = buffers_reserve(s, &s->out, FRAME_HEADER_SIZE + size + room);
 
-	spare_get(&s->server->spare, &s->out, FRAME_HEADER_SIZE + body_size);
-	room = buf_reserve(&s->out, FRAME_HEADER_SIZE + body_size);
-	if (room == NULL)
+	if (out == NULL)
 		return -ENOMEM;
-	frame_put(room, f);
-	buf_commit(&s->out, FRAME_HEADER_SIZE + body_size);
-	*w = wire_writer(room + FRAME_HEADER_SIZE, body_size);
+	frame_put(out, f);
+	buf_commit(&s->out, FRAME_HEADER_SIZE + size);
+	*body = out + FRAME_HEADER_SIZE;
 	reply_mark_ready(s);
 	return 0;
 }
@@ -29,7 +34,24 @@ begin(struct session *s, uint16_t tag, uint32_t status, size_t body_size, struct
 int
 reply_begin(struct session *s, uint16_t tag, size_t body_size, struct wire_writer *w)
 {
-	return begin(s, tag, 0, body_size, w);
+	uint8_t *body;
+	int error = begin(s, tag, 0, body_size, body_size, 0, &body);
+
+	if (error == 0)
+		*w = wire_writer(body, body_size);
+	return error;
+}
+
+int
+reply_begin_long(struct session *s, uint16_t tag, const void *head, size_t head_size,
+    uint64_t rest_size, size_t room)
+{
+	uint8_t *body;
+	int error = begin(s, tag, 0, head_size + rest_size, head_size, room, &body);
+
+	if (error == 0)
+		memcpy(body, head, head_size);
+	return error;
 }
 
 int
@@ -46,9 +68,9 @@ reply_u64(struct session *s, uint16_t tag, uint64_t value)
 void
 reply_status(struct session *s, uint16_t tag, int error)
 {
-	struct wire_writer w;
+	uint8_t *body;
 
-	if (begin(s, tag, status_to_wire(error), 0, &w) != 0)
+	if (begin(s, tag, status_to_wire(error), 0, 0, 0, &body) != 0)
 		reply_end_session(s, "no memory for a reply");
 }
 

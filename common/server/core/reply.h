@@ -19,6 +19,13 @@ struct wire_writer;
  */
 int reply_begin(struct session *s, uint16_t tag, size_t body_size, struct wire_writer *w);
 
+/*
+ * Appends a reply of status 0 whose body is head and rest_size more bytes, which the caller writes
+ * later. Reserves room for room bytes behind head. Returns 0 or -ENOMEM (the output is as it was).
+ */
+int reply_begin_long(struct session *s, uint16_t tag, const void *head, size_t head_size,
+    uint64_t rest_size, size_t room);
+
 /* Appends a reply of status 0 whose body is one u64. Returns 0 or -ENOMEM. */
 int reply_u64(struct session *s, uint16_t tag, uint64_t value);
 

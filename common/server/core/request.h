@@ -13,10 +13,14 @@
 
 #include "common/wire/wire.h"
 
+struct budget;
+
 struct request {
 	uint16_t tag; /* 0 in version 1 */
 	struct wire_reader body;
-	uint64_t missing; /* bytes of the body that were discarded */
+	uint64_t missing;            /* bytes of the body that were discarded */
+	int missing_error;           /* why: -EINVAL, too large for its session; -ENOMEM */
+	const struct budget *budget; /* of the turn */
 };
 
 /* True when the body was read to its end, and no further. */

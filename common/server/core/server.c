@@ -9,6 +9,20 @@
 #include "common/server/core/core.h"
 #include "common/server/core/session.h"
 
+static void
+init_accounts(struct server *v)
+{
+	const uint64_t limit[ACCOUNT_QUOTAS] = {
+		[ACCOUNT_SESSIONS] = v->config.session_limit,
+		[ACCOUNT_HANDSHAKES] = PROTOCOL_HANDSHAKES_MOST,
+		[ACCOUNT_SEGMENTS] = v->config.total_limit,
+		[ACCOUNT_MEMORY] = v->config.memory_limit,
+		[ACCOUNT_FORKS] = UINT32_MAX,
+	};
+
+	accounts_init(&v->accounts, limit);
+}
+
 int
 server_create(struct server **out, const struct server_config *config,
     const struct store_ops *store, void *store_context)
@@ -26,10 +40,13 @@ server_create(struct server **out, const struct server_config *config,
 	}
 	v->config = *config;
 	v->store = store;
+	init_accounts(v);
+	schedule_init(&v->schedule);
 	timer_queue_init(&v->timers);
 	TAILQ_INIT(&v->sessions);
 	TAILQ_INIT(&v->ready);
-	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, claims_granted);
+	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, &v->schedule,
+	    claims_granted);
 	spare_init(&v->spare, &v->timers, &v->now);
 	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now);
 	*out = v;
@@ -41,8 +58,12 @@ server_destroy(struct server *v)
 {
 	if (v == NULL)
 		return;
+	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
+		continue;
 	assert(TAILQ_EMPTY(&v->sessions));
 	forks_fini(&v->forks);
+	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
+		continue;
 	assert(v->files.count == 0);
 	free(v);
 }
@@ -68,14 +89,27 @@ server_run_timers(struct server *v)
 struct session *
 server_next_ready(struct server *v)
 {
-	struct session *s = TAILQ_FIRST(&v->ready);
+	struct session *s;
 
-	if (s == NULL)
-		return NULL;
-	TAILQ_REMOVE(&v->ready, s, ready_link);
-	s->is_ready = false;
-	session_resume(s);
-	return s;
+	while ((s = TAILQ_FIRST(&v->ready)) != NULL) {
+		TAILQ_REMOVE(&v->ready, s, ready_link);
+		s->is_ready = false;
+		if (!s->has_ended)
+			return s;
+	}
+	return NULL;
+}
+
+struct schedule *
+server_schedule(struct server *v)
+{
+	return &v->schedule;
+}
+
+struct accounts *
+server_accounts(struct server *v)
+{
+	return &v->accounts;
 }
 
 uint32_t

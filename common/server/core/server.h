@@ -12,6 +12,8 @@
 
 #include "common/server/core/server_config.h"
 
+struct accounts;
+struct schedule;
 struct server;
 struct session;
 struct store_ops;
@@ -24,7 +26,7 @@ struct store_ops;
 int server_create(struct server **out, const struct server_config *config,
     const struct store_ops *store, void *store_context);
 
-/* Every session must have been destroyed. Takes NULL. */
+/* Every session must have been destroyed. Runs the tasks that are left. Takes NULL. */
 void server_destroy(struct server *v);
 
 /* Sets the time, nanoseconds of the monotonic clock; it never goes back. */
@@ -37,11 +39,20 @@ uint64_t server_next_deadline(struct server *v);
 void server_run_timers(struct server *v);
 
 /*
- * Returns a session that has new output or is over, having resumed it, or NULL. Each is returned
- * once, until it has more. The driver calls this until it returns NULL whenever it has fed, sent,
- * destroyed, or run timers.
+ * Returns a session that needs a turn: it has output or work, is over, or a timer of it waits for the
+ * end of its turn; or NULL. Each is returned once, until it needs another one. The driver calls this
+ * until it returns NULL whenever it has fed, sent, destroyed, or run timers or tasks.
  */
 struct session *server_next_ready(struct server *v);
+
+/*
+ * The schedule of the server's own tasks: the ends of files, what a session that has ended was
+ * publishing. The driver runs them, and may add tasks of its own.
+ */
+struct schedule *server_schedule(struct server *v);
+
+/* The accounts of the server's peers. */
+struct accounts *server_accounts(struct server *v);
 
 /* How many sessions and memory files there are. */
 uint32_t server_session_count(const struct server *v);

@@ -9,5 +9,6 @@ server_config_default(void)
 		.session_limit = PROTOCOL_SESSIONS_DEFAULT,
 		.segment_limit = PROTOCOL_SEGMENT_DEFAULT,
 		.total_limit = PROTOCOL_SEGMENTS_DEFAULT,
+		.memory_limit = PROTOCOL_MEMORY_DEFAULT,
 	};
 }

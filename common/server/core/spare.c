@@ -27,7 +27,7 @@ spare_fini(struct spare *p)
 void
 spare_get(struct spare *p, struct buf *b, size_t size)
 {
-	if (size <= SPARE_SMALL || b->capacity >= size || buf_size(b) > 0)
+	if (size <= SPARE_SMALL || size > SPARE_MOST || b->capacity >= size || buf_size(b) > 0)
 		return;
 	buf_fini(b);
 	*b = p->buf;

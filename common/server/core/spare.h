@@ -2,9 +2,9 @@
  * spare: one large buffer that is kept between uses.
  *
  * Large bodies and replies come again and again, and fresh memory for each costs as much as the
- * work on it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; a larger
- * one becomes the spare buffer, or is wiped and freed if the spare one is at least as large. The
- * spare buffer is freed when it was not used for SPARE_MS.
+ * work on it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; one of up to
+ * SPARE_MOST becomes the spare buffer, or is wiped and freed if the spare one is at least as large.
+ * The spare buffer is freed when it was not used for SPARE_MS.
  *
  * A user calls spare_get() before it reserves room in an empty buffer, and spare_put() when the
  * buffer has become empty again.
@@ -19,7 +19,7 @@
 #include "common/base/size.h"
 #include "common/base/timer.h"
 
-enum { SPARE_SMALL = 64 * SIZE_KIB, SPARE_MS = 1000 };
+enum { SPARE_SMALL = 64 * SIZE_KIB, SPARE_MOST = 4 * SIZE_MIB, SPARE_MS = 1000 };
 
 struct spare {
 	struct buf buf; /* all zeros: there is none */
@@ -35,12 +35,12 @@ void spare_init(struct spare *p, struct timer_queue *timers, const uint64_t *now
 void spare_fini(struct spare *p);
 
 /*
- * Moves the spare buffer into b, if b is empty, has less room than size bytes, and size is not
- * small.
+ * Moves the spare buffer into b, if b is empty, has less room than size bytes, and size is above
+ * SPARE_SMALL and at most SPARE_MOST.
  */
 void spare_get(struct spare *p, struct buf *b, size_t size);
 
-/* Takes the storage out of b, if b is empty and its storage is not small. */
+/* Takes the storage out of b, if b is empty and its storage is above SPARE_SMALL. */
 void spare_put(struct spare *p, struct buf *b);
 
 #endif

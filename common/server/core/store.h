@@ -9,11 +9,13 @@
  * A store's own data of a file is f->store_data; its data of all files is the context that start()
  * created, in f->tree->store_context. Of a struct memfile it may read name, name_size, life,
  * version, size, blocks and lock, and f->tree->now and count; it writes store_data only, and blocks
- * only through blockmap_publish(). It may arm timers of its own in f->tree->timers. It calls
- * nothing else of the server.
+ * only through blockmap_publish(). It may arm timers of its own in f->tree->timers, and add tasks to
+ * the queues of f->account in f->tree->schedule. It calls nothing else of the server.
  *
- * There is one thread: while an operation runs, all peers wait. Operations return 0 or a negative
- * errno, and after an error the file is as it was. The bytes in a struct wire_reader come from a
+ * There is one thread: while an operation runs, all peers wait. So what takes long is cut into
+ * pieces: grants are written into as much room as there is, publications stop when their budget is
+ * spent, and what has to be wiped or removed at a file's end is a task. Operations return 0 or a
+ * negative errno, and after an error the file is as it was. The bytes in a struct wire_reader come from a
  * peer, and the store checks them. A store that reads files of the host documents in its own
  * headers how a lying host can affect it.
  */
@@ -24,9 +26,44 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/budget.h"
+#include "common/server/core/blockmap.h"
+#include "common/wire/delta.h"
+#include "common/wire/wire.h"
+
+enum { STORE_ROOM_LEAST = 64 }; /* bytes that grant_put() and lock_put() get at least */
+
 struct memfile;
-struct wire_reader;
-struct wire_writer;
+
+/*
+ * Where the encoding of a segment, or of the part of it that a replica lacks, has got to. The file
+ * does not change meanwhile: its lock is held. begin fills it, put advances it; the server keeps it
+ * in between. The fields below size are the store's.
+ */
+struct store_cursor {
+	uint64_t size; /* bytes of the encoding that are not yet written */
+	uint64_t since;
+	struct blockmap_run run; /* the run that is being written */
+	uint64_t done;           /* bytes of it, its head included */
+	uint32_t count;          /* of blocks or pieces in all */
+	bool has_begun;          /* the encoding's own head is written */
+};
+
+/*
+ * A publication that is being checked and applied. The server sets grant and body and zeroes the
+ * rest, which is the store's; body is valid until the publication has ended.
+ */
+struct store_publication {
+	uint64_t grant;
+	struct wire_reader body;
+	struct wire_reader next; /* what is left of body in this phase */
+	uint32_t phase;
+	uint32_t block;     /* or piece */
+	uint32_t remaining; /* blocks or pieces */
+	struct delta delta;
+	struct delta_piece piece;
+	uint32_t piece_done; /* bytes of piece */
+};
 
 /* A change of the lock of a file; see lock_changed. */
 enum store_event {
@@ -51,6 +88,7 @@ struct store_usage {
 struct store_ops {
 	const char *name;  /* of the mount type: "smdish" */
 	size_t name_limit; /* a name of so many bytes or more is too long */
+	size_t file_size;  /* bytes that create() allocates, charged to the file's account */
 
 	/* A file belongs to the version of the protocol that created it. */
 	bool separates_versions;
@@ -92,7 +130,7 @@ struct store_ops {
 	 */
 	int (*map)(struct memfile *f, uint32_t size);
 
-	/* Fills *usage, for STAT, LIST and the log; f may be a pure lock. */
+	/* Fills *usage from counters; f may be a pure lock. */
 	void (*usage)(const struct memfile *f, struct store_usage *usage);
 
 	/*
@@ -108,28 +146,34 @@ struct store_ops {
 	/*
 	 * Version 2: the delta of a grant: every block whose version is above since
 	 * (blockmap_since()), as it was last published. The file has a segment; since is 0 or a
-	 * version that the segment had. grant_size() returns the size in bytes; grant_put() follows
-	 * at once and writes exactly so many.
+	 * version that the segment had. grant_begin() sets up *c, with c->size the size in bytes.
+	 * grant_put() writes the next bytes to out, as many as there are and room has, and takes them
+	 * from c->size; returns how many. room is at least STORE_ROOM_LEAST, and less is written only
+	 * because a field does not fit.
 	 */
-	size_t (*grant_size)(const struct memfile *f, uint64_t since);
-	void (*grant_put)(const struct memfile *f, uint64_t since, struct wire_writer *w);
+	void (*grant_begin)(const struct memfile *f, uint64_t since, struct store_cursor *c);
+	size_t (
+	    *grant_put)(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t room);
 
 	/*
-	 * Version 2: publishes the delta of a RELEASE by the exclusive holder with that grant,
-	 * which is above every version of f->blocks. r has the whole delta; the store reads it to
-	 * its end, stores its blocks and calls blockmap_publish() with the grant for each: for all
-	 * or, on failure, for none. An empty delta is no error. Errors: -EPROTO malformed,
-	 * -EINVAL a block that may not be published, -ENOMEM. The grant ends either way.
+	 * Version 2: publishes the delta p->body of a RELEASE by the exclusive holder with p->grant,
+	 * which is above every version of f->blocks. Returns -EINPROGRESS when b is spent: the server
+	 * calls again with the same p. The first call checks or goes on checking; what is published
+	 * is seen by nobody before the call that returns 0: f->blocks and what usage() says change in
+	 * that call. An empty delta is no error. Errors: -EPROTO malformed, -EINVAL a block that may
+	 * not be published, or more pieces than the segment has blocks, -ENOMEM. Nothing is changed
+	 * then. The grant ends either way. Once called, it is called until it returns something else
+	 * than -EINPROGRESS.
 	 */
-	int (*release)(struct memfile *f, uint64_t grant, struct wire_reader *r);
+	int (*release)(struct memfile *f, struct store_publication *p, const struct budget *b);
 
 	/*
 	 * Version 1: the rest of a LOCK's reply, behind the type. The file has a segment, and
-	 * something was published. As with grants, lock_put() follows lock_size() at once and
-	 * writes exactly so many bytes.
+	 * something was published. As grant_begin() and grant_put().
 	 */
-	size_t (*lock_size)(const struct memfile *f);
-	void (*lock_put)(const struct memfile *f, struct wire_writer *w);
+	void (*lock_begin)(const struct memfile *f, struct store_cursor *c);
+	size_t (
+	    *lock_put)(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t room);
 
 	/*
 	 * Version 1: true when the rest of an UNLOCK, behind the type, has the right shape. r has
@@ -138,13 +182,13 @@ struct store_ops {
 	bool (*unlock_is_shaped)(struct wire_reader r, uint64_t missing);
 
 	/*
-	 * Version 1: publishes the segment of an UNLOCK by the holder with that grant, all of it
-	 * or, on failure, nothing. unlock_is_shaped() was true of r, and nothing is missing. A
-	 * store whose files both versions share finds the blocks that differ and calls
-	 * blockmap_publish() for each. Errors: -EINVAL for another size than the segment's,
+	 * Version 1: publishes the segment of an UNLOCK, p->body, by the holder with p->grant, all of
+	 * it or, on failure, nothing; in pieces as release(). unlock_is_shaped() was true of it, and
+	 * nothing is missing. A store whose files both versions share finds the blocks that differ
+	 * and calls blockmap_publish() for each. Errors: -EINVAL for another size than the segment's,
 	 * -ENOMEM; the holder keeps the lock.
 	 */
-	int (*unlock)(struct memfile *f, uint64_t grant, struct wire_reader *r);
+	int (*unlock)(struct memfile *f, struct store_publication *p, const struct budget *b);
 };
 
 #endif

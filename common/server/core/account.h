@@ -1,0 +1,70 @@
+/*
+ * account: what each peer uses of the server's quotas, and its queues of work (DESIGN 6).
+ *
+ * A peer is one name of a certificate; without one it is one user of the machine or one address.
+ * All connections of a peer share an account. Each quota has a limit for all peers together; the
+ * last sixteenth of it is kept for accounts that use less than a sixteenth. So one peer, whatever it
+ * does, leaves the others something.
+ *
+ * Work outlives the connection that began it (segments are wiped, files removed), and is charged to
+ * the account that caused it: an account lives until its last reference is put.
+ */
+#ifndef COMMON_SERVER_CORE_ACCOUNT_H
+#define COMMON_SERVER_CORE_ACCOUNT_H
+
+#include <bsd/sys/tree.h>
+#include <stdint.h>
+
+#include "common/server/core/schedule.h"
+
+enum account_quota {
+	ACCOUNT_SESSIONS,   /* connections after the handshake */
+	ACCOUNT_HANDSHAKES, /* connections before */
+	ACCOUNT_SEGMENTS,   /* bytes of segments, in whole pages (-m) */
+	ACCOUNT_MEMORY,     /* bytes of bodies, replies, descriptors, files and forks (-B) */
+	ACCOUNT_FORKS,      /* pending forks */
+	ACCOUNT_QUOTAS
+};
+
+struct accounts;
+
+struct account {
+	RB_ENTRY(account) link;
+	struct accounts *accounts;
+	uint32_t references;
+	uint64_t used[ACCOUNT_QUOTAS];
+	struct schedule_queue queues[SCHEDULE_CLASSES];
+	char name[]; /* "cert NAME", "uid 0", "host 192.0.2.1" */
+};
+
+RB_HEAD(account_tree, account);
+
+/* All accounts of a server. */
+struct accounts {
+	struct account_tree tree;
+	uint64_t limit[ACCOUNT_QUOTAS];
+	uint64_t used[ACCOUNT_QUOTAS]; /* by all accounts */
+};
+
+/* No accounts. limit has the limit of each quota. */
+void accounts_init(struct accounts *as, const uint64_t limit[ACCOUNT_QUOTAS]);
+
+/* Gets a reference to the account of that name; makes it if there is none. Returns 0 or -ENOMEM. */
+int account_get(struct accounts *as, const char *name, struct account **out);
+
+/* Gets one more reference. Returns a. */
+struct account *account_ref(struct account *a);
+
+/*
+ * Puts a reference; takes NULL. With the last one the account ends: it uses nothing then, and has no
+ * task.
+ */
+void account_put(struct account *a);
+
+/* Takes n of a quota. Returns 0; -ENOMEM when the quota has not so much left for this account. */
+int account_take(struct account *a, enum account_quota quota, uint64_t n);
+
+/* Gives n back that were taken. */
+void account_give(struct account *a, enum account_quota quota, uint64_t n);
+
+#endif

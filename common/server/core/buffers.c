@@ -1,0 +1,92 @@
+#include "common/server/core/buffers.h"
+
+#include <errno.h>
+
+#include "common/server/core/core.h"
+#include "common/server/core/wiper.h"
+
+/* An empty buffer keeps so many bytes of storage; a larger body becomes the spare buffer. */
+enum { KEEP = 16 * SIZE_KIB };
+
+/* Charges what the buffers have grown, or gives back what they have shrunk. Returns 0 or -ENOMEM. */
+static int
+charge(struct session *s)
+{
+	uint64_t sum = s->out.capacity + s->backlog.capacity + s->body.capacity;
+
+	if (sum > s->charged && account_take(s->account, ACCOUNT_MEMORY, sum - s->charged) != 0)
+		return -ENOMEM;
+	if (sum < s->charged)
+		account_give(s->account, ACCOUNT_MEMORY, s->charged - sum);
+	s->charged = sum;
+	return 0;
+}
+
+/* Grows b; without room in the account it fails, and b shrinks again if it is empty. */
+static int
+grow(struct session *s, struct buf *b, size_t size)
+{
+	if (buf_grow(b, size) != 0)
+		return -ENOMEM;
+	if (charge(s) == 0)
+		return 0;
+	buf_trim(b, 0);
+	return -ENOMEM;
+}
+
+uint8_t *
+buffers_reserve(struct session *s, struct buf *b, size_t size)
+{
+	return grow(s, b, size) == 0 ? buf_reserve(b, size) : NULL;
+}
+
+int
+buffers_append(struct session *s, struct buf *b, const void *data, size_t size)
+{
+	if (size == 0)
+		return 0;
+	return grow(s, b, size) == 0 ? buf_append(b, data, size) : -ENOMEM;
+}
+
+int
+buffers_grow_body(struct session *s, size_t size)
+{
+	spare_get(&s->server->spare, &s->body, size);
+	return grow(s, &s->body, size);
+}
+
+void
+buffers_drop_body(struct session *s)
+{
+	struct buf *b = &s->body;
+
+	buf_consume(b, buf_size(b));
+	if (b->capacity > SPARE_MOST) {
+		s->charged -= b->capacity;
+		wiper_take(&s->server->schedule, s->account, b);
+	} else if (b->capacity > SPARE_SMALL) {
+		spare_put(&s->server->spare, b);
+	} else {
+		buf_trim(b, KEEP);
+	}
+	(void)charge(s);
+}
+
+void
+buffers_trim(struct session *s, struct buf *b)
+{
+	if (buf_size(b) > 0 || b->capacity <= KEEP)
+		return;
+	buf_trim(b, KEEP);
+	(void)charge(s);
+}
+
+void
+buffers_fini(struct session *s)
+{
+	buffers_drop_body(s);
+	buf_fini(&s->body);
+	buf_fini(&s->backlog);
+	buf_fini(&s->out);
+	(void)charge(s);
+}

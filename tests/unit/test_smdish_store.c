@@ -1,0 +1,360 @@
+/*
+ * smdish's store against a model of it: whatever the pieces of a release, however it is cut into
+ * calls, it counts as a whole in its last call or not at all; and grants are the model's bytes.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/size.h"
+#include "common/wire/protocol.h"
+#include "common/wire/wire.h"
+#include "smdish/store.h"
+#include "tests/unit/storage.h"
+
+enum {
+	BLOCKS = 70,
+	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 5,
+	PIECES_MOST = BLOCKS + 1,
+	BODY_MOST = 4 + PIECES_MOST * 8 + SEGMENT + 1,
+	STEPS = 3000,
+	LARGE = 64 * SIZE_MIB
+};
+
+/* The model: the bytes, and the version of each block. */
+static uint8_t model[SEGMENT];
+static uint64_t versions[BLOCKS];
+
+static int
+begin(void **state)
+{
+	(void)state;
+	srandom(3);
+	memset(model, 0, sizeof model);
+	memset(versions, 0, sizeof versions);
+	storage_begin(&smdish_store, NULL, STORAGE_SEGMENT_MOST);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	storage_end();
+	return 0;
+}
+
+struct piece {
+	uint32_t offset, length;
+};
+
+/* Draws ascending pieces; most draws are valid. */
+static uint32_t
+draw_pieces(struct piece pieces[PIECES_MOST])
+{
+	uint32_t count = 0, from = 0, longest = random() % 4 == 0 ? SEGMENT : 3 * SIZE_BLOCK;
+
+	while (count < PIECES_MOST - 1 && from < SEGMENT && random() % 12 != 0) {
+		pieces[count].offset = from + (uint32_t)random() % (longest / 4 + 1);
+		if (pieces[count].offset >= SEGMENT)
+			break;
+		pieces[count].length = 1 + (uint32_t)random() % longest;
+		if (pieces[count].length > SEGMENT - pieces[count].offset)
+			pieces[count].length = SEGMENT - pieces[count].offset;
+		from = pieces[count].offset + pieces[count].length;
+		count++;
+	}
+	if (count > 0 && random() % 10 == 0)
+		pieces[random() % count].offset = (uint32_t)random() % (SEGMENT + 2);
+	if (count > 0 && random() % 30 == 0)
+		pieces[random() % count].length = 0;
+	return count;
+}
+
+static int
+judge(const struct piece *pieces, uint32_t count, int more)
+{
+	uint32_t i, from = 0;
+
+	for (i = 0; i < count; i++) {
+		/* The byte that is missing is one of the last piece. */
+		if (more < 0 && i == count - 1)
+			return -EPROTO;
+		if (pieces[i].length == 0 || pieces[i].offset < from ||
+		    pieces[i].offset > SEGMENT || pieces[i].length > SEGMENT - pieces[i].offset)
+			return -EINVAL;
+		from = pieces[i].offset + pieces[i].length;
+	}
+	return more == 0 ? 0 : -EPROTO;
+}
+
+static size_t
+encode(const struct piece *pieces, uint32_t count, uint8_t fill, uint8_t *out)
+{
+	struct wire_writer w = wire_writer(out, BODY_MOST);
+	uint32_t i;
+
+	wire_put_u32(&w, count);
+	for (i = 0; i < count; i++) {
+		wire_put_u32(&w, pieces[i].offset);
+		wire_put_u32(&w, pieces[i].length);
+		memset(wire_put_room(&w, pieces[i].length), fill, pieces[i].length);
+	}
+	return BODY_MOST - w.left;
+}
+
+static void
+model_publish(const struct piece *pieces, uint32_t count, uint8_t fill, uint64_t grant)
+{
+	uint32_t i, block, last;
+
+	for (i = 0; i < count; i++) {
+		memset(model + pieces[i].offset, fill, pieces[i].length);
+		last = (pieces[i].offset + pieces[i].length - 1) / SIZE_BLOCK;
+		for (block = pieces[i].offset / SIZE_BLOCK; block <= last; block++)
+			versions[block] = grant;
+	}
+}
+
+/* Builds a grant from the model. Returns its size. */
+static size_t
+expected_grant(uint64_t since, uint8_t *out)
+{
+	struct wire_writer w = wire_writer(out, BODY_MOST),
+			   count = wire_writer(wire_put_room(&w, 4), 4);
+	uint32_t pieces = 0, first, end, length;
+
+	for (first = 0; first < BLOCKS; first = end + 1) {
+		for (end = first; end < BLOCKS && versions[end] > since; end++)
+			continue;
+		if (end == first)
+			continue;
+		length = (end == BLOCKS ? SEGMENT : end * SIZE_BLOCK) - first * SIZE_BLOCK;
+		wire_put_u32(&w, first * SIZE_BLOCK);
+		wire_put_u32(&w, length);
+		wire_put_bytes(&w, model + (size_t)first * SIZE_BLOCK, length);
+		pieces++;
+	}
+	wire_put_u32(&count, pieces);
+	return BODY_MOST - w.left;
+}
+
+static void
+expect_grant(const struct memfile *f, uint64_t since)
+{
+	static uint8_t expected[BODY_MOST], got[BODY_MOST];
+	size_t size = expected_grant(since, expected);
+
+	assert_int_equal(storage_grant(f, since, got, sizeof got), size);
+	assert_memory_equal(got, expected, size);
+}
+
+static void
+expect_lock(const struct memfile *f)
+{
+	static uint8_t got[4 + SEGMENT];
+	struct wire_reader r = wire_reader(got, sizeof got);
+
+	assert_int_equal(storage_lock(f, got, sizeof got), sizeof got);
+	assert_int_equal(wire_get_u32(&r), SEGMENT);
+	assert_memory_equal(got + 4, model, SEGMENT);
+}
+
+static void
+expect_usage(const struct memfile *f)
+{
+	struct store_usage usage;
+
+	smdish_store.usage(f, &usage);
+	assert_true(usage.committed <= SEGMENT);
+	assert_true(usage.written <= usage.reserved);
+}
+
+/* One release of random pieces. Returns its result. */
+static int
+step(struct memfile *f, uint64_t grant)
+{
+	static uint8_t body[BODY_MOST];
+	struct piece pieces[PIECES_MOST];
+	uint32_t count = draw_pieces(pieces);
+	uint8_t fill = (uint8_t)random();
+	size_t size = encode(pieces, count, fill, body);
+	int more = count == 0 || random() % 20 != 0 ? 0 : random() % 2 == 0 ? 1 : -1;
+	int verdict = judge(pieces, count, more), r;
+	unsigned calls;
+
+	r = storage_publish(f, smdish_store.release, grant, body, (size_t)((long)size + more),
+	    &calls);
+	if (r != verdict)
+		fail_msg("grant %lu: expected %d, got %d", (unsigned long)grant, verdict, r);
+	if (r == 0)
+		model_publish(pieces, count, fill, grant);
+	return r;
+}
+
+static void
+random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
+{
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, SEGMENT);
+	unsigned accepted = 0, refused = 0, malformed = 0;
+	uint64_t grant;
+	int r;
+
+	(void)state;
+	for (grant = 1; grant <= STEPS; grant++) {
+		r = step(f, grant);
+		accepted += r == 0;
+		refused += r == -EINVAL;
+		malformed += r == -EPROTO;
+		expect_grant(f, grant - 1);
+		expect_grant(f, (uint64_t)random() % grant);
+		if (grant % 16 == 0)
+			expect_lock(f);
+		expect_usage(f);
+	}
+	assert_true(accepted > STEPS / 2 && refused > STEPS / 50 && malformed > STEPS / 100);
+	memfile_put(f);
+}
+
+static void
+random_unlocks_publish_the_blocks_that_differ(void **state)
+{
+	static uint8_t body[4 + SEGMENT];
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_1, SEGMENT);
+	struct wire_writer w = wire_writer(body, sizeof body);
+	uint32_t offset, length, i;
+	uint64_t grant;
+	unsigned calls;
+
+	(void)state;
+	wire_put_u32(&w, SEGMENT);
+	for (grant = 1; grant <= STEPS / 4; grant++) {
+		memcpy(body + 4, model, SEGMENT);
+		for (i = (uint32_t)random() % 4; i > 0; i--) {
+			offset = (uint32_t)random() % SEGMENT;
+			length = (uint32_t)random() % (SEGMENT - offset);
+			memset(body + 4 + offset, (int)(random() % 3), length);
+		}
+		for (i = 0; i < BLOCKS; i++)
+			if (memcmp(body + 4 + i * SIZE_BLOCK, model + i * SIZE_BLOCK,
+				size_of_block(SEGMENT, i)) != 0)
+				versions[i] = grant;
+		memcpy(model, body + 4, SEGMENT);
+		assert_int_equal(storage_publish(f, smdish_store.unlock, grant, body, sizeof body,
+				     &calls),
+		    0);
+		assert_true(calls > 1);
+		expect_lock(f);
+		expect_grant(f, grant - 1);
+		expect_grant(f, 0);
+		expect_usage(f);
+	}
+	memfile_put(f);
+}
+
+/* Encodes a piece of one byte in every other block of a large segment. */
+static size_t
+encode_scattered(uint8_t *out, size_t room, uint32_t count)
+{
+	struct wire_writer w = wire_writer(out, room);
+	uint32_t i;
+
+	wire_put_u32(&w, count);
+	for (i = 0; i < count; i++) {
+		wire_put_u32(&w, i * 2 * SIZE_BLOCK);
+		wire_put_u32(&w, 1);
+		wire_put_u8(&w, 1);
+	}
+	return room - w.left;
+}
+
+/* Many pieces are as long as many bytes. */
+static void
+a_release_of_many_pieces_is_cut(void **state)
+{
+	enum { COUNT = LARGE / SIZE_BLOCK / 2 };
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, LARGE);
+	size_t room = 4 + 9 * (size_t)COUNT, size;
+	uint8_t *body = malloc(room);
+	unsigned calls;
+
+	(void)state;
+	assert_non_null(body);
+	size = encode_scattered(body, room, COUNT);
+	assert_int_equal(storage_publish(f, smdish_store.release, 1, body, size, &calls), 0);
+	assert_in_range(calls, 2 * COUNT / 512, 2 * COUNT / 512 + COUNT / 16);
+	free(body);
+	memfile_put(f);
+}
+
+/* A sender makes at most a piece a block; the count is refused before any piece is read. */
+static void
+more_pieces_than_blocks_are_refused_at_once(void **state)
+{
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, SEGMENT);
+	uint8_t body[4 + (BLOCKS + 1) * 9];
+	struct wire_writer w = wire_writer(body, sizeof body);
+	unsigned calls;
+	uint32_t i;
+
+	(void)state;
+	wire_put_u32(&w, BLOCKS + 1);
+	for (i = 0; i < BLOCKS + 1; i++) {
+		wire_put_u32(&w, i);
+		wire_put_u32(&w, 1);
+		wire_put_u8(&w, 1);
+	}
+	assert_int_equal(storage_publish(f, smdish_store.release, 1, body, sizeof body, &calls),
+	    -EINVAL);
+	assert_int_equal(calls, 1);
+	memfile_put(f);
+}
+
+/* Work that is short reads no clock. */
+static uint64_t
+read_clock(void)
+{
+	fail_msg("the clock was read");
+	return 0;
+}
+
+static void
+a_small_release_reads_no_clock(void **state)
+{
+	const struct budget b = { .clock = read_clock };
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, SEGMENT);
+	struct piece pieces[] = { { 0, 4096 }, { 3 * SIZE_BLOCK, 3 * SIZE_BLOCK } };
+	static uint8_t body[BODY_MOST];
+	struct store_publication p = { .grant = 1 };
+
+	(void)state;
+	p.body = wire_reader(body, encode(pieces, 2, 7, body));
+	assert_int_equal(smdish_store.release(f, &p, &b), 0);
+	model_publish(pieces, 2, 7, 1);
+	expect_grant(f, 0);
+	memfile_put(f);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(random_releases_are_accepted_refused_and_granted_as_in_the_model),
+		TEST(random_unlocks_publish_the_blocks_that_differ),
+		TEST(a_release_of_many_pieces_is_cut),
+		TEST(more_pieces_than_blocks_are_refused_at_once),
+		TEST(a_small_release_reads_no_clock),
+	};
+
+	log_open("test_smdish_store", NULL, LOG_LEVEL_NONE);
+	return cmocka_run_group_tests_name("smdish store", tests, NULL, NULL);
+}
