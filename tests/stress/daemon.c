@@ -42,7 +42,7 @@ free_port(const char *host)
 void
 daemon_init(struct daemon *d, const struct daemon_config *config)
 {
-	*d = (struct daemon){ .config = *config, .pid = -1 };
+	*d = (struct daemon){ .config = *config, .pid = -1, .error_fd = -1 };
 	if (config->has_keys && config->pki == NULL) {
 		pki_create(&d->own_keys);
 		d->config.pki = &d->own_keys;
@@ -83,7 +83,7 @@ exec_server(const struct daemon *d, const char *program)
 	if (d->tcp[0] != '\0')
 		argv[n++] = d->tcp;
 	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
+	dup2(d->error_fd >= 0 ? d->error_fd : fd, STDERR_FILENO);
 	closefrom(STDERR_FILENO + 1);
 	signal(SIGPIPE, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -119,13 +119,20 @@ has_ended(struct daemon *d, int *status)
 
 /*
  * The server logs "listening" once for each address. A test connection would be a peer that leaves
- * in its handshake, and add a line to the log.
+ * in its handshake, and add a line to the log: it is for servers whose log is elsewhere.
  */
 static bool
 is_listening(const struct daemon *d, size_t mark)
 {
 	unsigned addresses = d->tcp[0] != '\0' ? 2 : 1;
+	int fd;
 
+	if (d->error_fd >= 0) {
+		fd = daemon_dial(d);
+		if (fd >= 0)
+			close(fd);
+		return fd >= 0;
+	}
 	return daemon_log_count(d, mark, "listening on ", "") == addresses;
 }
 

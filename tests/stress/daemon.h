@@ -31,7 +31,8 @@ struct daemon_config {
 struct daemon {
 	struct daemon_config config;
 	struct pki own_keys;
-	pid_t pid; /* -1 when it does not run */
+	pid_t pid;    /* -1 when it does not run */
+	int error_fd; /* its standard error, the caller's; -1: the log. Set before daemon_start() */
 	char dir[SCRATCH_PATH_SIZE];
 	char socket[DAEMON_PATH_SIZE];
 	char log[DAEMON_PATH_SIZE];
