@@ -192,6 +192,7 @@ await '-l: it serves' answers unix ./sock
 expect '-l: nothing goes to standard error' '' "$(cat log)"
 expect_match '-l: lines have time, program, process' \
     "20[0-9][0-9]-*T*Z smdishserver[[]$pid] listening on ./sock (PLAINTEXT*)" "$(head -n 1 server.log)"
+await '-l: the peer has left' has server.log 'disconnected'
 mv server.log server.log.1
 before=$(wc -l <server.log.1)
 kill -HUP $pid
