@@ -5,31 +5,36 @@
 #define LIBBSD_OPENBSD_VIS 1
 #include <bsd/vis.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/logsink.h"
+
+enum { DRAIN_PAUSE_MS = 10 };
+
 static const char *program = "?";
 static const char *file;
-static int fd = STDERR_FILENO;
+static struct logsink sink = { .fd = STDERR_FILENO, .method = LOGSINK_POLL };
 static enum log_level level_most = LOG_LEVEL_INFO;
 
 int
 log_open(const char *name, const char *path, enum log_level most)
 {
-	int opened = STDERR_FILENO;
+	int error;
 
-	if (path != NULL) {
-		opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-		if (opened < 0)
-			return -errno;
+	if (path == NULL) {
+		logsink_use(&sink, STDERR_FILENO);
+	} else {
+		error = logsink_open(&sink, path);
+		if (error != 0)
+			return error;
 	}
-	if (fd != STDERR_FILENO)
-		close(fd);
-	fd = opened;
 	program = name;
 	file = path;
 	level_most = most;
@@ -42,10 +47,12 @@ log_reopen(void)
 	return file == NULL ? 0 : log_open(program, file, level_most);
 }
 
-int
-log_fd(void)
+void
+log_leave_stderr(void)
 {
-	return fd;
+	log_drain(LOG_DRAIN_MS);
+	if (file == NULL)
+		logsink_close(&sink);
 }
 
 bool
@@ -54,31 +61,58 @@ log_is_on(enum log_level level)
 	return level <= level_most;
 }
 
-static void
-write_line(enum log_level level, const char *word, const char *format, va_list args)
+/* Makes a line, cut to fit. Returns its size. */
+static size_t __attribute__((format(printf, 3, 0)))
+format_line(char line[LOGSINK_LINE_SIZE], const char *word, const char *format, va_list args)
 {
-	char line[1024];
 	struct timespec now;
 	struct tm tm;
 	size_t used;
-	int n, saved = errno;
+	int n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	used = strftime(line, LOGSINK_LINE_SIZE, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	n = snprintf(line + used, LOGSINK_LINE_SIZE - used, "%s[%ld] %s", program, (long)getpid(),
+	    word);
+	used += (size_t)n;
+	n = vsnprintf(line + used, LOGSINK_LINE_SIZE - used - 1, format, args);
+	if (n > 0)
+		used += (size_t)n;
+	if (used > LOGSINK_LINE_SIZE - 2)
+		used = LOGSINK_LINE_SIZE - 2;
+	line[used++] = '\n';
+	return used;
+}
+
+static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
+{
+	char line[LOGSINK_LINE_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	logsink_tell(&sink, line, format_line(line, "warning: ", format, args));
+	va_end(args);
+}
+
+static void
+tell_loss(void)
+{
+	if (logsink_may_tell(&sink))
+		tell("%" PRIu64 " lines of the log were lost: %s", sink.untold,
+		    "its reader was too slow, or it could not be written");
+}
+
+static void
+write_line(enum log_level level, const char *word, const char *format, va_list args)
+{
+	char line[LOGSINK_LINE_SIZE];
+	int saved = errno;
 
 	if (!log_is_on(level))
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &tm);
-	n = snprintf(line + used, sizeof line - used, "%s[%ld] %s", program, (long)getpid(), word);
-	used += (size_t)n;
-	n = vsnprintf(line + used, sizeof line - used - 1, format, args);
-	if (n > 0)
-		used += (size_t)n;
-	if (used > sizeof line - 2)
-		used = sizeof line - 2;
-	line[used++] = '\n';
-	/* The daemon goes on serving when its log cannot be written. */
-	if (write(fd, line, used) < 0) {
-	}
+	tell_loss();
+	logsink_put(&sink, line, format_line(line, word, format, args));
 	errno = saved;
 }
 
@@ -96,6 +130,34 @@ LOG_FUNCTION(log_error, LOG_LEVEL_ERROR, "error: ")
 LOG_FUNCTION(log_warning, LOG_LEVEL_WARNING, "warning: ")
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO, "")
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG, "debug: ")
+
+bool
+log_has_pending(void)
+{
+	return logsink_has_pending(&sink);
+}
+
+void
+log_flush(void)
+{
+	logsink_flush(&sink);
+	tell_loss();
+}
+
+void
+log_drain(uint64_t ms)
+{
+	uint64_t deadline = clock_after_ms(clock_now(), ms);
+
+	for (log_flush(); log_has_pending() && clock_now() < deadline; log_flush())
+		poll(NULL, 0, DRAIN_PAUSE_MS);
+}
+
+uint64_t
+log_lost(void)
+{
+	return sink.lost;
+}
 
 const char *
 log_escape(char out[LOG_ESCAPED_SIZE], const void *data, size_t size)

@@ -23,8 +23,9 @@ struct background {
 int background_enter(struct background *b);
 
 /*
- * The daemon serves: redirects the standard streams to /dev/null and lets the parent exit with
- * EXIT_SUCCESS. Does nothing without a parent. Returns 0 or a negative errno.
+ * The daemon serves: redirects the standard streams to /dev/null, ends a log that goes to standard
+ * error, and lets the parent exit with EXIT_SUCCESS. Does nothing without a parent. Returns 0 or a
+ * negative errno.
  */
 int background_complete(struct background *b);
 

@@ -204,7 +204,11 @@ next_deadline(struct daemon *d)
 
 	if (!schedule_is_idle(server_schedule(d->core)))
 		return 0;
-	return a < b ? a : b;
+	if (b < a)
+		a = b;
+	if (log_has_pending() && a > clock_after_ms(d->conns.now, LOG_RETRY_MS))
+		a = clock_after_ms(d->conns.now, LOG_RETRY_MS);
+	return a;
 }
 
 /* SIGHUP. */
@@ -253,6 +257,8 @@ serve(struct daemon *d)
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
 		run_turns(d);
+		if (log_has_pending())
+			log_flush();
 	}
 }
 
@@ -271,6 +277,7 @@ stop(struct daemon *d)
 	loop_fini(&d->loop);
 	if (d->pid_file != NULL)
 		pidfile_remove(d->pid_file);
+	log_drain(LOG_DRAIN_MS);
 }
 
 int

@@ -206,6 +206,18 @@ kill -HUP $pid
 await 'SIGHUP, and the log cannot be opened' has server.log.2 'error: cannot reopen the log'
 expect 'it serves on' 0 "$(answers unix ./sock; echo $?)"
 end 'the server with a log'
+start -v -l /dev/full ./sock
+await 'a log on a full disk: it serves' answers unix ./sock
+expect 'a log on a full disk: it serves on' 0 "$(answers unix ./sock; echo $?)"
+end 'a log on a full disk'
+mkfifo fifo
+refused 'a log that nobody reads' 'cannot open the log ./fifo: No such device*' -l ./fifo ./sock
+exec 3<>fifo
+start -v -l ./fifo ./sock 3<&-
+await 'a log that is read: it serves' answers unix ./sock
+exec 3<&-
+expect 'a log whose reader is gone: it serves on' 0 "$(answers unix ./sock; echo $?)"
+end 'a log whose reader is gone'
 refused 'a log where none can be' 'cannot open the log ./none/log: No such file*' -l ./none/log ./sock
 
 # Several addresses.
