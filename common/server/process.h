@@ -16,7 +16,10 @@
  */
 void process_open_standard_streams(void);
 
-/* Turns off core dumps, and ptrace(2) by other processes of the user. Ignores SIGPIPE. */
+/*
+ * Turns off core dumps, and ptrace(2) by other processes of the user. Ignores SIGPIPE and SIGXFSZ:
+ * a peer that is gone, and a file that may not grow (ulimit -f), are errors of write(2).
+ */
 void process_harden(void);
 
 /*

@@ -210,6 +210,17 @@ start -v -l /dev/full ./sock
 await 'a log on a full disk: it serves' answers unix ./sock
 expect 'a log on a full disk: it serves on' 0 "$(answers unix ./sock; echo $?)"
 end 'a log on a full disk'
+unlimited=$(ulimit -S -f)
+ulimit -S -f 1
+start -v -l ./limited.log ./sock
+ulimit -S -f "$unlimited"
+await 'a log that may not grow: it serves' answers unix ./sock
+round=0
+while [ $round -lt 10 ]; do
+	round=$((round + 1))
+	expect 'a log that may not grow: it serves on' 0 "$(answers unix ./sock; echo $?)"
+done
+end 'a log that may not grow'
 mkfifo fifo
 refused 'a log that nobody reads' 'cannot open the log ./fifo: No such device*' -l ./fifo ./sock
 exec 3<>fifo
