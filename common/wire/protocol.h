@@ -85,6 +85,9 @@ enum {
 #define PROTOCOL_LEASE_DELIVERY_MS 1000            /* a lease begins, after its grant at the latest */
 #define PROTOCOL_GOODBYE_MS 1000                   /* the last replies, once a session is over */
 #define PROTOCOL_STALL_MS 10000                    /* a begun frame, without another byte */
+#define PROTOCOL_RESERVATION_MS 100                /* smdish: the lock, for a client that polls */
+#define PROTOCOL_RESERVED_PERCENT_MOST 10          /* of the time, of all reservations of a file */
+#define PROTOCOL_POLL_INTERVAL_MS 200              /* between the polls of such a client, at most */
 #define PROTOCOL_TURN_DRIFT_MS 100                 /* smuf: a free lock file that differs */
 #define PROTOCOL_TURN_UNCLAIMED_MS 5000            /* smuf: a turn that its client does not LOCK */
 

@@ -7,10 +7,13 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/server/core/lockqueue.h"
 
-enum { CLAIMS = 8 };
+enum { CLAIMS = 8, WAITERS = 5 };
 
+static struct timer_queue timers;
+static uint64_t now;
 static struct claim *granted[CLAIMS];
 static int granted_count;
 
@@ -26,7 +29,9 @@ begin(struct lockqueue *q, struct claim claims[CLAIMS])
 {
 	int i;
 
-	lockqueue_init(q, note_granted);
+	timer_queue_init(&timers);
+	now = CLOCK_SEC;
+	lockqueue_init(q, &timers, &now, note_granted);
 	for (i = 0; i < CLAIMS; i++)
 		claims[i] = (struct claim){ 0 };
 	granted_count = 0;
@@ -123,13 +128,27 @@ a_writer_that_gives_up_lets_the_readers_behind_it_in(void **state)
 	assert_int_equal(q.waiting, 0);
 }
 
+/* One writer or readers hold the lock, and no claim waits while it is free and not reserved. */
+static void
+expect_valid(const struct lockqueue *q, const struct claim c[CLAIMS])
+{
+	int i, writers = 0, readers = 0;
+
+	for (i = 0; i < CLAIMS; i++) {
+		writers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_EXCLUSIVE;
+		readers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_SHARED;
+	}
+	assert_true(writers + (readers > 0) <= 1);
+	assert_true(q->waiting == 0 || writers + readers > 0 || q->pollers.is_reserved);
+}
+
 static void
 random_orders_keep_one_writer_or_readers_only(void **state)
 {
 	struct claim c[CLAIMS];
 	struct lockqueue q;
 	uint64_t last = 0;
-	int round, i, writers, readers;
+	int round, i;
 
 	(void)state;
 	begin(&q, c);
@@ -142,17 +161,50 @@ random_orders_keep_one_writer_or_readers_only(void **state)
 			    random() % 2 ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE, random() % 4 != 0);
 		else
 			lockqueue_drop(&q, &c[i]);
-		writers = readers = 0;
-		for (i = 0; i < CLAIMS; i++) {
-			writers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_EXCLUSIVE;
-			readers += c[i].state == CLAIM_HELD && c[i].mode == PROTOCOL_SHARED;
-		}
-		assert_true(writers + (readers > 0) <= 1);
-		/* No claim waits while the lock is free. */
-		assert_true(q.waiting == 0 || writers + readers > 0);
+		expect_valid(&q, c);
+		assert_false(q.pollers.is_reserved);
 		assert_true(q.grants >= last);
 		last = q.grants;
 	}
+}
+
+/* The last claims poll; each may lose its place at any time. */
+static void
+random_orders_with_pollers_do_too(void **state)
+{
+	struct poller pollers[CLAIMS] = { 0 };
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+	int round, i, reserved = 0, polled = 0;
+
+	(void)state;
+	begin(&q, c);
+	srandom(1);
+	for (round = 0; round < 200000; round++) {
+		i = (int)(random() % CLAIMS);
+		granted_count = 0;
+		now += (uint64_t)random() % CLOCK_MS;
+		timer_run(&timers, now);
+		if (c[i].state != CLAIM_IDLE)
+			lockqueue_drop(&q, &c[i]);
+		else if (i < WAITERS)
+			lockqueue_claim(&q, &c[i],
+			    random() % 2 ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE, random() % 4 != 0);
+		else if (random() % 8 == 0)
+			lockqueue_leave(&q, &pollers[i]);
+		else
+			polled += lockqueue_poll(&q, &c[i], &pollers[i], &c[i]) == CLAIM_HELD;
+		expect_valid(&q, c);
+		assert_int_equal(timer_next(&timers) != CLOCK_NEVER, q.pollers.is_reserved);
+		reserved += q.pollers.is_reserved;
+	}
+	assert_true(reserved > 0 && polled > 0);
+	for (i = 0; i < CLAIMS; i++) {
+		lockqueue_drop(&q, &c[i]);
+		lockqueue_leave(&q, &pollers[i]);
+	}
+	assert_int_equal(timer_next(&timers), CLOCK_NEVER);
+	assert_true(TAILQ_EMPTY(&q.pollers.list));
 }
 
 int
@@ -164,6 +216,7 @@ main(void)
 		cmocka_unit_test(readers_share_and_do_not_overtake_a_waiting_writer),
 		cmocka_unit_test(a_writer_that_gives_up_lets_the_readers_behind_it_in),
 		cmocka_unit_test(random_orders_keep_one_writer_or_readers_only),
+		cmocka_unit_test(random_orders_with_pollers_do_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

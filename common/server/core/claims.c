@@ -107,6 +107,7 @@ claims_close(struct desc *d, bool answer)
 		claims_cancel(d, -ECANCELED);
 	else
 		claims_drop(d);
+	lockqueue_leave(&d->file->lock, &d->poller);
 	fdtable_close(&d->session->table, d);
 }
 
@@ -286,7 +287,7 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 int
 claims_lock(struct desc *d)
 {
-	if (lockqueue_claim(&d->file->lock, &d->claim, PROTOCOL_EXCLUSIVE, false) != CLAIM_HELD)
+	if (lockqueue_poll(&d->file->lock, &d->claim, &d->poller, d->session) != CLAIM_HELD)
 		return -EAGAIN;
 	TAILQ_INSERT_TAIL(&d->session->held, d, link);
 	arm_lease(d);

@@ -28,7 +28,8 @@ struct memfile;
 struct session;
 
 /*
- * Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free.
+ * Version 1: claims the lock for d, whose claim is idle. Returns 0, or -EAGAIN when it is not free:
+ * the session may then have a place in the queue (pollers.h).
  */
 int claims_lock(struct desc *d);
 

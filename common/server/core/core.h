@@ -19,7 +19,7 @@
  *	fdtable		descriptors
  *	memfile		memory files, in front of the store (store.h)
  *	account, schedule
- *	lockqueue, blockmap
+ *	lockqueue, pollers, blockmap
  */
 #ifndef COMMON_SERVER_CORE_CORE_H
 #define COMMON_SERVER_CORE_CORE_H

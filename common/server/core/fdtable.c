@@ -97,7 +97,7 @@ fdtable_next(const struct fdtable *t, uint32_t from)
 void
 fdtable_close(struct fdtable *t, struct desc *d)
 {
-	assert(d->claim.state == CLAIM_IDLE && !d->timer.armed);
+	assert(d->claim.state == CLAIM_IDLE && !d->poller.has_place && !d->timer.armed);
 	t->descs[d->fd] = NULL;
 	t->count--;
 	if (d->fd < t->lowest)

@@ -28,6 +28,7 @@ struct desc {
 	struct memfile *file;    /* a reference */
 	struct session *session; /* NULL in a pending fork */
 	struct claim claim;
+	struct poller poller; /* version 1: the place of a refused LOCK */
 	struct timer timer; /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
 	TAILQ_ENTRY(desc) link;       /* in the list of its session that claims.h names */
 	TAILQ_ENTRY(desc) lease_link; /* in that of leases, while has_unsent_lease */
@@ -65,7 +66,7 @@ int fdtable_find(const struct fdtable *t, uint32_t fd, struct desc **out);
 /* The first descriptor at or above number from, or NULL. */
 struct desc *fdtable_next(const struct fdtable *t, uint32_t from);
 
-/* Closes d and puts its file. Its claim must be idle and its timer disarmed. */
+/* Closes d and puts its file. Its claim must be idle, without a place, and its timer disarmed. */
 void fdtable_close(struct fdtable *t, struct desc *d);
 
 /* Closes every descriptor, as fdtable_close() does. The table is then empty and usable. */

@@ -3,13 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-void
-lockqueue_init(struct lockqueue *q, void (*granted)(struct claim *))
-{
-	*q = (struct lockqueue){ .granted = granted };
-	TAILQ_INIT(&q->holders);
-	TAILQ_INIT(&q->waiters);
-}
+#include "common/base/container.h"
 
 static bool
 is_compatible(const struct lockqueue *q, enum protocol_mode mode)
@@ -27,12 +21,45 @@ grant(struct lockqueue *q, struct claim *c)
 	TAILQ_INSERT_TAIL(&q->holders, c, link);
 }
 
+/* Grants the next waiters. */
+static void
+advance(struct lockqueue *q)
+{
+	struct claim *next;
+
+	while ((next = TAILQ_FIRST(&q->waiters)) != NULL && is_compatible(q, next->mode) &&
+	    !pollers_reserve(&q->pollers, next->arrival)) {
+		TAILQ_REMOVE(&q->waiters, next, link);
+		q->waiting--;
+		grant(q, next);
+		q->granted(next);
+	}
+}
+
+static void
+reservation_ended(struct pollers *ps)
+{
+	advance(container_of(ps, struct lockqueue, pollers));
+}
+
+void
+lockqueue_init(struct lockqueue *q, struct timer_queue *timers, const uint64_t *now,
+    void (*granted)(struct claim *))
+{
+	*q = (struct lockqueue){ .granted = granted };
+	TAILQ_INIT(&q->holders);
+	TAILQ_INIT(&q->waiters);
+	pollers_init(&q->pollers, timers, now, reservation_ended);
+}
+
 enum claim_state
 lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode, bool wait)
 {
 	assert(c->state == CLAIM_IDLE);
 	c->mode = mode;
-	if (TAILQ_EMPTY(&q->waiters) && is_compatible(q, mode)) {
+	c->arrival = ++q->arrivals;
+	if (TAILQ_EMPTY(&q->waiters) && is_compatible(q, mode) &&
+	    !pollers_reserve(&q->pollers, c->arrival)) {
 		grant(q, c);
 	} else if (wait) {
 		c->state = CLAIM_WAITING;
@@ -42,11 +69,35 @@ lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode, b
 	return c->state;
 }
 
+enum claim_state
+lockqueue_poll(struct lockqueue *q, struct claim *c, struct poller *p, const void *owner)
+{
+	struct poller *placed = pollers_find(&q->pollers, p, owner);
+
+	assert(c->state == CLAIM_IDLE);
+	if (placed != NULL)
+		p = placed;
+	if (TAILQ_EMPTY(&q->holders) &&
+	    (TAILQ_EMPTY(&q->waiters) || pollers_is_reserved_for(&q->pollers, p))) {
+		pollers_granted(&q->pollers, p);
+		c->mode = PROTOCOL_EXCLUSIVE;
+		grant(q, c);
+	} else {
+		pollers_refused(&q->pollers, p, owner, ++q->arrivals);
+	}
+	return c->state;
+}
+
+void
+lockqueue_leave(struct lockqueue *q, struct poller *p)
+{
+	if (pollers_leave(&q->pollers, p))
+		advance(q);
+}
+
 void
 lockqueue_drop(struct lockqueue *q, struct claim *c)
 {
-	struct claim *next;
-
 	if (c->state == CLAIM_IDLE)
 		return;
 	if (c->state == CLAIM_WAITING) {
@@ -56,12 +107,7 @@ lockqueue_drop(struct lockqueue *q, struct claim *c)
 		TAILQ_REMOVE(&q->holders, c, link);
 	}
 	c->state = CLAIM_IDLE;
-	while ((next = TAILQ_FIRST(&q->waiters)) != NULL && is_compatible(q, next->mode)) {
-		TAILQ_REMOVE(&q->waiters, next, link);
-		q->waiting--;
-		grant(q, next);
-		q->granted(next);
-	}
+	advance(q);
 }
 
 struct claim *

@@ -3,11 +3,16 @@
  *
  * One writer or any number of readers hold the lock; a reader never overtakes a waiting writer.
  * Each granted claim gets the next grant number of the file, so grants never repeat, and an
- * exclusive grant is above all grants before it. The queue does not depend on sessions or time.
+ * exclusive grant is above all grants before it. The queue does not depend on sessions, and on time
+ * only through pollers.h.
  *
  * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
  * next waiters. The queue calls the granted function for each of them; that function must not call
  * the queue.
+ *
+ * Sessions of version 1 do not wait: they poll, and have places in the order of the waiters
+ * (pollers.h). While the lock is reserved for one of them, nobody else is granted, so waiters may
+ * wait for a lock that has no holder; otherwise, the first waiter does not fit to the holders.
  */
 #ifndef COMMON_SERVER_CORE_LOCKQUEUE_H
 #define COMMON_SERVER_CORE_LOCKQUEUE_H
@@ -16,6 +21,7 @@
 #include <stdint.h>
 #include <bsd/sys/queue.h>
 
+#include "common/server/core/pollers.h"
 #include "common/wire/protocol.h"
 
 enum claim_state { CLAIM_IDLE, CLAIM_WAITING, CLAIM_HELD };
@@ -24,7 +30,8 @@ struct claim {
 	TAILQ_ENTRY(claim) link;
 	enum claim_state state;
 	enum protocol_mode mode;
-	uint64_t grant; /* while held: its number */
+	uint64_t arrival; /* while waiting: its number in the order of waiters and pollers */
+	uint64_t grant;   /* while held: its number */
 };
 
 TAILQ_HEAD(claim_list, claim);
@@ -32,13 +39,19 @@ TAILQ_HEAD(claim_list, claim);
 struct lockqueue {
 	struct claim_list holders;
 	struct claim_list waiters;
-	uint32_t waiting; /* length of waiters */
-	uint64_t grants;  /* the number of the last grant */
+	struct pollers pollers;
+	uint32_t waiting;  /* length of waiters */
+	uint64_t arrivals; /* the number of the last claim or poll */
+	uint64_t grants;   /* the number of the last grant */
 	void (*granted)(struct claim *);
 };
 
-/* A free lock. granted is called for each claim that waited and now holds the lock. */
-void lockqueue_init(struct lockqueue *q, void (*granted)(struct claim *));
+/*
+ * A free lock. granted is called for each claim that waited and now holds the lock. timers and
+ * *now, in nanoseconds, outlive q.
+ */
+void lockqueue_init(struct lockqueue *q, struct timer_queue *timers, const uint64_t *now,
+    void (*granted)(struct claim *));
 
 /*
  * Claims the lock for c, which is idle. Returns the new state of c: CLAIM_HELD when it was granted
@@ -46,6 +59,17 @@ void lockqueue_init(struct lockqueue *q, void (*granted)(struct claim *));
  */
 enum claim_state lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode,
     bool wait);
+
+/*
+ * Claims the lock exclusively for c, which is idle, by a poll of owner. Returns CLAIM_HELD, or
+ * CLAIM_IDLE when it was refused; owner may then have a place in the queue: with p, which belongs
+ * to the descriptor of c, or with the p of another of its descriptors.
+ */
+enum claim_state lockqueue_poll(struct lockqueue *q, struct claim *c, struct poller *p,
+    const void *owner);
+
+/* Takes the place of p away, if it has one; the next waiters may be granted. */
+void lockqueue_leave(struct lockqueue *q, struct poller *p);
 
 /* Makes c idle, whatever its state, and grants the next waiters. */
 void lockqueue_drop(struct lockqueue *q, struct claim *c);

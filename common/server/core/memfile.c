@@ -86,7 +86,7 @@ make(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	f->charged_memory = key->charged_memory;
 	f->name_size = key->name_size;
 	memcpy(f->name, key->name, key->name_size);
-	lockqueue_init(&f->lock, t->granted);
+	lockqueue_init(&f->lock, t->timers, t->now, t->granted);
 	error = random_u64(&f->life);
 	if (error == 0)
 		error = t->store->create(f);
@@ -191,6 +191,7 @@ memfile_put(struct memfile *f)
 	if (--f->references > 0)
 		return;
 	assert(TAILQ_EMPTY(&f->lock.holders) && TAILQ_EMPTY(&f->lock.waiters));
+	assert(TAILQ_EMPTY(&f->lock.pollers.list));
 	log_segment(f, "ends");
 	RB_REMOVE(memfile_by_name, &t->by_name, f);
 	RB_REMOVE(memfile_by_serial, &t->by_serial, f);

@@ -53,8 +53,8 @@ struct memfile_tree {
 	struct memfile_by_serial by_serial;
 	const struct store_ops *store;
 	void *store_context;             /* see struct store_ops */
-	struct timer_queue *timers;      /* the server's, for the store */
-	const uint64_t *now;             /* the server's time, for the store */
+	struct timer_queue *timers;      /* the server's, for the lockqueues and the store */
+	const uint64_t *now;             /* the server's time, for the same */
 	struct schedule *schedule;       /* the server's, for tasks of the store */
 	void (*granted)(struct claim *); /* of every file's lockqueue */
 	uint32_t count;
