@@ -83,7 +83,7 @@ go_on(struct memfile *f, struct store_publication *p, const struct budget *b, st
 
 /* Version 2: the pieces of a delta. */
 
-/* A sender makes at most a piece a block. */
+/* More pieces than blocks would take longer to check than the segment takes to copy. */
 static int
 begin_check(struct memfile *f, struct store_publication *p, struct pace *pace)
 {
