@@ -5,12 +5,37 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/server/core/account.h"
 #include "common/server/core/memfile.h"
 #include "common/wire/delta.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smdish/publish.h"
 #include "smdish/segment.h"
+
+static int
+start(void **context, const char *directory)
+{
+	struct segments *all = calloc(1, sizeof *all);
+
+	(void)directory;
+	if (all == NULL)
+		return -ENOMEM;
+	pool_init(&all->pool);
+	*context = all;
+	return 0;
+}
+
+static void
+stop(void *context)
+{
+	struct segments *all = context;
+
+	if (all == NULL)
+		return;
+	pool_fini(&all->pool);
+	free(all);
+}
 
 /* Every name is good: no part of it reaches a file system. */
 static int
@@ -31,21 +56,20 @@ create(struct memfile *f)
 static void
 destroy(struct memfile *f)
 {
-	struct segment *s = segment_of(f);
-
-	region_fini(&s->region);
-	marks_fini(&s->marks);
-	free(s);
+	segment_end(segment_of(f), f);
 }
 
 static int
 map(struct memfile *f, uint32_t size)
 {
+	struct segments *all = f->tree->store_context;
 	struct segment *s = segment_of(f);
 	int error = marks_init(&s->marks, size_block_count(size));
 
-	if (error == 0)
-		error = region_init(&s->region, size);
+	if (error != 0)
+		return error;
+	pool_set_limit(&all->pool, f->account->accounts->limit[ACCOUNT_SEGMENTS]);
+	error = region_init(&s->region, &all->pool, size);
 	if (error != 0)
 		marks_fini(&s->marks);
 	return error;
@@ -171,6 +195,8 @@ unlock_is_shaped(struct wire_reader r, uint64_t missing)
 const struct store_ops smdish_store = {
 	.name = "smdish",
 	.name_limit = PROTOCOL_SMDISH_NAME_MOST + 1,
+	.start = start,
+	.stop = stop,
 	.check_name = check_name,
 	.file_size = sizeof(struct segment),
 	.create = create,

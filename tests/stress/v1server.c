@@ -171,12 +171,14 @@ static void __attribute__((noreturn)) serve(int listener)
 static void __attribute__((noreturn)) run(int listener)
 {
 	struct server_config config = server_config_default();
+	void *context;
 	int i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < PEERS_MOST; i++)
 		peers[i].fd = -1;
-	if (server_create(&core, &config, &smdish_store, NULL) != 0)
+	if (smdish_store.start(&context, NULL) != 0 ||
+	    server_create(&core, &config, &smdish_store, context) != 0)
 		_exit(EXIT_FAILURE);
 	server_set_time(core, clock_now());
 	serve(listener);

@@ -342,6 +342,85 @@ a_small_release_reads_no_clock(void **state)
 	memfile_put(f);
 }
 
+/* Publishes all of a large segment. */
+static void
+fill(struct memfile *f)
+{
+	uint8_t *body = malloc(4 + 8 + LARGE);
+	struct wire_writer w = wire_writer(body, 4 + 8 + LARGE);
+	unsigned calls;
+
+	assert_non_null(body);
+	wire_put_u32(&w, 1);
+	wire_put_u32(&w, 0);
+	wire_put_u32(&w, LARGE);
+	memset(wire_put_room(&w, LARGE), 1, LARGE);
+	assert_int_equal(storage_publish(f, smdish_store.release, 1, body, 4 + 8 + LARGE, &calls),
+	    0);
+	assert_in_range(calls, LARGE / (64 * 1024), LARGE / (32 * 1024));
+	free(body);
+}
+
+/* The memory of a segment that has ended is charged until it is wiped, piece by piece. */
+static void
+a_segment_is_wiped_in_pieces_and_charged_until_then(void **state)
+{
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, LARGE), *next;
+	uint64_t *used = &storage.account->used[ACCOUNT_SEGMENTS];
+	unsigned turns = 0;
+
+	(void)state;
+	fill(f);
+	memfile_put(f);
+	assert_int_equal(storage.tree.count, 0);
+	assert_int_equal(storage.tree.ending, LARGE);
+	assert_int_equal(*used, LARGE);
+	next = storage_get("n", PROTOCOL_VERSION_2);
+	storage.accounts.limit[ACCOUNT_SEGMENTS] = LARGE + LARGE / 2;
+	assert_int_equal(memfile_map(next, LARGE, LARGE), -EINPROGRESS);
+	assert_int_equal(memfile_map(next, 2 * LARGE, 2 * LARGE), -ENOMEM);
+	while (schedule_run(&storage.schedule, &storage_spent)) {
+		assert_true(*used == LARGE || schedule_is_idle(&storage.schedule));
+		turns++;
+	}
+	assert_in_range(turns, LARGE / (256 * 1024), LARGE / (256 * 1024) + 1);
+	assert_int_equal(storage.tree.ending, 0);
+	assert_int_equal(*used, 0);
+	assert_int_equal(memfile_map(next, LARGE, LARGE), 0);
+	memfile_put(next);
+}
+
+/* What was never published was never used. */
+static void
+a_segment_without_bytes_ends_at_once(void **state)
+{
+	(void)state;
+	memfile_put(storage_get_mapped("m", PROTOCOL_VERSION_2, LARGE));
+	assert_true(schedule_is_idle(&storage.schedule));
+	assert_int_equal(storage.account->used[ACCOUNT_SEGMENTS], 0);
+}
+
+/* A byte costs a page, of all that there are. */
+static void
+segments_are_charged_in_whole_pages(void **state)
+{
+	struct memfile *a = storage_get("a", PROTOCOL_VERSION_2),
+		       *b = storage_get("b", PROTOCOL_VERSION_2);
+	uint64_t limit = 16 * SIZE_BLOCK, used = storage.account->used[ACCOUNT_MEMORY];
+
+	(void)state;
+	storage.accounts.limit[ACCOUNT_SEGMENTS] = limit;
+	assert_true(used >= 2 * sizeof *a);
+	assert_int_equal(memfile_map(a, 14 * SIZE_BLOCK + 1, LARGE), 0);
+	assert_int_equal(storage.account->used[ACCOUNT_SEGMENTS], 15 * SIZE_BLOCK);
+	assert_int_equal(memfile_map(b, 1, LARGE), -ENOMEM);
+	memfile_put(a);
+	assert_int_equal(memfile_map(b, 1, LARGE), 0);
+	assert_int_equal(storage.account->used[ACCOUNT_SEGMENTS], SIZE_BLOCK);
+	memfile_put(b);
+	assert_int_equal(storage.account->used[ACCOUNT_MEMORY], 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int
@@ -353,6 +432,9 @@ main(void)
 		TEST(a_release_of_many_pieces_is_cut),
 		TEST(more_pieces_than_blocks_are_refused_at_once),
 		TEST(a_small_release_reads_no_clock),
+		TEST(a_segment_is_wiped_in_pieces_and_charged_until_then),
+		TEST(a_segment_without_bytes_ends_at_once),
+		TEST(segments_are_charged_in_whole_pages),
 	};
 
 	log_open("test_smdish_store", NULL, LOG_LEVEL_NONE);

@@ -267,6 +267,24 @@ memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit)
 }
 
 void
+memfile_charge_take(struct memfile *f, struct memfile_charge *out)
+{
+	*out = (struct memfile_charge){ f->tree, account_ref(f->account), f->charged_memory,
+		f->charged_segment };
+	f->tree->ending += f->charged_segment;
+	f->charged_memory = f->charged_segment = 0;
+}
+
+void
+memfile_charge_give(const struct memfile_charge *c)
+{
+	c->tree->ending -= c->segment;
+	account_give(c->account, ACCOUNT_SEGMENTS, c->segment);
+	account_give(c->account, ACCOUNT_MEMORY, c->memory);
+	account_put(c->account);
+}
+
+void
 memfile_lock_changed(struct memfile *f, enum store_event event)
 {
 	const struct store_ops *store = f->tree->store;

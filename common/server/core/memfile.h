@@ -99,6 +99,22 @@ void memfile_put(struct memfile *f);
  */
 int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit);
 
+/*
+ * What a file was charged, and the account, in the hands of a task of the store that outlives it:
+ * its memory is being wiped, or its host files removed.
+ */
+struct memfile_charge {
+	struct memfile_tree *tree;
+	struct account *account; /* a reference */
+	uint64_t memory, segment;
+};
+
+/* For the store's destroy: takes the charges of f over. The segment's counts as ending. */
+void memfile_charge_take(struct memfile *f, struct memfile_charge *out);
+
+/* Gives them back. */
+void memfile_charge_give(const struct memfile_charge *c);
+
 /* The type of the file as it is now, an enum protocol_type. */
 uint8_t memfile_type(const struct memfile *f);
 

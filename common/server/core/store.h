@@ -10,7 +10,8 @@
  * created, in f->tree->store_context. Of a struct memfile it may read name, name_size, life,
  * version, size, blocks and lock, and f->tree->now and count; it writes store_data only, and blocks
  * only through blockmap_publish(). It may arm timers of its own in f->tree->timers, and add tasks to
- * the queues of f->account in f->tree->schedule. It calls nothing else of the server.
+ * the queues of f->account, or a queue of its own, in f->tree->schedule. A task that outlives its
+ * file takes the file's charges over (memfile_charge_take()). It calls nothing else of the server.
  *
  * There is one thread: while an operation runs, all peers wait. So what takes long is cut into
  * pieces: grants are written into as much room as there is, publications stop when their budget is
@@ -102,8 +103,9 @@ struct store_ops {
 	/*
 	 * The life of the daemon. start() is called once, before there is any file, with the
 	 * directory of -r; it sets *context, and logs the reason of an error. stop() is called when
-	 * all files have ended, and also when start() failed or was not called: context is NULL
-	 * then. A store without a context has NULL for both.
+	 * all files have ended and no task is left, and also when start() failed or was not called:
+	 * context is NULL then. So at its end the server runs its tasks until there are none,
+	 * before stop() is called. A store without a context has NULL for both.
 	 */
 	int (*start)(void **context, const char *directory);
 	void (*stop)(void *context);
@@ -119,7 +121,8 @@ struct store_ops {
 	 * life and version, no segment, and a free lock; it sets f->store_data. destroy() is called
 	 * after the last descriptor is closed: no claim is left, and f->size and f->blocks are
 	 * still valid. It disarms the store's timers, wipes what held keys or plaintext, and frees
-	 * f->store_data.
+	 * f->store_data; what takes long a task does, which owns f->store_data then. f ends in any
+	 * case.
 	 */
 	int (*create)(struct memfile *f);
 	void (*destroy)(struct memfile *f);
