@@ -17,6 +17,7 @@
 #include "common/host/filename.h"
 #include "common/host/hostfile.h"
 #include "common/wire/protocol.h"
+#include "smuf/hostid.h"
 #include "smuf/layout.h"
 
 enum {
@@ -54,8 +55,8 @@ has_magic(const struct head *h)
 }
 
 /*
- * Opens a lock file and reads its head. Returns 0; -EIO for a file that is gone, cut short, or not
- * a lock file of that life (0: of any); -EMFILE, -ENFILE or -ENOMEM.
+ * Opens a lock file and reads its head. Returns 0; -ESTALE for a file that is gone, cut short, or
+ * not a lock file of that life (0: of any); -EMFILE, -ENFILE or -ENOMEM.
  */
 static int
 open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfile *h,
@@ -66,15 +67,15 @@ open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfi
 	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
 		return error;
 	if (error != 0)
-		return -EIO;
+		return -ESTALE;
 	/* A host that makes pread(2) fail could make us map the file, and then cut it short. */
 	if (h->is_by_mapping) {
 		hostfile_close(h);
-		return -EIO;
+		return -ESTALE;
 	}
 	error = hostfile_read(h, 0, head, sizeof *head);
-	if (error == 0 && (!has_magic(head) || (life != 0 && head->life != life)))
-		error = -EIO;
+	if (error != 0 || !has_magic(head) || (life != 0 && head->life != life))
+		error = -ESTALE;
 	if (error != 0)
 		hostfile_close(h);
 	return error;
@@ -101,7 +102,7 @@ exists(const struct memdir *d, const char *name)
 }
 
 int
-memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
+memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hostid *id)
 {
 	struct head head = { .life = life };
 	struct hostfile h;
@@ -119,11 +120,13 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life)
 			(void)unlinkat(d->fd, name, 0);
 	}
 	record_creation(d, "");
+	hostid_get(id, d->fd, name);
 	return error;
 }
 
 int
-memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size)
+memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size,
+    struct hostid *id)
 {
 	const uint64_t none = 0;
 	char segment[FILENAME_SEGMENT_SIZE];
@@ -142,24 +145,32 @@ memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_
 	error = hostfile_write(&h, LAYOUT_SEGMENT_AT, &size, sizeof size);
 	if (error == 0)
 		error = hostfile_create(&made, d->fd, segment, size);
-	if (error == 0)
+	if (error == 0) {
 		hostfile_close(&made);
-	else
+		hostid_get(id, d->fd, segment);
+	} else {
 		(void)hostfile_write(&h, LAYOUT_SEGMENT_AT, &none, sizeof none);
+	}
 	hostfile_close(&h);
 	return error;
 }
 
-void
-memdir_remove(struct memdir *d, const char *name, bool has_segment)
+int
+memdir_remove_segment(struct memdir *d, const char *name, const struct hostid *id,
+    uint64_t *cleared)
 {
 	char segment[FILENAME_SEGMENT_SIZE];
 
-	if (has_segment) {
-		filename_segment(segment, name);
-		(void)unlinkat(d->fd, segment, 0);
-	}
-	(void)unlinkat(d->fd, name, 0);
+	filename_segment(segment, name);
+	return hostid_remove(d->fd, segment, id, cleared);
+}
+
+int
+memdir_remove_lock(struct memdir *d, const char *name, const struct hostid *id)
+{
+	uint64_t cleared = UINT64_MAX;
+
+	return hostid_remove(d->fd, name, id, &cleared);
 }
 
 int
@@ -190,7 +201,7 @@ write_words(const struct memdir *d, const char *name, uint64_t life, uint64_t at
 		return error;
 	error = hostfile_write(&h, at, words, size);
 	hostfile_close(&h);
-	return error != 0 ? -EIO : 0;
+	return error;
 }
 
 int
@@ -246,6 +257,7 @@ is_own_name(const char *name)
 static bool
 remove_leftover(struct memdir *d, const char *name)
 {
+	char segment[FILENAME_SEGMENT_SIZE];
 	struct hostfile h;
 	struct head head;
 	struct stat st;
@@ -256,7 +268,11 @@ remove_leftover(struct memdir *d, const char *name)
 	if (strlen(name) > PROTOCOL_SMUF_NAME_MOST || open_lock(d, name, 0, &h, &head) != 0)
 		return false;
 	hostfile_close(&h);
-	memdir_remove(d, name, head.segment_size != 0);
+	if (head.segment_size != 0) {
+		filename_segment(segment, name);
+		(void)unlinkat(d->fd, segment, 0);
+	}
+	(void)unlinkat(d->fd, name, 0);
 	return true;
 }
 

@@ -7,6 +7,8 @@
  * lock file that records its size, and a lock file that was not yet written by its name in
  * .smufserver.lock. Foreign files stay; the log names them, and their names are refused.
  *
+ * A file that has ended is removed only if it is the one that the server created (hostid.h).
+ *
  * Files are opened for each access and then closed: a server may have more files than descriptors.
  * Each access to a lock file first checks its magic and life, so that the server never writes to a
  * file that replaced it. The lying host can remove, replace and lock files at any time; the server
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hostid;
 struct memdir;
 
 /*
@@ -36,23 +39,29 @@ const char *memdir_path(const struct memdir *d);
 void memdir_close(struct memdir *d);
 
 /*
- * Creates the lock file of a memory file, ticket and turn 0. Returns 0, -EEXIST when the name is
- * taken, or another negative errno, such as -ENOSPC or -EACCES.
+ * Creates the lock file of a memory file, ticket and turn 0. *id is for its removal. Returns 0,
+ * -EEXIST when the name is taken, or another negative errno, such as -ENOSPC or -EACCES.
  */
-int memdir_create_lock(struct memdir *d, const char *name, uint64_t life);
+int memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hostid *id);
 
 /*
- * Creates its segment file, size bytes of zeros without storage. Errors: the same, and -EIO when
+ * Creates its segment file, size bytes of zeros without storage. Errors: the same, and -ESTALE when
  * the lock file, which has to record the size, is gone or replaced.
  */
-int memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size);
-
-/* Removes the segment file, if there is one, and then the lock file. */
-void memdir_remove(struct memdir *d, const char *name, bool has_segment);
+int memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_t size,
+    struct hostid *id);
 
 /*
- * Reads ticket and turn, which the host may have changed. Returns 0; -EIO when the lock file is
- * gone or replaced; -EMFILE, -ENFILE or -ENOMEM.
+ * Removes the segment file, or the lock file, which has to be the last. A foreign file that has the
+ * name stays: -EEXIST. Returns 0 otherwise; or -EINPROGRESS, see hostid.h, where *cleared is, too.
+ */
+int memdir_remove_segment(struct memdir *d, const char *name, const struct hostid *id,
+    uint64_t *cleared);
+int memdir_remove_lock(struct memdir *d, const char *name, const struct hostid *id);
+
+/*
+ * Reads ticket and turn, which the host may have changed. Returns 0; -ESTALE when the lock file is
+ * gone or replaced; -EMFILE, -ENFILE or -ENOMEM, which say nothing of the file; or -EIO.
  */
 int memdir_read_lock(const struct memdir *d, const char *name, uint64_t life, uint32_t *ticket,
     uint32_t *turn);

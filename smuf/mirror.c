@@ -1,48 +1,29 @@
 #include "smuf/mirror.h"
 
-#include "common/base/clock.h"
+#include <errno.h>
+
 #include "common/base/container.h"
 #include "smuf/storefile.h"
-
-static void
-write_tickets(struct storefile *s)
-{
-	const struct lockqueue *q = &s->file->lock;
-	uint32_t served = (uint32_t)q->grants, next = served + q->waiting;
-
-	/* A holder's ticket is still being served. */
-	if (!TAILQ_EMPTY(&q->holders))
-		served--;
-	storefile_write_lock(s, next, served);
-}
-
-static void write_if_changed(struct timer *t);
-
-static void
-arm(struct storefile *s)
-{
-	const struct memfile_tree *t = s->file->tree;
-
-	timer_arm(t->timers, &s->timer, clock_after_ms(*t->now, MIRROR_MS), write_if_changed);
-}
-
-/* Arms the timer again after each write, so that a change of a lock in use need not arm it. */
-static void
-write_if_changed(struct timer *t)
-{
-	struct storefile *s = container_of(t, struct storefile, timer);
-
-	if (!s->has_changed)
-		return;
-	s->has_changed = false;
-	write_tickets(s);
-	arm(s);
-}
 
 void
 mirror_lock_changed(struct storefile *s)
 {
-	s->has_changed = true;
-	if (!s->timer.armed)
-		arm(s);
+	visits_add(&s->all->mirrors, s->file->tree, &s->visit, MIRROR_MS);
+}
+
+/* Without a descriptor or memory just now, it tries again. */
+void
+mirror_write(struct visit *v)
+{
+	struct storefile *s = container_of(v, struct storefile, visit);
+	const struct lockqueue *q = &s->file->lock;
+	uint32_t served = (uint32_t)q->grants, next = served + q->waiting;
+	int error;
+
+	/* A holder's ticket is still being served. */
+	if (!TAILQ_EMPTY(&q->holders))
+		served--;
+	error = storefile_write_lock(s, next, served);
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		mirror_lock_changed(s);
 }

@@ -1,5 +1,6 @@
 #include "smuf/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,20 +14,43 @@
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "smuf/mirror.h"
+#include "smuf/removal.h"
 #include "smuf/sealdelta.h"
 #include "smuf/storefile.h"
 #include "smuf/turns.h"
+#include "smuf/visits.h"
 
 static int
 start(void **context, const char *directory)
 {
-	return memdir_open((struct memdir **)context, directory);
+	struct storefiles *all = calloc(1, sizeof *all);
+	int error;
+
+	if (all == NULL)
+		return -ENOMEM;
+	error = memdir_open(&all->dir, directory);
+	if (error != 0) {
+		free(all);
+		return error;
+	}
+	schedule_queue_init(&all->queue, SCHEDULE_SESSIONS);
+	visits_init(&all->mirrors, &all->queue, mirror_write);
+	visits_init(&all->checks, &all->queue, turns_check);
+	RB_INIT(&all->removals);
+	*context = all;
+	return 0;
 }
 
 static void
 stop(void *context)
 {
-	memdir_close(context);
+	struct storefiles *all = context;
+
+	if (all == NULL)
+		return;
+	assert(RB_EMPTY(&all->removals));
+	memdir_close(all->dir);
+	free(all);
 }
 
 _Static_assert(FILENAME_LIMIT == PROTOCOL_SMUF_NAME_MOST + 1, "PROTOCOL 8 and filename.h");
@@ -51,7 +75,9 @@ create(struct memfile *f)
 	if (s == NULL)
 		return -ENOMEM;
 	s->file = f;
-	s->dir = f->tree->store_context;
+	s->all = f->tree->store_context;
+	memcpy(s->name, f->name, f->name_size + 1);
+	removal_finish(&s->all->removals, s->name);
 	error = random_bytes(s->key, sizeof s->key);
 	if (error == 0)
 		error = storefile_create_lock(s);
@@ -71,11 +97,14 @@ destroy(struct memfile *f)
 {
 	struct storefile *s = storefile_of(f);
 
-	timer_disarm(f->tree->timers, &s->timer);
-	storefile_remove(s);
+	if (f->version == PROTOCOL_VERSION_1)
+		turns_end(s);
+	else
+		visits_remove(&s->all->mirrors, &s->visit);
 	free(s->blocks);
-	explicit_bzero(s, sizeof *s);
-	free(s);
+	explicit_bzero(s->key, sizeof s->key);
+	explicit_bzero(s->seal, sizeof s->seal);
+	removal_begin(s, f);
 }
 
 /* A segment file of version 1 is as long as the segment; one of version 2 has two slots a block. */

@@ -12,7 +12,7 @@
 static const char *
 host_name(const struct storefile *s)
 {
-	return s->file->name + 1;
+	return s->name + 1;
 }
 
 static void
@@ -24,7 +24,7 @@ report_loss(struct storefile *s)
 		return;
 	s->is_loss_reported = true;
 	log_warning("the host's lock file of %s is gone or is another file: %s",
-	    log_escape(name, s->file->name, s->file->name_size),
+	    log_escape(name, s->name, strlen(s->name)),
 	    s->file->version == PROTOCOL_VERSION_1 ?
 		"clients that wait for the lock will not get it" :
 		"it is only a copy, and the lock still works");
@@ -33,20 +33,20 @@ report_loss(struct storefile *s)
 static void
 log_refused(const struct storefile *s, const char *suffix, int error)
 {
-	const struct memfile *f = s->file;
+	struct memdir *dir = s->all->dir;
 	char name[LOG_ESCAPED_SIZE];
 
-	if (!memdir_may_log(s->dir, *f->tree->now))
+	if (!memdir_may_log(dir, *s->file->tree->now))
 		return;
-	log_warning("cannot create %s%s%s: %s", memdir_path(s->dir),
-	    log_escape(name, f->name, f->name_size), suffix,
+	log_warning("cannot create %s%s%s: %s", memdir_path(dir),
+	    log_escape(name, s->name, strlen(s->name)), suffix,
 	    error == -EEXIST ? "a foreign file has this name: move it away" : strerror(-error));
 }
 
 int
-storefile_create_lock(const struct storefile *s)
+storefile_create_lock(struct storefile *s)
 {
-	int error = memdir_create_lock(s->dir, host_name(s), s->file->life);
+	int error = memdir_create_lock(s->all->dir, host_name(s), s->file->life, &s->lock_id);
 
 	if (error != 0)
 		log_refused(s, "", error);
@@ -56,42 +56,72 @@ storefile_create_lock(const struct storefile *s)
 int
 storefile_create_segment(struct storefile *s, uint64_t size)
 {
-	int error = memdir_create_segment(s->dir, host_name(s), s->file->life, size);
+	int error = memdir_create_segment(s->all->dir, host_name(s), s->file->life, size,
+	    &s->segment_id);
 
+	s->has_segment = error == 0;
 	/* The lock file, which has to announce the segment file, is not ours any more. */
-	if (error == -EIO)
+	if (error == -ESTALE)
 		report_loss(s);
 	else if (error != 0)
 		log_refused(s, FILENAME_SUFFIX, error);
-	return error;
+	return error == -ESTALE ? -EIO : error;
 }
 
-void
-storefile_remove(const struct storefile *s)
+static void
+report_foreign(struct storefile *s, const char *suffix)
 {
-	memdir_remove(s->dir, host_name(s), s->file->size > 0);
+	char name[LOG_ESCAPED_SIZE];
+
+	if (s->is_loss_reported)
+		return;
+	s->is_loss_reported = true;
+	log_warning("%s%s%s is not the file that the server created: it stays",
+	    memdir_path(s->all->dir), log_escape(name, s->name, strlen(s->name)), suffix);
+}
+
+int
+storefile_remove_some(struct storefile *s)
+{
+	int error = 0;
+
+	if (s->has_segment)
+		error = memdir_remove_segment(s->all->dir, host_name(s), &s->segment_id,
+		    &s->cleared);
+	if (error == -EINPROGRESS)
+		return error;
+	s->has_segment = false;
+	if (error == -EEXIST)
+		report_foreign(s, FILENAME_SUFFIX);
+	if (memdir_remove_lock(s->all->dir, host_name(s), &s->lock_id) == -EEXIST)
+		report_foreign(s, "");
+	return 0;
+}
+
+/* Reports the loss if error says that. Returns error. */
+static int
+examine(struct storefile *s, int error)
+{
+	if (error == -ESTALE)
+		report_loss(s);
+	return error;
 }
 
 int
 storefile_read_lock(struct storefile *s, uint32_t *ticket, uint32_t *turn)
 {
-	int error = memdir_read_lock(s->dir, host_name(s), s->file->life, ticket, turn);
-
-	if (error != 0)
-		report_loss(s);
-	return error;
+	return examine(s, memdir_read_lock(s->all->dir, host_name(s), s->file->life, ticket, turn));
 }
 
-void
+int
 storefile_write_lock(struct storefile *s, uint32_t ticket, uint32_t turn)
 {
-	if (memdir_write_lock(s->dir, host_name(s), s->file->life, ticket, turn) != 0)
-		report_loss(s);
+	return examine(s,
+	    memdir_write_lock(s->all->dir, host_name(s), s->file->life, ticket, turn));
 }
 
-void
+int
 storefile_write_turn(struct storefile *s, uint32_t turn)
 {
-	if (memdir_write_turn(s->dir, host_name(s), s->file->life, turn) != 0)
-		report_loss(s);
+	return examine(s, memdir_write_turn(s->all->dir, host_name(s), s->file->life, turn));
 }

@@ -5,23 +5,41 @@
  * For each block the server keeps the number of its current slot and the tag of the bytes there.
  * A lying host can change the bytes: clients then find that they do not verify. It can remove or
  * replace the lock file: the server notices when it next opens the file, logs that once, and
- * continues.
+ * continues. It removes only files that it created.
  *
  * The store's files share this struct: store.c (grants and releases), turns.c (the lock of version
- * 1, which is in the host's file), mirror.c (a copy of version 2's queue there).
+ * 1, which is in the host's file), mirror.c (a copy of version 2's queue there), removal.c (the end).
  */
 #ifndef SMUF_STOREFILE_H
 #define SMUF_STOREFILE_H
 
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/timer.h"
 #include "common/crypto/sealbox.h"
 #include "common/host/slotfile.h"
+#include "common/host/filename.h"
 #include "common/server/core/memfile.h"
+#include "common/server/core/schedule.h"
+#include "smuf/hostid.h"
+#include "smuf/visits.h"
 
 struct memdir;
+
+/* Files that have ended, by name; see removal.h. */
+RB_HEAD(removal_tree, storefile);
+
+/* The store's data of all files. */
+struct storefiles {
+	struct memdir *dir;
+	struct schedule_queue queue; /* of the visits */
+	struct visits mirrors;
+	struct visits checks;
+	uint32_t busy; /* files whose is_busy is set */
+	struct removal_tree removals;
+};
 
 enum { STOREFILE_SEAL_SIZE = SEALBOX_NONCE_SIZE + SEALBOX_KEY_SIZE + SEALBOX_TAG_SIZE };
 
@@ -34,10 +52,20 @@ struct sealed {
 };
 
 struct storefile {
-	struct memfile *file;
-	struct memdir *dir;
-	struct timer timer;    /* of turns.c for a file of version 1, else of mirror.c */
-	bool is_loss_reported; /* the log has the line about the lost lock file */
+	struct memfile *file; /* NULL once it has ended */
+	struct storefiles *all;
+	struct hostid lock_id, segment_id;
+	bool has_segment;      /* on the host */
+	bool is_loss_reported; /* the log has the line about a file that is lost */
+
+	struct visit visit; /* in the list of mirrors (version 2) or of checks (version 1) */
+
+	/* removal.c, after the end of the file. */
+	RB_ENTRY(storefile) by_name;
+	struct task removal;
+	struct memfile_charge charge;
+	uint64_t cleared; /* bytes of the segment file */
+
 	uint8_t key[SEALBOX_KEY_SIZE];
 	struct sealed *blocks; /* NULL for a pure lock */
 	uint64_t written;      /* bytes of slots that have storage */
@@ -56,10 +84,11 @@ struct storefile {
 	uint64_t unclaimed_since;
 
 	/* turns.c: the time from the last check of the copy to the next, milliseconds. */
+	struct timer timer;
 	uint64_t pause;
+	bool is_busy; /* it is shorter than the longest one */
 
-	/* mirror.c: the lock has changed since the copy was written. */
-	bool has_changed;
+	char name[FILENAME_LIMIT]; /* of the memory file, with its slash and a NUL */
 };
 
 /* The store's data of f. */
@@ -74,18 +103,23 @@ storefile_of(const struct memfile *f)
  * reason of an error, at most a line a second: clients may try as often as they like. Returns 0 or
  * an error of memdir.h.
  */
-int storefile_create_lock(const struct storefile *s);
+int storefile_create_lock(struct storefile *s);
 int storefile_create_segment(struct storefile *s, uint64_t size);
 
-/* Removes the lock file and, if the file has a segment, the segment file. */
-void storefile_remove(const struct storefile *s);
+/*
+ * Removes some of the host files: the segment file, if there is one, then the lock file. Foreign
+ * files stay, and one log line names the first. Returns 0 when all is removed, or -EINPROGRESS. The
+ * memory file may have ended.
+ */
+int storefile_remove_some(struct storefile *s);
 
 /*
  * Reads or writes ticket and turn of the lock file, or writes the turn alone. Logs once when the
- * file cannot be opened or is another one. storefile_read_lock() returns 0 or a negative errno.
+ * file is gone or is another one. Returns 0 or an error of memdir.h: after -EMFILE, -ENFILE and
+ * -ENOMEM it is worth another try.
  */
 int storefile_read_lock(struct storefile *s, uint32_t *ticket, uint32_t *turn);
-void storefile_write_lock(struct storefile *s, uint32_t ticket, uint32_t turn);
-void storefile_write_turn(struct storefile *s, uint32_t turn);
+int storefile_write_lock(struct storefile *s, uint32_t ticket, uint32_t turn);
+int storefile_write_turn(struct storefile *s, uint32_t turn);
 
 #endif

@@ -1,36 +1,72 @@
 #include "smuf/turns.h"
 
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/wire/protocol.h"
+#include "smuf/memdir.h"
 #include "smuf/storefile.h"
 
 /*
- * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock, and
- * doubles up to CHECK_LATE_MS. With many files it grows further: at most CHECKS_A_MS files are
- * checked each millisecond, since a check costs system calls.
+ * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock or while
+ * something is wrong, and else doubles up to CHECK_LATE_MS. With many files it grows further: of the
+ * busy files, whose pauses are below the longest one, at most CHECKS_A_MS are checked each
+ * millisecond, and as many of the others.
  */
-enum { CHECK_SOON_MS = 20, CHECK_LATE_MS = 100, CHECKS_A_MS = 10 };
+enum { CHECK_SOON_MS = 20, CHECK_LATE_MS = 100, CHECKS_A_MS = 5 };
 
 /* Other clients wait when so many tickets are out: that of the turn and another one. */
 enum { TICKETS_WHEN_OTHERS_WAIT = 2 };
 
-static void check(struct timer *t);
+static void
+is_due(struct timer *t)
+{
+	struct storefile *s = container_of(t, struct storefile, timer);
 
+	visits_add(&s->all->checks, s->file->tree, &s->visit, 0);
+}
+
+static void
+set_busy(struct storefile *s, bool is_busy)
+{
+	if (is_busy && !s->is_busy)
+		s->all->busy++;
+	if (!is_busy && s->is_busy)
+		s->all->busy--;
+	s->is_busy = is_busy;
+}
+
+/* Checks the file in ms milliseconds, or later when there are many files. */
 static void
 check_after(struct storefile *s, uint64_t ms)
 {
 	const struct memfile_tree *t = s->file->tree;
+	uint64_t longest = t->count / CHECKS_A_MS, shortest;
 
-	s->pause = ms;
-	timer_arm(t->timers, &s->timer, clock_after_ms(*t->now, ms), check);
+	if (longest < CHECK_LATE_MS)
+		longest = CHECK_LATE_MS;
+	set_busy(s, ms < longest);
+	shortest = s->all->busy / CHECKS_A_MS;
+	if (ms < shortest)
+		ms = shortest;
+	s->pause = ms < longest ? ms : longest;
+	timer_arm(t->timers, &s->timer, clock_after_ms(*t->now, s->pause), is_due);
 }
 
 void
 turns_begin(struct storefile *s)
 {
 	check_after(s, CHECK_SOON_MS);
+}
+
+void
+turns_end(struct storefile *s)
+{
+	set_busy(s, false);
+	timer_disarm(s->file->tree->timers, &s->timer);
+	visits_remove(&s->all->checks, &s->visit);
 }
 
 bool
@@ -78,9 +114,10 @@ skip_turn(struct storefile *s)
 {
 	char name[LOG_ESCAPED_SIZE];
 
-	log_warning("%s: turn %lu skipped: no client claimed it for %d s, and others wait",
-	    log_escape(name, s->file->name, s->file->name_size), (unsigned long)s->turn,
-	    PROTOCOL_TURN_UNCLAIMED_MS / 1000);
+	if (memdir_may_log(s->all->dir, *s->file->tree->now))
+		log_warning("%s: turn %lu skipped: no client claimed it for %d s, and others wait",
+		    log_escape(name, s->name, strlen(s->name)), (unsigned long)s->turn,
+		    PROTOCOL_TURN_UNCLAIMED_MS / 1000);
 	advance(s);
 	store_turn(s);
 }
@@ -106,24 +143,16 @@ repair(struct storefile *s, uint32_t ticket, uint32_t turn)
 	return is_unclaimed || turn != s->turn;
 }
 
-static uint64_t
-longest_pause(const struct storefile *s)
+void
+turns_check(struct visit *v)
 {
-	uint64_t ms = s->file->tree->count / CHECKS_A_MS;
-
-	return ms > CHECK_LATE_MS ? ms : CHECK_LATE_MS;
-}
-
-static void
-check(struct timer *t)
-{
-	struct storefile *s = container_of(t, struct storefile, timer);
-	uint32_t ticket, turn;
+	struct storefile *s = container_of(v, struct storefile, visit);
 	uint64_t pause = 2 * s->pause;
+	uint32_t ticket, turn;
 
 	if (!TAILQ_EMPTY(&s->file->lock.holders))
 		s->drifting_since = s->unclaimed_since = 0;
 	else if (storefile_read_lock(s, &ticket, &turn) == 0 && repair(s, ticket, turn))
 		pause = CHECK_SOON_MS;
-	check_after(s, pause < longest_pause(s) ? pause : longest_pause(s));
+	check_after(s, pause);
 }

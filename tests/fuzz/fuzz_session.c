@@ -36,7 +36,6 @@
 #include "common/wire/wire.h"
 #include "tests/unit/coretime.h"
 #ifdef FUZZ_SMUF
-#include "smuf/memdir.h"
 #include "smuf/sealdelta.h"
 #include "smuf/store.h"
 #else
@@ -81,9 +80,9 @@ static uint64_t now, random_count;
 static bool is_cut;   /* bytes come and go a few at a time */
 static size_t budget; /* bytes that may still be fed: bounds the time of a short input */
 static uint8_t frame[FRAME_MOST];
+static void *store_context;
 #ifdef FUZZ_SMUF
 static char directory[PATH_MAX];
-static struct memdir *memdir;
 #endif
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -534,9 +533,9 @@ begin(uint8_t byte)
 	budget = BUDGET;
 	now = 1000 * CLOCK_SEC;
 #ifdef FUZZ_SMUF
-	r = server_create(&server, &config, &smuf_store, memdir);
+	r = server_create(&server, &config, &smuf_store, store_context);
 #else
-	r = server_create(&server, &config, &smdish_store, NULL);
+	r = server_create(&server, &config, &smdish_store, store_context);
 #endif
 	assert(r == 0);
 	server_set_time(server, now);
@@ -564,9 +563,15 @@ end(void)
 static void
 remove_directory(void)
 {
-	memdir_close(memdir);
+	smuf_store.stop(store_context);
 	if (rmdir(directory) != 0)
 		abort();
+}
+#else
+static void
+stop_store(void)
+{
+	smdish_store.stop(store_context);
 }
 #endif
 
@@ -579,9 +584,13 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 #ifdef FUZZ_SMUF
 	snprintf(directory, sizeof directory, "%s/fuzz_smuf.XXXXXX",
 	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-	if (mkdtemp(directory) == NULL || memdir_open(&memdir, directory) != 0)
+	if (mkdtemp(directory) == NULL || smuf_store.start(&store_context, directory) != 0)
 		abort();
 	(void)atexit(remove_directory);
+#else
+	if (smdish_store.start(&store_context, NULL) != 0)
+		abort();
+	(void)atexit(stop_store);
 #endif
 	return 0;
 }

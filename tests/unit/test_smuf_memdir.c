@@ -31,6 +31,7 @@
 #include "common/base/log.h"
 #include "common/host/filename.h"
 #include "smuf/layout.h"
+#include "smuf/hostid.h"
 #include "smuf/memdir.h"
 #include "tests/stress/child.h"
 #include "tests/stress/patience.h"
@@ -46,6 +47,19 @@ static struct shared {
 	_Atomic unsigned owners, owned, doubles, leftovers;
 	_Atomic int is_ready;
 } * shared;
+
+/* Of the files that were created last. */
+static struct hostid lock_id, segment_id;
+
+static void
+remove_files(struct memdir *d, const char *name, bool has_segment)
+{
+	uint64_t cleared = 0;
+
+	if (has_segment)
+		assert_int_equal(memdir_remove_segment(d, name, &segment_id, &cleared), 0);
+	assert_int_equal(memdir_remove_lock(d, name, &lock_id), 0);
+}
 
 static int
 make_dir(void **state)
@@ -212,12 +226,12 @@ a_lock_file_is_4096_bytes_with_zeros_magic_and_life_and_mode_0660(void **state)
 	memcpy(expected + 80, &life, sizeof life);
 	mask = umask(0077);
 	d = open_dir();
-	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
+	assert_int_equal(memdir_create_lock(d, "m", LIFE, &lock_id), 0);
 	umask(mask);
 	expect_content("m", expected, sizeof expected);
 	assert_int_equal(stat(path_of("m"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
-	memdir_remove(d, "m", false);
+	remove_files(d, "m", false);
 	expect_gone("m");
 	memdir_close(d);
 	assert_int_equal(count_entries(), 0);
@@ -230,13 +244,13 @@ a_segment_file_is_sparse_and_goes_with_its_lock_file(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
-	assert_int_equal(memdir_create_segment(d, "m", LIFE, UINT64_C(1) << 32), 0);
+	assert_int_equal(memdir_create_lock(d, "m", LIFE, &lock_id), 0);
+	assert_int_equal(memdir_create_segment(d, "m", LIFE, UINT64_C(1) << 32, &segment_id), 0);
 	assert_int_equal(stat(path_of("m.segment"), &st), 0);
 	assert_true(st.st_size == (off_t)(UINT64_C(1) << 32));
 	assert_true(st.st_blocks < 16);
 	assert_int_equal(st.st_mode & 07777, 0660);
-	memdir_remove(d, "m", true);
+	remove_files(d, "m", true);
 	expect_gone("m");
 	expect_gone("m.segment");
 	memdir_close(d);
@@ -251,7 +265,7 @@ ticket_and_turn_are_read_and_written_in_host_byte_order(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
+	assert_int_equal(memdir_create_lock(d, "m", LIFE, &lock_id), 0);
 	assert_int_equal(memdir_read_lock(d, "m", LIFE, &ticket, &turn), 0);
 	assert_int_equal(ticket, 0);
 	assert_int_equal(turn, 0);
@@ -267,7 +281,7 @@ ticket_and_turn_are_read_and_written_in_host_byte_order(void **state)
 	assert_int_equal(pread(fd, words, sizeof words, 0), sizeof words);
 	assert_true(words[0] == 9 && words[1] == 8);
 	close(fd);
-	memdir_remove(d, "m", false);
+	remove_files(d, "m", false);
 	memdir_close(d);
 }
 
@@ -413,7 +427,7 @@ open_is_refused(const struct foreign *f, const char *name)
 {
 	struct stat before = status_of(name);
 	struct memdir *d = open_dir();
-	int r = memdir_create_lock(d, name, LIFE);
+	int r = memdir_create_lock(d, name, LIFE, &lock_id);
 
 	if (r != -EEXIST)
 		fail_msg("%s: expected -EEXIST, got %d", f->name, r);
@@ -436,12 +450,12 @@ map_is_refused(const struct foreign *f, const char *name)
 	struct memdir *d = open_dir();
 	int r;
 
-	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
-	r = memdir_create_segment(d, "m", LIFE, 4096);
+	assert_int_equal(memdir_create_lock(d, "m", LIFE, &lock_id), 0);
+	r = memdir_create_segment(d, "m", LIFE, 4096, &segment_id);
 	if (r != -EEXIST)
 		fail_msg("%s: expected -EEXIST, got %d", f->name, r);
 	expect_same(f->name, name, &before);
-	memdir_remove(d, "m", false);
+	remove_files(d, "m", false);
 	memdir_close(d);
 	expect_same(f->name, name, &before);
 }
@@ -456,8 +470,8 @@ a_segment_file_takes_no_foreign_name(void **state)
 static void
 try_to_map(struct memdir *d)
 {
-	if (memdir_create_lock(d, "m", LIFE) != 0 ||
-	    memdir_create_segment(d, "m", LIFE, 4096) != -EEXIST)
+	if (memdir_create_lock(d, "m", LIFE, &lock_id) != 0 ||
+	    memdir_create_segment(d, "m", LIFE, 4096, &segment_id) != -EEXIST)
 		_exit(2);
 }
 
@@ -695,14 +709,14 @@ a_second_server_is_kept_out_until_the_first_has_gone(void **state)
 	struct memdir *d = open_dir(), *second = NULL;
 
 	(void)state;
-	assert_int_equal(memdir_create_lock(d, "m", LIFE), 0);
+	assert_int_equal(memdir_create_lock(d, "m", LIFE, &lock_id), 0);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
 	assert_null(second);
 	/* And it has removed nothing. */
 	expect_there("m");
 	expect_there(LAYOUT_DIRECTORY_LOCK);
 	assert_int_equal(memdir_open(&second, dir), -EEXIST);
-	memdir_remove(d, "m", false);
+	remove_files(d, "m", false);
 	memdir_close(d);
 	expect_gone(LAYOUT_DIRECTORY_LOCK);
 	open_and_close();
@@ -712,7 +726,8 @@ a_second_server_is_kept_out_until_the_first_has_gone(void **state)
 static void
 make_both(struct memdir *d)
 {
-	if (memdir_create_lock(d, "m", LIFE) != 0 || memdir_create_segment(d, "m", LIFE, 4096) != 0)
+	if (memdir_create_lock(d, "m", LIFE, &lock_id) != 0 ||
+	    memdir_create_segment(d, "m", LIFE, 4096, &segment_id) != 0)
 		_exit(2);
 }
 
@@ -847,10 +862,10 @@ static void __attribute__((noreturn)) make_files(void)
 	atomic_store(&shared->is_ready, 1);
 	for (i = 0;; i++) {
 		snprintf(name, sizeof name, "%s%u", i % 2 == 0 ? "m" : "a-longer-name-", i % 7);
-		if (memdir_create_lock(d, name, i + 1) != 0 ||
-		    (i % 3 != 0 && memdir_create_segment(d, name, i + 1, 8192) != 0))
+		if (memdir_create_lock(d, name, i + 1, &lock_id) != 0 ||
+		    (i % 3 != 0 && memdir_create_segment(d, name, i + 1, 8192, &segment_id) != 0))
 			_exit(2);
-		memdir_remove(d, name, i % 3 != 0);
+		remove_files(d, name, i % 3 != 0);
 	}
 }
 
@@ -899,7 +914,7 @@ static void
 begin_use(void)
 {
 	used = open_dir();
-	assert_int_equal(memdir_create_lock(used, "m", LIFE), 0);
+	assert_int_equal(memdir_create_lock(used, "m", LIFE, &lock_id), 0);
 	assert_int_equal(memdir_write_lock(used, "m", LIFE, 5, 4), 0);
 }
 
@@ -909,14 +924,14 @@ expect_lost(const char *what)
 	uint32_t ticket = 1, turn = 1;
 	int r;
 
-	if ((r = memdir_read_lock(used, "m", LIFE, &ticket, &turn)) != -EIO)
-		fail_msg("%s: reading: expected -EIO, got %d", what, r);
-	if ((r = memdir_write_turn(used, "m", LIFE, 9)) != -EIO)
-		fail_msg("%s: writing the turn: expected -EIO, got %d", what, r);
-	if ((r = memdir_write_lock(used, "m", LIFE, 9, 9)) != -EIO)
-		fail_msg("%s: writing both: expected -EIO, got %d", what, r);
-	if ((r = memdir_create_segment(used, "m", LIFE, 4096)) != -EIO)
-		fail_msg("%s: a segment: expected -EIO, got %d", what, r);
+	if ((r = memdir_read_lock(used, "m", LIFE, &ticket, &turn)) != -ESTALE)
+		fail_msg("%s: reading: expected -ESTALE, got %d", what, r);
+	if ((r = memdir_write_turn(used, "m", LIFE, 9)) != -ESTALE)
+		fail_msg("%s: writing the turn: expected -ESTALE, got %d", what, r);
+	if ((r = memdir_write_lock(used, "m", LIFE, 9, 9)) != -ESTALE)
+		fail_msg("%s: writing both: expected -ESTALE, got %d", what, r);
+	if ((r = memdir_create_segment(used, "m", LIFE, 4096, &segment_id)) != -ESTALE)
+		fail_msg("%s: a segment: expected -ESTALE, got %d", what, r);
 	expect_gone("m.segment");
 }
 
