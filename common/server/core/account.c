@@ -42,8 +42,8 @@ account_get(struct accounts *as, const char *name, struct account **out)
 	}
 	a->accounts = as;
 	a->references = 1;
-	for (class = 0; class < SCHEDULE_CLASSES; class++)
-		schedule_queue_init(&a->queues[class], (enum schedule_class)class);
+	for (class = 0; class < SCHEDULE_CLASSES; class ++)
+		schedule_queue_init(&a->queues[class], (enum schedule_class) class);
 	*out = a;
 	return 0;
 }
@@ -70,13 +70,18 @@ account_put(struct account *a)
 	free(a);
 }
 
-/* What one account may use when all use total: everything but the kept share, or of that too. */
+/*
+ * True when an account that uses own of a quota may have n more while all use total: everything but
+ * the kept share, or of that too while it has no more than a share itself.
+ */
 static bool
-has_room(const struct accounts *as, enum account_quota quota, uint64_t own, uint64_t total)
+has_room(uint64_t limit, uint64_t own, uint64_t total, uint64_t n)
 {
-	uint64_t limit = as->limit[quota], share = limit / SHARE;
+	uint64_t share = limit / SHARE;
 
-	return total <= limit - share || (own <= share && total <= limit);
+	if (n > limit - total)
+		return false;
+	return total + n <= limit - share || own + n <= share;
 }
 
 int
@@ -84,8 +89,7 @@ account_take(struct account *a, enum account_quota quota, uint64_t n)
 {
 	struct accounts *as = a->accounts;
 
-	if (n > as->limit[quota] ||
-	    !has_room(as, quota, a->used[quota] + n, as->used[quota] + n))
+	if (!has_room(as->limit[quota], a->used[quota], as->used[quota], n))
 		return -ENOMEM;
 	a->used[quota] += n;
 	as->used[quota] += n;

@@ -3,8 +3,8 @@
  *
  * A peer is one name of a certificate; without one it is one user of the machine or one address.
  * All connections of a peer share an account. Each quota has a limit for all peers together; the
- * last sixteenth of it is kept for accounts that use less than a sixteenth. So one peer, whatever it
- * does, leaves the others something.
+ * last sixteenth of it, rounded down, is kept for accounts that use no more than a sixteenth. So one
+ * peer, whatever it does, leaves the others something, unless the limit is below 16.
  *
  * Work outlives the connection that began it (segments are wiped, files removed), and is charged to
  * the account that caused it: an account lives until its last reference is put.
