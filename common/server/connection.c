@@ -129,7 +129,8 @@ static void
 log_read_failure(struct connection *c, int error)
 {
 	if (error == -EPROTO || error == -EACCES)
-		log_warning("%s: connection closed: %s", c->peer, stream_reason(c->stream));
+		account_warn(c->account, c->table->now, "%s: connection closed: %s", c->peer,
+		    stream_reason(c->stream));
 	else
 		log_debug("%s: %s", c->peer, strerror(-error));
 }
@@ -212,8 +213,7 @@ update_events(struct connection *c)
 static bool
 can_go_on(const struct connection *c)
 {
-	return session_has_work(c->session) ||
-	    (c->is_readable && session_wants_input(c->session));
+	return session_has_work(c->session) || (c->is_readable && session_wants_input(c->session));
 }
 
 static void
@@ -297,7 +297,7 @@ begin_session(struct connection *c)
 	if (error == 0)
 		error = session_create(&c->session, t->core, c->peer, c->account);
 	if (error != 0) {
-		log_warning("%s: refused: %s", c->peer,
+		account_warn(c->account, t->now, "%s: refused: %s", c->peer,
 		    error == -EUSERS ? "all sessions that it may have are taken (-c)" :
 				       "no memory for a session");
 		destroy(c);
@@ -322,8 +322,8 @@ continue_handshake(struct connection *c)
 		loop_change(c->table->loop, &c->watch,
 		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
 	} else {
-		log_warning("%s: refused in the TLS handshake: %s", c->peer,
-		    stream_reason(c->stream));
+		account_warn(c->account, c->table->now, "%s: refused in the TLS handshake: %s",
+		    c->peer, stream_reason(c->stream));
 		destroy(c);
 	}
 }
@@ -340,7 +340,7 @@ handshake_timed_out(struct timer *timer)
 		add_task(c);
 		return;
 	}
-	log_warning("%s: refused: no TLS handshake within %d s", c->peer,
+	account_warn(c->account, t->now, "%s: refused: no TLS handshake within %d s", c->peer,
 	    PROTOCOL_HANDSHAKE_MS / 1000);
 	destroy(c);
 }
@@ -399,71 +399,83 @@ take_place(struct connection_table *t, struct account *account)
 	oldest = oldest_handshake(t, account);
 	if (oldest == NULL)
 		return -EUSERS;
-	log_warning("%s: refused: its handshake is the oldest of the %lu unfinished ones of %s",
+	account_warn(account, t->now,
+	    "%s: refused: its handshake is the oldest of the %lu unfinished ones of %s",
 	    oldest->peer, (unsigned long)account->used[ACCOUNT_HANDSHAKES], account->name);
 	destroy(oldest);
 	return account_take(account, ACCOUNT_HANDSHAKES, 1) == 0 ? 0 : -EUSERS;
 }
 
-/* Makes the connection over fd, with the account of its address. On failure fd is the caller's. */
+/*
+ * Takes a place for c, watches its socket and makes its stream, which owns the socket from then on.
+ */
 static int
-create(struct connection_table *t, int fd, struct connection **out)
+prepare(struct connection *c)
+{
+	struct connection_table *t = c->table;
+	int error = take_place(t, c->account);
+
+	if (error != 0)
+		return error;
+	error = loop_add(t->loop, &c->watch);
+	if (error == 0) {
+		error = stream_create(&c->stream, c->watch.fd, t->tls, NULL);
+		if (error != 0)
+			loop_remove(t->loop, &c->watch);
+	}
+	if (error != 0)
+		account_give(c->account, ACCOUNT_HANDSHAKES, 1);
+	return error;
+}
+
+/* The peer cannot be served, for lack of a place or of memory. */
+static void
+refuse(struct connection *c, int error)
+{
+	account_warn(c->account, c->table->now, "%s: refused: %s", c->peer,
+	    error == -EUSERS ? "too many peers are in the TLS handshake" : strerror(-error));
+	account_put(c->account);
+	close(c->watch.fd);
+	free(c);
+}
+
+/* A connection that is not yet prepared, with the account of its address; NULL without memory. */
+static struct connection *
+create(struct connection_table *t, int fd)
 {
 	struct connection *c = calloc(1, sizeof *c);
 	char key[ADDR_TEXT_SIZE];
-	int error = -ENOMEM;
 
 	if (c == NULL)
-		return error;
+		return NULL;
 	socket_peer_key(fd, key);
-	error = account_get(server_accounts(t->core), key, &c->account);
-	if (error == 0)
-		error = take_place(t, c->account);
-	if (error == 0) {
-		error = stream_create(&c->stream, fd, t->tls, NULL);
-		if (error != 0)
-			account_give(c->account, ACCOUNT_HANDSHAKES, 1);
-	}
-	if (error != 0) {
-		account_put(c->account);
+	if (account_get(server_accounts(t->core), key, &c->account) != 0) {
 		free(c);
-		return error;
+		return NULL;
 	}
+	socket_describe_peer(fd, c->peer);
 	c->table = t;
 	c->task.run = run;
 	c->watch = (struct watch){ .fd = fd, .events = EPOLLIN, .ready = ready };
-	*out = c;
-	return 0;
+	return c;
 }
 
 void
 connection_accept(struct connection_table *t, int fd)
 {
-	char peer[ADDR_TEXT_SIZE];
-	struct connection *c;
+	struct connection *c = create(t, fd);
 	int error;
 
-	socket_describe_peer(fd, peer);
-	error = create(t, fd, &c);
-	if (error == 0) {
-		error = loop_add(t->loop, &c->watch);
-		if (error != 0) {
-			account_give(c->account, ACCOUNT_HANDSHAKES, 1);
-			account_put(c->account);
-			stream_destroy(c->stream);
-			free(c);
-			fd = -1;
-		}
-	}
-	if (error != 0) {
-		log_warning("%s: refused: %s", peer,
-		    error == -EUSERS ? "too many peers are in the TLS handshake" :
-				       strerror(-error));
-		if (fd >= 0)
-			close(fd);
+	if (c == NULL) {
+		log_error("a connection was refused: no memory");
+		close(fd);
 		return;
 	}
-	memcpy(c->peer, peer, sizeof peer);
+	error = prepare(c);
+	if (error != 0) {
+		refuse(c, error);
+		return;
+	}
 	socket_tune(fd);
 	if (++t->count > t->count_peak)
 		t->count_peak = t->count;

@@ -2,8 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/base/log.h"
 
 enum { SHARE = 16 }; /* a sixteenth of each quota is kept */
 
@@ -21,6 +25,7 @@ accounts_init(struct accounts *as, const uint64_t limit[ACCOUNT_QUOTAS])
 {
 	*as = (struct accounts){ 0 };
 	RB_INIT(&as->tree);
+	TAILQ_INIT(&as->idle);
 	memcpy(as->limit, limit, sizeof as->limit);
 }
 
@@ -29,7 +34,7 @@ account_get(struct accounts *as, const char *name, struct account **out)
 {
 	size_t size = strlen(name) + 1;
 	struct account *a = calloc(1, sizeof *a + size), *existing;
-	int class;
+	int kind;
 
 	if (a == NULL)
 		return -ENOMEM;
@@ -42,8 +47,8 @@ account_get(struct accounts *as, const char *name, struct account **out)
 	}
 	a->accounts = as;
 	a->references = 1;
-	for (class = 0; class < SCHEDULE_CLASSES; class ++)
-		schedule_queue_init(&a->queues[class], (enum schedule_class) class);
+	for (kind = 0; kind < SCHEDULE_CLASSES; kind++)
+		schedule_queue_init(&a->queues[kind], (enum schedule_class)kind);
 	*out = a;
 	return 0;
 }
@@ -51,8 +56,34 @@ account_get(struct accounts *as, const char *name, struct account **out)
 struct account *
 account_ref(struct account *a)
 {
-	a->references++;
+	if (a->references++ == 0) {
+		TAILQ_REMOVE(&a->accounts->idle, a, idle_link);
+		a->accounts->idle_count--;
+	}
 	return a;
+}
+
+/* Forgets the account that has been without a reference for longest. */
+static void
+forget_oldest(struct accounts *as)
+{
+	struct account *a = TAILQ_FIRST(&as->idle);
+
+	if (a->lines.withheld > 0)
+		log_warning("%s: %lu lines about this peer withheld", a->name,
+		    (unsigned long)a->lines.withheld);
+	TAILQ_REMOVE(&as->idle, a, idle_link);
+	as->idle_count--;
+	RB_REMOVE(account_tree, &as->tree, a);
+	free(a);
+}
+
+void
+accounts_fini(struct accounts *as)
+{
+	while (as->idle_count > 0)
+		forget_oldest(as);
+	assert(RB_EMPTY(&as->tree));
 }
 
 void
@@ -66,14 +97,30 @@ account_put(struct account *a)
 		assert(a->used[i] == 0);
 	for (i = 0; i < SCHEDULE_CLASSES; i++)
 		assert(TAILQ_EMPTY(&a->queues[i].tasks));
-	RB_REMOVE(account_tree, &a->accounts->tree, a);
-	free(a);
+	TAILQ_INSERT_TAIL(&a->accounts->idle, a, idle_link);
+	if (++a->accounts->idle_count > ACCOUNT_IDLE_MOST)
+		forget_oldest(a->accounts);
 }
 
-/*
- * True when an account that uses own of a quota may have n more while all use total: everything but
- * the kept share, or of that too while it has no more than a share itself.
- */
+void
+account_warn(struct account *a, uint64_t now, const char *format, ...)
+{
+	uint32_t withheld;
+	char line[512];
+	va_list args;
+
+	if (!loglimit_may(&a->lines, now, &withheld))
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	if (withheld > 0)
+		log_warning("%s (and %lu lines about this peer withheld)", line,
+		    (unsigned long)withheld);
+	else
+		log_warning("%s", line);
+}
+
 static bool
 has_room(uint64_t limit, uint64_t own, uint64_t total, uint64_t n)
 {

@@ -7,14 +7,18 @@
  * peer, whatever it does, leaves the others something, unless the limit is below 16.
  *
  * Work outlives the connection that began it (segments are wiped, files removed), and is charged to
- * the account that caused it: an account lives until its last reference is put.
+ * the account that caused it: an account lives until its last reference is put. Its limit of log
+ * lines lives longer: the last ACCOUNT_IDLE_MOST accounts without a reference are kept, so that a
+ * peer that comes again and again does not begin anew.
  */
 #ifndef COMMON_SERVER_CORE_ACCOUNT_H
 #define COMMON_SERVER_CORE_ACCOUNT_H
 
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 #include <stdint.h>
 
+#include "common/base/loglimit.h"
 #include "common/server/core/schedule.h"
 
 enum account_quota {
@@ -26,28 +30,38 @@ enum account_quota {
 	ACCOUNT_QUOTAS
 };
 
+enum { ACCOUNT_IDLE_MOST = 256 };
+
 struct accounts;
 
 struct account {
 	RB_ENTRY(account) link;
+	TAILQ_ENTRY(account) idle_link; /* without a reference */
 	struct accounts *accounts;
 	uint32_t references;
 	uint64_t used[ACCOUNT_QUOTAS];
 	struct schedule_queue queues[SCHEDULE_CLASSES];
-	char name[]; /* "cert NAME", "uid 0", "host 192.0.2.1" */
+	struct loglimit lines; /* of the log about this peer */
+	char name[];           /* "cert NAME", "uid 0", "host 192.0.2.1" */
 };
 
 RB_HEAD(account_tree, account);
+TAILQ_HEAD(account_list, account);
 
 /* All accounts of a server. */
 struct accounts {
 	struct account_tree tree;
+	struct account_list idle; /* without a reference, the oldest first */
+	uint32_t idle_count;
 	uint64_t limit[ACCOUNT_QUOTAS];
 	uint64_t used[ACCOUNT_QUOTAS]; /* by all accounts */
 };
 
 /* No accounts. limit has the limit of each quota. */
 void accounts_init(struct accounts *as, const uint64_t limit[ACCOUNT_QUOTAS]);
+
+/* Frees the accounts; none has a reference. */
+void accounts_fini(struct accounts *as);
 
 /* Gets a reference to the account of that name; makes it if there is none. Returns 0 or -ENOMEM. */
 int account_get(struct accounts *as, const char *name, struct account **out);
@@ -63,6 +77,13 @@ void account_put(struct account *a);
 
 /* Takes n of a quota. Returns 0; -ENOMEM when the quota has not so much left for this account. */
 int account_take(struct account *a, enum account_quota quota, uint64_t n);
+
+/*
+ * Logs a warning about the peer at now (nanoseconds of the monotonic clock), unless it has caused too
+ * many; the next one that is logged tells how many were withheld.
+ */
+void account_warn(struct account *a, uint64_t now, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Gives n back that were taken. */
 void account_give(struct account *a, enum account_quota quota, uint64_t n);

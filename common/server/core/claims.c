@@ -136,7 +136,8 @@ lease_expired(struct timer *t)
 
 	if (!grace_is_over(s, t, &d->expiry_turn))
 		return;
-	log_warning("%s: held the lock of %s for more than %lu ms and lost it", s->peer,
+	account_warn(s->account, s->server->now,
+	    "%s: held the lock of %s for more than %lu ms and lost it", s->peer,
 	    log_escape(name, d->file->name, d->file->name_size),
 	    (unsigned long)s->server->config.lease_ms);
 	if (d->is_undelivered)

@@ -110,7 +110,8 @@ log_unverified(const struct session *s, const struct memfile *f)
 {
 	char name[LOG_ESCAPED_SIZE];
 
-	log_warning("%s: blocks of %s did not verify: the host has changed them", s->peer,
+	account_warn(s->account, s->server->now,
+	    "%s: blocks of %s did not verify: the host has changed them", s->peer,
 	    log_escape(name, f->name, f->name_size));
 }
 

@@ -16,8 +16,8 @@
  * reserves room for room more. Returns 0 or -ENOMEM.
  */
 static int
-begin(struct session *s, uint16_t tag, uint32_t status, uint64_t body_size, size_t size, size_t room,
-    uint8_t **body)
+begin(struct session *s, uint16_t tag, uint32_t status, uint64_t body_size, size_t size,
+    size_t room, uint8_t **body)
 {
 	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
 	uint8_t *out = buffers_reserve(s, &s->out, FRAME_HEADER_SIZE + size + room);
@@ -95,6 +95,6 @@ reply_end_session(struct session *s, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(reason, sizeof reason, format, args);
 	va_end(args);
-	log_warning("%s: connection closed: %s", s->peer, reason);
+	account_warn(s->account, s->server->now, "%s: connection closed: %s", s->peer, reason);
 	reply_mark_ready(s);
 }

@@ -5,18 +5,18 @@
 void
 schedule_init(struct schedule *s)
 {
-	int class;
+	int kind;
 
-	for (class = 0; class < SCHEDULE_CLASSES; class++)
-		TAILQ_INIT(&s->queues[class]);
+	for (kind = 0; kind < SCHEDULE_CLASSES; kind++)
+		TAILQ_INIT(&s->queues[kind]);
 	s->last = SCHEDULE_NEWCOMERS;
 }
 
 void
-schedule_queue_init(struct schedule_queue *q, enum schedule_class class)
+schedule_queue_init(struct schedule_queue *q, enum schedule_class kind)
 {
 	TAILQ_INIT(&q->tasks);
-	q->class = class;
+	q->kind = kind;
 }
 
 void
@@ -25,7 +25,7 @@ schedule_add(struct schedule *s, struct schedule_queue *q, struct task *t)
 	if (t->is_queued)
 		return;
 	if (TAILQ_EMPTY(&q->tasks))
-		TAILQ_INSERT_TAIL(&s->queues[q->class], q, link);
+		TAILQ_INSERT_TAIL(&s->queues[q->kind], q, link);
 	TAILQ_INSERT_TAIL(&q->tasks, t, link);
 	t->queue = q;
 	t->is_queued = true;
@@ -41,16 +41,16 @@ schedule_remove(struct schedule *s, struct task *t)
 	TAILQ_REMOVE(&q->tasks, t, link);
 	t->is_queued = false;
 	if (TAILQ_EMPTY(&q->tasks))
-		TAILQ_REMOVE(&s->queues[q->class], q, link);
+		TAILQ_REMOVE(&s->queues[q->kind], q, link);
 }
 
 bool
 schedule_is_idle(const struct schedule *s)
 {
-	int class;
+	int kind;
 
-	for (class = 0; class < SCHEDULE_CLASSES; class++)
-		if (!TAILQ_EMPTY(&s->queues[class]))
+	for (kind = 0; kind < SCHEDULE_CLASSES; kind++)
+		if (!TAILQ_EMPTY(&s->queues[kind]))
 			return false;
 	return true;
 }
@@ -74,12 +74,12 @@ schedule_run(struct schedule *s, const struct budget *b)
 
 	if (q == NULL)
 		return false;
-	s->last = q->class;
+	s->last = q->kind;
 	t = TAILQ_FIRST(&q->tasks);
 	schedule_remove(s, t);
 	if (!TAILQ_EMPTY(&q->tasks)) {
-		TAILQ_REMOVE(&s->queues[q->class], q, link);
-		TAILQ_INSERT_TAIL(&s->queues[q->class], q, link);
+		TAILQ_REMOVE(&s->queues[q->kind], q, link);
+		TAILQ_INSERT_TAIL(&s->queues[q->kind], q, link);
 	}
 	t->run(t, b);
 	return true;

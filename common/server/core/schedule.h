@@ -36,7 +36,7 @@ TAILQ_HEAD(task_list, task);
 struct schedule_queue {
 	TAILQ_ENTRY(schedule_queue) link; /* while it has tasks */
 	struct task_list tasks;
-	enum schedule_class class;
+	enum schedule_class kind;
 };
 
 TAILQ_HEAD(schedule_queue_list, schedule_queue);
@@ -49,7 +49,7 @@ struct schedule {
 void schedule_init(struct schedule *s);
 
 /* An owner's queue without tasks. */
-void schedule_queue_init(struct schedule_queue *q, enum schedule_class class);
+void schedule_queue_init(struct schedule_queue *q, enum schedule_class kind);
 
 /* Adds t to the end of q; does nothing when t is queued already. t->run is set. */
 void schedule_add(struct schedule *s, struct schedule_queue *q, struct task *t);

@@ -65,6 +65,7 @@ server_destroy(struct server *v)
 	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
 		continue;
 	assert(v->files.count == 0);
+	accounts_fini(&v->accounts);
 	free(v);
 }
 
