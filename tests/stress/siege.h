@@ -24,6 +24,8 @@ enum {
 	SIEGE_SEGMENT = 64 * 1024
 };
 
+#define SIEGE_ANY UINT32_MAX
+
 #define SIEGE_FILE CLIENT_MOUNT "/honest"
 
 struct siege {
@@ -69,7 +71,8 @@ void siege_expect_peak(const struct siege *s, int64_t size);
 
 /*
  * Ends an attack; that many connections of the attackers are still open. The server has
- * disconnected closed of them, and logged a line with the reason for each.
+ * disconnected closed of them, and logged a line with the reason for each, or for a burst of them
+ * (loglimit.h). SIEGE_ANY: the log does not matter.
  */
 void siege_lift(struct siege *s, int64_t connections, unsigned closed, const char *reason);
 

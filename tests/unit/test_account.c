@@ -36,7 +36,7 @@ end(void)
 	assert_int_equal(all.used[ACCOUNT_MEMORY], 0);
 	account_put(big);
 	account_put(small);
-	assert_true(RB_EMPTY(&all.tree));
+	accounts_fini(&all);
 }
 
 /* Takes n; what is used must be what was used, plus n if that was granted. */
