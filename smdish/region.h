@@ -58,8 +58,8 @@ void region_fini(struct region *g);
 void region_want(struct region *g, size_t offset, size_t size);
 
 /*
- * Commits the next extents that are wanted: makes them readable and writable; newly committed memory
- * is zeros. Returns 1 when there may be more, 0 when there are none, or -ENOMEM.
+ * Commits the next extents that are wanted: makes them readable and writable; newly committed
+ * memory is zeros. Returns 1 when there may be more, 0 when there are none, or -ENOMEM.
  */
 int region_commit(struct region *g);
 

@@ -8,7 +8,8 @@
  * continues. It removes only files that it created.
  *
  * The store's files share this struct: store.c (grants and releases), turns.c (the lock of version
- * 1, which is in the host's file), mirror.c (a copy of version 2's queue there), removal.c (the end).
+ * 1, which is in the host's file), mirror.c (a copy of version 2's queue there), removal.c (the
+ * end).
  */
 #ifndef SMUF_STOREFILE_H
 #define SMUF_STOREFILE_H

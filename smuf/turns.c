@@ -11,8 +11,8 @@
 
 /*
  * The pause between two checks of a lock file is CHECK_SOON_MS after a change of the lock or while
- * something is wrong, and else doubles up to CHECK_LATE_MS. With many files it grows further: of the
- * busy files, whose pauses are below the longest one, at most CHECKS_A_MS are checked each
+ * something is wrong, and else doubles up to CHECK_LATE_MS. With many files it grows further: of
+ * the busy files, whose pauses are below the longest one, at most CHECKS_A_MS are checked each
  * millisecond, and as many of the others.
  */
 enum { CHECK_SOON_MS = 20, CHECK_LATE_MS = 100, CHECKS_A_MS = 5 };

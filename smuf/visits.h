@@ -35,12 +35,12 @@ struct visits {
 	void (*visit)(struct visit *);
 };
 
-/* No files. visit() is called for each that was added, once it is due; it may add the file again. */
+/* No files. visit() is called for each that was added, when it is due; it may add it again. */
 void visits_init(struct visits *v, struct schedule_queue *queue, void (*visit)(struct visit *));
 
 /*
- * Adds e, a file of tree, to be visited in ms milliseconds, the same for all files of v. Does nothing
- * when e is in the list already.
+ * Adds e, a file of tree, to be visited in ms milliseconds, the same for all files of v. Does
+ * nothing when e is in the list already.
  */
 void visits_add(struct visits *v, struct memfile_tree *tree, struct visit *e, uint64_t ms);
 
