@@ -13,9 +13,9 @@ enum {
 	COPY_STEP = 64 * 1024, /* bytes */
 
 	/* What these cost, in bytes copied. */
-	PIECE_COST = 128,
-	BLOCK_COST = 128,
-	COMMIT_COST = 8 * 1024
+	CHECK_COST = 128,      /* of a piece: a cache miss */
+	TOUCH_COST = 2 * 1024, /* of the first write to a page */
+	COMMIT_COST = 8 * 1024 /* of mprotect(2) */
 };
 
 /* A step of a publication. Returns 0 when it is done, -EINPROGRESS, or why it failed. */
@@ -102,7 +102,7 @@ check(struct memfile *f, struct store_publication *p, struct pace *pace)
 
 	while ((more = delta_next(&p->delta, &p->piece)) > 0) {
 		mark(segment_of(f), p->piece.offset, p->piece.length);
-		if (pace_is_over(pace, PIECE_COST))
+		if (pace_is_over(pace, CHECK_COST))
 			return -EINPROGRESS;
 	}
 	if (more < 0)
@@ -130,7 +130,7 @@ copy_some(struct region *g, struct store_publication *p)
 		n = COPY_STEP;
 	memcpy(g->base + p->piece.offset + p->piece_done, p->piece.bytes + p->piece_done, n);
 	p->piece_done += n;
-	return n + PIECE_COST;
+	return n + TOUCH_COST;
 }
 
 static int
@@ -211,7 +211,7 @@ copy_blocks(struct memfile *f, struct store_publication *p, struct pace *pace)
 		offset = (size_t)p->block * SIZE_BLOCK;
 		length = size_of_block(f->size, p->block++);
 		memcpy(s->region.base + offset, p->next.next + offset, length);
-		if (pace_is_over(pace, length + BLOCK_COST))
+		if (pace_is_over(pace, length + TOUCH_COST))
 			return -EINPROGRESS;
 	}
 	return 0;
