@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/pace.h"
 #include "common/crypto/random.h"
 #include "common/host/filename.h"
 #include "common/host/slotfile.h"
@@ -14,6 +13,7 @@
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "smuf/mirror.h"
+#include "smuf/publish.h"
 #include "smuf/removal.h"
 #include "smuf/sealdelta.h"
 #include "smuf/storefile.h"
@@ -202,122 +202,6 @@ grant_put(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t 
 	return room - w.left;
 }
 
-enum { PIECE_COST = 128 }; /* of a piece of a release, in bytes copied */
-
-/* The phases of a release. */
-enum { BEGIN, MARK };
-
-static int
-begin_release(const struct memfile *f, struct store_publication *p)
-{
-	p->phase = MARK;
-	p->next = p->body;
-	p->remaining = wire_get_u32(&p->next);
-	p->block = 0;
-	if (p->next.failed || p->next.left != (uint64_t)p->remaining * SEALDELTA_RELEASE_PIECE_SIZE)
-		return -EPROTO;
-	return p->remaining > f->blocks.count ? -EINVAL : 0;
-}
-
-/*
- * Marks the next block of a release as named. Returns -EINVAL for a block that is out of range,
- * comes twice, or is in its current slot.
- */
-static int
-mark_block(struct memfile *f, struct wire_reader *r)
-{
-	struct sealed *blocks = storefile_of(f)->blocks;
-	uint32_t block = wire_get_u32(r);
-	uint8_t slot = wire_get_u8(r);
-
-	wire_get_bytes(r, SEALBOX_TAG_SIZE);
-	if (block >= f->blocks.count || slot >= SLOTFILE_SLOTS || slot == blocks[block].slot ||
-	    blocks[block].is_named)
-		return -EINVAL;
-	blocks[block].is_named = true;
-	return 0;
-}
-
-/* p->block is the number of pieces whose blocks are marked, also after an error. */
-static int
-mark_blocks(struct memfile *f, struct store_publication *p, const struct budget *b)
-{
-	struct pace pace = pace_begin(b);
-	int error;
-
-	while (p->remaining > 0) {
-		error = mark_block(f, &p->next);
-		if (error != 0)
-			return error;
-		p->remaining--;
-		p->block++;
-		if (pace_is_over(&pace, PIECE_COST))
-			return -EINPROGRESS;
-	}
-	return 0;
-}
-
-/* Undoes mark_blocks() after it failed. */
-static void
-unmark_blocks(struct memfile *f, const struct store_publication *p)
-{
-	struct sealed *blocks = storefile_of(f)->blocks;
-	struct wire_reader r = p->body;
-	uint32_t i;
-
-	wire_get_u32(&r);
-	for (i = 0; i < p->block; i++) {
-		blocks[wire_get_u32(&r)].is_named = false;
-		wire_get_bytes(&r, 1 + SEALBOX_TAG_SIZE);
-	}
-}
-
-static void
-publish_block(struct memfile *f, uint64_t grant, struct wire_reader *r)
-{
-	struct storefile *s = storefile_of(f);
-	uint32_t block = wire_get_u32(r);
-	struct sealed *b = &s->blocks[block];
-
-	b->is_named = false;
-	b->slot = wire_get_u8(r);
-	memcpy(b->tag, wire_get_bytes(r, sizeof b->tag), sizeof b->tag);
-	if (!b->has_storage[b->slot])
-		s->written += SIZE_BLOCK;
-	b->has_storage[b->slot] = true;
-	if (f->blocks.versions[block] == 0)
-		s->committed += size_of_block(f->size, block);
-	blockmap_publish(&f->blocks, block, grant);
-}
-
-/* One step, a few milliseconds for the largest segment: so nobody sees a part of it. */
-static void
-publish(struct memfile *f, const struct store_publication *p)
-{
-	struct wire_reader r = p->body;
-	uint32_t count = wire_get_u32(&r);
-
-	for (; count > 0; count--)
-		publish_block(f, p->grant, &r);
-}
-
-/* First every step that can fail, then the one that cannot. */
-static int
-release(struct memfile *f, struct store_publication *p, const struct budget *b)
-{
-	int error = 0;
-
-	if (p->phase == BEGIN)
-		error = begin_release(f, p);
-	if (error == 0)
-		error = mark_blocks(f, p, b);
-	if (error == 0)
-		publish(f, p);
-	else if (error != -EINPROGRESS)
-		unmark_blocks(f, p);
-	return error;
-}
-
 /* Version 1: the server passes the client's own seal of the whole segment on to the next holder. */
 
 enum { V1_SEAL_SIZE = 3 * 4 + STOREFILE_SEAL_SIZE };
@@ -399,7 +283,7 @@ const struct store_ops smuf_store = {
 	.turn_is_served = turn_is_served,
 	.grant_begin = grant_begin,
 	.grant_put = grant_put,
-	.release = release,
+	.release = publish_blocks,
 	.lock_begin = lock_begin,
 	.lock_put = lock_put,
 	.unlock_is_shaped = unlock_is_shaped,

@@ -7,9 +7,9 @@
  * replace the lock file: the server notices when it next opens the file, logs that once, and
  * continues. It removes only files that it created.
  *
- * The store's files share this struct: store.c (grants and releases), turns.c (the lock of version
- * 1, which is in the host's file), mirror.c (a copy of version 2's queue there), removal.c (the
- * end).
+ * The store's files share this struct: store.c (grants), publish.c (releases), turns.c (the lock of
+ * version 1, which is in the host's file), mirror.c (a copy of version 2's queue there), removal.c
+ * (the end).
  */
 #ifndef SMUF_STOREFILE_H
 #define SMUF_STOREFILE_H
