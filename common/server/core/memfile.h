@@ -92,10 +92,11 @@ void memfile_ref(struct memfile *f);
 void memfile_put(struct memfile *f);
 
 /*
- * Gives the file a segment of size bytes, in whole pages charged to its account. Returns 0, also when
- * it has a segment of that size; -EINVAL for size 0 or another size than it has; -EMSGSIZE above
+ * Gives the file a segment of size bytes, in whole pages charged to its account. Returns 0, also
+ * when it has a segment of that size; -EINVAL for size 0 or another size than it has; -EMSGSIZE above
  * segment_limit; -EINPROGRESS when there is no room yet, but segments are ending: try again later;
  * -ENOMEM when there is no room in ACCOUNT_SEGMENTS, or no memory; or an error of the store's map.
+ * What is kept of the blocks besides their bytes, less than a hundredth of these, is not charged.
  */
 int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit);
 
