@@ -49,6 +49,7 @@ account_get(struct accounts *as, const char *name, struct account **out)
 	a->references = 1;
 	for (kind = 0; kind < SCHEDULE_CLASSES; kind++)
 		schedule_queue_init(&a->queues[kind], (enum schedule_class)kind);
+	TAILQ_INIT(&a->ended_files);
 	*out = a;
 	return 0;
 }
@@ -97,6 +98,7 @@ account_put(struct account *a)
 		assert(a->used[i] == 0);
 	for (i = 0; i < SCHEDULE_CLASSES; i++)
 		assert(TAILQ_EMPTY(&a->queues[i].tasks));
+	assert(TAILQ_EMPTY(&a->ended_files));
 	TAILQ_INSERT_TAIL(&a->accounts->idle, a, idle_link);
 	if (++a->accounts->idle_count > ACCOUNT_IDLE_MOST)
 		forget_oldest(a->accounts);

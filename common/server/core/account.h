@@ -33,6 +33,9 @@ enum account_quota {
 enum { ACCOUNT_IDLE_MOST = 256 };
 
 struct accounts;
+struct memfile;
+
+TAILQ_HEAD(memfile_list, memfile);
 
 struct account {
 	RB_ENTRY(account) link;
@@ -41,8 +44,10 @@ struct account {
 	uint32_t references;
 	uint64_t used[ACCOUNT_QUOTAS];
 	struct schedule_queue queues[SCHEDULE_CLASSES];
-	struct loglimit lines; /* of the log about this peer */
-	char name[];           /* "cert NAME", "uid 0", "host 192.0.2.1" */
+	struct memfile_list ended_files; /* of this account, to be destroyed by destroyer */
+	struct task destroyer;           /* see memfile_put_later() */
+	struct loglimit lines;           /* of the log about this peer */
+	char name[];                     /* "cert NAME", "uid 0", "host 192.0.2.1" */
 };
 
 RB_HEAD(account_tree, account);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/base/size.h"
 #include "common/crypto/random.h"
@@ -133,6 +134,77 @@ make_key(const char *name, size_t size, enum protocol_version version, struct ac
 	return key;
 }
 
+static void
+log_segment(const struct memfile *f, const char *event)
+{
+	char name[LOG_ESCAPED_SIZE];
+	struct store_usage usage;
+
+	if (f->size == 0 || !log_is_on(LOG_LEVEL_DEBUG))
+		return;
+	f->tree->store->usage(f, &usage);
+	log_debug("segment of %s, %lu bytes, %s: %lu bytes reserved, %lu written",
+	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, event,
+	    (unsigned long)usage.reserved, (unsigned long)usage.written);
+}
+
+/* The last reference to f was put: from now on only memfile_get() finds it. */
+static void
+retire(struct memfile *f)
+{
+	struct memfile_tree *t = f->tree;
+
+	assert(TAILQ_EMPTY(&f->lock.holders) && TAILQ_EMPTY(&f->lock.waiters));
+	assert(TAILQ_EMPTY(&f->lock.pollers.list));
+	RB_REMOVE(memfile_by_serial, &t->by_serial, f);
+	t->count--;
+	t->total_size -= f->size;
+}
+
+/* Frees what a retired file has. */
+static void
+destroy(struct memfile *f)
+{
+	struct memfile_tree *t = f->tree;
+
+	log_segment(f, "ends");
+	RB_REMOVE(memfile_by_name, &t->by_name, f);
+	t->store->destroy(f);
+	account_give(f->account, ACCOUNT_SEGMENTS, f->charged_segment);
+	account_give(f->account, ACCOUNT_MEMORY, f->charged_memory);
+	account_put(f->account);
+	blockmap_fini(&f->blocks);
+	free(f);
+}
+
+/* Destroys a file that memfile_put_later() has retired. */
+static void
+destroy_ended(struct memfile *f)
+{
+	struct account *a = f->account;
+
+	f->tree->ending -= f->charged_segment;
+	TAILQ_REMOVE(&a->ended_files, f, ended_link);
+	if (TAILQ_EMPTY(&a->ended_files))
+		schedule_remove(f->tree->schedule, &a->destroyer);
+	destroy(f);
+}
+
+static void
+destroy_some(struct task *t, const struct budget *b)
+{
+	struct account *a = account_ref(container_of(t, struct account, destroyer));
+	struct memfile *f = TAILQ_FIRST(&a->ended_files);
+	struct schedule *s = f->tree->schedule;
+
+	do
+		destroy_ended(f);
+	while ((f = TAILQ_FIRST(&a->ended_files)) != NULL && !budget_is_spent(b));
+	if (f != NULL)
+		schedule_add(s, &a->queues[SCHEDULE_SESSIONS], t);
+	account_put(a);
+}
+
 int
 memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol_version version,
     struct account *account, struct memfile **out)
@@ -143,6 +215,10 @@ memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol
 	if (key == NULL)
 		return -ENOMEM;
 	f = RB_FIND(memfile_by_name, &t->by_name, key);
+	if (f != NULL && f->references == 0) {
+		destroy_ended(f);
+		f = NULL;
+	}
 	if (f == NULL) {
 		error = create(t, key, &f);
 		if (error == 0) {
@@ -168,41 +244,29 @@ memfile_ref(struct memfile *f)
 	f->references++;
 }
 
-static void
-log_segment(const struct memfile *f, const char *event)
-{
-	char name[LOG_ESCAPED_SIZE];
-	struct store_usage usage;
-
-	if (f->size == 0 || !log_is_on(LOG_LEVEL_DEBUG))
-		return;
-	f->tree->store->usage(f, &usage);
-	log_debug("segment of %s, %lu bytes, %s: %lu bytes reserved, %lu written",
-	    log_escape(name, f->name, f->name_size), (unsigned long)f->size, event,
-	    (unsigned long)usage.reserved, (unsigned long)usage.written);
-}
-
 void
 memfile_put(struct memfile *f)
 {
-	struct memfile_tree *t = f->tree;
+	assert(f->references > 0);
+	if (--f->references > 0)
+		return;
+	retire(f);
+	destroy(f);
+}
+
+void
+memfile_put_later(struct memfile *f)
+{
+	struct account *a = f->account;
 
 	assert(f->references > 0);
 	if (--f->references > 0)
 		return;
-	assert(TAILQ_EMPTY(&f->lock.holders) && TAILQ_EMPTY(&f->lock.waiters));
-	assert(TAILQ_EMPTY(&f->lock.pollers.list));
-	log_segment(f, "ends");
-	RB_REMOVE(memfile_by_name, &t->by_name, f);
-	RB_REMOVE(memfile_by_serial, &t->by_serial, f);
-	t->count--;
-	t->total_size -= f->size;
-	t->store->destroy(f);
-	account_give(f->account, ACCOUNT_SEGMENTS, f->charged_segment);
-	account_give(f->account, ACCOUNT_MEMORY, f->charged_memory);
-	account_put(f->account);
-	blockmap_fini(&f->blocks);
-	free(f);
+	retire(f);
+	f->tree->ending += f->charged_segment;
+	TAILQ_INSERT_TAIL(&a->ended_files, f, ended_link);
+	a->destroyer.run = destroy_some;
+	schedule_add(f->tree->schedule, &a->queues[SCHEDULE_SESSIONS], &a->destroyer);
 }
 
 /*

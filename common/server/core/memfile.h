@@ -28,9 +28,10 @@ struct schedule;
 struct memfile {
 	RB_ENTRY(memfile) by_name;
 	RB_ENTRY(memfile) by_serial;
+	TAILQ_ENTRY(memfile) ended_link; /* after memfile_put_later() */
 	struct memfile_tree *tree;
 	uint32_t serial;
-	uint32_t references;
+	uint32_t references; /* 0: it has ended, and memfile_get() makes another one of its name */
 	struct account *account;  /* a reference: the peer that created the file, and is charged */
 	uint64_t charged_memory;  /* of ACCOUNT_MEMORY */
 	uint64_t charged_segment; /* of ACCOUNT_SEGMENTS; 0: no segment */
@@ -62,8 +63,9 @@ struct memfile_tree {
 	uint64_t total_size; /* of all segments, bytes */
 
 	/*
-	 * Bytes of ACCOUNT_SEGMENTS that tasks of the store will give back: segments that have
-	 * ended and are being wiped. While it is not 0, a MMAP for which there is no memory waits.
+	 * Bytes of ACCOUNT_SEGMENTS that tasks will give back: segments that have ended and will be
+	 * destroyed, or are being wiped. While it is not 0, a MMAP for which there is no memory
+	 * waits.
 	 */
 	uint64_t ending;
 };
@@ -88,15 +90,24 @@ int memfile_get(struct memfile_tree *t, const char *name, size_t size,
 /* Gets one more reference. */
 void memfile_ref(struct memfile *f);
 
-/* Puts a reference; the file ends with the last one. */
+/* Puts a reference; the file ends with the last one, and is destroyed. */
 void memfile_put(struct memfile *f);
 
 /*
+ * The same for many files at once: a file that ends is gone at once, but destroyed by a task of its
+ * account, some files in a turn. If the name is opened before the task comes to it, memfile_get()
+ * destroys the file first, so that the store never has two files of one name. What its segment is
+ * charged counts as ending meanwhile.
+ */
+void memfile_put_later(struct memfile *f);
+
+/*
  * Gives the file a segment of size bytes, in whole pages charged to its account. Returns 0, also
- * when it has a segment of that size; -EINVAL for size 0 or another size than it has; -EMSGSIZE above
- * segment_limit; -EINPROGRESS when there is no room yet, but segments are ending: try again later;
- * -ENOMEM when there is no room in ACCOUNT_SEGMENTS, or no memory; or an error of the store's map.
- * What is kept of the blocks besides their bytes, less than a hundredth of these, is not charged.
+ * when it has a segment of that size; -EINVAL for size 0 or another size than it has; -EMSGSIZE
+ * above segment_limit; -EINPROGRESS when there is no room yet, but segments are ending: try again
+ * later; -ENOMEM when there is no room in ACCOUNT_SEGMENTS, or no memory; or an error of the
+ * store's map. What is kept of the blocks besides their bytes, less than a hundredth of these, is
+ * not charged.
  */
 int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit);
 
