@@ -75,6 +75,7 @@ enum {
 #define PROTOCOL_MEMORY_DEFAULT 268435456          /* -B: bytes of bodies, replies and tables */
 #define PROTOCOL_DESCRIPTORS_MOST 1024             /* open descriptors of a session */
 #define PROTOCOL_FORKS_MOST 256                    /* pending forks of a session */
+#define PROTOCOL_FORKS_SERVER_MOST 16384           /* pending forks of a server */
 #define PROTOCOL_FORK_GRACE_MS 60000               /* a pending fork, after its parent's session */
 #define PROTOCOL_SMDISH_NAME_MOST 255              /* bytes of a name of smdish */
 #define PROTOCOL_SMUF_NAME_MOST 127                /* bytes of a name of smuf */

@@ -100,14 +100,21 @@ claims_drop_others(struct session *s, const struct desc *d)
 				claims_drop(i);
 }
 
-void
-claims_close(struct desc *d, bool answer)
+/* Ends the claim of d, whose descriptor will be closed. */
+static void
+end_with_desc(struct desc *d, bool answer)
 {
 	if (answer && is_pending(d))
 		claims_cancel(d, -ECANCELED);
 	else
 		claims_drop(d);
 	lockqueue_leave(&d->file->lock, &d->poller);
+}
+
+void
+claims_close(struct desc *d, bool answer)
+{
+	end_with_desc(d, answer);
 	fdtable_close(&d->session->table, d);
 }
 
@@ -115,9 +122,10 @@ void
 claims_close_table(struct session *s, bool answer)
 {
 	struct desc *d;
+	uint32_t fd;
 
-	while ((d = fdtable_next(&s->table, 0)) != NULL)
-		claims_close(d, answer);
+	for (fd = 0; (d = fdtable_next(&s->table, fd)) != NULL; fd = d->fd + 1)
+		end_with_desc(d, answer);
 	fdtable_fini(&s->table);
 }
 

@@ -16,10 +16,11 @@
  *	reply		replies into a session's output
  *	buffers, wiper	the memory of a session, charged to its account; large buffers wiped
  *	spare, forks	the spare buffer; the pending forks
+ *	snapshot	a table at a FORK
  *	fdtable		descriptors
  *	memfile		memory files, in front of the store (store.h)
- *	account, schedule
- *	lockqueue, pollers, blockmap
+ *	account		what each peer uses
+ *	schedule, lockqueue, pollers, blockmap
  */
 #ifndef COMMON_SERVER_CORE_CORE_H
 #define COMMON_SERVER_CORE_CORE_H
@@ -92,7 +93,7 @@ struct session {
 	bool has_begun; /* a request was executed: too late for HELLO */
 	bool has_table; /* after NEW_FDTABLE or CHILD_ATTACH */
 	struct fdtable table;
-	struct fork_parent forks;
+	struct fork_parent *forks; /* NULL before its first FORK */
 	struct desc_list pending; /* descriptors whose ACQUIRE waits; see claims.h */
 	struct desc_list granted; /* whose ACQUIRE was granted, the reply not yet begun */
 	struct desc_list held;    /* that hold a lock, the reply begun */

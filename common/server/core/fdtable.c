@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/server/core/account.h"
 #include "common/server/core/memfile.h"
 #include "common/wire/protocol.h"
 
@@ -17,36 +18,62 @@ desc_at(const struct fdtable *t, uint32_t fd)
 	return fd < t->capacity ? t->descs[fd] : NULL;
 }
 
+void
+fdtable_init(struct fdtable *t, struct account *account)
+{
+	*t = (struct fdtable){ .account = account };
+}
+
 /* Makes room for number fd. Returns 0 or -ENOMEM. */
 static int
 grow(struct fdtable *t, uint32_t fd)
 {
 	uint32_t capacity = t->capacity < SMALLEST ? SMALLEST : t->capacity;
 	struct desc **descs;
+	uint64_t more;
 
 	while (capacity <= fd)
 		capacity *= 2;
 	if (capacity == t->capacity)
 		return 0;
-	descs = reallocarray(t->descs, capacity, sizeof *descs);
-	if (descs == NULL)
+	more = (capacity - t->capacity) * sizeof *descs;
+	if (account_take(t->account, ACCOUNT_MEMORY, more) != 0)
 		return -ENOMEM;
-	memset(descs + t->capacity, 0, (capacity - t->capacity) * sizeof *descs);
+	descs = reallocarray(t->descs, capacity, sizeof *descs);
+	if (descs == NULL) {
+		account_give(t->account, ACCOUNT_MEMORY, more);
+		return -ENOMEM;
+	}
+	memset(descs + t->capacity, 0, more);
 	t->descs = descs;
 	t->capacity = capacity;
 	return 0;
 }
 
-/* Adds a descriptor with the free number fd. */
-static int
-insert(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *session,
+/* Allocates a descriptor, charged to the account of t. Returns NULL without memory. */
+static struct desc *
+create(struct fdtable *t)
+{
+	struct desc *d;
+
+	if (account_take(t->account, ACCOUNT_MEMORY, sizeof *d) != 0)
+		return NULL;
+	d = calloc(1, sizeof *d);
+	if (d == NULL)
+		account_give(t->account, ACCOUNT_MEMORY, sizeof *d);
+	return d;
+}
+
+int
+fdtable_open_at(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *session,
     struct desc **out)
 {
 	struct desc *d;
 
+	assert(fd < PROTOCOL_DESCRIPTORS_MOST && desc_at(t, fd) == NULL);
 	if (grow(t, fd) != 0)
 		return -ENOMEM;
-	d = calloc(1, sizeof *d);
+	d = create(t);
 	if (d == NULL)
 		return -ENOMEM;
 	d->fd = fd;
@@ -54,6 +81,8 @@ insert(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *ses
 	d->session = session;
 	t->descs[fd] = d;
 	t->count++;
+	if (fd == t->lowest)
+		t->lowest++;
 	*out = d;
 	return 0;
 }
@@ -61,17 +90,11 @@ insert(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *ses
 int
 fdtable_open(struct fdtable *t, struct memfile *file, struct session *session, struct desc **out)
 {
-	uint32_t fd;
-	int error;
-
-	for (fd = t->lowest; desc_at(t, fd) != NULL; fd++)
-		;
-	if (fd >= PROTOCOL_DESCRIPTORS_MOST)
+	while (desc_at(t, t->lowest) != NULL)
+		t->lowest++;
+	if (t->lowest >= PROTOCOL_DESCRIPTORS_MOST)
 		return -EMFILE;
-	error = insert(t, fd, file, session, out);
-	if (error == 0)
-		t->lowest = fd + 1;
-	return error;
+	return fdtable_open_at(t, t->lowest, file, session, out);
 }
 
 int
@@ -94,47 +117,64 @@ fdtable_next(const struct fdtable *t, uint32_t from)
 	return NULL;
 }
 
-void
-fdtable_close(struct fdtable *t, struct desc *d)
+/* Removes d from t and frees it. The caller disposes of its file. */
+static void
+discard(struct fdtable *t, struct desc *d)
 {
 	assert(d->claim.state == CLAIM_IDLE && !d->poller.has_place && !d->timer.armed);
 	t->descs[d->fd] = NULL;
 	t->count--;
 	if (d->fd < t->lowest)
 		t->lowest = d->fd;
-	memfile_put(d->file);
 	free(d);
+	account_give(t->account, ACCOUNT_MEMORY, sizeof *d);
+}
+
+void
+fdtable_close(struct fdtable *t, struct desc *d)
+{
+	struct memfile *file = d->file;
+
+	discard(t, d);
+	memfile_put(file);
+}
+
+/* Frees the storage of a table without descriptors. */
+static void
+free_storage(struct fdtable *t)
+{
+	free(t->descs);
+	account_give(t->account, ACCOUNT_MEMORY, t->capacity * sizeof *t->descs);
+	fdtable_init(t, t->account);
 }
 
 void
 fdtable_fini(struct fdtable *t)
 {
+	struct memfile *file;
 	struct desc *d;
-
-	while ((d = fdtable_next(t, 0)) != NULL)
-		fdtable_close(t, d);
-	free(t->descs);
-	*t = (struct fdtable){ 0 };
-}
-
-int
-fdtable_copy(struct fdtable *out, const struct fdtable *t)
-{
-	struct fdtable table = { .lowest = t->lowest };
-	struct desc *d, *copy;
 	uint32_t fd;
 
-	for (fd = 0; (d = fdtable_next(t, fd)) != NULL; fd = d->fd + 1) {
-		if (insert(&table, d->fd, d->file, NULL, &copy) != 0) {
-			fdtable_fini(&table);
-			return -ENOMEM;
-		}
-		memfile_ref(d->file);
-		memcpy(copy->versions, d->versions, sizeof copy->versions);
-		copy->next_version = d->next_version;
+	for (fd = 0; (d = fdtable_next(t, fd)) != NULL; fd++) {
+		fd = d->fd;
+		file = d->file;
+		discard(t, d);
+		memfile_put_later(file);
 	}
-	*out = table;
-	return 0;
+	free_storage(t);
+}
+
+void
+fdtable_abandon(struct fdtable *t)
+{
+	struct desc *d;
+	uint32_t fd;
+
+	for (fd = 0; (d = fdtable_next(t, fd)) != NULL; fd++) {
+		fd = d->fd;
+		discard(t, d);
+	}
+	free_storage(t);
 }
 
 bool

@@ -6,6 +6,8 @@
  * descriptor that it locked by. A descriptor keeps the last versions of the segment that it was
  * granted or released: the server sends deltas from these only, and everything to a replica of any
  * other version.
+ *
+ * The bytes of a table and of its descriptors are charged to the table's account (ACCOUNT_MEMORY).
  */
 #ifndef COMMON_SERVER_CORE_FDTABLE_H
 #define COMMON_SERVER_CORE_FDTABLE_H
@@ -18,6 +20,7 @@
 #include "common/server/core/lockqueue.h"
 #include "common/wire/protocol.h"
 
+struct account;
 struct memfile;
 struct session;
 
@@ -25,8 +28,8 @@ enum { DESC_VERSION_COUNT = 8 }; /* a dropped version costs a full delta, never 
 
 struct desc {
 	uint32_t fd;
-	struct memfile *file;    /* a reference */
-	struct session *session; /* NULL in a pending fork */
+	struct memfile *file; /* a reference */
+	struct session *session;
 	struct claim claim;
 	struct poller poller; /* version 1: the place of a refused LOCK */
 	struct timer timer; /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
@@ -47,17 +50,26 @@ struct desc {
 TAILQ_HEAD(desc_list, desc);
 
 struct fdtable {
-	struct desc **descs; /* capacity of them, NULL where the number is free */
+	struct account *account; /* it outlives the table */
+	struct desc **descs;     /* capacity of them, NULL where the number is free */
 	uint32_t capacity;
 	uint32_t count;  /* open descriptors */
 	uint32_t lowest; /* no number below is free */
 };
 
+/* An empty table, which will be charged to account. */
+void fdtable_init(struct fdtable *t, struct account *account);
+
 /*
  * Opens the lowest free number for file and takes over the caller's reference. Returns 0, -EMFILE
- * at PROTOCOL_DESCRIPTORS_MOST, or -ENOMEM; on failure the reference stays the caller's.
+ * at PROTOCOL_DESCRIPTORS_MOST, or -ENOMEM: no memory, or none left in the account's quota. On
+ * failure the reference stays the caller's.
  */
 int fdtable_open(struct fdtable *t, struct memfile *file, struct session *session,
+    struct desc **out);
+
+/* The same for that number, which is free. Returns 0 or -ENOMEM. */
+int fdtable_open_at(struct fdtable *t, uint32_t fd, struct memfile *file, struct session *session,
     struct desc **out);
 
 /* Finds the descriptor of that number. Returns 0 or -EBADF. */
@@ -69,14 +81,18 @@ struct desc *fdtable_next(const struct fdtable *t, uint32_t from);
 /* Closes d and puts its file. Its claim must be idle, without a place, and its timer disarmed. */
 void fdtable_close(struct fdtable *t, struct desc *d);
 
-/* Closes every descriptor, as fdtable_close() does. The table is then empty and usable. */
+/*
+ * Closes every descriptor, all of whose claims must be idle. The table is then empty and usable. A
+ * file that ends is gone at once; what takes long of its end is done by a task
+ * (memfile_put_later()). So the call is one short step, however large the table and its files are.
+ */
 void fdtable_fini(struct fdtable *t);
 
 /*
- * Copies t to out: the same numbers, gaps included, with the same versions; idle claims, no
- * session. Returns 0, or -ENOMEM (out is untouched).
+ * Frees the descriptors and the storage of a table, but puts no file: the references go back to the
+ * one from whom fdtable_open_at() took them.
  */
-int fdtable_copy(struct fdtable *out, const struct fdtable *t);
+void fdtable_abandon(struct fdtable *t);
 
 /* True when version is one of the last DESC_VERSION_COUNT of d. */
 bool fdtable_has_version(const struct desc *d, uint64_t version);

@@ -34,7 +34,12 @@ handlers_fork(struct session *s, struct request *q)
 	if (!request_is_complete(q))
 		return -EPROTO;
 	error = forks_create(&s->server->forks, &s->forks, &s->table, s->version, &ident);
-	return error != 0 ? error : reply_u64(s, q->tag, ident);
+	if (error != 0)
+		return error;
+	error = reply_u64(s, q->tag, ident);
+	if (error != 0)
+		forks_cancel(&s->server->forks, ident);
+	return error;
 }
 
 int
@@ -42,18 +47,15 @@ handlers_child_attach(struct session *s, struct request *q)
 {
 	uint64_t ident = wire_get_u64(&q->body);
 	struct fdtable table;
-	struct desc *d;
-	uint32_t fd;
 	int error;
 
 	if (!request_is_complete(q))
 		return -EPROTO;
-	error = forks_take(&s->server->forks, ident, s->version, &table);
+	fdtable_init(&table, s->table.account);
+	error = forks_take(&s->server->forks, ident, s->version, s, &table);
 	if (error != 0)
 		return error;
 	claims_close_table(s, true);
-	for (fd = 0; (d = fdtable_next(&table, fd)) != NULL; fd = d->fd + 1)
-		d->session = s;
 	s->table = table;
 	s->has_table = true;
 	return reply_empty(s, q);

@@ -17,7 +17,7 @@ init_accounts(struct server *v)
 		[ACCOUNT_HANDSHAKES] = PROTOCOL_HANDSHAKES_MOST,
 		[ACCOUNT_SEGMENTS] = v->config.total_limit,
 		[ACCOUNT_MEMORY] = v->config.memory_limit,
-		[ACCOUNT_FORKS] = UINT32_MAX,
+		[ACCOUNT_FORKS] = PROTOCOL_FORKS_SERVER_MOST,
 	};
 
 	accounts_init(&v->accounts, limit);
@@ -48,7 +48,7 @@ server_create(struct server **out, const struct server_config *config,
 	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, &v->schedule,
 	    claims_granted);
 	spare_init(&v->spare, &v->timers, &v->now);
-	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now);
+	forks_init(&v->forks, store->separates_versions, &v->timers, &v->now, &v->schedule);
 	*out = v;
 	return 0;
 }
@@ -61,7 +61,7 @@ server_destroy(struct server *v)
 	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
 		continue;
 	assert(TAILQ_EMPTY(&v->sessions));
-	forks_fini(&v->forks);
+	forks_end_graces(&v->forks);
 	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
 		continue;
 	assert(v->files.count == 0);

@@ -41,7 +41,7 @@ session_create(struct session **out, struct server *v, const char *peer, struct 
 	s->server = v;
 	s->account = account_ref(account);
 	s->version = PROTOCOL_VERSION_1;
-	forks_parent_init(&s->forks);
+	fdtable_init(&s->table, account);
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->granted);
 	TAILQ_INIT(&s->held);
@@ -69,8 +69,9 @@ end(struct session *s)
 {
 	struct server *v = s->server;
 
+	s->sending.desc = NULL;
 	claims_close_table(s, false);
-	forks_parent_fini(&v->forks, &s->forks);
+	forks_parent_ended(s->forks);
 	timer_disarm(&v->timers, &s->stall);
 	timer_disarm(&v->timers, &s->memory);
 	if (s->is_ready)
