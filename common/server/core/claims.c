@@ -61,6 +61,7 @@ drop(struct desc *d, enum store_event event)
 	forget_unsent_lease(d);
 	TAILQ_REMOVE(list_of(d), d, link);
 	d->is_undelivered = false;
+	tags_remove(&s->tags, d);
 	lockqueue_drop(&d->file->lock, &d->claim);
 	memfile_lock_changed(d->file, event);
 	sending_claim_ended(d);
@@ -270,10 +271,10 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 	struct session *s = d->session;
 	struct server *v = s->server;
 
-	d->tag = tag;
 	d->since = fdtable_has_version(d, since) ? since : 0;
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
+		tags_add(&s->tags, d, tag);
 		arm_lease(d);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		/* Earlier grants of this session may still have to be delivered. */
@@ -282,6 +283,7 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 		claims_deliver(s, SIZE_MAX);
 		return 0;
 	case CLAIM_WAITING:
+		tags_add(&s->tags, d, tag);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		TAILQ_INSERT_TAIL(&s->pending, d, link);
 		if (timeout != PROTOCOL_TIMEOUT_NEVER)
@@ -325,16 +327,28 @@ claims_find_holder(const struct session *s, const struct memfile *f)
 	return d != NULL && d->session == s ? d : NULL;
 }
 
-struct desc *
-claims_find_pending(const struct session *s, uint32_t tag)
+int
+claims_free_tag(struct session *s, uint16_t tag)
 {
-	struct desc *d;
+	struct desc *d = tags_find(&s->tags, tag);
 
-	TAILQ_FOREACH(d, &s->pending, link)
-		if (d->tag == tag)
-			return d;
-	TAILQ_FOREACH(d, &s->granted, link)
-		if (d->tag == tag)
-			return d;
-	return NULL;
+	if (d == NULL)
+		return 0;
+	if (is_pending(d))
+		return -EPROTO;
+	tags_remove(&s->tags, d);
+	return 0;
+}
+
+void
+claims_cancel_tag(struct session *s, uint32_t tag)
+{
+	struct desc *d = tags_find(&s->tags, tag);
+
+	if (d == NULL)
+		return;
+	if (is_pending(d))
+		claims_cancel(d, -ECANCELED);
+	else
+		claims_drop(d);
 }

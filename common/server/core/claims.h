@@ -5,7 +5,8 @@
  * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
  * exactly one list of its session: pending while its ACQUIRE waits, granted while it holds the lock
  * and is_undelivered, held once its reply is begun. Its timer is the timeout of the ACQUIRE while it
- * waits, the end of the lease from then on.
+ * waits, the end of the lease from then on. In version 2 the tag of its ACQUIRE names it, until it ends
+ * or another ACQUIRE takes the tag over (tags.h).
  *
  * A grant that follows from another session's release is delivered later, by claims_deliver(): the
  * waiter's session may have too many unsent replies already.
@@ -48,8 +49,17 @@ struct desc *claims_find_holder(const struct session *s, const struct memfile *f
 int claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t timeout,
     uint64_t since);
 
-/* The descriptor of s whose ACQUIRE with that tag has had no reply, or NULL. */
-struct desc *claims_find_pending(const struct session *s, uint32_t tag);
+/*
+ * Frees the tag for a new ACQUIRE of s: a held claim that has it loses it. Returns 0, or -EPROTO
+ * when the ACQUIRE with that tag has had no reply.
+ */
+int claims_free_tag(struct session *s, uint16_t tag);
+
+/*
+ * Ends the claim of s that has that tag, with nothing published; a pending ACQUIRE is answered with
+ * ECANCELED. Does nothing when the tag names no claim.
+ */
+void claims_cancel_tag(struct session *s, uint32_t tag);
 
 /* The granted function of every lockqueue: c waited and now holds the lock. */
 void claims_granted(struct claim *c);

@@ -16,7 +16,7 @@
  *	reply		replies into a session's output
  *	buffers, wiper	the memory of a session, charged to its account; large buffers wiped
  *	spare, forks	the spare buffer; the pending forks
- *	snapshot	a table at a FORK
+ *	snapshot, tags	a table at a FORK; the claims by their tags
  *	fdtable		descriptors
  *	memfile		memory files, in front of the store (store.h)
  *	account		what each peer uses
@@ -39,6 +39,7 @@
 #include "common/server/core/schedule.h"
 #include "common/server/core/spare.h"
 #include "common/server/core/store.h"
+#include "common/server/core/tags.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 
@@ -98,6 +99,7 @@ struct session {
 	struct desc_list granted; /* whose ACQUIRE was granted, the reply not yet begun */
 	struct desc_list held;    /* that hold a lock, the reply begun */
 	struct desc_list leases;  /* of held: whose lease begins when their reply is sent */
+	struct tags tags;         /* of all but version 1's, by the tags of their ACQUIREs */
 
 	/* The frame that is being received or executed. */
 	uint8_t header[FRAME_HEADER_SIZE];

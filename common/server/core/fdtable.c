@@ -121,7 +121,8 @@ fdtable_next(const struct fdtable *t, uint32_t from)
 static void
 discard(struct fdtable *t, struct desc *d)
 {
-	assert(d->claim.state == CLAIM_IDLE && !d->poller.has_place && !d->timer.armed);
+	assert(d->claim.state == CLAIM_IDLE && !d->poller.has_place);
+	assert(!d->timer.armed && !d->has_tag);
 	t->descs[d->fd] = NULL;
 	t->count--;
 	if (d->fd < t->lowest)

@@ -12,6 +12,7 @@
 #ifndef COMMON_SERVER_CORE_FDTABLE_H
 #define COMMON_SERVER_CORE_FDTABLE_H
 
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <bsd/sys/queue.h>
@@ -35,14 +36,16 @@ struct desc {
 	struct timer timer; /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
 	TAILQ_ENTRY(desc) link;       /* in the list of its session that claims.h names */
 	TAILQ_ENTRY(desc) lease_link; /* in that of leases, while has_unsent_lease */
+	RB_ENTRY(desc) tag_link;      /* while has_tag: in the tags of its session */
+	bool has_tag;                 /* tag names the claim; see tags.h */
 	bool is_undelivered;          /* granted, the reply not yet begun */
 	bool has_unsent_lease;        /* the lease begins when the reply is sent */
 	uint64_t sent_at;             /* held: where its reply ends, in all bytes of the session */
 	uint32_t expiry_turn;         /* see grace.h */
-	uint8_t type;           /* version 1: of its LOCK */
-	bool has_segment;       /* version 2: the grant has a delta, so the release has one */
-	uint16_t tag;           /* of the pending ACQUIRE */
-	uint64_t since;         /* of the pending ACQUIRE */
+	uint8_t type;                 /* version 1: of its LOCK */
+	bool has_segment;             /* version 2: the grant has a delta, so the release has one */
+	uint16_t tag;                 /* of the last ACQUIRE */
+	uint64_t since;               /* of the pending ACQUIRE */
 	uint64_t versions[DESC_VERSION_COUNT]; /* granted or released, a ring */
 	uint8_t next_version;
 };

@@ -44,8 +44,11 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	struct desc *d;
 	int error;
 
-	if (!request_is_complete(q) || claims_find_pending(s, q->tag) != NULL)
+	if (!request_is_complete(q))
 		return -EPROTO;
+	error = claims_free_tag(s, q->tag);
+	if (error != 0)
+		return error;
 	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
 		return -EINVAL;
 	error = fdtable_find(&s->table, fd, &d);
@@ -142,13 +145,10 @@ int
 handlers_v2_cancel(struct session *s, struct request *q)
 {
 	uint32_t tag = wire_get_u32(&q->body);
-	struct desc *d;
 
 	if (!request_is_complete(q))
 		return -EPROTO;
-	d = claims_find_pending(s, tag);
-	if (d != NULL)
-		claims_cancel(d, -ECANCELED);
+	claims_cancel_tag(s, tag);
 	reply_status(s, q->tag, 0);
 	return 0;
 }

@@ -42,6 +42,7 @@ session_create(struct session **out, struct server *v, const char *peer, struct 
 	s->account = account_ref(account);
 	s->version = PROTOCOL_VERSION_1;
 	fdtable_init(&s->table, account);
+	tags_init(&s->tags);
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->granted);
 	TAILQ_INIT(&s->held);
