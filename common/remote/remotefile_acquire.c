@@ -108,14 +108,14 @@ answer_due(uint64_t deadline)
 
 /*
  * Waits for the reply to an ACQUIRE. The server ends a timed wait by its own clock; if it is late,
- * cancels the ACQUIRE and releases a grant that crosses the CANCEL. If the server is silent even
- * then, ends the connection.
+ * cancels the ACQUIRE. A grant that crosses the CANCEL has ended with it. If the server is silent
+ * even then, ends the connection.
  */
 static int
-await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t deadline)
+await_grant(struct remotefile *f, struct mux_call *c, uint64_t deadline)
 {
 	struct mux *mux = f->remote->mux;
-	uint64_t version, patience;
+	uint64_t patience;
 	int error;
 
 	error = mux_wait(mux, c, answer_due(deadline));
@@ -126,10 +126,8 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t since, uint64_t d
 		return error;
 	patience = clock_after_ms(clock_now(), SILENCE_MS);
 	cancel(f, c, patience);
-	error = mux_wait(mux, c, patience);
-	if (error == 0 && read_grant(f, PROTOCOL_EXCLUSIVE, since, &c->reply, &version) == 0)
-		remotefile_release_empty(f, 0);
-	else if (!mux_is_answered(mux, c))
+	(void)mux_wait(mux, c, patience);
+	if (!mux_is_answered(mux, c))
 		(void)mux_abort(mux, -ETIMEDOUT);
 	return -ETIMEDOUT;
 }
@@ -187,7 +185,7 @@ acquire_once(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_
 	begin_acquire(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
 	error = mux_send(mux);
 	if (error == 0)
-		error = await_grant(f, &c, since, deadline);
+		error = await_grant(f, &c, deadline);
 	if (error == 0) {
 		error = use_grant(f, mode, since, c.reply, retry);
 		mux_end_call(mux, &c);
