@@ -17,7 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKLOG = 512 };
+#include "common/base/clock.h"
+
+enum {
+	BACKLOG = 512,
+	DIRECTORY_LOCK_MS = 1000, /* other servers keep it for the time of a few system calls */
+};
 
 /* One address as the kernel wants it. */
 struct target {
@@ -115,10 +120,24 @@ bind_unix(const struct addr *a, const struct target *t, int fd)
 	return error;
 }
 
+/* Any process that can read the directory can hold its lock: so the wait is bounded. */
+static bool
+wait_for_lock(int fd)
+{
+	uint64_t deadline = clock_after_ms(clock_now(), DIRECTORY_LOCK_MS);
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || clock_now() >= deadline)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 /*
  * Locks the directory of a socket file, so that no other server replaces the same stale file
  * between the test and the listen(2). Returns a descriptor to close, or -1 where that is
- * impossible.
+ * impossible, and when another process keeps the lock.
  */
 static int
 lock_directory(const struct addr *a)
@@ -136,7 +155,7 @@ lock_directory(const struct addr *a)
 	else
 		slash[slash == path] = '\0';
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+	if (fd >= 0 && !wait_for_lock(fd)) {
 		close(fd);
 		fd = -1;
 	}

@@ -25,17 +25,22 @@ struct socket_file {
  * which no process listens, is replaced; of several servers that try at once one succeeds. Returns
  * -EADDRINUSE when a process listens there or the path is no socket, -EADDRNOTAVAIL for a host that
  * is not this one's or has no address, or another negative errno. A failure leaves nothing behind.
+ * The directory is locked meanwhile; if another process keeps its lock for a second, the call goes
+ * on without.
  */
 int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
 
-/* Removes the socket file that socket_listen() made, if the path still leads to that file. */
+/*
+ * Removes the socket file that socket_listen() made, if the path still leads to that file. Locks
+ * the directory in the same way.
+ */
 void socket_unlink(const struct addr *a, const struct socket_file *file);
 
 /*
  * Connects to an address, waiting up to timeout_ms; tries every address of a TCP host in turn. *fd
- * is then non-blocking and close-on-exec, for TCP without delay (TCP_NODELAY) and with keepalive.
- * Returns 0, -ENOTCONN when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without
- * an address, or another negative errno.
+ * is then non-blocking, close-on-exec and, for TCP, tuned by socket_tune(). Returns 0, -ENOTCONN
+ * when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, or
+ * another negative errno.
  */
 int socket_connect(const struct addr *a, int timeout_ms, int *fd);
 

@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/wire/addr.h"
 #include "common/wire/socket.h"
 #include "tests/stress/patience.h"
@@ -477,6 +479,31 @@ every_address_listens(void **state)
 	close_all(fds, count);
 }
 
+/* Any process that may read the directory may hold its lock, and need not let it go. */
+static void
+a_lock_of_the_directory_does_not_stop_a_server(void **state)
+{
+	struct addr a = address(path);
+	int fds[SOCKET_LISTEN_MOST], client, lock = open(dir, O_RDONLY | O_CLOEXEC);
+	uint64_t start = clock_now(), took;
+
+	(void)state;
+	/* A wait without end must fail the test, not stop it. */
+	alarm((unsigned)(patience_ms(PATIENCE_MS) / 1000));
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(connect_to(&a, &client), 0);
+	socket_unlink(&a, &made);
+	took = clock_now() - start;
+	alarm(0);
+	assert_int_equal(access(path, F_OK), -1);
+	if (patience_is_over(took, 4000))
+		fail_msg("beginning and ending took %llu ms", (unsigned long long)(took / 1000000));
+	close(client);
+	close(fds[0]);
+	close(lock);
+}
+
 /* Connecting to a server that does not accept waits as long as it was told, not for ever. */
 static void
 connecting_to_a_server_that_does_not_accept_times_out(void **state)
@@ -523,6 +550,7 @@ main(void)
 		cmocka_unit_test(address_of_another_host_is_eaddrnotavail),
 		cmocka_unit_test(every_address_of_a_host_is_tried),
 		cmocka_unit_test(every_address_listens),
+		cmocka_unit_test(a_lock_of_the_directory_does_not_stop_a_server),
 		cmocka_unit_test(connecting_to_a_server_that_does_not_accept_times_out),
 	};
 
