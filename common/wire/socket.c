@@ -22,6 +22,7 @@
 enum {
 	BACKLOG = 512,
 	DIRECTORY_LOCK_MS = 1000, /* other servers keep it for the time of a few system calls */
+	USER_TIMEOUT_MS = 30000   /* a TCP peer that acknowledges nothing is gone */
 };
 
 /* One address as the kernel wants it. */
@@ -289,7 +290,7 @@ socket_tune(int fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t size = sizeof sa;
-	int one = 1, idle = 60, interval = 10, count = 3;
+	int one = 1, idle = 10, interval = 5, count = 4, timeout = USER_TIMEOUT_MS;
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 || sa.ss_family == AF_UNIX)
 		return;
@@ -298,6 +299,7 @@ socket_tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }
 
 /* The peer's address, and with a unix socket its user and process. Returns false if unknown. */

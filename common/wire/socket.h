@@ -44,7 +44,10 @@ void socket_unlink(const struct addr *a, const struct socket_file *file);
  */
 int socket_connect(const struct addr *a, int timeout_ms, int *fd);
 
-/* Sets TCP_NODELAY and keepalive on a connected socket; does nothing to a unix one. */
+/*
+ * Sets TCP_NODELAY on a connected socket, and keepalive and TCP_USER_TIMEOUT so that a peer that
+ * vanished is noticed within 30 s; does nothing to a unix one.
+ */
 void socket_tune(int fd);
 
 /*

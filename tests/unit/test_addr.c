@@ -382,6 +382,18 @@ port_of(int fd)
 	return ntohs(((struct sockaddr_in *)&any)->sin_port);
 }
 
+/* A peer that vanished, whether bytes to it are on their way or not. */
+static void
+expect_noticed_within_30_s(int fd)
+{
+	int idle = socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE);
+	int interval = socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL);
+	int count = socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT);
+
+	assert_int_equal(socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000);
+	assert_int_equal(idle + interval * count, 30);
+}
+
 static void
 tcp_connection_is_tuned_and_described(void **state)
 {
@@ -398,9 +410,11 @@ tcp_connection_is_tuned_and_described(void **state)
 	assert_true(socket_option(client, SOL_SOCKET, SO_KEEPALIVE));
 	server = accept(fds[0], NULL, NULL);
 	assert_true(server >= 0);
+	expect_noticed_within_30_s(client);
 	socket_tune(server);
 	assert_true(socket_option(server, IPPROTO_TCP, TCP_NODELAY));
 	assert_true(socket_option(server, SOL_SOCKET, SO_KEEPALIVE));
+	expect_noticed_within_30_s(server);
 	socket_describe_peer(server, name);
 	snprintf(text, sizeof text, "127.0.0.1:%u", port_of(client));
 	assert_string_equal(name, text);
