@@ -86,6 +86,7 @@ set_rules(SSL_CTX *ssl)
 	    SSL_CTX_set_ciphersuites(ssl,
 		"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") ==
 	    1 &&
+	    SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1 &&
 	    SSL_CTX_set_num_tickets(ssl, 0) == 1 &&
 	    SSL_CTX_set_session_id_context(ssl, (const unsigned char *)"memserver", 9) == 1;
 }

@@ -1,6 +1,7 @@
 /*
  * tls_context: the keys and rules of TLS connections (OpenSSL), for both roles: TLS 1.3, or 1.2
- * with ECDHE and AEAD.
+ * with ECDHE and AEAD, with the groups X25519, P-256 and P-384. Finite fields would cost a server
+ * 0.2 s for each ClientHello that offers them.
  *
  * Both ends get these rules and nothing weaker: a chain to the one CA given, the extended key usage
  * of the role (a client's certificate cannot play server), no resumption, no tickets, no early
