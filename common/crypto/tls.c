@@ -8,133 +8,47 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/crypto/random.h"
 #include "common/crypto/sslerror.h"
+#include "common/crypto/tls_bio.h"
 #include "common/crypto/tls_context.h"
 
 enum { NAME_SIZE = 128 }; /* of a certificate's name, with its NUL */
 
 struct tls {
 	SSL *ssl;
-	int fd;
-	int socket_error; /* errno of the last socket call that failed */
-	bool has_ended;   /* recv(2) has returned 0 */
-	bool wants_write;
+	struct tls_bio bio;
+	bool wants_write;       /* the call that runs; those that follow: the last of its kind */
+	bool read_wants_write;  /* tls_read() or tls_handshake() */
+	bool write_wants_write; /* tls_write() */
+	bool is_paused;
+	unsigned silent_records; /* read since application data came */
 	char reason[TLS_REASON_SIZE];
 	char peer_name[LOG_ESCAPED_SIZE];
 	char description[64];
 };
 
-/* The functions of our BIO. OpenSSL's socket BIO writes with write(2), which can raise SIGPIPE. */
-
-static int
-bio_result(BIO *bio, struct tls *t, ssize_t n)
-{
-	BIO_clear_retry_flags(bio);
-	if (n >= 0)
-		return (int)n;
-	t->socket_error = errno;
-	return -1;
-}
-
-static int
-bio_read(BIO *bio, char *out, int size)
-{
-	struct tls *t = BIO_get_data(bio);
-	ssize_t n;
-
-	do
-		n = recv(t->fd, out, (size_t)size, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n == 0 && size > 0)
-		t->has_ended = true;
-	n = bio_result(bio, t, n);
-	if (n < 0 && (t->socket_error == EAGAIN || t->socket_error == EWOULDBLOCK))
-		BIO_set_retry_read(bio);
-	return (int)n;
-}
-
-static int
-bio_write(BIO *bio, const char *data, int size)
-{
-	struct tls *t = BIO_get_data(bio);
-	ssize_t n;
-
-	do
-		n = send(t->fd, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	n = bio_result(bio, t, n);
-	if (n < 0 && (t->socket_error == EAGAIN || t->socket_error == EWOULDBLOCK))
-		BIO_set_retry_write(bio);
-	return (int)n;
-}
-
-static long
-bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-	struct tls *t = BIO_get_data(bio);
-
-	(void)number;
-	(void)pointer;
-	switch (command) {
-	case BIO_CTRL_FLUSH:
-		return 1;
-	case BIO_CTRL_EOF:
-		return t->has_ended;
-	default:
-		return 0;
-	}
-}
-
-/* Makes the BIO's table of functions once and keeps it; NULL when there is no memory. */
-static BIO_METHOD *
-bio_method(void)
-{
-	static BIO_METHOD *method;
-	BIO_METHOD *m = __atomic_load_n(&method, __ATOMIC_ACQUIRE), *none = NULL;
-
-	if (m != NULL)
-		return m;
-	m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "memserver socket");
-	if (m == NULL || BIO_meth_set_read(m, bio_read) != 1 ||
-	    BIO_meth_set_write(m, bio_write) != 1 || BIO_meth_set_ctrl(m, bio_ctrl) != 1) {
-		BIO_meth_free(m);
-		return NULL;
-	}
-	if (!__atomic_compare_exchange_n(&method, &none, m, false, __ATOMIC_ACQ_REL,
-		__ATOMIC_ACQUIRE)) {
-		BIO_meth_free(m);
-		m = none;
-	}
-	return m;
-}
-
 int
 tls_create(struct tls **out, struct tls_context *ctx, int fd, const char *name)
 {
-	BIO_METHOD *method = bio_method();
 	struct tls *t = calloc(1, sizeof *t);
 	BIO *bio = NULL;
 	int error = -ENOMEM;
 
-	if (t == NULL || method == NULL)
+	if (t == NULL)
 		goto out;
 	/* OpenSSL draws random numbers for TLS by itself. */
 	if (random_check_fork() != 0)
 		goto out;
-	bio = BIO_new(method);
-	if (bio == NULL)
+	error = tls_bio_open(&t->bio, &bio, fd);
+	if (error != 0)
 		goto out;
 	error = tls_context_create_ssl(&t->ssl, ctx, name);
 	if (error != 0)
 		goto out;
-	t->fd = fd;
-	BIO_set_data(bio, t);
-	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
 	bio = NULL;
 	*out = t;
@@ -152,7 +66,14 @@ tls_destroy(struct tls *t)
 	if (t == NULL)
 		return;
 	SSL_free(t->ssl);
+	tls_bio_close(&t->bio);
 	free(t);
+}
+
+void
+tls_take_rights(struct tls *t)
+{
+	t->bio.takes_rights = true;
 }
 
 /* True for OpenSSL's reasons that a certificate, or the lack of one, was refused by either end. */
@@ -209,6 +130,24 @@ translate_queued(struct tls *t)
 	return certificate ? -EACCES : -EPROTO;
 }
 
+/* Reading or writing failed below OpenSSL. */
+static int
+translate_socket_error(struct tls *t)
+{
+	int error = t->bio.socket_error;
+
+	if (t->bio.refusal != NULL) {
+		set_reason(t, t->bio.refusal);
+		return -EPROTO;
+	}
+	if (t->bio.has_ended || error == 0) {
+		set_reason(t, "the peer closed the connection");
+		return -ECONNRESET;
+	}
+	set_reason(t, error_string(-error));
+	return error == EPIPE ? -EPIPE : -ECONNRESET;
+}
+
 /*
  * Turns the result of an OpenSSL call that did not succeed into an errno; see the header. 0: the
  * stream has ended, with close_notify or without (SSL_OP_IGNORE_UNEXPECTED_EOF).
@@ -226,12 +165,7 @@ translate(struct tls *t, int result)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
-		if (t->has_ended || t->socket_error == 0) {
-			set_reason(t, "the peer closed the connection");
-			return -ECONNRESET;
-		}
-		set_reason(t, error_string(-t->socket_error));
-		return t->socket_error == EPIPE ? -EPIPE : -ECONNRESET;
+		return translate_socket_error(t);
 	default:
 		error = translate_queued(t);
 		ERR_clear_error();
@@ -243,8 +177,16 @@ static void
 begin_call(struct tls *t)
 {
 	ERR_clear_error();
-	t->socket_error = 0;
+	tls_bio_begin_call(&t->bio);
 	t->wants_write = false;
+}
+
+/* Keeps what tls.h tells of a call that may have read. */
+static void
+end_reading_call(struct tls *t, ssize_t result)
+{
+	t->read_wants_write = result == -EAGAIN && t->wants_write;
+	t->is_paused = result == -EAGAIN && t->bio.is_paused;
 }
 
 int
@@ -254,25 +196,42 @@ tls_handshake(struct tls *t)
 
 	begin_call(t);
 	result = SSL_do_handshake(t->ssl);
-	if (result == 1)
-		return 0;
-	error = translate(t, result);
-	if (error == 0) {
+	error = result == 1 ? 0 : translate(t, result);
+	if (result != 1 && error == 0) {
 		set_reason(t, "the peer closed the connection");
-		return -ECONNRESET;
+		error = -ECONNRESET;
 	}
+	end_reading_call(t, error);
 	return error;
+}
+
+/* Ends a connection that goes on without application data. */
+static ssize_t
+count_silent_records(struct tls *t, ssize_t n)
+{
+	if (n >= 0) {
+		t->silent_records = 0;
+		return n;
+	}
+	t->silent_records += t->bio.records;
+	if (n != -EAGAIN || t->silent_records < TLS_SILENT_RECORDS_MOST)
+		return n;
+	set_reason(t, "the peer keeps updating its keys and sends nothing");
+	return -EPROTO;
 }
 
 ssize_t
 tls_read(struct tls *t, void *out, size_t size)
 {
-	size_t n;
+	ssize_t n;
+	size_t got;
 	int result;
 
 	begin_call(t);
-	result = SSL_read_ex(t->ssl, out, size, &n);
-	return result == 1 ? (ssize_t)n : translate(t, result);
+	result = SSL_read_ex(t->ssl, out, size, &got);
+	n = count_silent_records(t, result == 1 ? (ssize_t)got : translate(t, result));
+	end_reading_call(t, n);
+	return n;
 }
 
 /*
@@ -309,24 +268,44 @@ tls_write(struct tls *t, const void *data, size_t size)
 		return 0;
 	begin_call(t);
 	result = SSL_write_ex(t->ssl, data, size, &n);
+	error = result == 1 ? 0 : translate(t, result);
+	t->write_wants_write = error == -EAGAIN && t->wants_write;
 	if (result == 1)
 		return (ssize_t)n;
-	error = translate(t, result);
 	if (error == 0)
 		return -EPIPE;
 	return error == -EPIPE || error == -ECONNRESET ? find_refusal(t, error) : error;
 }
 
 bool
-tls_wants_write(const struct tls *t)
+tls_read_wants_write(const struct tls *t)
 {
-	return t->wants_write;
+	return t->read_wants_write;
+}
+
+bool
+tls_write_wants_write(const struct tls *t)
+{
+	return t->write_wants_write;
+}
+
+bool
+tls_is_paused(const struct tls *t)
+{
+	return t->is_paused;
 }
 
 bool
 tls_has_pending(const struct tls *t)
 {
-	return SSL_has_pending(t->ssl) == 1;
+	/* OpenSSL sends its answer to a KeyUpdate before it reads on. */
+	return !t->read_wants_write && (SSL_pending(t->ssl) > 0 || tls_bio_has_record(&t->bio));
+}
+
+bool
+tls_may_have_more(const struct tls *t)
+{
+	return !t->read_wants_write && (t->is_paused || !t->bio.is_drained || tls_has_pending(t));
 }
 
 void

@@ -6,9 +6,13 @@
  * close_notify is an ordinary end of stream: frames carry their own length.
  *
  * The socket is read and written with MSG_DONTWAIT | MSG_NOSIGNAL, so no call here blocks or raises
- * SIGPIPE, whatever the socket's own flags are. Records are read ahead: one recv(2) may bring
- * several, so a caller asks tls_has_pending() after a read, and if that is true reads again without
- * polling. One thread at a time may use a connection.
+ * SIGPIPE, whatever the socket's own flags are. One recv(2) may bring several records, so a caller
+ * asks tls_has_pending() after a read, and if that is true reads again without polling.
+ *
+ * A call handles 16 records at most (tls_bio.h), however many a peer sends that carry no data, and
+ * then returns -EAGAIN with tls_is_paused(): the caller serves others, and calls again without
+ * polling. After TLS_SILENT_RECORDS_MOST records in a row without application data the connection
+ * ends. One thread at a time may use a connection.
  */
 #ifndef COMMON_CRYPTO_TLS_H
 #define COMMON_CRYPTO_TLS_H
@@ -16,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+enum { TLS_SILENT_RECORDS_MOST = 256 }; /* PROTOCOL 8 */
 
 struct tls;
 struct tls_context;
@@ -31,16 +37,24 @@ int tls_create(struct tls **out, struct tls_context *ctx, int fd, const char *na
 void tls_destroy(struct tls *t);
 
 /*
+ * Descriptors may come with the bytes of the socket: receives them, closes them by the closer, and
+ * ends the connection (-EPROTO). Without this call the kernel closes them during the read, which
+ * takes as long as whoever passed them likes. Only for a daemon: see closer.h.
+ */
+void tls_take_rights(struct tls *t);
+
+/*
  * Goes on with the handshake. Returns 0 when it is complete; -EAGAIN when the socket must become
- * ready first (for which of both, see tls_wants_write()); -EACCES when either side refused a
- * certificate, -ECONNRESET when the peer went away, -EPROTO for any other failure.
+ * ready first (for which of both, see tls_read_wants_write()) or tls_is_paused(); -EACCES when
+ * either side refused a certificate, -ECONNRESET when the peer went away, -EPROTO for any other
+ * failure.
  */
 int tls_handshake(struct tls *t);
 
 /*
- * Reads up to size bytes. Returns their number, 0 at the end of the stream, -EAGAIN, -ECONNRESET,
- * -EPROTO, or -EACCES when the server refused our certificate (TLS 1.3 reports that with the first
- * read).
+ * Reads up to size bytes. Returns their number, 0 at the end of the stream, -EAGAIN as
+ * tls_handshake(), -ECONNRESET, -EPROTO, or -EACCES when the server refused our certificate (TLS
+ * 1.3 reports that with the first read).
  */
 ssize_t tls_read(struct tls *t, void *out, size_t size);
 
@@ -51,10 +65,30 @@ ssize_t tls_read(struct tls *t, void *out, size_t size);
  */
 ssize_t tls_write(struct tls *t, const void *data, size_t size);
 
-/* True when the last -EAGAIN waits for the socket to become writable, false: readable. */
-bool tls_wants_write(const struct tls *t);
+/*
+ * True when the last tls_handshake() or tls_read() returned -EAGAIN and waits for the socket to
+ * become writable: the handshake, or an answer to the peer's KeyUpdate. Otherwise -EAGAIN waits for
+ * the socket to become readable.
+ */
+bool tls_read_wants_write(const struct tls *t);
 
-/* True when bytes have been read from the socket that tls_read() has not returned yet. */
+/* The same for the last tls_write(). */
+bool tls_write_wants_write(const struct tls *t);
+
+/* True when the last tls_handshake() or tls_read() returned -EAGAIN and waits for nothing. */
+bool tls_is_paused(const struct tls *t);
+
+/*
+ * True when it is worth while to call tls_read() again before polling: it is paused, bytes are
+ * pending, or the last system call brought as much as it had room for. Then the call may still
+ * return -EAGAIN.
+ */
+bool tls_may_have_more(const struct tls *t);
+
+/*
+ * True when tls_read() can return bytes, or handle a whole record, without the socket. False while
+ * there is only a part of a record.
+ */
 bool tls_has_pending(const struct tls *t);
 
 /*

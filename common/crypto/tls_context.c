@@ -11,8 +11,6 @@
 #include "common/base/error.h"
 #include "common/crypto/sslerror.h"
 
-enum { READ_AHEAD = 64 * 1024 }; /* bytes that one recv(2) may bring */
-
 struct tls_context {
 	SSL_CTX *ssl;
 	enum tls_role role;
@@ -78,8 +76,7 @@ set_rules(SSL_CTX *ssl)
 		SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
 	SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_read_ahead(ssl, 1);
-	SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD);
+	SSL_CTX_set_read_ahead(ssl, 0); /* tls_bio does */
 	return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
 	    SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
 	    SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&

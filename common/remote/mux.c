@@ -50,7 +50,10 @@ mux_handshake(struct mux *m)
 
 	mux_core_lock(m);
 	while ((error = stream_handshake(m->stream)) == -EAGAIN) {
-		error = mux_core_poll(m, mux_core_poll_events(m), m->deadline, &ready);
+		if (!stream_is_paused(m->stream))
+			error = mux_core_poll(m, mux_core_read_events(m), m->deadline, &ready);
+		else
+			error = clock_now() < m->deadline ? 0 : -ETIMEDOUT;
 		if (error != 0)
 			break;
 	}
@@ -179,7 +182,7 @@ mux_has_ended(struct mux *m)
 static void
 read_unasked(struct mux *m)
 {
-	if ((!m->is_drained && stream_has_pending(m->stream)) || mux_core_is_readable(m))
+	if (stream_may_have_more(m->stream) || mux_core_is_readable(m))
 		(void)mux_input_read(m);
 }
 

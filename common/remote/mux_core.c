@@ -51,9 +51,15 @@ mux_core_end(struct mux *m, int error)
 }
 
 short
-mux_core_poll_events(const struct mux *m)
+mux_core_read_events(const struct mux *m)
 {
-	return stream_wants_write(m->stream) ? POLLOUT : POLLIN;
+	return stream_read_wants_write(m->stream) ? POLLOUT : POLLIN;
+}
+
+short
+mux_core_write_events(const struct mux *m)
+{
+	return stream_write_wants_write(m->stream) ? POLLOUT : POLLIN;
 }
 
 int

@@ -56,8 +56,6 @@ struct mux {
 	uint8_t in[READ_SIZE];
 	size_t in_head;
 	size_t in_size;
-	bool is_drained;  /* the last read found nothing */
-	short read_wants; /* if so, the poll(2) events to wait for before the next */
 	struct mux_call *incoming;
 	size_t incoming_have;
 	size_t incoming_size;
@@ -86,8 +84,9 @@ void mux_core_unlock(struct mux *m);
  */
 int mux_core_end(struct mux *m, int error);
 
-/* The poll(2) events that the stream's last -EAGAIN waits for. */
-short mux_core_poll_events(const struct mux *m);
+/* The poll(2) events that reading, the handshake included, and writing wait for. */
+short mux_core_read_events(const struct mux *m);
+short mux_core_write_events(const struct mux *m);
 
 /*
  * Sleeps, without the mutex, until the socket is ready for one of events or the connection has

@@ -1,7 +1,6 @@
 #include "common/remote/mux_core.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include "common/wire/status.h"
@@ -123,11 +122,8 @@ mux_input_read(struct mux *m)
 	ssize_t n = stream_read(m->stream, room, size);
 	int error;
 
-	m->is_drained = n == -EAGAIN;
-	if (n == -EAGAIN) {
-		m->read_wants = mux_core_poll_events(m);
+	if (n == -EAGAIN)
 		return 0;
-	}
 	if (n <= 0)
 		return mux_core_end(m, (int)n);
 	if (is_direct) {
@@ -160,13 +156,13 @@ mux_input_wake_driver(struct mux *m)
 int
 mux_input_drive(struct mux *m, uint64_t deadline)
 {
-	short events = m->is_drained ? m->read_wants : POLLIN, ready;
+	short ready;
 	int error = 0;
 
 	m->has_driver = true;
 	/* The reply is seldom here already: polling first saves a read that finds nothing. */
-	if (m->is_drained || !stream_has_pending(m->stream))
-		error = mux_core_poll(m, events, deadline, &ready);
+	if (!stream_may_have_more(m->stream))
+		error = mux_core_poll(m, mux_core_read_events(m), deadline, &ready);
 	if (m->has_ended)
 		error = m->error;
 	else if (error == 0)

@@ -19,14 +19,15 @@ wait_writable(struct mux *m)
 {
 	bool drives = !m->has_driver;
 	uint64_t deadline = m->deadline, soon = clock_after_ms(clock_now(), RECHECK_MS);
-	short ready;
-	int error;
+	short reads = drives ? mux_core_read_events(m) : 0, ready = reads;
+	int error = 0;
 
 	if (!drives && soon < deadline)
 		deadline = soon;
 	m->has_driver = true;
-	error = mux_core_poll(m, mux_core_poll_events(m) | (drives ? POLLIN : 0), deadline, &ready);
-	if (!m->has_ended && error == 0 && drives && (ready & POLLIN) != 0)
+	if (!drives || !stream_may_have_more(m->stream))
+		error = mux_core_poll(m, mux_core_write_events(m) | reads, deadline, &ready);
+	if (!m->has_ended && error == 0 && (ready & reads) != 0)
 		error = mux_input_read(m);
 	if (drives) {
 		m->has_driver = false;

@@ -143,10 +143,7 @@ end_input(struct connection *c)
 	session_input_ended(c->session);
 }
 
-/*
- * Reads once and executes what came. Returns how many bytes came. Inside of a frame the next bytes
- * are probably there already; otherwise a short read means that the socket is empty.
- */
+/* Reads once and executes what came. Returns how many bytes came. */
 static size_t
 read_some(struct connection *c, const struct budget *b)
 {
@@ -158,12 +155,11 @@ read_some(struct connection *c, const struct budget *b)
 	n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
 	if (n > 0) {
 		session_feed(c->session, t->read_buffer, (size_t)n, b);
-		c->is_readable = stream_has_pending(c->stream) ||
-		    (size_t)n == sizeof t->read_buffer || session_is_receiving(c->session);
+		c->is_readable = stream_may_have_more(c->stream);
 		return (size_t)n;
 	}
 	if (n == -EAGAIN) {
-		c->is_readable = false;
+		c->is_readable = stream_is_paused(c->stream);
 		return 0;
 	}
 	if (n < 0)
@@ -204,9 +200,9 @@ update_events(struct connection *c)
 	uint32_t events = 0;
 
 	if (!c->input_ended && session_wants_input(c->session))
-		events |= EPOLLIN;
+		events |= stream_read_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
 	if (session_output(c->session, &data) > 0)
-		events |= stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
+		events |= stream_write_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
 	loop_change(c->table->loop, &c->watch, events);
 }
 
@@ -320,7 +316,9 @@ continue_handshake(struct connection *c)
 	} else if (error == -EAGAIN) {
 		c->has_had_turn = true;
 		loop_change(c->table->loop, &c->watch,
-		    stream_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
+		    stream_read_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
+		if (stream_is_paused(c->stream))
+			add_task(c);
 	} else {
 		account_warn(c->account, c->table->now, "%s: refused in the TLS handshake: %s",
 		    c->peer, stream_reason(c->stream));
@@ -371,8 +369,11 @@ ready(struct watch *w, uint32_t events)
 {
 	struct connection *c = container_of(w, struct connection, watch);
 
-	(void)events;
-	c->is_readable = !c->input_ended;
+	uint32_t reads = EPOLLHUP | EPOLLERR |
+	    (stream_read_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
+
+	if ((events & reads) != 0 && !c->input_ended)
+		c->is_readable = true;
 	add_task(c);
 }
 

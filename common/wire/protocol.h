@@ -85,6 +85,7 @@ enum {
 #define PROTOCOL_HANDSHAKE_MS 10000                /* a TLS handshake */
 #define PROTOCOL_LEASE_DELIVERY_MS 1000            /* a lease begins, after its grant at the latest */
 #define PROTOCOL_GOODBYE_MS 1000                   /* the last replies, once a session is over */
+#define PROTOCOL_SILENT_RECORDS_MOST 256           /* TLS records in a row that carry no data */
 #define PROTOCOL_STALL_MS 10000                    /* a begun frame, without another byte */
 #define PROTOCOL_RESERVATION_MS 100                /* smdish: the lock, for a client that polls */
 #define PROTOCOL_RESERVED_PERCENT_MOST 10          /* of the time, of all reservations of a file */

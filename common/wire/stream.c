@@ -6,12 +6,18 @@
 #include <unistd.h>
 
 #include "common/crypto/tls.h"
+#include "common/wire/protocol.h"
 
 struct stream {
 	int fd;
-	struct tls *tls;  /* NULL: plain */
-	bool wants_write; /* plain only */
+	struct tls *tls; /* NULL: plain */
+
+	/* Plain only. */
+	bool write_wants_write;
+	bool is_filled; /* the last read brought as much as it had room for */
 };
+
+_Static_assert((int)TLS_SILENT_RECORDS_MOST == PROTOCOL_SILENT_RECORDS_MOST, "PROTOCOL 8");
 
 int
 stream_create(struct stream **out, int fd, struct tls_context *ctx, const char *name)
@@ -49,13 +55,10 @@ stream_handshake(struct stream *s)
 	return s->tls != NULL ? tls_handshake(s->tls) : 0;
 }
 
-/* Turns the result of recv(2) or send(2) into a byte count or a negative errno. */
-static ssize_t
-plain_result(struct stream *s, ssize_t n, bool writing)
+/* The error of a system call, as the callers know it. */
+static int
+plain_error(void)
 {
-	if (n >= 0)
-		return n;
-	s->wants_write = writing;
 	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
@@ -69,7 +72,8 @@ stream_read(struct stream *s, void *out, size_t size)
 	do
 		n = recv(s->fd, out, size, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
-	return plain_result(s, n, false);
+	s->is_filled = n > 0 && (size_t)n == size;
+	return n >= 0 ? n : plain_error();
 }
 
 ssize_t
@@ -82,19 +86,40 @@ stream_write(struct stream *s, const void *data, size_t size)
 	do
 		n = send(s->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return plain_result(s, n, true);
+	if (n < 0)
+		n = plain_error();
+	s->write_wants_write = n == -EAGAIN;
+	return n;
 }
 
 bool
-stream_wants_write(const struct stream *s)
+stream_read_wants_write(const struct stream *s)
 {
-	return s->tls != NULL ? tls_wants_write(s->tls) : s->wants_write;
+	return s->tls != NULL && tls_read_wants_write(s->tls);
+}
+
+bool
+stream_write_wants_write(const struct stream *s)
+{
+	return s->tls != NULL ? tls_write_wants_write(s->tls) : s->write_wants_write;
+}
+
+bool
+stream_is_paused(const struct stream *s)
+{
+	return s->tls != NULL && tls_is_paused(s->tls);
 }
 
 bool
 stream_has_pending(const struct stream *s)
 {
 	return s->tls != NULL && tls_has_pending(s->tls);
+}
+
+bool
+stream_may_have_more(const struct stream *s)
+{
+	return s->tls != NULL ? tls_may_have_more(s->tls) : s->is_filled;
 }
 
 void

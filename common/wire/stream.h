@@ -5,6 +5,8 @@
  * This is the one place that tells plain from TLS; its callers see one kind of connection. Calls
  * never block and never raise SIGPIPE. Errors are those of tls.h; a plain stream has -EAGAIN,
  * -EPIPE and -ECONNRESET of them, and other errors of the socket as they are.
+ *
+ * After -EAGAIN the functions stream_*_wants_write() and stream_is_paused() say what to wait for.
  */
 #ifndef COMMON_WIRE_STREAM_H
 #define COMMON_WIRE_STREAM_H
@@ -32,11 +34,29 @@ int stream_handshake(struct stream *s);
 ssize_t stream_read(struct stream *s, void *out, size_t size);
 ssize_t stream_write(struct stream *s, const void *data, size_t size);
 
-/* True when the last -EAGAIN waits for the socket to become writable, false: readable. */
-bool stream_wants_write(const struct stream *s);
+/*
+ * True when the last stream_handshake() or stream_read() returned -EAGAIN and waits for the socket
+ * to become writable; otherwise -EAGAIN waits for it to become readable.
+ */
+bool stream_read_wants_write(const struct stream *s);
 
-/* True when stream_read() may return bytes although the socket is not readable. */
+/* The same for the last stream_write(). */
+bool stream_write_wants_write(const struct stream *s);
+
+/*
+ * True when the last stream_handshake() or stream_read() returned -EAGAIN and waits for nothing: to
+ * be called again without polling, after others had their turn.
+ */
+bool stream_is_paused(const struct stream *s);
+
+/* True when stream_read() can return bytes, or handle a TLS record, without the socket. */
 bool stream_has_pending(const struct stream *s);
+
+/*
+ * True when it is worth while to call stream_read() again before polling; the call may still return
+ * -EAGAIN. False says that poll(2) reports what there is to read.
+ */
+bool stream_may_have_more(const struct stream *s);
 
 /*
  * Ends the connection in both directions at once, without close_notify; a thread that polls the
@@ -49,7 +69,7 @@ void stream_shutdown(struct stream *s);
 
 int stream_fd(const struct stream *s);
 
-/* Why TLS failed, a sentence; "" when it has not, and for a plain stream. */
+/* Why TLS failed or the peer was refused, a sentence; "" when neither has happened. */
 const char *stream_reason(const struct stream *s);
 
 /* See tls_peer_name(); "" for a plain stream. */

@@ -20,7 +20,7 @@
 /* Tolerated resident memory: kept by the allocator, or pages that the warm-up has not touched. */
 enum {
 	SIEGE_TOLERANCE = 1024 * 1024,
-	SIEGE_CONNECTION = 128 * 1024, /* of an open one: TLS reads 64 KiB ahead */
+	SIEGE_CONNECTION = 128 * 1024, /* of an open one: the buffers of OpenSSL and of tls_bio */
 	SIEGE_SEGMENT = 64 * 1024
 };
 
