@@ -65,6 +65,9 @@ TEST_BIN := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC))) $(BUILD)/test
 # Where futexes wake nobody: the ticket lock without them, under the same tests.
 TEST_NOFUTEX := $(BUILD)/tests/test_ticketlock_nofutex $(BUILD)/tests/test_smc_increments_nofutex
 TEST_BIN += $(TEST_NOFUTEX)
+# Where the kernel has no SO_PASSRIGHTS.
+TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
+TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 .PHONY: all demo check check-all check-asan check-clang check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
@@ -180,6 +183,16 @@ $(TEST_NOFUTEX): $(BUILD)/nofutex/ticketlock.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $(filter $(BUILD)/obj/%,$^) $(filter-out $(BUILD)/obj/%,$^) $(LDLIBS) -lcmocka
+
+$(BUILD)/no_option/rights.o: common/base/rights.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -DRIGHTS_NO_OPTION $(CFLAGS) -c -o $@ $<
+
+$(TEST_NO_OPTION): $(BUILD)/obj/tests/unit/test_closer.o $(BUILD)/no_option/rights.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	@mkdir -p $(@D)

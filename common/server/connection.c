@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
@@ -420,7 +419,7 @@ prepare(struct connection *c)
 		return error;
 	error = loop_add(t->loop, &c->watch);
 	if (error == 0) {
-		error = stream_create(&c->stream, c->watch.fd, t->tls, NULL);
+		error = stream_create_accepted(&c->stream, c->watch.fd, t->tls);
 		if (error != 0)
 			loop_remove(t->loop, &c->watch);
 	}
@@ -436,7 +435,7 @@ refuse(struct connection *c, int error)
 	account_warn(c->account, c->table->now, "%s: refused: %s", c->peer,
 	    error == -EUSERS ? "too many peers are in the TLS handshake" : strerror(-error));
 	account_put(c->account);
-	close(c->watch.fd);
+	socket_close(c->watch.fd);
 	free(c);
 }
 
@@ -469,7 +468,7 @@ connection_accept(struct connection_table *t, int fd)
 
 	if (c == NULL) {
 		log_error("a connection was refused: no memory");
-		close(fd);
+		socket_close(fd);
 		return;
 	}
 	error = prepare(c);

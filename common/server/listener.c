@@ -11,6 +11,7 @@
 
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/base/rights.h"
 #include "common/server/connection.h"
 #include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
@@ -102,6 +103,7 @@ add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 		return -EINVAL;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	rights_refuse(fd);
 	add(ls, fd);
 	log_info("listening on socket %d of systemd (%s)", fd, protection(o));
 	return 0;
@@ -143,7 +145,7 @@ refuse_connection(struct listeners *ls, int fd)
 	close(ls->spare_fd);
 	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	if (peer >= 0)
-		close(peer);
+		socket_close(peer);
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -204,7 +206,7 @@ listener_close(struct listeners *ls)
 			schedule_remove(ls->schedule, &ls->list[i].task);
 			loop_remove(ls->loop, &ls->list[i].watch);
 		}
-		close(ls->list[i].watch.fd);
+		socket_close(ls->list[i].watch.fd);
 	}
 	while (ls->opened-- > 0)
 		socket_unlink(&ls->options->addresses[ls->opened], &ls->files[ls->opened]);

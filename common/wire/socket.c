@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/closer.h"
+#include "common/base/rights.h"
 
 enum {
 	BACKLOG = 512,
@@ -171,6 +173,7 @@ listen_at(const struct addr *a, const struct target *t)
 
 	if (fd < 0)
 		return fd;
+	rights_refuse(fd);
 	error = a->kind == ADDR_TCP ? bind_tcp(t, fd) : bind_unix(a, t, fd);
 	if (error == 0 && listen(fd, BACKLOG) != 0) {
 		error = -errno;
@@ -331,6 +334,15 @@ socket_peer_key(int fd, char out[ADDR_TEXT_SIZE])
 	else if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, NULL, 0,
 		     NI_NUMERICHOST) == 0)
 		snprintf(out, ADDR_TEXT_SIZE, "host %s", host);
+}
+
+void
+socket_close(int fd)
+{
+	if (rights_may_come(fd))
+		closer_close(fd);
+	else
+		close(fd);
 }
 
 void

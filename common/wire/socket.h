@@ -2,7 +2,8 @@
  * socket: listens and connects at an address (addr.h).
  *
  * Listening and connecting resolve names of hosts with the host's resolver, which may lie: a
- * certificate proves the peer's identity, never its address.
+ * certificate proves the peer's identity, never its address. A peer cannot pass descriptors to a
+ * listening socket's connections where the kernel can forbid it (rights.h).
  */
 #ifndef COMMON_WIRE_SOCKET_H
 #define COMMON_WIRE_SOCKET_H
@@ -55,6 +56,12 @@ void socket_tune(int fd);
  * "host 127.0.0.1" of TCP.
  */
 void socket_peer_key(int fd, char out[ADDR_TEXT_SIZE]);
+
+/*
+ * Closes a socket that is listening or was accepted, and on which descriptors may lie: by the
+ * closer (closer.h), then. For daemons.
+ */
+void socket_close(int fd);
 
 /* Describes the peer: "pid 12 uid 0" of a unix socket, "127.0.0.1:4711" of TCP. */
 void socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE]);

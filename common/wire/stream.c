@@ -5,16 +5,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/closer.h"
+#include "common/base/rights.h"
 #include "common/crypto/tls.h"
 #include "common/wire/protocol.h"
 
 struct stream {
 	int fd;
-	struct tls *tls; /* NULL: plain */
+	struct tls *tls;   /* NULL: plain */
+	bool takes_rights; /* descriptors may come with the bytes: the closer closes the socket */
 
 	/* Plain only. */
 	bool write_wants_write;
-	bool is_filled; /* the last read brought as much as it had room for */
+	bool has_rights; /* descriptors came */
+	bool is_filled;  /* the last read brought as much as it had room for */
 };
 
 _Static_assert((int)TLS_SILENT_RECORDS_MOST == PROTOCOL_SILENT_RECORDS_MOST, "PROTOCOL 8");
@@ -39,13 +43,31 @@ stream_create(struct stream **out, int fd, struct tls_context *ctx, const char *
 	return 0;
 }
 
+int
+stream_create_accepted(struct stream **out, int fd, struct tls_context *ctx)
+{
+	struct stream *s;
+	int error = stream_create(&s, fd, ctx, NULL);
+
+	if (error != 0)
+		return error;
+	s->takes_rights = rights_may_come(fd);
+	if (s->takes_rights && s->tls != NULL)
+		tls_take_rights(s->tls);
+	*out = s;
+	return 0;
+}
+
 void
 stream_destroy(struct stream *s)
 {
 	if (s == NULL)
 		return;
 	tls_destroy(s->tls);
-	close(s->fd);
+	if (s->takes_rights)
+		closer_close(s->fd);
+	else
+		close(s->fd);
 	free(s);
 }
 
@@ -53,6 +75,23 @@ int
 stream_handshake(struct stream *s)
 {
 	return s->tls != NULL ? tls_handshake(s->tls) : 0;
+}
+
+static ssize_t
+read_plain(struct stream *s, void *out, size_t size)
+{
+	struct iovec part = { out, size };
+	ssize_t n;
+
+	if (s->takes_rights) {
+		n = closer_receive(s->fd, &part, 1);
+		s->has_rights = n < 0 && errno == EPROTO;
+		return n;
+	}
+	do
+		n = recv(s->fd, out, size, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n;
 }
 
 /* The error of a system call, as the callers know it. */
@@ -69,9 +108,7 @@ stream_read(struct stream *s, void *out, size_t size)
 
 	if (s->tls != NULL)
 		return tls_read(s->tls, out, size);
-	do
-		n = recv(s->fd, out, size, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	n = read_plain(s, out, size);
 	s->is_filled = n > 0 && (size_t)n == size;
 	return n >= 0 ? n : plain_error();
 }
@@ -145,7 +182,9 @@ stream_fd(const struct stream *s)
 const char *
 stream_reason(const struct stream *s)
 {
-	return s->tls != NULL ? tls_reason(s->tls) : "";
+	if (s->tls != NULL)
+		return tls_reason(s->tls);
+	return s->has_rights ? "the peer passes descriptors" : "";
 }
 
 const char *

@@ -7,6 +7,11 @@
  * -EPIPE and -ECONNRESET of them, and other errors of the socket as they are.
  *
  * After -EAGAIN the functions stream_*_wants_write() and stream_is_paused() say what to wait for.
+ *
+ * The peer of a unix socket may pass descriptors, whose close(2) may block. A server's stream
+ * refuses them, see stream_create_accepted(). A client's stream never has one: the kernel closes
+ * them in the read. So a host can make a read of a client last, as it can stop a client anyway, but
+ * it cannot fill the client's table of descriptors.
  */
 #ifndef COMMON_WIRE_STREAM_H
 #define COMMON_WIRE_STREAM_H
@@ -23,6 +28,13 @@ struct tls_context;
  * tls_create(). Returns 0, -ENOMEM or -EINVAL.
  */
 int stream_create(struct stream **out, int fd, struct tls_context *ctx, const char *name);
+
+/*
+ * The same for a server's accepted socket. If the kernel lets the peer pass descriptors, they are
+ * received and given to the closer (closer.h), stream_read() then returns -EPROTO, and
+ * stream_destroy() gives the socket to the closer, too.
+ */
+int stream_create_accepted(struct stream **out, int fd, struct tls_context *ctx);
 
 /* Takes NULL. Closes the socket and sends nothing, as a fork's child must; wipes. */
 void stream_destroy(struct stream *s);

@@ -402,12 +402,6 @@ session_wants_input(const struct session *s)
 }
 
 bool
-session_is_receiving(const struct session *s)
-{
-	return !is_between_frames(s) && !s->is_complete;
-}
-
-bool
 session_has_work(const struct session *s)
 {
 	if (sending_can_continue(s) || publishing_is_active(s) ||

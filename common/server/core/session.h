@@ -57,9 +57,6 @@ void session_feed(struct session *s, const void *data, size_t size, const struct
  */
 bool session_wants_input(const struct session *s);
 
-/* True when s has received a part of a frame, so that more is about to come. */
-bool session_is_receiving(const struct session *s);
-
 /* True when session_work() has something to do now. */
 bool session_has_work(const struct session *s);
 
