@@ -9,9 +9,10 @@
 
 enum {
 	SLAB_LEAST = 4 * SIZE_MIB,
-	SLABS_A_LIMIT = 256, /* slabs of one size of slots that make up all of -m */
-	SLOTS_LEAST = 64,    /* in a slab */
-	WORD = 64            /* bits */
+	SLAB_DOUBLED_MOST = 14, /* times: 64 GiB of addresses, for -m of 16 TiB and more */
+	SLABS_A_LIMIT = 256,    /* slabs of one size of slots that make up all of -m */
+	SLOTS_LEAST = 64,       /* in a slab */
+	WORD = 64               /* bits */
 };
 
 struct pool_slab {
@@ -33,11 +34,14 @@ pool_init(struct pool *p)
 void
 pool_set_limit(struct pool *p, uint64_t limit)
 {
+	unsigned doubled;
+
 	if (p->slab_size != 0)
 		return;
 	p->slab_size = SLAB_LEAST;
-	while (p->slab_size < limit / SLABS_A_LIMIT)
-		p->slab_size *= 2;
+	for (doubled = 0; doubled < SLAB_DOUBLED_MOST; doubled++)
+		if (p->slab_size < limit / SLABS_A_LIMIT)
+			p->slab_size *= 2;
 	p->largest = p->slab_size / SLOTS_LEAST;
 }
 

@@ -132,17 +132,44 @@ expect_unchanged(const struct memfile *f, const struct sight *before)
 	free(now.versions);
 }
 
+static struct store_publication *
+begin(uint64_t grant, const void *body, size_t size)
+{
+	struct store_publication *p = calloc(1, sizeof *p);
+
+	assert_non_null(p);
+	p->grant = grant;
+	p->body = wire_reader(body, size);
+	return p;
+}
+
+/* A server may keep it in another place in between. */
+static struct store_publication *
+move(struct store_publication *p)
+{
+	struct store_publication *moved = malloc(sizeof *moved);
+
+	assert_non_null(moved);
+	*moved = *p;
+	memset(p, 0xff, sizeof *p);
+	free(p);
+	return moved;
+}
+
 int
 storage_publish(struct memfile *f,
     int (*publish)(struct memfile *, struct store_publication *, const struct budget *),
     uint64_t grant, const void *body, size_t size, unsigned *calls)
 {
-	struct store_publication p = { .grant = grant, .body = wire_reader(body, size) };
+	struct store_publication *p = begin(grant, body, size);
 	struct sight before = look(f);
 	int r;
 
-	for (*calls = 1; (r = publish(f, &p, &storage_spent)) == -EINPROGRESS; (*calls)++)
+	for (*calls = 1; (r = publish(f, p, &storage_spent)) == -EINPROGRESS; (*calls)++) {
 		expect_unchanged(f, &before);
+		p = move(p);
+	}
+	free(p);
 	if (r != 0)
 		expect_unchanged(f, &before);
 	free(before.versions);
