@@ -35,6 +35,7 @@ struct siege {
 	struct procfs_usage start;  /* the server's, after the warm-up */
 	struct procfs_usage before; /* the server's, when the attack began */
 	size_t mark;                /* of the log, when the attack began */
+	unsigned told;              /* lines that all attacks have caused, withheld ones included */
 };
 
 /* Starts the server, connects the honest client, warms up. */
@@ -71,8 +72,8 @@ void siege_expect_peak(const struct siege *s, int64_t size);
 
 /*
  * Ends an attack; that many connections of the attackers are still open. The server has
- * disconnected closed of them, and logged a line with the reason for each, or for a burst of them
- * (loglimit.h). SIEGE_ANY: the log does not matter.
+ * disconnected closed of them, and logged a line with the reason for each, but for those that the
+ * limit of lines about one peer withholds (loglimit.h). SIEGE_ANY: the log does not matter.
  */
 void siege_lift(struct siege *s, int64_t connections, unsigned closed, const char *reason);
 
