@@ -57,7 +57,7 @@ DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench
 
-TEST_DIRS := tests/unit tests/stress tests/tamper
+TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
 PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
@@ -70,7 +70,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-clang check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-clang check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -84,6 +84,7 @@ help:
 	@echo 'make check-tsan      the same under ThreadSanitizer; check-threads: the threaded ones only'
 	@echo 'make check-clang     the unit tests, built with clang'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
+	@echo 'make check-hostile   attacks on the servers, the long form, and their table (a quiet machine)'
 	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (3 minutes)'
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make check-all       all of these, one after the other (about an hour)'
@@ -153,6 +154,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/stress/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/hostile/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
@@ -237,6 +243,11 @@ check-all:
 
 check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
+
+# The long form of the hostile tests, with a table of what an attack costs an honest client.
+HOSTILE := $(notdir $(basename $(wildcard tests/hostile/test_*.c)))
+check-hostile:
+	+@HOSTILE=full tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE))'
 
 check-model:
 	@CC='$(CC)' tests/model/run

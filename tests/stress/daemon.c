@@ -42,7 +42,9 @@ free_port(const char *host)
 void
 daemon_init(struct daemon *d, const struct daemon_config *config)
 {
-	*d = (struct daemon){ .config = *config, .pid = -1, .error_fd = -1 };
+	*d = (struct daemon){
+		.config = *config, .pid = -1, .error_fd = -1, .pipe = { -1, -1 }
+	};
 	if (config->has_keys && config->pki == NULL) {
 		pki_create(&d->own_keys);
 		d->config.pki = &d->own_keys;
@@ -59,13 +61,32 @@ daemon_init(struct daemon *d, const struct daemon_config *config)
 		    free_port(config->tcp_host));
 }
 
+/* In the child: its standard streams and its limits. */
+static void
+prepare_server(const struct daemon *d)
+{
+	const struct rlimit limit = { d->config.limit, d->config.limit };
+	int fd = d->pipe[1];
+
+	if (!d->config.is_unheard)
+		fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	dup2(fd, STDOUT_FILENO);
+	dup2(d->error_fd >= 0 ? d->error_fd : fd, STDERR_FILENO);
+	closefrom(STDERR_FILENO + 1);
+	if (limit.rlim_cur != 0)
+		setrlimit(d->config.limited, &limit);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* In the child. */
 static void
 exec_server(const struct daemon *d, const char *program)
 {
 	char ca[PKI_PATH_SIZE], cert[PKI_PATH_SIZE], key[PKI_PATH_SIZE];
 	const char *argv[ARGV_MOST] = { program };
-	int n = 1, i, fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	int n = 1, i;
 
 	for (i = 0; i < DAEMON_ARGS_MOST && d->config.args[i] != NULL; i++)
 		argv[n++] = d->config.args[i];
@@ -82,11 +103,7 @@ exec_server(const struct daemon *d, const char *program)
 	argv[n++] = d->socket;
 	if (d->tcp[0] != '\0')
 		argv[n++] = d->tcp;
-	dup2(fd, STDOUT_FILENO);
-	dup2(d->error_fd >= 0 ? d->error_fd : fd, STDERR_FILENO);
-	closefrom(STDERR_FILENO + 1);
-	signal(SIGPIPE, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prepare_server(d);
 	execv(program, (char *const *)argv);
 	_exit(127);
 }
@@ -119,7 +136,7 @@ has_ended(struct daemon *d, int *status)
 
 /*
  * The server logs "listening" once for each address. A test connection would be a peer that leaves
- * in its handshake, and add a line to the log: it is for servers whose log is elsewhere.
+ * in its handshake, and add a line to the log: only a server without a log gets one.
  */
 static bool
 is_listening(const struct daemon *d, size_t mark)
@@ -127,7 +144,7 @@ is_listening(const struct daemon *d, size_t mark)
 	unsigned addresses = d->tcp[0] != '\0' ? 2 : 1;
 	int fd;
 
-	if (d->error_fd >= 0) {
+	if (d->error_fd >= 0 || d->config.is_unheard) {
 		fd = daemon_dial(d);
 		if (fd >= 0)
 			close(fd);
@@ -146,6 +163,8 @@ daemon_start(struct daemon *d)
 
 	scratch_find(program, sizeof program, "BUILD",
 	    d->config.is_smuf ? "smufserver" : "smdishserver");
+	if (d->config.is_unheard && d->pipe[0] < 0)
+		assert_int_equal(pipe2(d->pipe, O_CLOEXEC), 0);
 	d->pid = fork();
 	if (d->pid == 0)
 		exec_server(d, program);
@@ -205,6 +224,11 @@ daemon_fini(struct daemon *d)
 		kill(d->pid, SIGKILL);
 		waitpid(d->pid, NULL, 0);
 		d->pid = -1;
+	}
+	if (d->config.is_unheard && d->pipe[0] >= 0) {
+		close(d->pipe[0]);
+		close(d->pipe[1]);
+		d->pipe[0] = d->pipe[1] = -1;
 	}
 	scratch_remove(d->dir);
 	pki_destroy(&d->own_keys);

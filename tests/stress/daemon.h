@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "tests/stress/pki.h"
@@ -25,6 +26,9 @@ struct daemon_config {
 	bool has_keys;         /* TLS with keys of its own, to which daemon_init() sets pki */
 	const struct pki *pki; /* TLS with these keys; NULL: plaintext */
 	const char *tcp_host;  /* NULL: no TCP, else the address to listen on, at a free port */
+	bool is_unheard;       /* its standard error is a pipe that nobody reads; no log */
+	int limited;           /* a resource of setrlimit(2), of which it has limit */
+	rlim_t limit;          /* 0: limited is not limited */
 	const char *args[DAEMON_ARGS_MOST]; /* more options, up to a NULL */
 };
 
@@ -33,6 +37,7 @@ struct daemon {
 	struct pki own_keys;
 	pid_t pid;    /* -1 when it does not run */
 	int error_fd; /* its standard error, the caller's; -1: the log. Set before daemon_start() */
+	int pipe[2];  /* when it is unheard: its standard error */
 	char dir[SCRATCH_PATH_SIZE];
 	char socket[DAEMON_PATH_SIZE];
 	char log[DAEMON_PATH_SIZE];

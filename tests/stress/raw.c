@@ -52,15 +52,23 @@ raw_context(const struct pki *p, const char *name)
 }
 
 void
+raw_adopt(struct raw *r, int fd)
+{
+	*r = (struct raw){ .fd = fd };
+	assert_in_range(fd, 0, FDS_MOST - 1);
+	is_open[fd] = true;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+void
 raw_connect_plain(struct raw *r, const struct daemon *d)
 {
-	*r = (struct raw){ .fd = daemon_dial(d) };
-	if (r->fd < 0)
-		fail_msg("connect to %s: %s", d->socket, strerror(-r->fd));
-	assert_in_range(r->fd, 0, FDS_MOST - 1);
-	is_open[r->fd] = true;
-	fcntl(r->fd, F_SETFL, O_NONBLOCK);
-	signal(SIGPIPE, SIG_IGN);
+	int fd = daemon_dial(d);
+
+	if (fd < 0)
+		fail_msg("connect to %s: %s", d->socket, strerror(-fd));
+	raw_adopt(r, fd);
 }
 
 void

@@ -46,6 +46,9 @@ void raw_identify(SSL_CTX *ctx, const struct pki *p, const char *name);
  */
 void raw_connect(struct raw *r, const struct daemon *d);
 
+/* Takes over a connected socket, which raw_close() closes. No handshake has begun. */
+void raw_adopt(struct raw *r, int fd);
+
 /* Connects without a handshake. */
 void raw_connect_plain(struct raw *r, const struct daemon *d);
 

@@ -1,0 +1,40 @@
+/*
+ * attacker: how the attackers of a test connect, and what they count.
+ *
+ * For attacks, in their process: a failure ends it and fails the test. Without a certificate an
+ * attacker is another peer than the honest clients: over TCP by its address, over the unix socket
+ * by its user.
+ */
+#ifndef TESTS_HOSTILE_ATTACKER_H
+#define TESTS_HOSTILE_ATTACKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/stress/raw.h"
+
+struct rig;
+
+#define ATTACKER_ADDRESS "127.0.0.2" /* the honest clients' is another one */
+
+enum { ATTACKER_UID = 65534 };
+
+/*
+ * Connects over TCP from ATTACKER_ADDRESS. Returns a blocking, close-on-exec descriptor, or a
+ * negative errno.
+ */
+int attacker_dial_tcp(struct rig *r);
+
+/* Connects to the unix socket as ATTACKER_UID; skips nothing: it needs root. Returns as above. */
+int attacker_dial_unix(struct rig *r);
+
+/* Connects over TCP, and makes the handshake with RIG_ATTACKER_CERTIFICATE. False when refused. */
+bool attacker_connect(struct rig *r, struct raw *c);
+
+/* The same over the unix socket, and begins a session of version 2; fails the test if refused. */
+void attacker_begin(struct rig *r, struct raw *c);
+
+/* Counts the connection as one that the server has ended. */
+void attacker_count_ended(struct rig *r);
+
+#endif
