@@ -4,6 +4,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -14,6 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/size.h"
+#include "common/wire/frame.h"
+#include "common/wire/protocol.h"
+#include "common/wire/wire.h"
+#include "smuf/sealdelta.h"
 #include "tests/hostile/rig.h"
 
 int
@@ -92,6 +98,73 @@ attacker_begin(struct rig *r, struct raw *c)
 	raw_connect_plain(c, &r->daemon);
 	assert_int_equal(raw_handshake(c, context(r)), 0);
 	raw_begin(c, true);
+}
+
+/* The delta of a release of all blocks of smuf, with tags that nobody verifies here. */
+static void
+put_tags(struct buf *b, uint32_t blocks)
+{
+	uint8_t piece[SEALDELTA_RELEASE_PIECE_SIZE];
+	uint32_t i;
+
+	for (i = 0; i < blocks; i++) {
+		struct wire_writer w = wire_writer(piece, sizeof piece);
+
+		memset(piece, 0, sizeof piece);
+		wire_put_u32(&w, i);
+		assert_int_equal(buf_append(b, piece, sizeof piece), 0);
+	}
+}
+
+uint32_t
+attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint64_t *grant)
+{
+	static const uint8_t bytes[ATTACKER_LOUD];
+	const uint32_t blocks = ATTACKER_LOUD / SEALDELTA_GRANT_PIECE_SIZE - 2;
+	const bool is_smuf = r->daemon.config.is_smuf;
+	uint32_t fd = raw_open(c, name, is_smuf ? blocks * SIZE_BLOCK : sizeof bytes - SIZE_BLOCK);
+	struct buf b = { 0 };
+
+	assert_string_equal(RAW_ASK(c, OP_ACQUIRE, "wbwq", fd, PROTOCOL_EXCLUSIVE,
+				PROTOCOL_TIMEOUT_TRY, UINT64_C(0)),
+	    "0");
+	*grant = raw_first_u64(c);
+	if (is_smuf) {
+		put_tags(&b, blocks);
+		assert_string_equal(RAW_ASK(c, OP_RELEASE, "wqbwx", fd, *grant, 0, blocks,
+					buf_data(&b), buf_size(&b)),
+		    "0");
+	} else {
+		assert_string_equal(RAW_ASK(c, OP_RELEASE, "wqbwwwx", fd, *grant, 0, UINT32_C(1),
+					UINT32_C(0), (uint32_t)(sizeof bytes - SIZE_BLOCK), bytes,
+					sizeof bytes - SIZE_BLOCK),
+		    "0");
+	}
+	buf_fini(&b);
+	return fd;
+}
+
+void
+attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant)
+{
+	raw_put(b, frame_tagged(tag, OP_ACQUIRE), "wbwq", fd, PROTOCOL_EXCLUSIVE,
+	    PROTOCOL_TIMEOUT_NEVER, UINT64_C(0));
+	raw_put(b, frame_tagged(tag, OP_RELEASE), "wqbw", fd, grant, PROTOCOL_RELEASE_ONE_WAY,
+	    UINT32_C(0));
+}
+
+void
+attacker_expect_calm_server(struct rig *r, uint64_t ms)
+{
+	int64_t before = procfs_usage(r->daemon.pid).cpu_ms, used;
+
+	poll(NULL, 0, (int)ms);
+	used = procfs_usage(r->daemon.pid).cpu_ms - before;
+	if (used > (int64_t)ms / 2)
+		child_complain(&r->shared->complaint,
+		    "the server ran for %ld of %lu ms, though nobody but the honest clients wanted "
+		    "anything",
+		    (long)used, (unsigned long)ms);
 }
 
 void

@@ -34,6 +34,23 @@ bool attacker_connect(struct rig *r, struct raw *c);
 /* The same over the unix socket, and begins a session of version 2; fails the test if refused. */
 void attacker_begin(struct rig *r, struct raw *c);
 
+enum { ATTACKER_LOUD = 16 * 1024 }; /* bytes of a reply, at most; at least most of them */
+
+/*
+ * Opens a file and publishes all of its segment, so that each grant of it from version 0 is a
+ * reply of about ATTACKER_LOUD bytes. Returns its descriptor; *grant is the file's last grant.
+ */
+uint32_t attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint64_t *grant);
+
+/* Appends to b an ACQUIRE from version 0 of that file, whose next grant is grant, and its release. */
+void attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant);
+
+/*
+ * Complains if the server runs for more than half of the next ms milliseconds, which is more than
+ * the honest clients need.
+ */
+void attacker_expect_calm_server(struct rig *r, uint64_t ms);
+
 /* Counts the connection as one that the server has ended. */
 void attacker_count_ended(struct rig *r);
 

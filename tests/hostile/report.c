@@ -74,7 +74,9 @@ report_judge(const struct rig *r)
 
 	judge_wait("resident", honest_worst(&s->resident, HONEST_ATTACKED),
 	    rig_is_full() ? RIG_STRICT_MS : RIG_WAIT_MS);
-	judge_wait("newcomer", honest_worst(&s->newcomer, HONEST_ATTACKED), RIG_NEWCOMER_MS);
+	if (!r->attack->keeps_newcomers_out)
+		judge_wait("newcomer", honest_worst(&s->newcomer, HONEST_ATTACKED),
+		    RIG_NEWCOMER_MS);
 	if (r->peak > memory && !patience_is_sanitized())
 		report_fault("the server's memory: expected at most %.0f MiB more, got %.0f MiB",
 		    mib(memory), mib(r->peak));

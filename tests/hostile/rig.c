@@ -25,7 +25,7 @@ enum {
 	ATTACK_MS = 1200,
 	ATTACK_FULL_MS = 5000,
 	AFTERMATH_MS = 300,
-	END_MS = 30 * 1000,       /* of the attackers, and of the last wait */
+	END_MS = 15 * 1000,       /* of the attackers, and of the last wait */
 	GIVE_BACK_MS = 60 * 1000, /* memory */
 	GIVE_BACK_TOLERANCE = 4 * SIZE_MIB,
 	IDLE_LOOK_MS = 500,
@@ -49,6 +49,12 @@ bool
 rig_is_on(const struct rig *r)
 {
 	return clock_now() < r->until && !atomic_load(&r->shared->is_over);
+}
+
+void
+rig_restart(struct rig *r)
+{
+	r->until = clock_after_ms(clock_now(), rig_is_full() ? ATTACK_FULL_MS : ATTACK_MS);
 }
 
 /* The steps of a test. */
@@ -128,7 +134,7 @@ attack(struct rig *r)
 	procfs_reset_peak(r->daemon.pid);
 	r->calm = procfs_usage(r->daemon.pid);
 	set_phase(r, HONEST_ATTACKED);
-	r->until = clock_after_ms(clock_now(), rig_is_full() ? ATTACK_FULL_MS : ATTACK_MS);
+	rig_restart(r);
 	r->attacker = child_begin();
 	if (r->attacker == 0)
 		run_attack(r);

@@ -59,6 +59,7 @@ struct rig_attack {
 	/* After the attack, in the test; may be NULL. */
 	void (*check)(struct rig *r);
 
+	bool keeps_newcomers_out; /* by right: their wait is not judged */
 	int64_t memory; /* bytes that the server may use for the attackers, besides RIG_MEMORY */
 	int64_t log;    /* bytes of log besides RIG_LOG */
 	struct daemon_config config; /* options; keys, TCP and the kind are set by the rig */
@@ -88,6 +89,9 @@ struct rig {
 
 /* True while the attack is to go on. */
 bool rig_is_on(const struct rig *r);
+
+/* In an attack: its preparation is over, its time begins now. */
+void rig_restart(struct rig *r);
 
 /* True for the long form. */
 bool rig_is_full(void);
