@@ -4,6 +4,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -91,6 +92,21 @@ attacker_connect(struct rig *r, struct raw *c)
 	return false;
 }
 
+int
+attacker_step(struct rig *r, struct raw *c)
+{
+	int n, error;
+
+	if (c->ssl == NULL)
+		raw_prepare(c, context(r));
+	n = SSL_connect(c->ssl);
+	if (n == 1)
+		return 1;
+	error = SSL_get_error(c->ssl, n);
+	ERR_clear_error();
+	return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? 0 : -1;
+}
+
 void
 attacker_begin(struct rig *r, struct raw *c)
 {
@@ -100,46 +116,61 @@ attacker_begin(struct rig *r, struct raw *c)
 	raw_begin(c, true);
 }
 
-/* The delta of a release of all blocks of smuf, with tags that nobody verifies here. */
+/* Appends the delta of a release of all blocks of smuf, with tags that nobody verifies here. */
 static void
 put_tags(struct buf *b, uint32_t blocks)
 {
-	uint8_t piece[SEALDELTA_RELEASE_PIECE_SIZE];
+	uint8_t head[4], piece[SEALDELTA_RELEASE_PIECE_SIZE];
+	struct wire_writer w = wire_writer(head, sizeof head);
 	uint32_t i;
 
+	wire_put_u32(&w, blocks);
+	assert_int_equal(buf_append(b, head, sizeof head), 0);
 	for (i = 0; i < blocks; i++) {
-		struct wire_writer w = wire_writer(piece, sizeof piece);
-
 		memset(piece, 0, sizeof piece);
+		w = wire_writer(piece, sizeof piece);
 		wire_put_u32(&w, i);
 		assert_int_equal(buf_append(b, piece, sizeof piece), 0);
 	}
 }
 
-uint32_t
-attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint64_t *grant)
+/* The same of smdish: one piece of size zeros. */
+static void
+put_zeros(struct buf *b, uint32_t size)
 {
-	static const uint8_t bytes[ATTACKER_LOUD];
-	const uint32_t blocks = ATTACKER_LOUD / SEALDELTA_GRANT_PIECE_SIZE - 2;
+	uint8_t head[12];
+	struct wire_writer w = wire_writer(head, sizeof head);
+	uint8_t *room;
+
+	wire_put_u32(&w, 1);
+	wire_put_u32(&w, 0);
+	wire_put_u32(&w, size);
+	assert_int_equal(buf_append(b, head, sizeof head), 0);
+	room = buf_reserve(b, size);
+	assert_non_null(room);
+	memset(room, 0, size);
+	buf_commit(b, size);
+}
+
+uint32_t
+attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint32_t bytes, uint64_t *grant)
+{
+	const uint32_t blocks = bytes / SEALDELTA_GRANT_PIECE_SIZE;
 	const bool is_smuf = r->daemon.config.is_smuf;
-	uint32_t fd = raw_open(c, name, is_smuf ? blocks * SIZE_BLOCK : sizeof bytes - SIZE_BLOCK);
 	struct buf b = { 0 };
+	uint32_t fd = raw_open(c, name, is_smuf ? blocks * SIZE_BLOCK : bytes);
 
 	assert_string_equal(RAW_ASK(c, OP_ACQUIRE, "wbwq", fd, PROTOCOL_EXCLUSIVE,
 				PROTOCOL_TIMEOUT_TRY, UINT64_C(0)),
 	    "0");
 	*grant = raw_first_u64(c);
-	if (is_smuf) {
+	if (is_smuf)
 		put_tags(&b, blocks);
-		assert_string_equal(RAW_ASK(c, OP_RELEASE, "wqbwx", fd, *grant, 0, blocks,
-					buf_data(&b), buf_size(&b)),
-		    "0");
-	} else {
-		assert_string_equal(RAW_ASK(c, OP_RELEASE, "wqbwwwx", fd, *grant, 0, UINT32_C(1),
-					UINT32_C(0), (uint32_t)(sizeof bytes - SIZE_BLOCK), bytes,
-					sizeof bytes - SIZE_BLOCK),
-		    "0");
-	}
+	else
+		put_zeros(&b, bytes);
+	assert_string_equal(RAW_ASK(c, OP_RELEASE, "wqbx", fd, *grant, 0, buf_data(&b),
+				buf_size(&b)),
+	    "0");
 	buf_fini(&b);
 	return fd;
 }

@@ -34,15 +34,15 @@ bool attacker_connect(struct rig *r, struct raw *c);
 /* The same over the unix socket, and begins a session of version 2; fails the test if refused. */
 void attacker_begin(struct rig *r, struct raw *c);
 
-enum { ATTACKER_LOUD = 16 * 1024 }; /* bytes of a reply, at most; at least most of them */
-
 /*
  * Opens a file and publishes all of its segment, so that each grant of it from version 0 is a
- * reply of about ATTACKER_LOUD bytes. Returns its descriptor; *grant is the file's last grant.
+ * reply of about that many bytes, a block's more or less. Returns its descriptor; *grant is the
+ * file's last grant.
  */
-uint32_t attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint64_t *grant);
+uint32_t attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint32_t bytes,
+    uint64_t *grant);
 
-/* Appends to b an ACQUIRE from version 0 of that file, whose next grant is grant, and its release. */
+/* Appends to b an ACQUIRE from version 0, which waits, and a RELEASE of grant, which is one-way. */
 void attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant);
 
 /*
@@ -50,6 +50,9 @@ void attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant)
  * the honest clients need.
  */
 void attacker_expect_calm_server(struct rig *r, uint64_t ms);
+
+/* Makes the next step of a handshake with RIG_ATTACKER_CERTIFICATE. 1: done, 0: waits, -1: over. */
+int attacker_step(struct rig *r, struct raw *c);
 
 /* Counts the connection as one that the server has ended. */
 void attacker_count_ended(struct rig *r);
