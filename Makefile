@@ -230,7 +230,7 @@ check-threads:
 check-clang:
 	+$(MAKE) check CC=clang BUILD=$(BUILD)/clang T='$(filter test_%,$(notdir $(basename $(wildcard tests/unit/test_*))))'
 
-# Everything; takes about an hour.
+# Everything but check-hostile, which wants a quiet machine; takes about an hour.
 check-all:
 	+$(MAKE) check
 	+$(MAKE) check-asan

@@ -24,7 +24,7 @@
 #include "tests/hostile/rig.h"
 
 int
-attacker_dial_tcp(struct rig *r)
+attacker_dial(const struct daemon *d)
 {
 	struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
@@ -32,15 +32,21 @@ attacker_dial_tcp(struct rig *r)
 	if (fd < 0)
 		return -errno;
 	inet_pton(AF_INET, ATTACKER_ADDRESS, &from.sin_addr);
-	inet_pton(AF_INET, r->daemon.config.tcp_host, &to.sin_addr);
-	to.sin_port = htons((uint16_t)atoi(strrchr(r->daemon.tcp, ':') + 1));
-	atomic_fetch_add(&r->shared->attempts, 1);
+	inet_pton(AF_INET, d->config.tcp_host, &to.sin_addr);
+	to.sin_port = htons((uint16_t)atoi(strrchr(d->tcp, ':') + 1));
 	if (bind(fd, (struct sockaddr *)&from, sizeof from) == 0 &&
 	    connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
 		return fd;
 	error = -errno;
 	close(fd);
 	return error;
+}
+
+int
+attacker_dial_tcp(struct rig *r)
+{
+	atomic_fetch_add(&r->shared->attempts, 1);
+	return attacker_dial(&r->daemon);
 }
 
 int

@@ -13,6 +13,7 @@
 
 #include "tests/stress/raw.h"
 
+struct daemon;
 struct rig;
 
 #define ATTACKER_ADDRESS "127.0.0.2" /* the honest clients' is another one */
@@ -23,9 +24,12 @@ enum { ATTACKER_UID = 65534 };
  * Connects over TCP from ATTACKER_ADDRESS. Returns a blocking, close-on-exec descriptor, or a
  * negative errno.
  */
+int attacker_dial(const struct daemon *d);
+
+/* The same, and counts the connection. */
 int attacker_dial_tcp(struct rig *r);
 
-/* Connects to the unix socket as ATTACKER_UID; skips nothing: it needs root. Returns as above. */
+/* The same to the unix socket, as ATTACKER_UID. Needs root. */
 int attacker_dial_unix(struct rig *r);
 
 /* Connects over TCP, and makes the handshake with RIG_ATTACKER_CERTIFICATE. False when refused. */

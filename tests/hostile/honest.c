@@ -141,7 +141,7 @@ run_newcomer(struct honest *h, const struct daemon *d)
 		delay = delay_so_far(&delays);
 		atomic_store(&h->begun, clock_now());
 		while (!visit(h, d)) {
-			/* Told to end while it is refused: its wait goes on until honest_give_up(). */
+			/* Its wait goes on until honest_give_up(). */
 			if (atomic_load(&h->is_over))
 				return;
 			poll(NULL, 0, REFUSED_PAUSE_MS);

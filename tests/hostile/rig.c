@@ -96,7 +96,7 @@ set_phase(struct rig *r, enum honest_phase phase)
 	atomic_store(&r->shared->newcomer.phase, (int)phase);
 }
 
-/* In the attackers' process: an assertion that fails ends it, as no test of cmocka's runs in it. */
+/* In the attackers' process, which a failed assertion ends instead of the test. */
 static void
 run_attack(struct rig *r)
 {
@@ -110,7 +110,7 @@ run_attack(struct rig *r)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Waits for the end of a process, and forgets it. Returns its wait status, or -1 at the deadline. */
+/* Waits for a process to end, and forgets it. Returns its wait status, or -1 at the deadline. */
 static int
 await_end(pid_t *pid, uint64_t deadline)
 {
@@ -142,7 +142,7 @@ attack(struct rig *r)
 	poll(NULL, 0, AFTERMATH_MS);
 	r->log = daemon_log_mark(&r->daemon) - mark;
 	report_complaint("an attacker", &r->shared->complaint);
-	if (status != 0)
+	if (status != 0 && !atomic_load(&r->shared->complaint.is_made))
 		report_fault("the attackers: expected exit status 0, got wait status 0x%x",
 		    (unsigned)status);
 }
@@ -199,7 +199,7 @@ end_server(struct rig *r)
 	int status;
 
 	daemon_signal(&r->daemon, SIGTERM);
-	status = await_end(&r->daemon.pid, patience_until(PATIENCE_MS));
+	status = await_end(&r->daemon.pid, patience_until(2 * RIG_STOP_MS));
 	if (status != 0)
 		report_fault("SIGTERM: expected exit status 0, got wait status 0x%x",
 		    (unsigned)status);

@@ -26,7 +26,7 @@ struct peer {
 	long size;
 };
 
-/* Makes the records, each of a byte, before the attack: they cost the peer as much as the server. */
+/* Makes the records, of one byte each, before the attack: they cost the peer much, too. */
 static void
 begin(struct rig *r, struct peer *p, const struct buf *pings)
 {

@@ -8,6 +8,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,8 +74,10 @@ prepare_server(const struct daemon *d)
 	dup2(fd, STDOUT_FILENO);
 	dup2(d->error_fd >= 0 ? d->error_fd : fd, STDERR_FILENO);
 	closefrom(STDERR_FILENO + 1);
-	if (limit.rlim_cur != 0)
+	if (limit.rlim_cur != 0) {
 		setrlimit(d->config.limited, &limit);
+		prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE); /* root could raise it */
+	}
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
