@@ -245,9 +245,9 @@ check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' VALGRIND=1 tests/run $(T)
 
 # The long form of the hostile tests, with a table of what an attack costs an honest client.
-HOSTILE := $(notdir $(basename $(wildcard tests/hostile/test_*.c)))
+HOSTILE_TESTS := $(notdir $(basename $(wildcard tests/hostile/test_*.c)))
 check-hostile:
-	+@HOSTILE=full tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE))'
+	+@HOSTILE=full tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE_TESTS))'
 
 check-model:
 	@CC='$(CC)' tests/model/run

@@ -174,6 +174,12 @@ honest_begin_newcomer(struct honest *h, const struct daemon *d)
 	return begin(run_newcomer, h, d);
 }
 
+bool
+honest_is_net(void)
+{
+	return access("/proc/self/schedstat", R_OK) == 0;
+}
+
 struct honest_wait
 honest_worst(const struct honest *h, enum honest_phase phase)
 {

@@ -10,12 +10,14 @@
  * was ready to run and waited for a processor, as the kernel counts it (/proc/PID/schedstat). So
  * neither the other processes of the machine nor the attackers' own use of it fail a test, while
  * every moment counts in which the server runs for others, sleeps, or is blocked. A wait that never
- * ended counts with all its time. Where the kernel does not count, net is gross.
+ * ended counts with all its time. Where the kernel does not count, net is gross, and limits grow
+ * with the load instead (patience.h).
  */
 #ifndef TESTS_HOSTILE_HONEST_H
 #define TESTS_HOSTILE_HONEST_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -55,6 +57,9 @@ struct honest {
 /* Starts a client of d with its state in h, from child_share(). Returns its process. */
 pid_t honest_begin_resident(struct honest *h, const struct daemon *d);
 pid_t honest_begin_newcomer(struct honest *h, const struct daemon *d);
+
+/* True when the kernel counts how long a process waits for a processor. */
+bool honest_is_net(void);
 
 /* The worst wait of a phase, and the wait that 999 of 1000 do not exceed; zeros without any. */
 struct honest_wait honest_worst(const struct honest *h, enum honest_phase phase);

@@ -25,9 +25,10 @@ enum {
 	ATTACK_MS = 1200,
 	ATTACK_FULL_MS = 5000,
 	AFTERMATH_MS = 300,
-	END_MS = 15 * 1000,       /* of the attackers, and of the last wait */
+	END_MS = 8 * 1000,        /* of the attackers, and of the last wait */
 	GIVE_BACK_MS = 60 * 1000, /* memory */
 	GIVE_BACK_TOLERANCE = 4 * SIZE_MIB,
+	LOOK_MS = 10,
 	IDLE_LOOK_MS = 500,
 	IDLE_CPU_MS = 50, /* used meanwhile */
 	ATTACKS_MOST = 32,
@@ -163,15 +164,15 @@ static void
 await_memory(struct rig *r)
 {
 	uint64_t deadline = patience_until(GIVE_BACK_MS);
-	int64_t most = r->calm.memory + r->calm.memory / 10 + GIVE_BACK_TOLERANCE;
+	int64_t most = r->calm.memory + r->calm.memory / 10 + GIVE_BACK_TOLERANCE, now;
 
-	do {
-		r->back = procfs_usage(r->daemon.pid).memory - r->calm.memory;
-		patience_breathe();
-	} while (r->back + r->calm.memory > most && clock_now() < deadline);
-	if (r->back + r->calm.memory > most && !patience_is_sanitized())
+	if (patience_is_sanitized())
+		return;
+	while ((now = procfs_usage(r->daemon.pid).memory) > most && clock_now() < deadline)
+		poll(NULL, 0, LOOK_MS);
+	if (now > most)
 		report_fault("a minute later the server has %ld KiB, it had %ld KiB",
-		    (long)(r->back + r->calm.memory) / 1024, (long)r->calm.memory / 1024);
+		    (long)now / 1024, (long)r->calm.memory / 1024);
 }
 
 /* Looks until the server sleeps. */

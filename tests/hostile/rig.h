@@ -15,8 +15,8 @@
  * wait is at most RIG_WAIT_MS, the newcomer's RIG_NEWCOMER_MS; the server had at most memory plus
  * RIG_MEMORY bytes more than when it was calm, has given all but a tenth of its size back within a
  * minute, its log grew by at most log plus RIG_LOG bytes, it uses no processor time once the
- * clients are idle, and exits with 0 within RIG_STOP_MS of SIGTERM. All waits are net (honest.h);
- * all times grow on a busy machine (patience.h).
+ * clients are idle, and exits with 0 within RIG_STOP_MS of SIGTERM. The waits of both clients are
+ * net (honest.h); all other times grow on a busy machine (patience.h).
  *
  * Environment: HOSTILE=full makes the attacks long, and the limit of the resident's wait
  * RIG_STRICT_MS; HOSTILE_TABLE names a file to which each test appends its row of the table.
@@ -83,7 +83,6 @@ struct rig {
 	pid_t resident, newcomer, attacker;
 	struct procfs_usage calm; /* of the server, when the attack began */
 	int64_t peak;             /* bytes, most that it had above calm */
-	int64_t back;             /* bytes that it has above calm after the attack */
 	size_t log;               /* bytes of log since then */
 };
 

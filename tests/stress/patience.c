@@ -89,7 +89,7 @@ patience_is_sanitized(void)
 }
 
 uint64_t
-patience_ms(uint64_t ms)
+patience_net_ms(uint64_t ms)
 {
 	unsigned factor = 1;
 
@@ -99,7 +99,13 @@ patience_ms(uint64_t ms)
 		factor = TSAN_FACTOR;
 	else if (is_variant("valgrind"))
 		factor = VALGRIND_FACTOR;
-	return ms * factor * atomic_load(&load_percent) / 100;
+	return ms * factor;
+}
+
+uint64_t
+patience_ms(uint64_t ms)
+{
+	return patience_net_ms(ms) * atomic_load(&load_percent) / 100;
 }
 
 uint64_t

@@ -22,6 +22,9 @@ bool patience_is_sanitized(void);
 /* ms milliseconds of a plain build on a quiet machine, as milliseconds of this one now. */
 uint64_t patience_ms(uint64_t ms);
 
+/* The same on a quiet machine: for times from which the load has been taken out. */
+uint64_t patience_net_ms(uint64_t ms);
+
 /* The moment, of clock_now(), that is patience_ms(ms) from now. */
 uint64_t patience_until(uint64_t ms);
 
