@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/size.h"
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
@@ -193,15 +194,16 @@ attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant)
 void
 attacker_expect_calm_server(struct rig *r, uint64_t ms)
 {
-	int64_t before = procfs_usage(r->daemon.pid).cpu_ms, used;
+	uint64_t awake = procfs_awake_ns(r->daemon.pid), begun = clock_now(), took;
 
 	poll(NULL, 0, (int)ms);
-	used = procfs_usage(r->daemon.pid).cpu_ms - before;
-	if (used > (int64_t)ms / 2)
+	awake = procfs_awake_ns(r->daemon.pid) - awake;
+	took = clock_now() - begun;
+	if (awake > took - took / 5)
 		child_complain(&r->shared->complaint,
-		    "the server ran for %ld of %lu ms, though nobody but the honest clients wanted "
+		    "the server was awake for %lu of %lu ms, though only the honest clients wanted "
 		    "anything",
-		    (long)used, (unsigned long)ms);
+		    (unsigned long)(awake / CLOCK_MS), (unsigned long)(took / CLOCK_MS));
 }
 
 void

@@ -142,6 +142,9 @@ connect_and_be_silent(struct rig *r)
 		}
 		poll(peers, SILENT, 10);
 	}
+	for (i = 0; i < SILENT; i++)
+		if (peers[i].revents != 0)
+			attacker_count_ended(r);
 }
 
 int

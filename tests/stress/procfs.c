@@ -87,6 +87,20 @@ procfs_usage(pid_t pid)
 	return u;
 }
 
+uint64_t
+procfs_awake_ns(pid_t pid)
+{
+	FILE *f = open_file(pid, "schedstat");
+	unsigned long long ran = 0, waited = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		ran = waited = 0;
+	fclose(f);
+	return ran + waited;
+}
+
 void
 procfs_reset_peak(pid_t pid)
 {

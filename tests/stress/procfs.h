@@ -19,6 +19,12 @@ struct procfs_usage {
 
 struct procfs_usage procfs_usage(pid_t pid);
 
+/*
+ * How long the main thread has run or waited for a processor, in nanoseconds: the rest of the time
+ * it has slept. Returns 0 where the kernel does not count it.
+ */
+uint64_t procfs_awake_ns(pid_t pid);
+
 /* The peak counts from now on. */
 void procfs_reset_peak(pid_t pid);
 
