@@ -247,7 +247,7 @@ check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 # The long form of the hostile tests, with a table of what an attack costs an honest client.
 HOSTILE_TESTS := $(notdir $(basename $(wildcard tests/hostile/test_*.c)))
 check-hostile:
-	+@HOSTILE=full tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE_TESTS))'
+	+@HOSTILE=full TEST_SECONDS=900 tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE_TESTS))'
 
 check-model:
 	@CC='$(CC)' tests/model/run

@@ -139,8 +139,9 @@ attack(struct rig *r)
 	r->attacker = child_begin();
 	if (r->attacker == 0)
 		run_attack(r);
-	status = await_end(&r->attacker, clock_after_ms(r->until, patience_ms(END_MS)));
-	poll(NULL, 0, AFTERMATH_MS);
+	status = await_end(&r->attacker,
+	    clock_after_ms(r->until, patience_ms(END_MS + r->attack->prepares_ms)));
+	poll(NULL, 0, AFTERMATH_MS + (rig_is_full() ? (int)r->attack->lingers_ms : 0));
 	r->log = daemon_log_mark(&r->daemon) - mark;
 	report_complaint("an attacker", &r->shared->complaint);
 	if (status != 0 && !atomic_load(&r->shared->complaint.is_made))
@@ -229,7 +230,8 @@ judge_server(struct rig *r)
 	r->peak = procfs_usage(r->daemon.pid).peak - r->calm.peak;
 	if (r->attack->check != NULL)
 		r->attack->check(r);
-	await_memory(r);
+	if (rig_is_full() || r->attack->lingers_ms == 0)
+		await_memory(r);
 	await_idleness(r);
 	end_server(r);
 }

@@ -59,6 +59,13 @@ struct rig_attack {
 	/* After the attack, in the test; may be NULL. */
 	void (*check)(struct rig *r);
 
+	unsigned prepares_ms; /* that it may need before its rig_restart() */
+	/*
+	 * The server may keep something for so long after the attack. The full form waits for it,
+	 * with the honest clients; the short one does not look whether memory comes back.
+	 */
+	unsigned lingers_ms;
+
 	bool keeps_newcomers_out; /* by right: their wait is not judged */
 	int64_t memory; /* bytes that the server may use for the attackers, besides RIG_MEMORY */
 	int64_t log;    /* bytes of log besides RIG_LOG */
