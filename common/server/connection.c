@@ -463,9 +463,11 @@ create(struct connection_table *t, int fd)
 void
 connection_accept(struct connection_table *t, int fd)
 {
-	struct connection *c = create(t, fd);
+	struct connection *c;
 	int error;
 
+	socket_tune(fd);
+	c = create(t, fd);
 	if (c == NULL) {
 		log_error("a connection was refused: no memory");
 		socket_close(fd);
@@ -476,7 +478,6 @@ connection_accept(struct connection_table *t, int fd)
 		refuse(c, error);
 		return;
 	}
-	socket_tune(fd);
 	if (++t->count > t->count_peak)
 		t->count_peak = t->count;
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);

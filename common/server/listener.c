@@ -11,6 +11,7 @@
 
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/base/loglimit.h"
 #include "common/base/rights.h"
 #include "common/server/connection.h"
 #include "common/server/core/schedule.h"
@@ -32,6 +33,7 @@ struct listeners {
 	struct loop *loop; /* once started */
 	struct connection_table *conns;
 	struct schedule *schedule;
+	struct loglimit refusals;    /* lines of the log about descriptors that lack */
 	struct schedule_queue queue; /* accepting has turns beside the handshakes of each peer */
 	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
@@ -139,9 +141,13 @@ listener_open(struct listeners **out, const struct options *o)
 static void
 refuse_connection(struct listeners *ls, int fd)
 {
+	uint32_t withheld;
 	int peer;
 
-	log_error("a connection was refused: no descriptors left (ulimit -n)");
+	if (loglimit_may(&ls->refusals, ls->conns->now, &withheld))
+		log_error("a connection was refused: no descriptors left (ulimit -n); %lu more since "
+			  "the line before",
+		    (unsigned long)withheld);
 	close(ls->spare_fd);
 	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	if (peer >= 0)

@@ -67,6 +67,8 @@ protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat)
 uint32_t
 protocol_largest_body(uint32_t segment_limit)
 {
-	return 64 + (uint32_t)DELTA_COUNT_SIZE + segment_limit +
+	uint32_t size = 64 + (uint32_t)DELTA_COUNT_SIZE + segment_limit +
 	    DELTA_PIECE_HEADER_SIZE * size_block_count(segment_limit);
+
+	return size > PROTOCOL_SMALL_BODY_MOST ? size : PROTOCOL_SMALL_BODY_MOST;
 }

@@ -117,7 +117,10 @@ struct wire_writer;
 void protocol_put_stat(struct wire_writer *w, const struct protocol_stat *stat);
 void protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat);
 
-/* The largest body that either side sends for segments of at most segment_limit bytes. */
+/*
+ * The largest body that either side sends for segments of at most segment_limit bytes; at least
+ * PROTOCOL_SMALL_BODY_MOST.
+ */
 uint32_t protocol_largest_body(uint32_t segment_limit);
 
 #endif
