@@ -26,6 +26,8 @@ CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) $(HARDENING) -fvisibility=hidden -pth
 LDFLAGS += -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
 LDLIBS := -lssl -lcrypto -lbsd
 
+comma := ,
+
 # V=1 shows every command; without it a line says what is made.
 ifeq ($(V),1)
 say = @:
@@ -57,7 +59,7 @@ DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench
 
-TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper
+TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
 PROTOCOL_SRC := $(wildcard tests/protocol/*.c)
@@ -70,7 +72,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-clang check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-clang check-faults check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -83,6 +85,7 @@ help:
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make check-tsan      the same under ThreadSanitizer; check-threads: the threaded ones only'
 	@echo 'make check-clang     the unit tests, built with clang'
+	@echo 'make check-faults    each call of the daemons fails in turn (half an hour)'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
 	@echo 'make check-hostile   attacks on the servers, the long form, and their table (a quiet machine)'
 	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (3 minutes)'
@@ -168,6 +171,16 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/tamper/%.o $(BUILD)/libtest.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
+# The calls that tests/faults/faults.c makes fail, or counts; clock_now() and notify_send() are ours.
+WRAPPED := malloc calloc realloc reallocarray strdup free mmap munmap mprotect ftruncate pwrite pread openat \
+    write send recv accept4 epoll_ctl epoll_wait RAND_bytes_ex clock_now notify_send
+WRAP := $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/faults/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $(WRAP) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
 # Reads what all tests together noted of nonces and key stream.
 $(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
 	$(call say,LD)
@@ -226,6 +239,10 @@ THREADED := test_client_mux test_client_filelock test_threads test_fork
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 
+# test_faults with every call of every kind, and more cases of test_wild_peers.
+check-faults:
+	+FAULTS=all WILD_CASES=2000 TEST_SECONDS=3600 $(MAKE) check T='test_faults test_wild_peers'
+
 # The unit tests, built with clang.
 check-clang:
 	+$(MAKE) check CC=clang BUILD=$(BUILD)/clang T='$(filter test_%,$(notdir $(basename $(wildcard tests/unit/test_*))))'
@@ -236,6 +253,7 @@ check-all:
 	+$(MAKE) check-asan
 	+$(MAKE) check-tsan
 	+$(MAKE) check-clang
+	+$(MAKE) check-faults
 	+$(MAKE) check-valgrind
 	+$(MAKE) check-model
 	+$(MAKE) fuzz-smoke
@@ -263,9 +281,11 @@ fuzz-smoke:
 fuzz-run: $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(notdir $^)
 
+# Two more targets are whole daemons, whose calls tests/faults/faults.c makes fail.
+$(BUILD)/fuzz_daemon $(BUILD)/fuzz_daemon_smuf: FUZZ_WRAP = $(WRAP)
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libtest.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_WRAP) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 demo: all
 	$(BUILD)/smbench
