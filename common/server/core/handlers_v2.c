@@ -70,7 +70,10 @@ end_release(struct session *s, struct desc *d, int error)
 	claims_drop(d);
 	if (error != 0 || (s->publishing.flags & PROTOCOL_RELEASE_ONE_WAY))
 		return error;
-	return reply_u64(s, s->publishing.tag, version);
+	/* A status would say that nothing was published. */
+	if (reply_u64(s, s->publishing.tag, version) != 0)
+		reply_end_session(s, "no memory for a reply");
+	return 0;
 }
 
 /* Checks the body of a RELEASE that publishes nothing, behind its flags. */
