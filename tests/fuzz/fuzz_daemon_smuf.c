@@ -1,0 +1,3 @@
+/* fuzz_daemon_smuf: fuzz_daemon with smufserver. */
+#define FUZZ_SMUF
+#include "tests/fuzz/fuzz_daemon.c"
