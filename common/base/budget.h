@@ -1,9 +1,9 @@
 /*
  * budget: how long a piece of work may go on before the next one has its turn.
  *
- * The daemon's loop gives each turn a budget. Work that can take long asks budget_is_spent() between
- * its steps, each of which is short (a request, 64 KiB copied), remembers where it is, and goes on
- * in its next turn. So a turn is longer than its budget by one step at most.
+ * The daemon's loop gives each turn a budget. Work that can take long asks budget_is_spent()
+ * between its steps, each of which is short (a request, 64 KiB copied), remembers where it is, and
+ * goes on in its next turn. So a turn is longer than its budget by one step at most.
  *
  * The clock is part of the budget: tests give one of their own, or count the steps.
  */

@@ -1,8 +1,8 @@
 /*
  * buf: a growable queue of bytes: they go in at the tail and come out at the head.
  *
- * It carries plaintext of segments, so when it grows, shrinks or ends it wipes what was written into
- * the storage that it gives up. A buf that is all zeros is empty and valid.
+ * It carries plaintext of segments, so when it grows, shrinks or ends it wipes what was written
+ * into the storage that it gives up. A buf that is all zeros is empty and valid.
  *
  * Use: buf_reserve() returns room at the tail, buf_commit() adds the part of it that the caller has
  * filled; buf_data() and buf_size() return the bytes that wait, buf_consume() takes them from the
@@ -26,8 +26,8 @@ struct buf {
 void buf_fini(struct buf *b);
 
 /*
- * Allocates room for size bytes at the tail without touching it, for bytes that come piece by piece.
- * Returns 0 or -ENOMEM (b is unchanged).
+ * Allocates room for size bytes at the tail without touching it, for bytes that come piece by
+ * piece. Returns 0 or -ENOMEM (b is unchanged).
  */
 int buf_grow(struct buf *b, size_t size);
 

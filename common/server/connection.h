@@ -5,9 +5,9 @@
  * session. It ends when the peer ends it, when the session is over, or when the daemon stops. An
  * end that is an error gets one log line with the peer and the reason.
  *
- * A connection is a task: when its socket is ready, or its session has work, it waits for its turn in
- * the queue of its account. In a turn it reads, executes and writes, as long as the budget lasts. The
- * account is that of the peer's address until the handshake tells its name.
+ * A connection is a task: when its socket is ready, or its session has work, it waits for its turn
+ * in the queue of its account. In a turn it reads, executes and writes, as long as the budget
+ * lasts. The account is that of the peer's address until the handshake tells its name.
  *
  * When writing fails, all requests that the peer had sent before are still read and executed: a
  * one-way RELEASE in the socket counts. When a peer has too many unfinished handshakes, a new one

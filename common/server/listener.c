@@ -145,8 +145,9 @@ refuse_connection(struct listeners *ls, int fd)
 	int peer;
 
 	if (loglimit_may(&ls->refusals, ls->conns->now, &withheld))
-		log_error("a connection was refused: no descriptors left (ulimit -n); %lu more since "
-			  "the line before",
+		log_error(
+		    "a connection was refused: no descriptors left (ulimit -n); %lu more since "
+		    "the line before",
 		    (unsigned long)withheld);
 	close(ls->spare_fd);
 	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);

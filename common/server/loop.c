@@ -61,9 +61,9 @@ loop_remove(struct loop *l, struct watch *w)
 }
 
 /*
- * epoll_wait(2). Before it sleeps it yields the processor and polls again: a client on the same core
- * that was preempted by its own one-way RELEASE continues to its next request meanwhile, which saves
- * the sleep and the wake-up. Then it polls for the time of -b.
+ * epoll_wait(2). Before it sleeps it yields the processor and polls again: a client on the same
+ * core that was preempted by its own one-way RELEASE continues to its next request meanwhile, which
+ * saves the sleep and the wake-up. Then it polls for the time of -b.
  */
 static int
 wait_events(struct loop *l, struct epoll_event *events, uint64_t deadline)

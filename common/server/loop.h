@@ -42,8 +42,8 @@ void loop_remove(struct loop *l, struct watch *w);
 
 /*
  * Waits until a watch is ready or until deadline (nanoseconds of the monotonic clock; 0: does not
- * wait; CLOCK_NEVER: for ever), and calls the ready functions of those that are, LOOP_EVENTS_MOST at
- * most; the kernel returns the others first the next time.
+ * wait; CLOCK_NEVER: for ever), and calls the ready functions of those that are, LOOP_EVENTS_MOST
+ * at most; the kernel returns the others first the next time.
  */
 void loop_wait(struct loop *l, uint64_t deadline);
 

@@ -129,8 +129,8 @@ set_number(struct options *o, const struct options_program *program, int option)
 }
 
 /*
- * A peer may use 15/16 of the memory for requests and replies: the largest body must fit. By default
- * there is so much; an explicit -B that is less is an error.
+ * A peer may use 15/16 of the memory for requests and replies: the largest body must fit. By
+ * default there is so much; an explicit -B that is less is an error.
  */
 static enum options_result
 check_memory(struct options *o, const struct options_program *program)

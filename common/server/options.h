@@ -24,14 +24,14 @@ struct options_program {
 
 struct options {
 	struct server_config config; /* memory_limit: -B, or what the other limits need */
-	bool daemonise;       /* -d */
-	bool verbose;         /* -v */
-	bool anonymous;       /* -n */
-	uint32_t spin_us;     /* -b */
-	const char *log_file; /* -l */
-	const char *pid_file; /* -p */
-	const char *memdir;   /* -r; "." unless given */
-	const char *ca_file;  /* -Z; all three or none */
+	bool daemonise;              /* -d */
+	bool verbose;                /* -v */
+	bool anonymous;              /* -n */
+	uint32_t spin_us;            /* -b */
+	const char *log_file;        /* -l */
+	const char *pid_file;        /* -p */
+	const char *memdir;          /* -r; "." unless given */
+	const char *ca_file;         /* -Z; all three or none */
 	const char *cert_file;
 	const char *key_file;
 	struct addr addresses[OPTIONS_ADDRESS_MOST];

@@ -83,7 +83,7 @@ enum {
 #define PROTOCOL_UNSENT_MOST 65536                 /* bytes of unsent replies that stop reading */
 #define PROTOCOL_HANDSHAKES_MOST 256               /* TLS handshakes at a time */
 #define PROTOCOL_HANDSHAKE_MS 10000                /* a TLS handshake */
-#define PROTOCOL_LEASE_DELIVERY_MS 1000            /* a lease begins, after its grant at the latest */
+#define PROTOCOL_LEASE_DELIVERY_MS 1000            /* a lease begins, after its grant */
 #define PROTOCOL_GOODBYE_MS 1000                   /* the last replies, once a session is over */
 #define PROTOCOL_SILENT_RECORDS_MOST 256           /* TLS records in a row that carry no data */
 #define PROTOCOL_STALL_MS 10000                    /* a begun frame, without another byte */

@@ -207,8 +207,7 @@ turn(struct peer *p)
 	if (!p->is_lazy)
 		drain(p, SIZE_MAX);
 	session_turn_ended(p->session);
-	if (session_is_over(p->session) &&
-	    (p->is_deaf || session_output(p->session, &data) == 0))
+	if (session_is_over(p->session) && (p->is_deaf || session_output(p->session, &data) == 0))
 		end_session(p);
 	return has_work;
 }

@@ -43,9 +43,7 @@ free_port(const char *host)
 void
 daemon_init(struct daemon *d, const struct daemon_config *config)
 {
-	*d = (struct daemon){
-		.config = *config, .pid = -1, .error_fd = -1, .pipe = { -1, -1 }
-	};
+	*d = (struct daemon){ .config = *config, .pid = -1, .error_fd = -1, .pipe = { -1, -1 } };
 	if (config->has_keys && config->pki == NULL) {
 		pki_create(&d->own_keys);
 		d->config.pki = &d->own_keys;

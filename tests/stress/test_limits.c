@@ -163,7 +163,7 @@ unfinished_handshakes_keep_nobody_out(void **state)
 		if (i % PLACES == 0)
 			siege_serve(s);
 	}
-	/* The newest attackers fill the peer's places; a newcomer of the same user still gets one. */
+	/* The newest attackers fill the peer's places; a newcomer still gets one. */
 	for (i = 0; i < ATTACKERS - PEER_HANDSHAKES; i++)
 		raw_expect_end(&attackers[i]);
 	siege_lift(s, PEER_HANDSHAKES - 1, ATTACKERS - PEER_HANDSHAKES,

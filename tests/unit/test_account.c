@@ -257,7 +257,7 @@ random_takers_never_exceed_the_limit_and_never_starve_a_small_one(void **state)
 		else
 			(void)account_take(a[i], ACCOUNT_MEMORY, n);
 		assert_true(all.used[ACCOUNT_MEMORY] <= LIMIT);
-		/* No large one is beyond what the last sixteenth leaves, if small ones use nothing. */
+		/* No large one is above what the last sixteenth leaves, if small ones use none. */
 		for (kept = 0, i = 0; i < TAKERS; i++)
 			if (a[i]->used[ACCOUNT_MEMORY] <= SHARE)
 				kept += a[i]->used[ACCOUNT_MEMORY];

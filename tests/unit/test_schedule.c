@@ -210,7 +210,7 @@ a_class_alone_gets_every_turn(void **state)
 	begin(&newcomer, &s, &newcomers, 20);
 	give_turns(&s, 10);
 	assert_int_equal(newcomer.turns, 10);
-	/* Nothing is owed for that: the other class gets the next turn, and then every other one. */
+	/* Nothing is owed for that: the other class has the next turn, then every other one. */
 	begin(&session, &s, &sessions, 5);
 	give_turns(&s, 1);
 	assert_int_equal(session.turns, 1);

@@ -3,8 +3,8 @@
  *
  * A peer is one name of a certificate; without one it is one user of the machine or one address.
  * All connections of a peer share an account. Each quota has a limit for all peers together; the
- * last sixteenth of it, rounded down, is kept for accounts that use no more than a sixteenth. So one
- * peer, whatever it does, leaves the others something, unless the limit is below 16.
+ * last sixteenth of it, rounded down, is kept for accounts that use no more than a sixteenth. So
+ * one peer, whatever it does, leaves the others something, unless the limit is below 16.
  *
  * Work outlives the connection that began it (segments are wiped, files removed), and is charged to
  * the account that caused it: an account lives until its last reference is put. Its limit of log
@@ -75,8 +75,8 @@ int account_get(struct accounts *as, const char *name, struct account **out);
 struct account *account_ref(struct account *a);
 
 /*
- * Puts a reference; takes NULL. With the last one the account ends: it uses nothing then, and has no
- * task.
+ * Puts a reference; takes NULL. With the last one the account ends: it uses nothing then, and has
+ * no task.
  */
 void account_put(struct account *a);
 
@@ -84,8 +84,8 @@ void account_put(struct account *a);
 int account_take(struct account *a, enum account_quota quota, uint64_t n);
 
 /*
- * Logs a warning about the peer at now (nanoseconds of the monotonic clock), unless it has caused too
- * many; the next one that is logged tells how many were withheld.
+ * Logs a warning about the peer at now (nanoseconds of the monotonic clock), unless it has caused
+ * too many; the next one that is logged tells how many were withheld.
  */
 void account_warn(struct account *a, uint64_t now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -8,7 +8,7 @@
 /* An empty buffer keeps so many bytes of storage; a larger body becomes the spare buffer. */
 enum { KEEP = 16 * SIZE_KIB };
 
-/* Charges what the buffers have grown, or gives back what they have shrunk. Returns 0 or -ENOMEM. */
+/* Charges what the buffers have grown, or gives back what they shrank. Returns 0 or -ENOMEM. */
 static int
 charge(struct session *s)
 {

@@ -21,8 +21,8 @@ uint8_t *buffers_reserve(struct session *s, struct buf *b, size_t size);
 int buffers_append(struct session *s, struct buf *b, const void *data, size_t size);
 
 /*
- * Makes room in s->body, which is empty, for a body of size bytes, of which none has come. Returns 0
- * or -ENOMEM.
+ * Makes room in s->body, which is empty, for a body of size bytes, of which none has come. Returns
+ * 0 or -ENOMEM.
  */
 int buffers_grow_body(struct session *s, size_t size);
 

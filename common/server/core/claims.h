@@ -4,9 +4,9 @@
  *
  * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
  * exactly one list of its session: pending while its ACQUIRE waits, granted while it holds the lock
- * and is_undelivered, held once its reply is begun. Its timer is the timeout of the ACQUIRE while it
- * waits, the end of the lease from then on. In version 2 the tag of its ACQUIRE names it, until it ends
- * or another ACQUIRE takes the tag over (tags.h).
+ * and is_undelivered, held once its reply is begun. Its timer is the timeout of the ACQUIRE while
+ * it waits, the end of the lease from then on. In version 2 the tag of its ACQUIRE names it, until
+ * it ends or another ACQUIRE takes the tag over (tags.h).
  *
  * A grant that follows from another session's release is delivered later, by claims_deliver(): the
  * waiter's session may have too many unsent replies already.

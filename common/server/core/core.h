@@ -82,9 +82,9 @@ struct session {
 	struct server *server;
 	TAILQ_ENTRY(session) link;
 	TAILQ_ENTRY(session) ready_link;
-	bool is_ready; /* in the list of ready sessions */
-	char *peer;    /* its name for the log */
-	void *owner;   /* the driver's */
+	bool is_ready;           /* in the list of ready sessions */
+	char *peer;              /* its name for the log */
+	void *owner;             /* the driver's */
 	struct account *account; /* a reference */
 	uint64_t charged;        /* of ACCOUNT_MEMORY, for the buffers; see buffers.h */
 	uint32_t turns;          /* that have ended; see grace.h */
@@ -95,11 +95,11 @@ struct session {
 	bool has_table; /* after NEW_FDTABLE or CHILD_ATTACH */
 	struct fdtable table;
 	struct fork_parent *forks; /* NULL before its first FORK */
-	struct desc_list pending; /* descriptors whose ACQUIRE waits; see claims.h */
-	struct desc_list granted; /* whose ACQUIRE was granted, the reply not yet begun */
-	struct desc_list held;    /* that hold a lock, the reply begun */
-	struct desc_list leases;  /* of held: whose lease begins when their reply is sent */
-	struct tags tags;         /* of all but version 1's, by the tags of their ACQUIREs */
+	struct desc_list pending;  /* descriptors whose ACQUIRE waits; see claims.h */
+	struct desc_list granted;  /* whose ACQUIRE was granted, the reply not yet begun */
+	struct desc_list held;     /* that hold a lock, the reply begun */
+	struct desc_list leases;   /* of held: whose lease begins when their reply is sent */
+	struct tags tags;          /* of all but version 1's, by the tags of their ACQUIREs */
 
 	/* The frame that is being received or executed. */
 	uint8_t header[FRAME_HEADER_SIZE];

@@ -15,9 +15,9 @@ struct request;
 struct session;
 
 /*
- * Executes the request with that code, as its frame has it, and replies with a status if its handler
- * did not reply; or goes on with it. The fields of q but tag are set. Returns false when the request
- * has not ended: the caller calls again, with the same code and body.
+ * Executes the request with that code, as its frame has it, and replies with a status if its
+ * handler did not reply; or goes on with it. The fields of q but tag are set. Returns false when
+ * the request has not ended: the caller calls again, with the same code and body.
  */
 bool dispatch_request(struct session *s, uint32_t code, struct request *q);
 

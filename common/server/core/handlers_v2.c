@@ -86,8 +86,8 @@ check_empty(const struct desc *d, struct request *q)
 }
 
 /*
- * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way. Returns
- * 0, an error, or -EINPROGRESS.
+ * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way.
+ * Returns 0, an error, or -EINPROGRESS.
  */
 static int
 release(struct session *s, struct desc *d, struct request *q, uint8_t flags)

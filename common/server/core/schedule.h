@@ -7,8 +7,8 @@
  * handshakes are expensive and who have not said who they are, never get more than every other turn
  * while sessions have work.
  *
- * A task is in its queue or runs. When it runs it has left the queue; with more to do it adds itself
- * again, behind the owner's other tasks.
+ * A task is in its queue or runs. When it runs it has left the queue; with more to do it adds
+ * itself again, behind the owner's other tasks.
  */
 #ifndef COMMON_SERVER_CORE_SCHEDULE_H
 #define COMMON_SERVER_CORE_SCHEDULE_H

@@ -6,7 +6,7 @@
 #include "common/server/core/core.h"
 #include "common/server/core/reply.h"
 
-/* More is written when so many bytes of output are left: a TLS record's worth and a little. */
+/* More is written when fewer bytes of output are left: two TLS records' worth. */
 enum { REFILL_BELOW = 32 * SIZE_KIB };
 
 static size_t
@@ -19,7 +19,7 @@ put(struct session *s, uint8_t *out, size_t room)
 	    room);
 }
 
-/* Writes what is left, as far as it fits into room bytes, which are reserved at the output's end. */
+/* Writes what is left, as far as it fits into room bytes reserved at the output's end. */
 static void
 fill(struct session *s, uint8_t *out, size_t room)
 {

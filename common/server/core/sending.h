@@ -3,10 +3,10 @@
  * session's output piece by piece.
  *
  * Only SENDING_ROOM bytes of such a reply are in memory at a time; the store writes the next ones
- * when the client has read. The file cannot change meanwhile, since the client holds its lock. While
- * a reply is being written the session executes no request and begins no other reply, so that no
- * bytes come between. When the claim ends before the reply is complete, the session ends: a frame is
- * never completed with other bytes.
+ * when the client has read. The file cannot change meanwhile, since the client holds its lock.
+ * While a reply is being written the session executes no request and begins no other reply, so that
+ * no bytes come between. When the claim ends before the reply is complete, the session ends: a
+ * frame is never completed with other bytes.
  */
 #ifndef COMMON_SERVER_CORE_SENDING_H
 #define COMMON_SERVER_CORE_SENDING_H
@@ -23,8 +23,8 @@ struct session;
 enum { SENDING_ROOM = 64 * SIZE_KIB };
 
 /*
- * Begins a reply of status 0 to d's session, which is not sending: head, then the delta of a grant of
- * d from d->since. Returns 0 or -ENOMEM (the output is as it was).
+ * Begins a reply of status 0 to d's session, which is not sending: head, then the delta of a grant
+ * of d from d->since. Returns 0 or -ENOMEM (the output is as it was).
  */
 int sending_begin_grant(struct desc *d, const void *head, size_t head_size);
 

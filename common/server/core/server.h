@@ -39,9 +39,9 @@ uint64_t server_next_deadline(struct server *v);
 void server_run_timers(struct server *v);
 
 /*
- * Returns a session that needs a turn: it has output or work, is over, or a timer of it waits for the
- * end of its turn; or NULL. Each is returned once, until it needs another one. The driver calls this
- * until it returns NULL whenever it has fed, sent, destroyed, or run timers or tasks.
+ * Returns a session that needs a turn: it has output or work, is over, or a timer of it waits for
+ * the end of its turn; or NULL. Each is returned once, until it needs another one. The driver calls
+ * this until it returns NULL whenever it has fed, sent, destroyed, or run timers or tasks.
  */
 struct session *server_next_ready(struct server *v);
 

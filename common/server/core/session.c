@@ -18,7 +18,7 @@
 #include "common/wire/protocol.h"
 
 enum {
-	DISCARDED_KEEP = 64,         /* of a body that is discarded: enough for its fixed fields */
+	DISCARDED_KEEP = 64, /* of a body that is discarded: enough for its fixed fields */
 	IN_PLACE_MOST = 16 * SIZE_KIB, /* a body that is executed where it was read, in one go */
 	MEMORY_RETRY_MS = 10
 };
@@ -336,8 +336,8 @@ read_body(struct session *s, const uint8_t *data, size_t size, const struct budg
 }
 
 /*
- * Reads frames from size bytes and executes them, as long as can_read() and b lasts. Returns how many
- * bytes it used.
+ * Reads frames from size bytes and executes them, as long as can_read() and b lasts. Returns how
+ * many bytes it used.
  */
 static size_t
 read_requests(struct session *s, const uint8_t *data, size_t size, const struct budget *b)
@@ -389,8 +389,8 @@ session_feed(struct session *s, const void *data, size_t size, const struct budg
 	if (buf_size(&s->backlog) == 0)
 		used = read_requests(s, data, size, b);
 	update_stall_timer(s);
-	if (!s->is_over && buffers_append(s, &s->backlog, (const uint8_t *)data + used,
-			       size - used) != 0)
+	if (!s->is_over &&
+	    buffers_append(s, &s->backlog, (const uint8_t *)data + used, size - used) != 0)
 		reply_end_session(s, "no memory for its requests");
 	settle(s);
 }

@@ -5,9 +5,9 @@
  * Bad input is answered with a status, or ends the session with one log line; it never changes
  * another session's state.
  *
- * Work stops when the budget of the turn is spent, between two requests or two pieces of a long one.
- * The session remembers where it is, session_has_work() is true, and session_work() goes on in the
- * next turn.
+ * Work stops when the budget of the turn is spent, between two requests or two pieces of a long
+ * one. The session remembers where it is, session_has_work() is true, and session_work() goes on in
+ * the next turn.
  *
  * The memory that a peer can make the session use is bounded (PROTOCOL 8) and charged to the peer's
  * account. A body over PROTOCOL_SMALL_BODY_MOST is kept only if a release of a segment that the
@@ -40,8 +40,8 @@ void session_set_owner(struct session *s, void *owner);
 void *session_owner(const struct session *s);
 
 /*
- * Ends the session when its connection has ended: its locks are released, except one for which it is
- * publishing: that goes on in a task. Takes NULL. s is no longer the driver's.
+ * Ends the session when its connection has ended: its locks are released, except one for which it
+ * is publishing: that goes on in a task. Takes NULL. s is no longer the driver's.
  */
 void session_destroy(struct session *s);
 
@@ -52,8 +52,8 @@ void session_destroy(struct session *s);
 void session_feed(struct session *s, const void *data, size_t size, const struct budget *b);
 
 /*
- * False while requests wait that were fed, while too many replies are unsent, and when s is over: the
- * driver must not read from the peer.
+ * False while requests wait that were fed, while too many replies are unsent, and when s is over:
+ * the driver must not read from the peer.
  */
 bool session_wants_input(const struct session *s);
 
@@ -81,8 +81,8 @@ void session_sent(struct session *s, size_t size);
 void session_turn_ended(struct session *s);
 
 /*
- * The peer sends no more. What it has sent is executed and answered; then its claims are dropped, and
- * s is over.
+ * The peer sends no more. What it has sent is executed and answered; then its claims are dropped,
+ * and s is over.
  */
 void session_input_ended(struct session *s);
 

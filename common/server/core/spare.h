@@ -2,9 +2,9 @@
  * spare: one large buffer that is kept between uses.
  *
  * Large bodies and replies come again and again, and fresh memory for each costs as much as the
- * work on it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; one of up to
- * SPARE_MOST becomes the spare buffer, or is wiped and freed if the spare one is at least as large.
- * The spare buffer is freed when it was not used for SPARE_MS.
+ * work on it. A buffer of up to SPARE_SMALL bytes stays with its owner when it is empty; one of up
+ * to SPARE_MOST becomes the spare buffer, or is wiped and freed if the spare one is at least as
+ * large. The spare buffer is freed when it was not used for SPARE_MS.
  *
  * A user calls spare_get() before it reserves room in an empty buffer, and spare_put() when the
  * buffer has become empty again.

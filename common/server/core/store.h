@@ -17,8 +17,8 @@
  * There is one thread: while an operation runs, all peers wait. So what takes long is cut into
  * pieces: grants are written into as much room as there is, publications stop when their budget is
  * spent, and what has to be wiped or removed at a file's end is a task. Operations return 0 or a
- * negative errno, and after an error the file is as it was. The bytes in a struct wire_reader come from a
- * peer, and the store checks them. A store that reads files of the host documents in its own
+ * negative errno, and after an error the file is as it was. The bytes in a struct wire_reader come
+ * from a peer, and the store checks them. A store that reads files of the host documents in its own
  * headers how a lying host can affect it.
  */
 #ifndef COMMON_SERVER_CORE_STORE_H
@@ -151,23 +151,23 @@ struct store_ops {
 	 * Version 2: the delta of a grant: every block whose version is above since
 	 * (blockmap_since()), as it was last published. The file has a segment; since is 0 or a
 	 * version that the segment had. grant_begin() sets up *c, with c->size the size in bytes.
-	 * grant_put() writes the next bytes to out, as many as there are and room has, and takes them
-	 * from c->size; returns how many. room is at least STORE_ROOM_LEAST, and less is written only
-	 * because a field does not fit.
+	 * grant_put() writes the next bytes to out, as many as there are and room has, and takes
+	 * them from c->size; returns how many. room is at least STORE_ROOM_LEAST, and less is
+	 * written only because a field does not fit.
 	 */
 	void (*grant_begin)(const struct memfile *f, uint64_t since, struct store_cursor *c);
 	size_t (
 	    *grant_put)(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t room);
 
 	/*
-	 * Version 2: publishes the delta p->body of a RELEASE by the exclusive holder with p->grant,
-	 * which is above every version of f->blocks. Returns -EINPROGRESS when b is spent: the server
-	 * calls again with the same p. The first call checks or goes on checking; what is published
-	 * is seen by nobody before the call that returns 0: f->blocks and what usage() says change in
-	 * that call. An empty delta is no error. Errors: -EPROTO malformed, -EINVAL a block that may
-	 * not be published, or more pieces than the segment has blocks, -ENOMEM. Nothing is changed
-	 * then. The grant ends either way. Once called, it is called until it returns something else
-	 * than -EINPROGRESS.
+	 * Version 2: publishes the delta p->body of a RELEASE by the exclusive holder with
+	 * p->grant, which is above every version of f->blocks. Returns -EINPROGRESS when b is
+	 * spent: the server calls again with the same p. The first call checks or goes on checking;
+	 * what is published is seen by nobody before the call that returns 0: f->blocks and what
+	 * usage() says change in that call. An empty delta is no error. Errors: -EPROTO malformed,
+	 * -EINVAL a block that may not be published, or more pieces than the segment has blocks,
+	 * -ENOMEM. Nothing is changed then. The grant ends either way. Once called, it is called
+	 * until it returns something else than -EINPROGRESS.
 	 */
 	int (*release)(struct memfile *f, struct store_publication *p, const struct budget *b);
 
@@ -186,11 +186,11 @@ struct store_ops {
 	bool (*unlock_is_shaped)(struct wire_reader r, uint64_t missing);
 
 	/*
-	 * Version 1: publishes the segment of an UNLOCK, p->body, by the holder with p->grant, all of
-	 * it or, on failure, nothing; in pieces as release(). unlock_is_shaped() was true of it, and
-	 * nothing is missing. A store whose files both versions share finds the blocks that differ
-	 * and calls blockmap_publish() for each. Errors: -EINVAL for another size than the segment's,
-	 * -ENOMEM; the holder keeps the lock.
+	 * Version 1: publishes the segment of an UNLOCK, p->body, by the holder with p->grant, all
+	 * of it or, on failure, nothing; in pieces as release(). unlock_is_shaped() was true of it,
+	 * and nothing is missing. A store whose files both versions share finds the blocks that
+	 * differ and calls blockmap_publish() for each. Errors: -EINVAL for another size than the
+	 * segment's, -ENOMEM; the holder keeps the lock.
 	 */
 	int (*unlock)(struct memfile *f, struct store_publication *p, const struct budget *b);
 };

@@ -1,8 +1,8 @@
 /*
  * wiper: large buffers that held plaintext, wiped and freed in pieces.
  *
- * Wiping 256 MiB takes a fifth of a second, in which no peer would be served. The wiping is a task of
- * the account that the buffer is charged to, and stays charged until it is free.
+ * Wiping 256 MiB takes a fifth of a second, in which no peer would be served. The wiping is a task
+ * of the account that the buffer is charged to, and stays charged until it is free.
  */
 #ifndef COMMON_SERVER_CORE_WIPER_H
 #define COMMON_SERVER_CORE_WIPER_H
