@@ -1,7 +1,6 @@
 #include "common/server/connection.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +18,7 @@
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
 
-enum {
-	TURN_BYTES = 256 * SIZE_KIB, /* read and written in one turn */
-	TRIM_AFTER = 64              /* ended connections */
-};
+enum { TURN_BYTES = 256 * SIZE_KIB }; /* read and written in one turn */
 
 struct connection {
 	struct watch watch;
@@ -47,21 +43,6 @@ connection_table_init(struct connection_table *t)
 	TAILQ_INIT(&t->handshaking);
 	TAILQ_INIT(&t->serving);
 	timer_queue_init(&t->timers);
-}
-
-/*
- * Gives memory that many connections used back to the system, once few are left. free(3) alone
- * keeps the pages below a block that is in use, so the effect of an attack by a thousand peers
- * would last.
- */
-static void
-trim_memory(struct connection_table *t)
-{
-	if (++t->ended < TRIM_AFTER && t->count > t->count_peak / 2)
-		return;
-	t->ended = 0;
-	t->count_peak = t->count;
-	malloc_trim(0);
 }
 
 static void
@@ -100,7 +81,6 @@ destroy(struct connection *c)
 	stream_destroy(c->stream);
 	account_put(c->account);
 	free(c);
-	trim_memory(t);
 }
 
 static void
@@ -478,8 +458,7 @@ connection_accept(struct connection_table *t, int fd)
 		refuse(c, error);
 		return;
 	}
-	if (++t->count > t->count_peak)
-		t->count_peak = t->count;
+	t->count++;
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
 	timer_arm(&t->timers, &c->timer, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
 	    handshake_is_due);

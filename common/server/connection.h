@@ -38,8 +38,6 @@ struct connection_table {
 	struct loop *loop;
 	struct tls_context *tls; /* NULL: plaintext; may be replaced at any time */
 	uint32_t count;
-	uint32_t count_peak;                /* of count, since free memory was last trimmed */
-	uint32_t ended;                     /* connections, since then */
 	struct connection_list handshaking; /* oldest first */
 	struct connection_list serving;
 	struct timer_queue timers;

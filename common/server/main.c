@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
+#include "common/server/core/account.h"
 #include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
 #include "common/server/core/store.h"
@@ -20,10 +21,13 @@
 #include "common/server/options.h"
 #include "common/server/process.h"
 #include "common/server/signals.h"
+#include "common/server/trim.h"
 #include "common/wire/protocol.h"
 
 /* A turn ends soon after TURN_NS; events are looked for every ROUND_NS. */
 enum { TURN_NS = 1000 * 1000, ROUND_NS = 2 * TURN_NS };
+
+enum { CONNECTION_MEMORY = 32 * 1024 }; /* bytes of heap that a connection takes, about */
 
 struct daemon {
 	const struct options_program *program;
@@ -37,6 +41,7 @@ struct daemon {
 	struct loop loop;
 	struct signals signals;
 	struct connection_table conns;
+	struct trim trim;
 	struct listeners *listeners;
 };
 
@@ -246,6 +251,14 @@ run_turns(struct daemon *d)
 	} while (d->conns.now < until);
 }
 
+/* What the peers use of the heap: what their accounts know, and the state of TLS. */
+static uint64_t
+heap_used(const struct daemon *d)
+{
+	return server_accounts(d->core)->used[ACCOUNT_MEMORY] +
+	    (uint64_t)d->conns.count * CONNECTION_MEMORY;
+}
+
 static void
 serve(struct daemon *d)
 {
@@ -257,6 +270,7 @@ serve(struct daemon *d)
 		timer_run(&d->conns.timers, d->conns.now);
 		server_run_timers(d->core);
 		run_turns(d);
+		trim_note(&d->trim, heap_used(d), d->conns.now);
 		if (log_has_pending())
 			log_flush();
 	}
@@ -269,6 +283,7 @@ stop(struct daemon *d)
 	notify_send("STOPPING=1");
 	listener_close(d->listeners);
 	connection_table_fini(&d->conns);
+	trim_fini(&d->trim);
 	server_destroy(d->core);
 	if (d->store->stop != NULL)
 		d->store->stop(d->store_context);
@@ -299,6 +314,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	d.loop = LOOP_CLOSED;
 	d.signals = SIGNALS_CLOSED;
 	connection_table_init(&d.conns);
+	trim_init(&d.trim, &d.conns.timers);
 	credentials_init(&d.credentials, &d.options, &d.conns.timers);
 	error = start(&d);
 	if (error == 0)

@@ -1,0 +1,33 @@
+/*
+ * trim: gives memory that peers used back to the system.
+ *
+ * free(3) alone keeps the pages below a block that is in use, so the effect of an attack would last.
+ * malloc_trim(3) returns all free pages, and takes as long as there are many. So it is called each
+ * time TRIM_STEP bytes have become free, and a second after the last ones.
+ */
+#ifndef COMMON_SERVER_TRIM_H
+#define COMMON_SERVER_TRIM_H
+
+#include <stdint.h>
+
+#include "common/base/size.h"
+#include "common/base/timer.h"
+
+enum { TRIM_STEP = 16 * SIZE_MIB, TRIM_LEAST = 256 * SIZE_KIB, TRIM_MS = 1000 };
+
+struct trim {
+	struct timer_queue *timers;
+	struct timer timer;
+	uint64_t used;
+	uint64_t peak; /* of used, since the last trim */
+};
+
+/* Nothing was used. timers outlive t. */
+void trim_init(struct trim *t, struct timer_queue *timers);
+
+void trim_fini(struct trim *t);
+
+/* So many bytes are in use at now (nanoseconds), about. To be called often; costs next to nothing. */
+void trim_note(struct trim *t, uint64_t used, uint64_t now);
+
+#endif
