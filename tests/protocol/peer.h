@@ -24,6 +24,7 @@ struct peer_options {
 	uint32_t session_limit;
 	uint64_t segment_limit;
 	uint64_t total_limit;
+	uint64_t memory_limit;
 };
 
 /*

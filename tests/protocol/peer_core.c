@@ -217,6 +217,8 @@ begin_with(const struct store_ops *with, const struct peer_options *o,
 		config.segment_limit = o->segment_limit;
 	if (o->total_limit != 0)
 		config.total_limit = o->total_limit;
+	if (o->memory_limit != 0)
+		config.memory_limit = o->memory_limit;
 	is_bytewise = false;
 	store = with;
 	r = start_store();

@@ -156,6 +156,8 @@ do_server(struct run *r, struct text *t)
 			r->options.segment_limit = value;
 		else if (text_accept(t, "total=") && text_get_number(t, &value))
 			r->options.total_limit = value;
+		else if (text_accept(t, "memory=") && text_get_number(t, &value))
+			r->options.memory_limit = value;
 		else if (text_accept(t, "clients=") && text_get_number(t, &value))
 			r->options.session_limit = (uint32_t)value;
 		else

@@ -5,7 +5,7 @@
  * `test` are executed at the begin of every test. Statements:
  *
  *	test "NAME"		begins a test; its name is the row or the sentence that it proves
- *	server lease=50ms segment=64K total=1M clients=2
+ *	server lease=50ms segment=64K total=1M memory=1M clients=2
  *				options of the server, before the first connection
  *	only core | only daemon	this test runs against one kind of peer only
  *	store smuf | store any	runs against smuf, or against both, instead of smdish only; before

@@ -128,7 +128,7 @@ has_room(uint64_t limit, uint64_t own, uint64_t total, uint64_t n)
 {
 	uint64_t share = limit / SHARE;
 
-	if (n > limit - total)
+	if (total > limit || n > limit - total)
 		return false;
 	return total + n <= limit - share || own + n <= share;
 }
@@ -143,6 +143,13 @@ account_take(struct account *a, enum account_quota quota, uint64_t n)
 	a->used[quota] += n;
 	as->used[quota] += n;
 	return 0;
+}
+
+void
+account_overdraw(struct account *a, enum account_quota quota, uint64_t n)
+{
+	a->used[quota] += n;
+	a->accounts->used[quota] += n;
 }
 
 void

@@ -90,6 +90,9 @@ int account_take(struct account *a, enum account_quota quota, uint64_t n);
 void account_warn(struct account *a, uint64_t now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Takes n of a quota even if it has not so much left. */
+void account_overdraw(struct account *a, enum account_quota quota, uint64_t n);
+
 /* Gives n back that were taken. */
 void account_give(struct account *a, enum account_quota quota, uint64_t n);
 

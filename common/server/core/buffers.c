@@ -8,6 +8,9 @@
 /* An empty buffer keeps so many bytes of storage; a larger body becomes the spare buffer. */
 enum { KEEP = 16 * SIZE_KIB };
 
+/* Bodies of so many bytes, those of requests without a delta, are received even without room. */
+enum { SMALL_BODY = 512 };
+
 /* Charges what the buffers have grown, or gives back what they shrank. Returns 0 or -ENOMEM. */
 static int
 charge(struct session *s)
@@ -48,11 +51,40 @@ buffers_append(struct session *s, struct buf *b, const void *data, size_t size)
 	return grow(s, b, size) == 0 ? buf_append(b, data, size) : -ENOMEM;
 }
 
+/* The storage of b has grown from before bytes, whether the account has room or not. */
+static void
+overdraw(struct session *s, const struct buf *b, uint64_t before)
+{
+	account_overdraw(s->account, ACCOUNT_MEMORY, b->capacity - before);
+	s->charged += b->capacity - before;
+}
+
+int
+buffers_keep_backlog(struct session *s, const void *data, size_t size)
+{
+	uint64_t before = s->backlog.capacity;
+
+	if (size == 0)
+		return 0;
+	if (buf_append(&s->backlog, data, size) != 0)
+		return -ENOMEM;
+	overdraw(s, &s->backlog, before);
+	return 0;
+}
+
 int
 buffers_grow_body(struct session *s, size_t size)
 {
-	spare_get(&s->server->spare, &s->body, size);
-	return grow(s, &s->body, size);
+	uint64_t before = s->body.capacity;
+
+	if (size > SMALL_BODY) {
+		spare_get(&s->server->spare, &s->body, size);
+		return grow(s, &s->body, size);
+	}
+	if (buf_grow(&s->body, size) != 0)
+		return -ENOMEM;
+	overdraw(s, &s->body, before);
+	return 0;
 }
 
 void

@@ -21,7 +21,14 @@ uint8_t *buffers_reserve(struct session *s, struct buf *b, size_t size);
 int buffers_append(struct session *s, struct buf *b, const void *data, size_t size);
 
 /*
- * Makes room in s->body, which is empty, for a body of size bytes, of which none has come. Returns
+ * Appends a copy of size bytes to s->backlog, even if the account has no room for them: a session
+ * that waits for memory has read them already, and reads no more. Returns 0 or -ENOMEM.
+ */
+int buffers_keep_backlog(struct session *s, const void *data, size_t size);
+
+/*
+ * Makes room in s->body, which is empty, for a body of size bytes, of which none has come; for a
+ * small one even if the account has no room. Returns
  * 0 or -ENOMEM.
  */
 int buffers_grow_body(struct session *s, size_t size);

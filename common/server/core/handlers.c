@@ -76,6 +76,8 @@ handlers_open(struct session *s, struct request *q)
 		return -EPROTO;
 	if (size >= store->name_limit)
 		return -ENAMETOOLONG;
+	if (q->missing != 0)
+		return q->missing_error;
 	name = (const char *)wire_get_bytes(&q->body, size);
 	if (size == 0 || memchr(name, '\0', size) != NULL)
 		return -EINVAL;

@@ -390,7 +390,7 @@ session_feed(struct session *s, const void *data, size_t size, const struct budg
 		used = read_requests(s, data, size, b);
 	update_stall_timer(s);
 	if (!s->is_over &&
-	    buffers_append(s, &s->backlog, (const uint8_t *)data + used, size - used) != 0)
+	    buffers_keep_backlog(s, (const uint8_t *)data + used, size - used) != 0)
 		reply_end_session(s, "no memory for its requests");
 	settle(s);
 }
