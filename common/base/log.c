@@ -47,10 +47,20 @@ log_reopen(void)
 	return file == NULL ? 0 : log_open(program, file, level_most);
 }
 
+/* Waits until no line waits, for ms milliseconds at most. */
+static void
+drain(uint64_t ms)
+{
+	uint64_t deadline = clock_after_ms(clock_now(), ms);
+
+	for (log_flush(); log_has_pending() && clock_now() < deadline; log_flush())
+		poll(NULL, 0, DRAIN_PAUSE_MS);
+}
+
 void
 log_leave_stderr(void)
 {
-	log_drain(LOG_DRAIN_MS);
+	drain(LOG_DRAIN_MS);
 	if (file == NULL)
 		logsink_close(&sink);
 }
@@ -145,12 +155,10 @@ log_flush(void)
 }
 
 void
-log_drain(uint64_t ms)
+log_close(void)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), ms);
-
-	for (log_flush(); log_has_pending() && clock_now() < deadline; log_flush())
-		poll(NULL, 0, DRAIN_PAUSE_MS);
+	drain(LOG_DRAIN_MS);
+	logsink_close(&sink);
 }
 
 uint64_t

@@ -42,7 +42,7 @@ int log_open(const char *name, const char *path, enum log_level most);
 int log_reopen(void);
 
 /*
- * Standard error is about to become another file: writes the lines that wait, as log_drain(), and
+ * Standard error is about to become another file: writes the lines that wait, as log_close(), and
  * discards all later ones if the log goes there.
  */
 void log_leave_stderr(void);
@@ -53,8 +53,10 @@ bool log_has_pending(void);
 /* Writes the lines that wait, as many as the destination takes, without waiting. */
 void log_flush(void);
 
-/* Waits until no line waits, for ms milliseconds at most. */
-void log_drain(uint64_t ms);
+/*
+ * The daemon ends: waits until no line waits, for LOG_DRAIN_MS at most, and discards all later lines.
+ */
+void log_close(void);
 
 /* The number of lines that were lost. */
 uint64_t log_lost(void);

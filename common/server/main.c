@@ -292,7 +292,7 @@ stop(struct daemon *d)
 	loop_fini(&d->loop);
 	if (d->pid_file != NULL)
 		pidfile_remove(d->pid_file);
-	log_drain(LOG_DRAIN_MS);
+	log_close();
 }
 
 int

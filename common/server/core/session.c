@@ -78,9 +78,9 @@ end(struct session *s)
 	if (s->is_ready)
 		TAILQ_REMOVE(&v->ready, s, ready_link);
 	TAILQ_REMOVE(&v->sessions, s, link);
+	buffers_fini(s);
 	if (--v->session_count == 0)
 		spare_fini(&v->spare);
-	buffers_fini(s);
 	account_give(s->account, ACCOUNT_SESSIONS, 1);
 	account_put(s->account);
 	free(s->peer);
