@@ -54,7 +54,8 @@ bool log_has_pending(void);
 void log_flush(void);
 
 /*
- * The daemon ends: waits until no line waits, for LOG_DRAIN_MS at most, and discards all later lines.
+ * The daemon ends: waits until no line waits, for LOG_DRAIN_MS at most, and discards all later
+ * lines.
  */
 void log_close(void);
 

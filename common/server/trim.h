@@ -1,9 +1,9 @@
 /*
  * trim: gives memory that peers used back to the system.
  *
- * free(3) alone keeps the pages below a block that is in use, so the effect of an attack would last.
- * malloc_trim(3) returns all free pages, and takes as long as there are many. So it is called each
- * time TRIM_STEP bytes have become free, and a second after the last ones.
+ * free(3) alone keeps the pages below a block that is in use, so the effect of an attack would
+ * last. malloc_trim(3) returns all free pages, and takes as long as there are many. So it is called
+ * each time TRIM_STEP bytes have become free, and a second after the last ones.
  */
 #ifndef COMMON_SERVER_TRIM_H
 #define COMMON_SERVER_TRIM_H
@@ -27,7 +27,7 @@ void trim_init(struct trim *t, struct timer_queue *timers);
 
 void trim_fini(struct trim *t);
 
-/* So many bytes are in use at now (nanoseconds), about. To be called often; costs next to nothing. */
+/* About used bytes are in use at now (nanoseconds). To be called often. */
 void trim_note(struct trim *t, uint64_t used, uint64_t now);
 
 #endif
