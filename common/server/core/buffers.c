@@ -15,7 +15,7 @@ enum { SMALL_BODY = 512 };
 static int
 charge(struct session *s)
 {
-	uint64_t sum = s->out.capacity + s->backlog.capacity + s->body.capacity;
+	uint64_t sum = s->out.capacity + s->late.capacity + s->backlog.capacity + s->body.capacity;
 
 	if (sum > s->charged && account_take(s->account, ACCOUNT_MEMORY, sum - s->charged) != 0)
 		return -ENOMEM;
@@ -120,5 +120,6 @@ buffers_fini(struct session *s)
 	buf_fini(&s->body);
 	buf_fini(&s->backlog);
 	buf_fini(&s->out);
+	buf_fini(&s->late);
 	(void)charge(s);
 }

@@ -118,8 +118,9 @@ struct session {
 	struct buf backlog; /* received, not read yet */
 	struct publishing publishing;
 
-	struct buf out; /* unsent replies */
-	uint64_t sent;  /* bytes of replies, since the session began */
+	struct buf out;  /* unsent replies */
+	struct buf late; /* replies that follow the one that is being sent, see sending */
+	uint64_t sent;   /* bytes of replies, since the session began */
 	struct sending sending;
 	bool input_ended;  /* the peer sends no more */
 	bool write_failed; /* the peer reads no more: replies are dropped */

@@ -20,12 +20,14 @@ begin(struct session *s, uint16_t tag, uint32_t status, uint64_t body_size, size
     size_t room, uint8_t **body)
 {
 	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
-	uint8_t *out = buffers_reserve(s, &s->out, FRAME_HEADER_SIZE + size + room);
+	/* A claim may end by its timer while the grant of another is half sent. */
+	struct buf *b = s->sending.desc != NULL ? &s->late : &s->out;
+	uint8_t *out = buffers_reserve(s, b, FRAME_HEADER_SIZE + size + room);
 
 	if (out == NULL)
 		return -ENOMEM;
 	frame_put(out, f);
-	buf_commit(&s->out, FRAME_HEADER_SIZE + size);
+	buf_commit(b, FRAME_HEADER_SIZE + size);
 	*body = out + FRAME_HEADER_SIZE;
 	reply_mark_ready(s);
 	return 0;

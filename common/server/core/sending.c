@@ -19,6 +19,18 @@ put(struct session *s, uint8_t *out, size_t room)
 	    room);
 }
 
+/* The reply is complete: those that had to wait follow it. */
+static void
+append_late(struct session *s)
+{
+	size_t size = buf_size(&s->late);
+
+	if (buffers_append(s, &s->out, buf_data(&s->late), size) != 0)
+		reply_end_session(s, "no memory for a reply");
+	buf_consume(&s->late, size);
+	buffers_trim(s, &s->late);
+}
+
 /* Writes what is left, as far as it fits into room bytes reserved at the output's end. */
 static void
 fill(struct session *s, uint8_t *out, size_t room)
@@ -33,6 +45,7 @@ fill(struct session *s, uint8_t *out, size_t room)
 		return;
 	s->sending.desc = NULL;
 	d->sent_at = s->sent + buf_size(&s->out);
+	append_late(s);
 }
 
 /* Begins the reply whose cursor is set up. */

@@ -4,9 +4,9 @@
  *
  * Only SENDING_ROOM bytes of such a reply are in memory at a time; the store writes the next ones
  * when the client has read. The file cannot change meanwhile, since the client holds its lock.
- * While a reply is being written the session executes no request and begins no other reply, so that
- * no bytes come between. When the claim ends before the reply is complete, the session ends: a
- * frame is never completed with other bytes.
+ * While a reply is being written the session executes no request, and the replies of ACQUIREs that
+ * end by a timer wait behind it, so that no bytes come between. When the claim ends before the
+ * reply is complete, the session ends: a frame is never completed with other bytes.
  */
 #ifndef COMMON_SERVER_CORE_SENDING_H
 #define COMMON_SERVER_CORE_SENDING_H

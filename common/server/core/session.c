@@ -372,8 +372,10 @@ settle(struct session *s)
 		s->is_over = true;
 	if (s->is_over)
 		claims_drop_others(s, s->publishing.desc);
-	if (s->write_failed)
+	if (s->write_failed) {
 		buf_consume(&s->out, buf_size(&s->out));
+		buf_consume(&s->late, buf_size(&s->late));
+	}
 	if (!sending_is_active(s))
 		buffers_trim(s, &s->out);
 	buffers_trim(s, &s->backlog);
@@ -389,8 +391,7 @@ session_feed(struct session *s, const void *data, size_t size, const struct budg
 	if (buf_size(&s->backlog) == 0)
 		used = read_requests(s, data, size, b);
 	update_stall_timer(s);
-	if (!s->is_over &&
-	    buffers_keep_backlog(s, (const uint8_t *)data + used, size - used) != 0)
+	if (!s->is_over && buffers_keep_backlog(s, (const uint8_t *)data + used, size - used) != 0)
 		reply_end_session(s, "no memory for its requests");
 	settle(s);
 }
