@@ -123,7 +123,7 @@ struct session {
 	uint64_t sent;   /* bytes of replies, since the session began */
 	struct sending sending;
 	bool input_ended;  /* the peer sends no more */
-	bool write_failed; /* the peer reads no more: replies are dropped */
+	bool write_failed; /* the peer reads no more, or must not: replies are dropped */
 	bool is_over;      /* the driver closes the connection once out is sent */
 };
 

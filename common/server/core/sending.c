@@ -115,6 +115,7 @@ sending_claim_ended(struct desc *d)
 	if (s->sending.desc != d)
 		return;
 	s->sending.desc = NULL;
-	buf_consume(&s->out, buf_size(&s->out));
+	/* Whatever came behind the half of the frame would become a part of it. */
+	s->write_failed = true;
 	reply_end_session(s, "its claim ended before its grant was sent whole");
 }

@@ -439,7 +439,7 @@ size_t
 session_output(const struct session *s, const uint8_t **data)
 {
 	*data = buf_data(&s->out);
-	return buf_size(&s->out);
+	return s->write_failed ? 0 : buf_size(&s->out);
 }
 
 void
