@@ -88,17 +88,24 @@ claims_cancel(struct desc *d, int error)
 	reply_status(d->session, tag, error);
 }
 
+/* The first descriptor of the list but d, or NULL. */
+static struct desc *
+first_other(const struct desc_list *list, const struct desc *d)
+{
+	struct desc *first = TAILQ_FIRST(list);
+
+	return first == NULL || first != d ? first : TAILQ_NEXT(first, link);
+}
+
+/* The end of a claim that waits may grant others that wait, which changes the lists. */
 void
 claims_drop_others(struct session *s, const struct desc *d)
 {
-	struct desc_list *lists[] = { &s->pending, &s->granted, &s->held };
-	struct desc *i, *next;
-	size_t k;
+	struct desc *i;
 
-	for (k = 0; k < sizeof lists / sizeof lists[0]; k++)
-		TAILQ_FOREACH_SAFE(i, lists[k], link, next)
-			if (i != d)
-				claims_drop(i);
+	while ((i = first_other(&s->pending, d)) != NULL ||
+	    (i = first_other(&s->granted, d)) != NULL || (i = first_other(&s->held, d)) != NULL)
+		claims_drop(i);
 }
 
 /* Ends the claim of d, whose descriptor will be closed. */
