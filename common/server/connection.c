@@ -212,9 +212,10 @@ conclude(struct connection *c)
 		if (!c->timer.armed)
 			timer_arm(&t->timers, &c->timer,
 			    clock_after_ms(t->now, PROTOCOL_GOODBYE_MS), goodbye_timed_out);
-	} else if (can_go_on(c)) {
-		add_task(c);
 	}
+	/* A session that is over may still be publishing. */
+	if (can_go_on(c))
+		add_task(c);
 	update_events(c);
 }
 

@@ -255,8 +255,8 @@ deliver(struct desc *d)
 bool
 claims_can_deliver(const struct session *s, size_t output_limit)
 {
-	return !TAILQ_EMPTY(&s->granted) && !s->write_failed && !sending_is_active(s) &&
-	    buf_size(&s->out) < output_limit;
+	return !TAILQ_EMPTY(&s->granted) && !s->is_over && !s->write_failed &&
+	    !sending_is_active(s) && buf_size(&s->out) < output_limit;
 }
 
 void

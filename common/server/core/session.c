@@ -455,6 +455,8 @@ void
 session_turn_ended(struct session *s)
 {
 	s->turns++;
+	/* A timer may have ended the session. */
+	settle(s);
 	if (!s->is_waiting)
 		return;
 	s->is_waiting = false;
