@@ -150,6 +150,12 @@ lease_expired(struct timer *t)
 	struct session *s = d->session;
 	char name[LOG_ESCAPED_SIZE];
 
+	/* Its release came in time. A refused UNLOCK leaves the lock held, with another lease. */
+	if (s->publishing.desc == d) {
+		timer_arm(&s->server->timers, t,
+		    clock_after_ms(s->server->now, s->server->config.lease_ms), lease_expired);
+		return;
+	}
 	if (!grace_is_over(s, t, &d->expiry_turn))
 		return;
 	account_warn(s->account, s->server->now,
@@ -197,6 +203,7 @@ claims_sent(struct session *s)
 	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
 	    d->sent_at <= s->sent) {
 		forget_unsent_lease(d);
+		d->expiry_turn = 0;
 		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
 		    lease_expired);
 	}

@@ -1,0 +1,249 @@
+/* Sessions whose work goes on over several turns (common/server/core/session). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/budget.h"
+#include "common/base/clock.h"
+#include "common/base/size.h"
+#include "common/server/core/server.h"
+#include "common/server/core/session.h"
+#include "common/server/core/store.h"
+#include "common/wire/frame.h"
+#include "common/wire/protocol.h"
+#include "common/wire/wire.h"
+#include "smdish/store.h"
+#include "tests/unit/coretime.h"
+
+enum { LEASE_MS = 100, SEGMENT = SIZE_MIB };
+
+static struct server *server;
+static void *store;
+static struct session *holder, *waiter;
+static uint64_t now;
+static uint8_t bytes[SEGMENT + SIZE_KIB];
+
+static uint64_t
+spent(void)
+{
+	return UINT64_MAX;
+}
+
+static void
+feed(struct session *s, const void *data, size_t size)
+{
+	session_feed(s, data, size, &(struct budget){ .clock = spent });
+}
+
+/* Sends a request whose body of size bytes is in bytes, behind the room for a header. */
+static void
+request(struct session *s, uint16_t tag, enum protocol_op op, size_t size)
+{
+	frame_put(bytes, (struct frame){ frame_tagged(tag, op), (uint32_t)size });
+	feed(s, bytes, FRAME_HEADER_SIZE + size);
+}
+
+static struct wire_writer
+body(void)
+{
+	return wire_writer(bytes + FRAME_HEADER_SIZE, sizeof bytes - FRAME_HEADER_SIZE);
+}
+
+/* Reads all replies. Returns how many bytes. */
+static size_t
+drain(struct session *s)
+{
+	size_t size, sum = 0;
+	const uint8_t *data;
+
+	while ((size = session_output(s, &data)) > 0) {
+		sum += size;
+		session_sent(s, size);
+	}
+	return sum;
+}
+
+/* A turn of s, in the smallest piece. Returns true when s has more work. */
+static bool
+turn(struct session *s)
+{
+	if (session_has_work(s))
+		session_work(s, &(struct budget){ .clock = spent });
+	session_turn_ended(s);
+	return session_has_work(s);
+}
+
+static void
+run_timers(uint64_t ms)
+{
+	now += ms * CLOCK_MS + 1;
+	server_set_time(server, now);
+	server_run_timers(server);
+}
+
+/* A session of version 2 with the segment as descriptor 0. */
+static struct session *
+join(void)
+{
+	struct wire_writer w = body();
+	struct session *s;
+
+	assert_int_equal(coretime_session(&s, server, "peer"), 0);
+	wire_put_u32(&w, PROTOCOL_VERSION_2);
+	wire_put_u32(&w, 0);
+	request(s, 0, OP_HELLO, 8);
+	request(s, 0, OP_NEW_FDTABLE, 0);
+	w = body();
+	wire_put_u32(&w, 1);
+	wire_put_u8(&w, 'm');
+	request(s, 0, OP_OPEN, 5);
+	w = body();
+	wire_put_u32(&w, 0);
+	wire_put_u32(&w, SEGMENT);
+	request(s, 0, OP_MMAP, 8);
+	while (turn(s))
+		continue;
+	drain(s);
+	return s;
+}
+
+static void
+acquire(struct session *s)
+{
+	struct wire_writer w = body();
+
+	wire_put_u32(&w, 0);
+	wire_put_u8(&w, PROTOCOL_EXCLUSIVE);
+	wire_put_u32(&w, PROTOCOL_TIMEOUT_NEVER);
+	wire_put_u64(&w, 0);
+	request(s, 1, OP_ACQUIRE, 17);
+}
+
+/* Releases grant 1 with all bytes of the segment. */
+static void
+release(struct session *s)
+{
+	struct wire_writer w = body();
+
+	wire_put_u32(&w, 0);
+	wire_put_u64(&w, 1);
+	wire_put_u8(&w, 0);
+	wire_put_u32(&w, 1);
+	wire_put_u32(&w, 0);
+	wire_put_u32(&w, SEGMENT);
+	request(s, 2, OP_RELEASE, 25 + SEGMENT);
+}
+
+static int
+setup(void **state)
+{
+	struct server_config config = server_config_default();
+
+	(void)state;
+	config.lease_ms = LEASE_MS;
+	assert_int_equal(smdish_store.start(&store, NULL), 0);
+	assert_int_equal(server_create(&server, &config, &smdish_store, store), 0);
+	now = CLOCK_SEC;
+	server_set_time(server, now);
+	holder = join();
+	waiter = join();
+	acquire(holder);
+	drain(holder);
+	acquire(waiter);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	session_destroy(holder);
+	session_destroy(waiter);
+	server_destroy(server);
+	smdish_store.stop(store);
+	return 0;
+}
+
+/* The release came in time: nobody is granted before it is whole, and it counts. */
+static void
+a_lease_does_not_end_in_the_middle_of_a_release(void **state)
+{
+	size_t got = 0, n;
+
+	(void)state;
+	release(holder);
+	assert_true(session_has_work(holder));
+	run_timers(LEASE_MS);
+	assert_true(turn(holder));
+	run_timers(0);
+	turn(waiter);
+	assert_int_equal(drain(waiter), 0);
+	while (turn(holder))
+		continue;
+	assert_int_equal(drain(holder), FRAME_HEADER_SIZE + 8);
+	do {
+		turn(waiter);
+		n = drain(waiter);
+		got += n;
+	} while (n > 0);
+	assert_int_equal(got, FRAME_HEADER_SIZE + 16 + 4 + 8 + SEGMENT);
+}
+
+/* The lease began anew when the grant was read: it ends after another turn, as any other. */
+static void
+a_lease_that_began_anew_has_its_grace(void **state)
+{
+	struct wire_writer w = body();
+
+	(void)state;
+	release(holder);
+	while (turn(holder))
+		continue;
+	/* The grant is read so late that its lease is due, and has asked for a turn. */
+	turn(waiter);
+	run_timers(PROTOCOL_LEASE_DELIVERY_MS + LEASE_MS);
+	while (turn(waiter) || drain(waiter) > 0)
+		continue;
+	run_timers(LEASE_MS);
+	assert_false(session_is_over(waiter));
+	wire_put_u32(&w, 0);
+	wire_put_u64(&w, 2);
+	wire_put_u8(&w, 0);
+	wire_put_u32(&w, 0);
+	request(waiter, 2, OP_RELEASE, 17);
+	assert_int_equal(drain(waiter), FRAME_HEADER_SIZE + 8);
+}
+
+/* A large body that came in part is with the last session the server's spare buffer. */
+static void
+the_end_of_the_last_session_leaves_nothing(void **state)
+{
+	(void)state;
+	frame_put(bytes, (struct frame){ frame_tagged(2, OP_RELEASE), 25 + SEGMENT });
+	feed(holder, bytes, FRAME_HEADER_SIZE + SIZE_KIB);
+	session_destroy(waiter);
+	waiter = NULL;
+	session_destroy(holder);
+	holder = NULL;
+	assert_int_equal(server_next_deadline(server), CLOCK_NEVER);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_lease_does_not_end_in_the_middle_of_a_release,
+		    setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lease_that_began_anew_has_its_grace, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(the_end_of_the_last_session_leaves_nothing, setup,
+		    teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
