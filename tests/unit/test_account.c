@@ -91,6 +91,25 @@ an_account_ends_with_its_last_reference_only(void **state)
 }
 
 static void
+what_one_account_overdraws_is_not_taken_from_the_others(void **state)
+{
+	(void)state;
+	begin(1600);
+	take(big, 1500, 0);
+	account_overdraw(big, ACCOUNT_MEMORY, 5000);
+	take(big, 1, -ENOMEM);
+	take(small, 100, 0);
+	take(small, 1, -ENOMEM);
+	account_give(big, ACCOUNT_MEMORY, 5100);
+	take(small, 1, -ENOMEM);
+	take(big, 1, -ENOMEM);
+	account_give(small, ACCOUNT_MEMORY, 100);
+	take(big, 100, 0);
+	take(small, 100, 0);
+	end();
+}
+
+static void
 one_account_takes_all_but_a_sixteenth(void **state)
 {
 	(void)state;
@@ -277,6 +296,7 @@ main(void)
 		cmocka_unit_test(a_name_has_one_account),
 		cmocka_unit_test(an_account_ends_with_its_last_reference_only),
 		cmocka_unit_test(one_account_takes_all_but_a_sixteenth),
+		cmocka_unit_test(what_one_account_overdraws_is_not_taken_from_the_others),
 		cmocka_unit_test(one_piece_is_bounded_as_many_are),
 		cmocka_unit_test(the_last_sixteenth_is_for_those_that_use_no_more_than_one),
 		cmocka_unit_test(what_is_given_back_is_there_again),

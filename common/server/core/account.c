@@ -133,29 +133,46 @@ has_room(uint64_t limit, uint64_t own, uint64_t total, uint64_t n)
 	return total + n <= limit - share || own + n <= share;
 }
 
+/* What a has overdrawn beyond the most that one account may have. */
+static uint64_t
+excess(const struct account *a, enum account_quota quota)
+{
+	uint64_t limit = a->accounts->limit[quota], most = limit - limit / SHARE;
+
+	return a->used[quota] > most ? a->used[quota] - most : 0;
+}
+
+static void
+set_used(struct account *a, enum account_quota quota, uint64_t used)
+{
+	struct accounts *as = a->accounts;
+
+	as->excess[quota] -= excess(a, quota);
+	as->used[quota] += used - a->used[quota];
+	a->used[quota] = used;
+	as->excess[quota] += excess(a, quota);
+}
+
 int
 account_take(struct account *a, enum account_quota quota, uint64_t n)
 {
 	struct accounts *as = a->accounts;
 
-	if (!has_room(as->limit[quota], a->used[quota], as->used[quota], n))
+	if (!has_room(as->limit[quota], a->used[quota], as->used[quota] - as->excess[quota], n))
 		return -ENOMEM;
-	a->used[quota] += n;
-	as->used[quota] += n;
+	set_used(a, quota, a->used[quota] + n);
 	return 0;
 }
 
 void
 account_overdraw(struct account *a, enum account_quota quota, uint64_t n)
 {
-	a->used[quota] += n;
-	a->accounts->used[quota] += n;
+	set_used(a, quota, a->used[quota] + n);
 }
 
 void
 account_give(struct account *a, enum account_quota quota, uint64_t n)
 {
 	assert(n <= a->used[quota]);
-	a->used[quota] -= n;
-	a->accounts->used[quota] -= n;
+	set_used(a, quota, a->used[quota] - n);
 }

@@ -59,7 +59,8 @@ struct accounts {
 	struct account_list idle; /* without a reference, the oldest first */
 	uint32_t idle_count;
 	uint64_t limit[ACCOUNT_QUOTAS];
-	uint64_t used[ACCOUNT_QUOTAS]; /* by all accounts */
+	uint64_t used[ACCOUNT_QUOTAS];   /* by all accounts */
+	uint64_t excess[ACCOUNT_QUOTAS]; /* of these, beyond what one account may use */
 };
 
 /* No accounts. limit has the limit of each quota. */
@@ -90,7 +91,10 @@ int account_take(struct account *a, enum account_quota quota, uint64_t n);
 void account_warn(struct account *a, uint64_t now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Takes n of a quota even if it has not so much left. */
+/*
+ * Takes n of a quota even if it has not so much left. What an account overdraws beyond 15/16 of the
+ * quota is not taken from the others' sixteenth.
+ */
 void account_overdraw(struct account *a, enum account_quota quota, uint64_t n);
 
 /* Gives n back that were taken. */
