@@ -343,6 +343,25 @@ tls_peer_name(const struct tls *t)
 }
 
 const char *
+tls_peer_single_name(const struct tls *t, size_t *size)
+{
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+	const ASN1_STRING *value;
+	X509_NAME *subject;
+	int at;
+
+	if (cert == NULL || SSL_get_verify_result(t->ssl) != X509_V_OK)
+		return NULL;
+	subject = X509_get_subject_name(cert);
+	at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return NULL;
+	value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+	*size = (size_t)ASN1_STRING_length(value);
+	return (const char *)ASN1_STRING_get0_data(value);
+}
+
+const char *
 tls_description(struct tls *t)
 {
 	snprintf(t->description, sizeof t->description, "%s %s", SSL_get_version(t->ssl),

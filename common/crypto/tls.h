@@ -103,6 +103,13 @@ const char *tls_reason(const struct tls *t);
 /* The common name of the peer's verified certificate, escaped by log_escape(); "" without one. */
 const char *tls_peer_name(const struct tls *t);
 
+/*
+ * The common name of the peer's verified certificate as its bytes are there, *size of them and no
+ * NUL behind them; valid as long as t. NULL without a certificate, or unless it has exactly one
+ * common name.
+ */
+const char *tls_peer_single_name(const struct tls *t, size_t *size);
+
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384" and the like, for logs; valid as long as t. */
 const char *tls_description(struct tls *t);
 

@@ -14,6 +14,7 @@
 #include "common/server/core/account.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
+#include "common/server/operators.h"
 #include "common/wire/protocol.h"
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
@@ -259,6 +260,19 @@ identify(struct connection *c)
 	return 0;
 }
 
+/* True when the peer's certificate has one name, and that is an operator's. */
+static bool
+is_operator(const struct connection *c)
+{
+	const char *name;
+	size_t size;
+
+	if (c->table->operators == NULL)
+		return false;
+	name = stream_peer_single_name(c->stream, &size);
+	return name != NULL && operators_include(c->table->operators, name, size);
+}
+
 /* The handshake is complete. */
 static void
 begin_session(struct connection *c)
@@ -280,6 +294,8 @@ begin_session(struct connection *c)
 		return;
 	}
 	session_set_owner(c->session, c);
+	if (is_operator(c))
+		session_set_operator(c->session);
 	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
 	/* The first request may have come in one record with the end of the handshake. */
 	c->is_readable = true;

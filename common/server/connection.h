@@ -37,6 +37,7 @@ struct connection_table {
 	struct server *core;
 	struct loop *loop;
 	struct tls_context *tls; /* NULL: plaintext; may be replaced at any time */
+	const char *operators;   /* see operators.h; NULL: there are none */
 	uint32_t count;
 	struct connection_list handshaking; /* oldest first */
 	struct connection_list serving;
@@ -47,7 +48,7 @@ struct connection_table {
 	uint8_t read_buffer[CONNECTION_READ_SIZE];
 };
 
-/* No connections. The caller sets core, loop and tls, and owns what they point to. */
+/* No connections. The caller sets core, loop, tls and operators, and owns what they point to. */
 void connection_table_init(struct connection_table *t);
 
 /* Closes all connections. */

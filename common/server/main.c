@@ -130,6 +130,7 @@ static int
 open_loop(struct daemon *d)
 {
 	d->conns.loop = &d->loop;
+	d->conns.operators = d->options.operators;
 	return loop_init(&d->loop, d->options.spin_us);
 }
 
@@ -229,6 +230,7 @@ reload(struct daemon *d)
 		error != 0           ? "certificates reloaded" :
 				       "certificates and log reloaded");
 	d->signals.reload = false;
+	set_time(d);
 }
 
 /*
@@ -238,16 +240,18 @@ reload(struct daemon *d)
 static void
 run_turns(struct daemon *d)
 {
-	uint64_t until = d->conns.now + ROUND_NS;
+	uint64_t until = d->conns.now + ROUND_NS, begin;
 	struct budget b = { .clock = clock_now };
 
 	connection_schedule_ready(&d->conns);
 	do {
-		b.until = d->conns.now + TURN_NS;
+		begin = d->conns.now;
+		b.until = begin + TURN_NS;
 		if (!schedule_run(server_schedule(d->core), &b))
 			break;
 		connection_schedule_ready(&d->conns);
 		set_time(d);
+		server_turn_took(d->core, d->conns.now - begin);
 	} while (d->conns.now < until);
 }
 

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/server/operators.h"
 #include "common/wire/protocol.h"
 
-enum { OPTION_VERSION = 256 };
+enum { OPTION_VERSION = 256, OPTION_OPERATORS };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
+	{ "operators", required_argument, NULL, OPTION_OPERATORS },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
 };
@@ -22,7 +24,7 @@ print_usage(FILE *to, const struct options_program *program)
 {
 	fprintf(to,
 	    "usage: %s [-adhnv] [-B BYTES] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES]\n"
-	    "       [-p PIDFILE] %s[-s BYTES]%s [-Z CA CERT KEY] ADDRESS ...\n",
+	    "       [-p PIDFILE] %s[-s BYTES]%s [-Z CA CERT KEY] [--operators NAME,...] ADDRESS ...\n",
 	    program->name, program->has_memdir ? "[-r MEMDIR] " : "",
 	    program->has_lease ? " [-t MS]" : "");
 }
@@ -60,6 +62,9 @@ print_help(const struct options_program *program)
 		printf("-t MS     a holder that keeps a lock for longer loses it\n");
 	printf(
 	    "-v        verbose log: connections, segments, refused requests\n"
+	    "--operators NAME,...\n"
+	    "          clients with these certificates' names may ask what files and sessions there are\n"
+	    "          (INSPECT), with -Z and without -n only\n"
 	    "-h, --help  this; --version\n"
 	    "\n"
 	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log; SIGTERM stops.\n");
@@ -150,6 +155,30 @@ check_memory(struct options *o, const struct options_program *program)
 }
 
 static enum options_result
+set_operators(struct options *o, const struct options_program *program)
+{
+	if (o->operators != NULL)
+		return usage_error(program, "--operators is there twice");
+	if (!operators_is_valid(optarg))
+		return usage_error(program, "--operators %s: an empty name", optarg);
+	o->operators = optarg;
+	return OPTIONS_RUN;
+}
+
+/* Checks the options that need or exclude each other. */
+static enum options_result
+check_together(const struct options *o, const struct options_program *program)
+{
+	if (o->anonymous && o->ca_file == NULL)
+		return usage_error(program, "-n needs -Z");
+	if (o->operators != NULL && o->ca_file == NULL)
+		return usage_error(program, "--operators needs -Z");
+	if (o->operators != NULL && o->anonymous)
+		return usage_error(program, "--operators and -n exclude each other");
+	return OPTIONS_RUN;
+}
+
+static enum options_result
 parse_addresses(struct options *o, const struct options_program *program, int flags, char **argv)
 {
 	int error;
@@ -215,6 +244,10 @@ options_parse(struct options *o, const struct options_program *program, int argc
 			o->cert_file = argv[optind++];
 			o->key_file = argv[optind++];
 			break;
+		case OPTION_OPERATORS:
+			if (set_operators(o, program) != OPTIONS_RUN)
+				return OPTIONS_WRONG;
+			break;
 		case OPTION_VERSION:
 			printf("%s %s\n", program->name, MEMSERVER_VERSION);
 			return OPTIONS_EXIT;
@@ -226,9 +259,7 @@ options_parse(struct options *o, const struct options_program *program, int argc
 				return OPTIONS_WRONG;
 		}
 	}
-	if (o->anonymous && o->ca_file == NULL)
-		return usage_error(program, "-n needs -Z");
-	if (check_memory(o, program) != OPTIONS_RUN)
+	if (check_together(o, program) != OPTIONS_RUN || check_memory(o, program) != OPTIONS_RUN)
 		return OPTIONS_WRONG;
 	return parse_addresses(o, program, flags, argv + optind);
 }

@@ -22,7 +22,7 @@ static const struct {
 	[OP_RELEASE] = { "RELEASE", V2 },
 	[OP_CANCEL] = { "CANCEL", V2 },
 	[OP_STAT] = { "STAT", V2 },
-	[OP_LIST] = { "LIST", V2 },
+	[OP_INSPECT] = { "INSPECT", V2 },
 };
 
 const char *

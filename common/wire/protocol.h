@@ -29,8 +29,8 @@ enum protocol_op {
 	OP_RELEASE = 18,
 	OP_CANCEL = 19,
 	OP_STAT = 20,
-	OP_LIST = 21,
-	OP_COUNT = 22
+	OP_INSPECT = 22, /* for operators; 21 was another operation once */
+	OP_COUNT = 23
 };
 
 enum protocol_version { PROTOCOL_VERSION_1 = 1, PROTOCOL_VERSION_2 = 2 };
@@ -53,6 +53,13 @@ enum protocol_mode { PROTOCOL_EXCLUSIVE = 1, PROTOCOL_SHARED = 2 };
 enum protocol_release_flag {
 	PROTOCOL_RELEASE_ONE_WAY = 1,   /* no reply unless it fails */
 	PROTOCOL_RELEASE_UNVERIFIED = 2 /* the grant's blocks did not verify */
+};
+
+/* What an INSPECT is about. */
+enum protocol_inspect {
+	PROTOCOL_INSPECT_SERVER = 0,
+	PROTOCOL_INSPECT_FILES = 1,
+	PROTOCOL_INSPECT_SESSIONS = 2
 };
 
 /* The features in a server's reply to HELLO, a bit each. */

@@ -194,6 +194,12 @@ stream_peer_name(const struct stream *s)
 }
 
 const char *
+stream_peer_single_name(const struct stream *s, size_t *size)
+{
+	return s->tls != NULL ? tls_peer_single_name(s->tls, size) : NULL;
+}
+
+const char *
 stream_description(struct stream *s)
 {
 	return s->tls != NULL ? tls_description(s->tls) : "plaintext";

@@ -87,6 +87,9 @@ const char *stream_reason(const struct stream *s);
 /* See tls_peer_name(); "" for a plain stream. */
 const char *stream_peer_name(const struct stream *s);
 
+/* See tls_peer_single_name(); NULL for a plain stream. */
+const char *stream_peer_single_name(const struct stream *s, size_t *size);
+
 /* "plaintext" or the TLS version and cipher. */
 const char *stream_description(struct stream *s);
 

@@ -44,6 +44,12 @@ wire_get_u8(struct wire_reader *r)
 	return (uint8_t)get_number(r, 1);
 }
 
+uint16_t
+wire_get_u16(struct wire_reader *r)
+{
+	return (uint16_t)get_number(r, 2);
+}
+
 uint32_t
 wire_get_u32(struct wire_reader *r)
 {
@@ -101,6 +107,12 @@ void
 wire_put_u8(struct wire_writer *w, uint8_t value)
 {
 	put_number(w, value, 1);
+}
+
+void
+wire_put_u16(struct wire_writer *w, uint16_t value)
+{
+	put_number(w, value, 2);
 }
 
 void

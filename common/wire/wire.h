@@ -29,6 +29,7 @@ struct wire_writer {
 struct wire_reader wire_reader(const void *data, size_t size);
 
 uint8_t wire_get_u8(struct wire_reader *r);
+uint16_t wire_get_u16(struct wire_reader *r);
 uint32_t wire_get_u32(struct wire_reader *r);
 uint64_t wire_get_u64(struct wire_reader *r);
 
@@ -42,6 +43,7 @@ bool wire_is_done(const struct wire_reader *r);
 struct wire_writer wire_writer(void *out, size_t size);
 
 void wire_put_u8(struct wire_writer *w, uint8_t value);
+void wire_put_u16(struct wire_writer *w, uint16_t value);
 void wire_put_u32(struct wire_writer *w, uint32_t value);
 void wire_put_u64(struct wire_writer *w, uint64_t value);
 void wire_put_bytes(struct wire_writer *w, const void *data, size_t size);

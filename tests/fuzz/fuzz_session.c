@@ -386,8 +386,11 @@ put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
 	case OP_CLOSE:
 	case OP_CANCEL:
 	case OP_STAT:
-	case OP_LIST:
 		wire_put_u32(w, pick_number(in));
+		break;
+	case OP_INSPECT:
+		wire_put_u8(w, wire_get_u8(in) & 3);
+		wire_put_u64(w, pick_number(in));
 		break;
 	case OP_LOCK:
 		wire_put_u32(w, pick_number(in));
@@ -466,6 +469,8 @@ do_switch(struct peer *p)
 		end_session(p);
 	else if (coretime_session(&p->session, server, "fuzz") != 0)
 		abort();
+	else if (p == peers)
+		session_set_operator(p->session);
 	settle();
 }
 

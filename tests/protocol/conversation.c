@@ -79,6 +79,8 @@ note(struct conversation *c, const struct request *q)
 		return;
 	buf_append(&c->asked, &op, 1);
 	c->tagged_op[q->tag] = op;
+	if (op == OP_INSPECT)
+		c->inspected = q->what;
 	c->last_tag = q->tag;
 }
 
@@ -110,6 +112,7 @@ reply_at(const struct conversation *c, const struct buf *in, size_t at)
 	struct reply reply = { .status = f.code,
 		.op = UINT8_MAX,
 		.is_smuf = c->peer->is_smuf,
+		.what = c->inspected,
 		.size = f.body_size };
 
 	if (c->is_tagged) {

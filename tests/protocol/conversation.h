@@ -35,6 +35,7 @@ struct conversation {
 	uint16_t last_tag; /* of the last request */
 	struct buf asked;  /* version 1: operations without a reply, a byte each, in order */
 	uint8_t tagged_op[1 << 16]; /* version 2: the operation that a tag was last used for */
+	uint8_t inspected;          /* what the last INSPECT was about */
 	char reason[CONVERSATION_REASON_SIZE];
 };
 

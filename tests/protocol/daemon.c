@@ -90,6 +90,7 @@ daemon_make_keys(struct daemon *d, const char *mkpki, char reason[DAEMON_REASON_
 		{ mkpki, "init", d->pki, NULL },
 		{ mkpki, "server", d->pki, "server", NULL },
 		{ mkpki, "client", d->pki, "client", NULL },
+		{ mkpki, "client", d->pki, "operator", NULL },
 	};
 	size_t i;
 

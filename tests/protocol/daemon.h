@@ -28,7 +28,8 @@ int daemon_init(struct daemon *d);
 void daemon_fini(struct daemon *d);
 
 /*
- * Makes a root, "server" and "client" below d->pki with that script. Returns false with a reason.
+ * Makes a root, "server", "client" and "operator" below d->pki with that script. Returns false with
+ * a reason.
  */
 bool daemon_make_keys(struct daemon *d, const char *mkpki, char reason[DAEMON_REASON_SIZE]);
 

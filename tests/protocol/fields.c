@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/wire/inspect.h"
 #include "common/wire/protocol.h"
 #include "tests/protocol/reply.h"
 
@@ -34,19 +35,16 @@ add_u64(struct fields *f, const char *name)
 }
 
 static void
-add_stat(struct fields *f)
+add_stat(struct fields *f, const struct protocol_stat *stat)
 {
-	struct protocol_stat stat;
-
-	protocol_get_stat(&f->rest, &stat);
-	add_number(f, "life", stat.life);
-	add_number(f, "size", stat.size);
-	add_number(f, "committed", stat.committed);
-	add_number(f, "type", stat.type);
-	add_number(f, "version", stat.version);
-	add_number(f, "open", stat.open_count);
-	add_number(f, "waiters", stat.waiters);
-	add_number(f, "grants", stat.grants);
+	add_number(f, "life", stat->life);
+	add_number(f, "size", stat->size);
+	add_number(f, "committed", stat->committed);
+	add_number(f, "type", stat->type);
+	add_number(f, "version", stat->version);
+	add_number(f, "open", stat->open_count);
+	add_number(f, "waiters", stat->waiters);
+	add_number(f, "grants", stat->grants);
 }
 
 static void
@@ -87,6 +85,8 @@ add_lock(struct fields *f, bool is_smuf)
 void
 fields_get(const struct reply *r, struct fields *f)
 {
+	struct protocol_stat stat;
+
 	*f = (struct fields){ .rest = wire_reader(r->body, r->size) };
 	if (r->status != 0)
 		return;
@@ -114,10 +114,11 @@ fields_get(const struct reply *r, struct fields *f)
 		add_u64(f, "version");
 		break;
 	case OP_STAT:
-		add_stat(f);
+		protocol_get_stat(&f->rest, &stat);
+		add_stat(f, &stat);
 		break;
-	case OP_LIST:
-		add_u32(f, "next");
+	case OP_INSPECT:
+		add_u64(f, "next");
 		add_u32(f, "count");
 		break;
 	}
@@ -145,18 +146,88 @@ fields_sealed_next(struct wire_reader *delta, uint32_t *left, struct fields_seal
 	return !delta->failed;
 }
 
-bool
-fields_next_file(struct wire_reader *files, struct fields *f, const uint8_t **name,
-    uint32_t *name_size)
+static void
+add_string(struct fields *f, const char *name, struct inspect_string s)
 {
-	if (files->left == 0 || files->failed)
+	f->list[f->count++] = (struct field){ .name = name,
+		.kind = FIELD_BYTES,
+		.bytes = (const uint8_t *)s.data,
+		.size = s.size };
+}
+
+static void
+add_inspected_server(struct fields *f, struct wire_reader *records)
+{
+	struct inspect_server s;
+
+	inspect_get_server(records, &s);
+	add_number(f, "version", s.version);
+	add_number(f, "uptime", s.uptime_ms);
+	add_number(f, "sessions", s.sessions);
+	add_number(f, "handshakes", s.handshakes);
+	add_number(f, "files", s.files);
+	add_number(f, "segments", s.segments);
+	add_number(f, "memory", s.memory);
+	add_number(f, "segments_limit", s.segments_limit);
+	add_number(f, "memory_limit", s.memory_limit);
+	add_number(f, "requests", s.requests);
+	add_number(f, "grants", s.grants);
+	add_number(f, "lost", s.lines_lost);
+	add_number(f, "longest", s.longest_turn_us);
+	add_number(f, "recent", s.recent_turn_us);
+}
+
+static void
+add_inspected_file(struct fields *f, struct wire_reader *records)
+{
+	struct inspect_file i;
+
+	inspect_get_file(records, &i);
+	add_string(f, "name", i.name);
+	add_number(f, "key", i.key);
+	add_stat(f, &i.stat);
+	add_number(f, "holder", i.holder);
+	add_number(f, "held", i.held_ms);
+	add_number(f, "bytes_granted", i.bytes_granted);
+	add_number(f, "bytes_released", i.bytes_released);
+	add_number(f, "waited", i.waited_ms);
+}
+
+static void
+add_inspected_session(struct fields *f, struct wire_reader *records)
+{
+	struct inspect_session s;
+
+	inspect_get_session(records, &s);
+	add_number(f, "key", s.key);
+	add_number(f, "age", s.age_ms);
+	add_number(f, "version", s.version);
+	add_number(f, "descriptors", s.descriptors);
+	add_number(f, "held", s.held);
+	add_number(f, "waiting", s.waiting);
+	add_number(f, "requests", s.requests);
+	add_number(f, "in", s.bytes_in);
+	add_number(f, "out", s.bytes_out);
+	add_number(f, "memory", s.memory);
+	add_number(f, "unsent", s.unsent);
+	add_number(f, "longest", s.longest_turn_us);
+	add_string(f, "peer", s.peer);
+	add_string(f, "address", s.address);
+}
+
+bool
+fields_next_record(struct wire_reader *records, uint8_t what, struct fields *f)
+{
+	if (records->left == 0 || records->failed)
 		return false;
-	*name_size = wire_get_u32(files);
-	*name = wire_get_bytes(files, *name_size);
-	*f = (struct fields){ .rest = *files };
-	add_stat(f);
-	*files = f->rest;
-	return !files->failed;
+	f->count = 0;
+	if (what == PROTOCOL_INSPECT_SERVER)
+		add_inspected_server(f, records);
+	else if (what == PROTOCOL_INSPECT_FILES)
+		add_inspected_file(f, records);
+	else
+		add_inspected_session(f, records);
+	return !records->failed;
 }
 
 struct field *

@@ -12,7 +12,7 @@
 
 struct reply;
 
-enum { FIELDS_MOST = 10 };
+enum { FIELDS_MOST = 20 };
 
 enum field_kind { FIELD_NUMBER, FIELD_BYTES, FIELD_DELTA, FIELD_SEALED_DELTA };
 
@@ -28,7 +28,7 @@ struct field {
 struct fields {
 	struct field list[FIELDS_MOST];
 	size_t count;
-	/* bytes after the last field; a LIST's files; failed: the body is too short */
+	/* bytes after the last field; the records of INSPECT; failed: the body is too short */
 	struct wire_reader rest;
 };
 
@@ -55,11 +55,10 @@ bool fields_sealed_next(struct wire_reader *delta, uint32_t *left, struct fields
 void fields_get(const struct reply *r, struct fields *f);
 
 /*
- * Parses the next file of a LIST, from the bytes that fields_get() left in files: its fields to f,
- * its name to *name. Returns false after the last one, and when they are malformed.
+ * Parses the next record of an INSPECT of what, from the bytes that fields_get() left in records.
+ * Returns false after the last one, and when they are malformed: records->failed.
  */
-bool fields_next_file(struct wire_reader *files, struct fields *f, const uint8_t **name,
-    uint32_t *name_size);
+bool fields_next_record(struct wire_reader *records, uint8_t what, struct fields *f);
 
 /* Returns the field of that name, or NULL. */
 struct field *fields_find(struct fields *f, const char *name);

@@ -86,6 +86,9 @@ struct peer {
 	/* Core only: true when the session does not want to read. */
 	bool (*is_held_back)(unsigned who);
 
+	/* Core only: the session is an operator's from now on. */
+	void (*make_operator)(unsigned who);
+
 	/* Core only: bytes from malloc(3) since begin(), without those of the peers. */
 	size_t (*memory)(void);
 

@@ -377,6 +377,12 @@ core_is_held_back(unsigned who)
 	return connections[who].session != NULL && !session_wants_input(connections[who].session);
 }
 
+static void
+core_make_operator(unsigned who)
+{
+	session_set_operator(connections[who].session);
+}
+
 static const char *
 core_memdir(void)
 {
@@ -389,7 +395,8 @@ core_memdir(void)
 		.finish = finish, .memdir = core_memdir, .open = core_open, .close = core_close, \
 		.send = core_send, .wait = core_wait, .input = core_input, .deafen = core_deafen, \
 		.pause = core_pause, .resume = core_resume, .advance = core_advance, \
-		.is_held_back = core_is_held_back, .memory = core_memory \
+		.is_held_back = core_is_held_back, .make_operator = core_make_operator, \
+		.memory = core_memory \
 	}
 
 const struct peer peer_core = CORE("core", false, begin);

@@ -110,9 +110,7 @@ const char *
 reply_describe(const struct reply *r, char out[REPLY_TEXT_SIZE])
 {
 	const char *name = status_name(r->status);
-	struct fields f, file;
-	const uint8_t *bytes;
-	uint32_t size;
+	struct fields f, record;
 
 	out[0] = '\0';
 	if (r->tag != 0)
@@ -123,11 +121,11 @@ reply_describe(const struct reply *r, char out[REPLY_TEXT_SIZE])
 		append(out, "%s", name);
 	fields_get(r, &f);
 	append_fields(out, &f);
-	while (r->op == OP_LIST && fields_next_file(&f.rest, &file, &bytes, &size)) {
-		append(out, " file{");
-		append_bytes(out, bytes, size);
-		append_fields(out, &file);
-		append(out, "}");
+	while (r->op == OP_INSPECT && r->status == 0 &&
+	    fields_next_record(&f.rest, r->what, &record)) {
+		append(out, " {");
+		append_fields(out, &record);
+		append(out, " }");
 	}
 	if (f.rest.failed)
 		append(out, " (a body too short: %zu bytes)", r->size);
@@ -325,6 +323,14 @@ check_one(struct text *t, struct fields *f)
 	return check_field(t, field);
 }
 
+/* True when a record of INSPECT comes next. */
+static bool
+is_at_record(const struct text *t)
+{
+	return strncmp(t->next, "file{", 5) == 0 || strncmp(t->next, "session{", 8) == 0 ||
+	    strncmp(t->next, "server{", 7) == 0;
+}
+
 /* Checks fields up to end; with `...` before it, not all of them. *is_open: there was `...`. */
 static bool
 check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
@@ -332,8 +338,7 @@ check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
 	size_t i;
 
 	*is_open = false;
-	while (!text_is_at_end(t) && (*end == '\0' || *t->next != *end) &&
-	    strncmp(t->next, "file{", 5) != 0) {
+	while (!text_is_at_end(t) && (*end == '\0' || *t->next != *end) && !is_at_record(t)) {
 		*is_open = text_accept(t, "...");
 		if (*is_open)
 			break;
@@ -347,50 +352,78 @@ check_fields(struct text *t, struct fields *f, const char *end, bool *is_open)
 	return true;
 }
 
-/* Checks one file{...} of a LIST, from behind the brace: the file of that name is listed. */
+/* Finds the file whose name is next in the script; its name is checked then. */
 static bool
-check_file(struct text *t, struct wire_reader files)
+find_file(struct text *t, struct wire_reader files, struct fields *f)
 {
-	struct buf expected = { 0 };
-	const uint8_t *name;
-	struct fields f;
-	uint32_t size;
-	bool found = false, is_open;
+	struct buf name = { 0 };
+	bool found = false;
 
-	if (!text_get_bytes(t, &expected)) {
-		buf_fini(&expected);
+	if (!text_get_bytes(t, &name)) {
+		buf_fini(&name);
 		return false;
 	}
-	while (!found && fields_next_file(&files, &f, &name, &size))
-		found = size == buf_size(&expected) && memcmp(name, buf_data(&expected), size) == 0;
+	while (!found && fields_next_record(&files, PROTOCOL_INSPECT_FILES, f))
+		found = f->list[0].size == buf_size(&name) &&
+		    memcmp(f->list[0].bytes, buf_data(&name), buf_size(&name)) == 0;
 	if (!found)
-		text_fail(t, "no file is listed as %.*s", (int)buf_size(&expected),
-		    (const char *)buf_data(&expected));
-	buf_fini(&expected);
-	return found && check_fields(t, &f, "}", &is_open) && text_expect(t, "}");
+		text_fail(t, "no file is listed as %.*s", (int)buf_size(&name),
+		    (const char *)buf_data(&name));
+	buf_fini(&name);
+	f->list[0].seen = true;
+	return found;
+}
+
+/*
+ * Checks the record that is next in the script, if one is: with the file of that name, or with the
+ * next session or the server of rest. all has all records. *done: there is no further record.
+ */
+static bool
+check_record(struct text *t, const struct wire_reader *all, struct wire_reader *rest, bool *done)
+{
+	struct fields f = { .count = 0 };
+	bool is_open;
+
+	*done = false;
+	if (text_accept(t, "file{")) {
+		if (!find_file(t, *all, &f))
+			return false;
+	} else if (text_accept(t, "session{")) {
+		if (!fields_next_record(rest, PROTOCOL_INSPECT_SESSIONS, &f))
+			return text_fail(t, "there is no further session");
+	} else if (text_accept(t, "server{")) {
+		if (!fields_next_record(rest, PROTOCOL_INSPECT_SERVER, &f))
+			return text_fail(t, "there is no further server");
+	} else {
+		*done = true;
+		return true;
+	}
+	return check_fields(t, &f, "}", &is_open) && text_expect(t, "}");
 }
 
 static bool
-check_files(struct text *t, struct fields *f, bool is_open)
+check_records(struct text *t, uint8_t what, struct fields *f, bool is_open)
 {
-	struct wire_reader files = f->rest;
-	uint64_t listed = f->list[1].number, counted = 0, expected = 0;
-	const uint8_t *name;
-	struct fields file;
-	uint32_t size;
+	uint64_t told = f->list[1].number, counted = 0, expected = 0;
+	struct wire_reader records = f->rest, rest = f->rest;
+	struct fields record;
+	bool done;
 
-	while (fields_next_file(&files, &file, &name, &size))
+	while (fields_next_record(&records, what, &record))
 		counted++;
-	if (files.failed || counted != listed)
-		return text_fail(t, "%llu files are listed, the count says %llu",
-		    (unsigned long long)counted, (unsigned long long)listed);
-	for (; text_accept(t, "file{"); expected++)
-		if (!check_file(t, f->rest))
+	if (records.failed || counted != told)
+		return text_fail(t, "there are %llu records, the count says %llu",
+		    (unsigned long long)counted, (unsigned long long)told);
+	for (;; expected++) {
+		if (!check_record(t, &f->rest, &rest, &done))
 			return false;
+		if (done)
+			break;
+	}
 	if (!text_accept(t, "...") && !is_open && expected != counted)
-		return text_fail(t, "%llu files are listed, not %llu", (unsigned long long)counted,
+		return text_fail(t, "there are %llu records, not %llu", (unsigned long long)counted,
 		    (unsigned long long)expected);
-	f->rest = files;
+	f->rest = records;
 	return true;
 }
 
@@ -427,7 +460,7 @@ reply_check(struct text *t, const struct reply *r)
 		return text_fail(t, "the reply's body is too short");
 	if (!check_fields(t, &f, "", &is_open))
 		return false;
-	if (r->status == 0 && r->op == OP_LIST && !check_files(t, &f, is_open))
+	if (r->status == 0 && r->op == OP_INSPECT && !check_records(t, r->what, &f, is_open))
 		return false;
 	if (f.rest.left > 0)
 		return text_fail(t, "the reply's body is %zu bytes too long", f.rest.left);

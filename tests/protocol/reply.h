@@ -10,7 +10,13 @@
  *	HELLO version features block largest instance
  *	ACQUIRE grant version delta{}   RELEASE version
  *	STAT life size committed type version open waiters grants
- *	LIST next count, and for each file, in any order, file{"name" and the fields of STAT}
+ *	INSPECT next count, and the records:
+ *		server{version uptime sessions handshakes files segments memory segments_limit
+ *		    memory_limit requests grants lost longest recent}
+ *		file{"name" key, the fields of STAT, holder held bytes_granted bytes_released
+ *		    waited}, files in any order
+ *		session{key age version descriptors held waiting requests in out memory unsent
+ *		    longest peer address}, sessions in their order
  *
  * The delta of smuf is delta{key="..." 0/1@7:"tag"}: the key, which may be left out, and block 0 in
  * slot 1, published by grant 7, with its tag.
@@ -32,6 +38,7 @@ struct reply {
 	uint32_t status;
 	uint32_t op;  /* that it answers; none when it is not known */
 	bool is_smuf; /* the store that answers; false: smdish */
+	uint8_t what; /* INSPECT: what it is about */
 	const uint8_t *body;
 	size_t size;
 };

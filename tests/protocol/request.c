@@ -205,8 +205,9 @@ get_body(struct text *t, uint32_t op, struct buf *body)
 	case OP_CLOSE:
 	case OP_CANCEL:
 	case OP_STAT:
-	case OP_LIST:
 		return get_optional(t, body, 4);
+	case OP_INSPECT:
+		return get_optional(t, body, 1) && get_optional(t, body, 8);
 	case OP_LOCK:
 		return get_lock(t, body);
 	case OP_UNLOCK:
@@ -351,6 +352,7 @@ request_build(struct text *t, struct buf *out, struct request *q)
 		put_header(out, q, buf_size(&body));
 		buf_append(out, buf_data(&body), buf_size(&body));
 		q->is_whole = true;
+		q->what = q->op == OP_INSPECT && buf_size(&body) > 0 ? buf_data(&body)[0] : 0;
 	}
 	buf_fini(&body);
 	return ok;

@@ -8,7 +8,7 @@
  *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(default: never)
  *	RELEASE fd grant [flags=one-way+unverified|N] [delta{offset:"bytes" ...}]
  *	RELEASE fd grant ... [delta{block/slot:"tag" ...}]		(smuf's)
- *	CANCEL tag   STAT fd   LIST cursor
+ *	CANCEL tag   STAT fd   INSPECT what after
  *	99, or any other number, for an operation that has no name
  *
  * A field that is left out is left out of the body as well (LOCK 0 has no type), which makes the
@@ -33,6 +33,7 @@ struct request {
 	bool is_whole; /* and is exactly one frame */
 	uint16_t tag;
 	uint32_t op;
+	uint8_t what; /* of an INSPECT */
 };
 
 /* Appends the bytes of the request at t to out, and describes it. */

@@ -133,6 +133,8 @@ do_action(struct run *r, struct conversation *c, struct text *t)
 	} else if (text_accept(t, "resumes")) {
 		c->is_paused = false;
 		r->peer->resume(c->who);
+	} else if (text_accept(t, "is an operator")) {
+		r->peer->make_operator(c->who);
 	} else if (text_accept(t, "is held back")) {
 		if (!r->peer->is_held_back(c->who))
 			return fail(r, "the server wants to read from %s all the same", c->name);

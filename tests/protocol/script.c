@@ -147,7 +147,8 @@ find_tests(struct script *s)
 			continue;
 		t->end = i + 1;
 		if (mentions(s->lines[i], "time +") || mentions(s->lines[i], "only core") ||
-		    mentions(s->lines[i], "memory <") || mentions(s->lines[i], " is held back"))
+		    mentions(s->lines[i], "memory <") || mentions(s->lines[i], " is held back") ||
+		    mentions(s->lines[i], " is an operator"))
 			t->core_only = true;
 		if (mentions(s->lines[i], "only daemon"))
 			t->daemon_only = true;

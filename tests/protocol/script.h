@@ -41,9 +41,10 @@
  *	a pauses, a resumes	replies stay unread meanwhile
  *	a is turned away	it cannot connect, or the server closes the connection at once
  *	a is held back		the server does not want to read from it (core only)
+ *	a is an operator	from now on (core only)
  *
- * A test with `time`, `memory` or `is held back` runs against the core only. The end of a test
- * checks that no unexpected bytes have come, and closes the open connections.
+ * A test with `time`, `memory`, `is held back` or `is an operator` runs against the core only. The
+ * end of a test checks that no unexpected bytes have come, and closes the open connections.
  */
 #ifndef TESTS_PROTOCOL_SCRIPT_H
 #define TESTS_PROTOCOL_SCRIPT_H

@@ -144,7 +144,7 @@ a_connection_above_the_limit_is_refused(void **state)
 	}
 	siege_serve(s);
 	for (i = 0; i < PEER_PLACES - 1; i++) {
-		assert_string_equal(RAW_ASK(&peers[i], OP_LIST, "w", (uint32_t)0), "0");
+		assert_string_equal(RAW_ASK(&peers[i], OP_CANCEL, "w", (uint32_t)0), "0");
 		raw_close(&peers[i]);
 	}
 	siege_lift(s, 0, LATE, "refused: all sessions that it may have are taken (-c)");
@@ -346,7 +346,7 @@ small_replies_that_are_not_read_do_not_pile_up(void **state)
 static void
 what_was_asked_before_a_lie_is_answered_before_the_connection_ends(void **state)
 {
-	static const uint8_t lie[1000] = { 0, 0, 0, OP_LIST, 0xff, 0xff, 0xff, 0xff };
+	static const uint8_t lie[1000] = { 0, 0, 0, OP_STAT, 0xff, 0xff, 0xff, 0xff };
 	struct siege *s = *state;
 	struct raw r;
 

@@ -29,6 +29,7 @@ for option in --help -h; do
 -$letter*" "$out"
 	done
 	expect_match "$option tells --version" '*--version*' "$out"
+	expect_match "$option tells --operators" '*--operators NAME*' "$out"
 done
 run --version
 expect '--version: exit status' 0 "$status"
@@ -62,6 +63,14 @@ done
 wrong '-Z*three*' -Z a
 wrong '-Z*three*' -Z a b
 wrong '-n*-Z*' -n ./sock
+# Files need not exist for an error of the command line.
+wrong '*option*operators*' --operators
+wrong '--operators needs -Z*' --operators a ./sock
+wrong '--operators and -n*' --operators a -n -Z ca cert key ./sock
+wrong '--operators is there twice*' --operators a --operators b -Z ca cert key ./sock
+for names in '' , a, ,a a,,b; do
+	wrong "--operators $names: an empty name*" --operators "$names" -Z ca cert key ./sock
+done
 wrong 'nonsense*' nonsense
 wrong 'unix:*' unix:
 wrong 'abstract:*' abstract:

@@ -254,7 +254,7 @@ what_a_table_opened_is_gone_with_it(void **state)
 	fdtable_fini(&table);
 	assert_int_equal(table.count, 0);
 	assert_int_equal(storage.tree.count, 0);
-	assert_null(memfile_at_serial(&storage.tree, 0));
+	assert_null(memfile_after(&storage.tree, 0));
 	assert_true(charged() > 0);
 	/* A file of the same name is another one, with nothing in it. */
 	f = open_file(7)->file;
@@ -262,7 +262,7 @@ what_a_table_opened_is_gone_with_it(void **state)
 	assert_int_equal(f->size, 0);
 	assert_int_equal(f->blocks.newest, 0);
 	assert_int_equal(memfile_map(f, 2 * SEGMENT, 2 * SEGMENT), 0);
-	assert_ptr_equal(memfile_at_serial(&storage.tree, 0), f);
+	assert_ptr_equal(memfile_after(&storage.tree, 0), f);
 	/* It is not mistaken for the one that ended, nor does the end of that one end it. */
 	storage_tasks();
 	publish(f);

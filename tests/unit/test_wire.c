@@ -10,17 +10,20 @@
 
 #include "common/wire/delta.h"
 #include "common/wire/frame.h"
+#include "common/wire/inspect.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 
 static void
 integers_are_read_big_endian(void **state)
 {
-	static const uint8_t bytes[] = { 0xfe, 0x01, 0x02, 0x03, 0x04, 0x80, 1, 2, 3, 4, 5, 6, 7 };
+	static const uint8_t bytes[] = { 0xfe, 0xfd, 0xfc, 0x01, 0x02, 0x03, 0x04, 0x80, 1, 2, 3, 4,
+		5, 6, 7 };
 	struct wire_reader r = wire_reader(bytes, sizeof bytes);
 
 	(void)state;
 	assert_int_equal(wire_get_u8(&r), 0xfe);
+	assert_int_equal(wire_get_u16(&r), 0xfdfc);
 	assert_int_equal(wire_get_u32(&r), 0x01020304);
 	assert_false(wire_is_done(&r));
 	assert_true(wire_get_u64(&r) == UINT64_C(0x8001020304050607));
@@ -30,12 +33,14 @@ integers_are_read_big_endian(void **state)
 static void
 integers_are_written_big_endian(void **state)
 {
-	static const uint8_t expected[] = { 0xfe, 1, 2, 3, 4, 0x80, 1, 2, 3, 4, 5, 6, 7, 'x', 'y' };
+	static const uint8_t expected[] = { 0xfe, 0xfd, 0xfc, 1, 2, 3, 4, 0x80, 1, 2, 3, 4, 5, 6, 7,
+		'x', 'y' };
 	uint8_t bytes[sizeof expected];
 	struct wire_writer w = wire_writer(bytes, sizeof bytes);
 
 	(void)state;
 	wire_put_u8(&w, 0xfe);
+	wire_put_u16(&w, 0xfdfc);
 	wire_put_u32(&w, 0x01020304);
 	wire_put_u64(&w, UINT64_C(0x8001020304050607));
 	wire_put_bytes(&w, "xy", 2);
@@ -229,8 +234,9 @@ versions_know_their_operations(void **state)
 		{ 18, false, true, "RELEASE" },
 		{ 19, false, true, "CANCEL" },
 		{ 20, false, true, "STAT" },
-		{ 21, false, true, "LIST" },
-		{ 22, false, false, "?" },
+		{ 21, false, false, "?" },
+		{ 22, false, true, "INSPECT" },
+		{ 23, false, false, "?" },
 		{ 0x10000, false, false, "?" },
 		{ UINT32_MAX, false, false, "?" },
 	};
@@ -281,6 +287,99 @@ stat_is_in_the_order_of_the_wire(void **state)
 }
 
 /* A sender makes at most one piece a block; so no release and no grant exceeds the largest body. */
+/* The record of a session, with extra bytes that this version does not know. Returns its size. */
+static size_t
+put_a_session(uint8_t *out, size_t size, uint16_t extra)
+{
+	static const struct inspect_session s = { .key = 1,
+		.age_ms = 2,
+		.version = 3,
+		.descriptors = 4,
+		.held = 5,
+		.waiting = 6,
+		.requests = 7,
+		.bytes_in = 8,
+		.bytes_out = 9,
+		.memory = 10,
+		.unsent = 11,
+		.longest_turn_us = 12,
+		.peer = { "one", 3 },
+		.address = { "", 0 } };
+	struct wire_writer w = wire_writer(out, size), length = wire_writer(out, 2);
+
+	inspect_put_session(&w, &s);
+	assert_false(w.failed);
+	size -= w.left;
+	assert_int_equal(out[0] << 8 | out[1], size - 2);
+	wire_put_u16(&length, (uint16_t)(size - 2 + extra));
+	memset(w.next, 0xff, extra);
+	return size + extra;
+}
+
+static void
+a_record_of_inspect_is_read_as_it_was_written_and_unknown_fields_are_skipped(void **state)
+{
+	struct inspect_session s;
+	struct wire_reader r;
+	uint8_t bytes[256];
+	uint16_t extra;
+
+	(void)state;
+	for (extra = 0; extra < 20; extra++) {
+		r = wire_reader(bytes, put_a_session(bytes, sizeof bytes, extra));
+		inspect_get_session(&r, &s);
+		assert_true(wire_is_done(&r));
+		assert_int_equal(s.key, 1);
+		assert_int_equal(s.age_ms, 2);
+		assert_int_equal(s.version, 3);
+		assert_int_equal(s.descriptors, 4);
+		assert_int_equal(s.held, 5);
+		assert_int_equal(s.waiting, 6);
+		assert_int_equal(s.requests, 7);
+		assert_int_equal(s.bytes_in, 8);
+		assert_int_equal(s.bytes_out, 9);
+		assert_int_equal(s.memory, 10);
+		assert_int_equal(s.unsent, 11);
+		assert_int_equal(s.longest_turn_us, 12);
+		assert_int_equal(s.peer.size, 3);
+		assert_memory_equal(s.peer.data, "one", 3);
+		assert_int_equal(s.address.size, 0);
+	}
+}
+
+static void
+a_record_of_inspect_that_is_too_short_fails(void **state)
+{
+	struct inspect_server server;
+	struct inspect_session s;
+	struct inspect_file f;
+	struct wire_reader r;
+	uint8_t bytes[256];
+	size_t size = put_a_session(bytes, sizeof bytes, 0), i;
+
+	(void)state;
+	for (i = 0; i < size; i++) {
+		r = wire_reader(bytes, i);
+		inspect_get_session(&r, &s);
+		assert_true(r.failed);
+	}
+	/* The message is long enough, but the record says that it is not. */
+	for (i = 0; i < size - 2; i++) {
+		bytes[1] = (uint8_t)i;
+		r = wire_reader(bytes, size);
+		inspect_get_session(&r, &s);
+		assert_true(r.failed);
+	}
+	memset(bytes, 0, sizeof bytes);
+	bytes[1] = 20;
+	r = wire_reader(bytes, sizeof bytes);
+	inspect_get_server(&r, &server);
+	assert_true(r.failed);
+	r = wire_reader(bytes, sizeof bytes);
+	inspect_get_file(&r, &f);
+	assert_true(r.failed);
+}
+
 static void
 largest_body_holds_every_delta(void **state)
 {
@@ -329,6 +428,9 @@ main(void)
 		cmocka_unit_test(tag_is_the_upper_half_of_the_code),
 		cmocka_unit_test(versions_know_their_operations),
 		cmocka_unit_test(stat_is_in_the_order_of_the_wire),
+		cmocka_unit_test(
+		    a_record_of_inspect_is_read_as_it_was_written_and_unknown_fields_are_skipped),
+		cmocka_unit_test(a_record_of_inspect_that_is_too_short_fails),
 		cmocka_unit_test(largest_body_holds_every_delta),
 		cmocka_unit_test(blocks_are_counted_to_the_last_byte),
 	};

@@ -39,6 +39,34 @@ list_of(const struct desc *d)
 	return d->is_undelivered ? &d->session->granted : &d->session->held;
 }
 
+/* The ways into the lists, and out of them. */
+
+static void
+begin_wait(struct desc *d)
+{
+	TAILQ_INSERT_TAIL(&d->session->pending, d, link);
+	d->session->waiting_count++;
+}
+
+/* The claim of d, which is in no list, was granted. */
+static void
+begin_hold(struct desc *d, struct desc_list *list)
+{
+	TAILQ_INSERT_TAIL(list, d, link);
+	d->session->held_count++;
+	d->session->server->grants++;
+}
+
+static void
+leave_list(struct desc *d)
+{
+	TAILQ_REMOVE(list_of(d), d, link);
+	if (d->claim.state == CLAIM_WAITING)
+		d->session->waiting_count--;
+	else
+		d->session->held_count--;
+}
+
 /* The ends of a claim. */
 
 static void
@@ -59,7 +87,7 @@ drop(struct desc *d, enum store_event event)
 	timer_disarm(&s->server->timers, &d->timer);
 	d->expiry_turn = 0;
 	forget_unsent_lease(d);
-	TAILQ_REMOVE(list_of(d), d, link);
+	leave_list(d);
 	d->is_undelivered = false;
 	tags_remove(&s->tags, d);
 	lockqueue_drop(&d->file->lock, &d->claim);
@@ -216,7 +244,8 @@ claims_granted(struct claim *c)
 	struct session *s = d->session;
 
 	TAILQ_REMOVE(&s->pending, d, link);
-	TAILQ_INSERT_TAIL(&s->granted, d, link);
+	s->waiting_count--;
+	begin_hold(d, &s->granted);
 	d->is_undelivered = true;
 	timer_disarm(&s->server->timers, &d->timer);
 	arm_lease(d);
@@ -293,13 +322,13 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		/* Earlier grants of this session may still have to be delivered. */
 		d->is_undelivered = true;
-		TAILQ_INSERT_TAIL(&s->granted, d, link);
+		begin_hold(d, &s->granted);
 		claims_deliver(s, SIZE_MAX);
 		return 0;
 	case CLAIM_WAITING:
 		tags_add(&s->tags, d, tag);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		TAILQ_INSERT_TAIL(&s->pending, d, link);
+		begin_wait(d);
 		if (timeout != PROTOCOL_TIMEOUT_NEVER)
 			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),
 			    acquire_timed_out);
@@ -314,7 +343,7 @@ claims_lock(struct desc *d)
 {
 	if (lockqueue_poll(&d->file->lock, &d->claim, &d->poller, d->session) != CLAIM_HELD)
 		return -EAGAIN;
-	TAILQ_INSERT_TAIL(&d->session->held, d, link);
+	begin_hold(d, &d->session->held);
 	arm_lease(d);
 	memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 	return 0;
@@ -339,6 +368,14 @@ claims_find_holder(const struct session *s, const struct memfile *f)
 	struct desc *d = c == NULL ? NULL : desc_of_claim(c);
 
 	return d != NULL && d->session == s ? d : NULL;
+}
+
+const struct desc *
+claims_first_holder(const struct memfile *f)
+{
+	struct claim *c = TAILQ_FIRST(&f->lock.holders);
+
+	return c == NULL ? NULL : desc_of_claim(c);
 }
 
 int

@@ -8,7 +8,7 @@
  *	server		the whole: create, time, timers, tasks, the next ready session
  *	session		bytes to requests
  *	dispatch	the handler of each operation
- *	handlers, handlers_v1, handlers_v2
+ *	handlers, handlers_v1, handlers_v2, handlers_inspect
  *	publishing	RELEASE and UNLOCK, in pieces
  *	claims		the claims of descriptors on locks
  *	sending		grants into a session's output, in pieces
@@ -17,6 +17,7 @@
  *	buffers, wiper	the memory of a session, charged to its account; large buffers wiped
  *	spare, forks	the spare buffer; the pending forks
  *	snapshot, tags	a table at a FORK; the claims by their tags
+ *	sessions	all sessions by their keys
  *	fdtable		descriptors
  *	memfile		memory files, in front of the store (store.h)
  *	account		what each peer uses
@@ -37,6 +38,7 @@
 #include "common/server/core/memfile.h"
 #include "common/server/core/server_config.h"
 #include "common/server/core/schedule.h"
+#include "common/server/core/sessions.h"
 #include "common/server/core/spare.h"
 #include "common/server/core/store.h"
 #include "common/server/core/tags.h"
@@ -50,8 +52,7 @@ struct server {
 	const struct store_ops *store;
 	uint64_t now; /* nanoseconds, set by the driver */
 	struct timer_queue timers;
-	struct session_list sessions;
-	uint32_t session_count;
+	struct sessions sessions;
 	struct session_list ready; /* reply_mark_ready() appends, server_next_ready() removes */
 	struct memfile_tree files;
 	struct forks forks;
@@ -59,6 +60,14 @@ struct server {
 	struct accounts accounts;
 	struct schedule schedule;
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+
+	/* Counted for INSPECT. */
+	uint64_t started; /* when the driver first set the time */
+	uint64_t requests;
+	uint64_t grants;
+	struct session *served;   /* whose turn has ended and was not yet measured, or NULL */
+	uint32_t longest_turn_us; /* of all turns */
+	uint32_t recent_turn_us;  /* the longest one since INSPECT last told it */
 };
 
 /* A grant, or the segment of a LOCK, that is being written into the output; see sending.h. */
@@ -80,11 +89,13 @@ struct publishing {
 
 struct session {
 	struct server *server;
-	TAILQ_ENTRY(session) link;
+	RB_ENTRY(session) link;
+	uint64_t key; /* see sessions.h */
 	TAILQ_ENTRY(session) ready_link;
 	bool is_ready;           /* in the list of ready sessions */
 	char *peer;              /* its name for the log */
 	void *owner;             /* the driver's */
+	bool is_operator;        /* INSPECT exists for it */
 	struct account *account; /* a reference */
 	uint64_t charged;        /* of ACCOUNT_MEMORY, for the buffers; see buffers.h */
 	uint32_t turns;          /* that have ended; see grace.h */
@@ -125,6 +136,14 @@ struct session {
 	bool input_ended;  /* the peer sends no more */
 	bool write_failed; /* the peer reads no more, or must not: replies are dropped */
 	bool is_over;      /* the driver closes the connection once out is sent */
+
+	/* Counted for INSPECT. */
+	uint64_t created;
+	uint64_t requests;
+	uint64_t bytes_in;
+	uint32_t waiting_count; /* length of pending */
+	uint32_t held_count;    /* of granted and held together */
+	uint32_t longest_turn_us;
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/server/core/core.h"
 #include "common/server/core/handlers.h"
+#include "common/server/core/handlers_inspect.h"
 #include "common/server/core/handlers_v1.h"
 #include "common/server/core/handlers_v2.h"
 #include "common/server/core/publishing.h"
@@ -14,7 +15,8 @@
 
 static const struct {
 	int (*handle)(struct session *s, struct request *q);
-	bool needs_table; /* NEW_FDTABLE or CHILD_ATTACH has to come first */
+	bool needs_table;    /* NEW_FDTABLE or CHILD_ATTACH has to come first */
+	bool needs_operator; /* it does not exist for other peers */
 } operations[OP_COUNT] = {
 	[OP_NEW_FDTABLE] = { handlers_new_fdtable, false },
 	[OP_FORK] = { handlers_fork, true },
@@ -29,7 +31,7 @@ static const struct {
 	[OP_RELEASE] = { handlers_v2_release, true },
 	[OP_CANCEL] = { handlers_v2_cancel, false },
 	[OP_STAT] = { handlers_v2_stat, true },
-	[OP_LIST] = { handlers_v2_list, false },
+	[OP_INSPECT] = { handlers_inspect, false, .needs_operator = true },
 };
 
 static int
@@ -38,6 +40,8 @@ execute(struct session *s, uint32_t op, struct request *q)
 	if (publishing_is_active(s))
 		return publishing_continue(s, q->budget);
 	if (!protocol_has_op(op, s->version))
+		return -ENOSYS;
+	if (operations[op].needs_operator && !s->is_operator)
 		return -ENOSYS;
 	if (operations[op].needs_table && !s->has_table)
 		return -EPERM;

@@ -17,6 +17,5 @@ int handlers_v2_acquire(struct session *s, struct request *q);
 int handlers_v2_release(struct session *s, struct request *q);
 int handlers_v2_cancel(struct session *s, struct request *q);
 int handlers_v2_stat(struct session *s, struct request *q);
-int handlers_v2_list(struct session *s, struct request *q);
 
 #endif

@@ -18,7 +18,34 @@ grant(struct lockqueue *q, struct claim *c)
 {
 	c->state = CLAIM_HELD;
 	c->grant = ++q->grants;
+	c->since = *q->pollers.now;
 	TAILQ_INSERT_TAIL(&q->holders, c, link);
+}
+
+/*
+ * A claim begins to wait, or ends to. So q->waited is the sum of all waits that have ended, less
+ * the moments when the other waits began; both wrap.
+ */
+static void
+begin_wait(struct lockqueue *q, struct claim *c)
+{
+	TAILQ_INSERT_TAIL(&q->waiters, c, link);
+	q->waiting++;
+	q->waited -= *q->pollers.now;
+}
+
+static void
+end_wait(struct lockqueue *q, struct claim *c)
+{
+	TAILQ_REMOVE(&q->waiters, c, link);
+	q->waiting--;
+	q->waited += *q->pollers.now;
+}
+
+uint64_t
+lockqueue_waited(const struct lockqueue *q)
+{
+	return q->waited + q->waiting * *q->pollers.now;
 }
 
 /* Grants the next waiters. */
@@ -29,8 +56,7 @@ advance(struct lockqueue *q)
 
 	while ((next = TAILQ_FIRST(&q->waiters)) != NULL && is_compatible(q, next->mode) &&
 	    !pollers_reserve(&q->pollers, next->arrival)) {
-		TAILQ_REMOVE(&q->waiters, next, link);
-		q->waiting--;
+		end_wait(q, next);
 		grant(q, next);
 		q->granted(next);
 	}
@@ -63,8 +89,7 @@ lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode, b
 		grant(q, c);
 	} else if (wait) {
 		c->state = CLAIM_WAITING;
-		q->waiting++;
-		TAILQ_INSERT_TAIL(&q->waiters, c, link);
+		begin_wait(q, c);
 	}
 	return c->state;
 }
@@ -100,12 +125,10 @@ lockqueue_drop(struct lockqueue *q, struct claim *c)
 {
 	if (c->state == CLAIM_IDLE)
 		return;
-	if (c->state == CLAIM_WAITING) {
-		TAILQ_REMOVE(&q->waiters, c, link);
-		q->waiting--;
-	} else {
+	if (c->state == CLAIM_WAITING)
+		end_wait(q, c);
+	else
 		TAILQ_REMOVE(&q->holders, c, link);
-	}
 	c->state = CLAIM_IDLE;
 	advance(q);
 }

@@ -3,8 +3,8 @@
  *
  * One writer or any number of readers hold the lock; a reader never overtakes a waiting writer.
  * Each granted claim gets the next grant number of the file, so grants never repeat, and an
- * exclusive grant is above all grants before it. The queue does not depend on sessions, and on time
- * only through pollers.h.
+ * exclusive grant is above all grants before it. The queue does not depend on sessions; the time
+ * decides through pollers.h only, and how long claims wait and are held is counted.
  *
  * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
  * next waiters. The queue calls the granted function for each of them; that function must not call
@@ -32,6 +32,7 @@ struct claim {
 	enum protocol_mode mode;
 	uint64_t arrival; /* while waiting: its number in the order of waiters and pollers */
 	uint64_t grant;   /* while held: its number */
+	uint64_t since;   /* while held: when it was granted */
 };
 
 TAILQ_HEAD(claim_list, claim);
@@ -43,6 +44,7 @@ struct lockqueue {
 	uint32_t waiting;  /* length of waiters */
 	uint64_t arrivals; /* the number of the last claim or poll */
 	uint64_t grants;   /* the number of the last grant */
+	uint64_t waited;   /* see lockqueue_waited() */
 	void (*granted)(struct claim *);
 };
 
@@ -76,5 +78,8 @@ void lockqueue_drop(struct lockqueue *q, struct claim *c);
 
 /* The claim that holds the lock exclusively, or NULL. */
 struct claim *lockqueue_exclusive_holder(const struct lockqueue *q);
+
+/* The nanoseconds that claims have waited, all together, up to now. */
+uint64_t lockqueue_waited(const struct lockqueue *q);
 
 #endif

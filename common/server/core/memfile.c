@@ -49,27 +49,12 @@ memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, void *s
 }
 
 struct memfile *
-memfile_at_serial(struct memfile_tree *t, uint32_t serial)
+memfile_after(struct memfile_tree *t, uint64_t serial)
 {
 	struct memfile key = { .serial = serial };
+	struct memfile *f = RB_NFIND(memfile_by_serial, &t->by_serial, &key);
 
-	return RB_NFIND(memfile_by_serial, &t->by_serial, &key);
-}
-
-/*
- * A serial number that no file has, neither 0 nor UINT32_MAX; numbers wrap after four billion
- * files.
- */
-static uint32_t
-next_serial(struct memfile_tree *t)
-{
-	struct memfile *f;
-
-	do {
-		t->last_serial = t->last_serial >= UINT32_MAX - 1 ? 1 : t->last_serial + 1;
-		f = memfile_at_serial(t, t->last_serial);
-	} while (f != NULL && f->serial == t->last_serial);
-	return t->last_serial;
+	return f != NULL && f->serial == serial ? RB_NEXT(memfile_by_serial, &t->by_serial, f) : f;
 }
 
 /* Creates the file, here and in the store; its memory is charged. */
@@ -222,7 +207,7 @@ memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol
 	if (f == NULL) {
 		error = create(t, key, &f);
 		if (error == 0) {
-			f->serial = next_serial(t);
+			f->serial = ++t->last_serial;
 			RB_INSERT(memfile_by_name, &t->by_name, f);
 			RB_INSERT(memfile_by_serial, &t->by_serial, f);
 			t->count++;

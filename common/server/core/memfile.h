@@ -6,7 +6,7 @@
  * those of pending forks included. Versions and the lock are here, the bytes are the store's
  * (store.h).
  *
- * Files have serial numbers in the order of their creation, so that LIST can continue where it
+ * Files have serial numbers in the order of their creation, so that INSPECT can continue where it
  * stopped, whatever was created or ended since.
  */
 #ifndef COMMON_SERVER_CORE_MEMFILE_H
@@ -30,7 +30,7 @@ struct memfile {
 	RB_ENTRY(memfile) by_serial;
 	TAILQ_ENTRY(memfile) ended_link; /* after memfile_put_later() */
 	struct memfile_tree *tree;
-	uint32_t serial;
+	uint64_t serial;     /* from 1; the key of INSPECT */
 	uint32_t references; /* 0: it has ended, and memfile_get() makes another one of its name */
 	struct account *account;  /* a reference: the peer that created the file, and is charged */
 	uint64_t charged_memory;  /* of ACCOUNT_MEMORY */
@@ -41,7 +41,9 @@ struct memfile {
 	bool published;                /* a RELEASE, or an UNLOCK with the segment, was accepted */
 	struct blockmap blocks;        /* empty for a pure lock */
 	struct lockqueue lock;
-	void *store_data; /* the store's */
+	uint64_t bytes_granted;  /* of deltas and segments, in grants */
+	uint64_t bytes_released; /* in what was accepted */
+	void *store_data;        /* the store's */
 	uint32_t name_size;
 	char name[]; /* name_size bytes and a NUL */
 };
@@ -59,7 +61,7 @@ struct memfile_tree {
 	struct schedule *schedule;       /* the server's, for tasks of the store */
 	void (*granted)(struct claim *); /* of every file's lockqueue */
 	uint32_t count;
-	uint32_t last_serial;
+	uint64_t last_serial;
 	uint64_t total_size; /* of all segments, bytes */
 
 	/*
@@ -136,7 +138,7 @@ void memfile_lock_changed(struct memfile *f, enum store_event event);
 /* Fills the fields of STAT. */
 void memfile_stat(const struct memfile *f, struct protocol_stat *stat);
 
-/* The first file whose serial number is at least serial, or NULL. */
-struct memfile *memfile_at_serial(struct memfile_tree *t, uint32_t serial);
+/* The first file whose serial number is above serial, or NULL. */
+struct memfile *memfile_after(struct memfile_tree *t, uint64_t serial);
 
 #endif

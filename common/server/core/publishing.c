@@ -36,7 +36,9 @@ publishing_continue(struct session *s, const struct budget *b)
 	if (error == -EINPROGRESS)
 		return error;
 	p->desc = NULL;
-	if (error == 0)
+	if (error == 0) {
 		d->file->published = true;
+		d->file->bytes_released += p->publication.body.left;
+	}
 	return p->end(s, d, error);
 }

@@ -58,6 +58,7 @@ begin(struct session *s, struct desc *d, uint16_t tag, const void *head, size_t 
 
 	if (error != 0)
 		return error;
+	d->file->bytes_granted += size;
 	s->sending.desc = d;
 	fill(s, buf_reserve(&s->out, room), room);
 	return 0;

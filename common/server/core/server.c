@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "common/crypto/random.h"
 #include "common/server/core/claims.h"
 #include "common/server/core/core.h"
 #include "common/server/core/session.h"
+
+enum { LONG_TURN_US = 5000 }; /* a longer one is worth a line */
 
 static void
 init_accounts(struct server *v)
@@ -43,7 +46,7 @@ server_create(struct server **out, const struct server_config *config,
 	init_accounts(v);
 	schedule_init(&v->schedule);
 	timer_queue_init(&v->timers);
-	TAILQ_INIT(&v->sessions);
+	sessions_init(&v->sessions);
 	TAILQ_INIT(&v->ready);
 	memfile_tree_init(&v->files, store, store_context, &v->timers, &v->now, &v->schedule,
 	    claims_granted);
@@ -60,7 +63,7 @@ server_destroy(struct server *v)
 		return;
 	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
 		continue;
-	assert(TAILQ_EMPTY(&v->sessions));
+	assert(v->sessions.count == 0);
 	forks_end_graces(&v->forks);
 	while (schedule_run(&v->schedule, &BUDGET_UNLIMITED))
 		continue;
@@ -72,7 +75,39 @@ server_destroy(struct server *v)
 void
 server_set_time(struct server *v, uint64_t now)
 {
+	if (v->started == 0)
+		v->started = now;
 	v->now = now;
+}
+
+/* Whose turn it was. */
+static const char *
+describe_turn(const struct server *v)
+{
+	if (v->served != NULL)
+		return v->served->peer;
+	return v->schedule.last == SCHEDULE_NEWCOMERS ?
+	    "a newcomer" :
+	    "a session that has ended, or the server's own work";
+}
+
+void
+server_turn_took(struct server *v, uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+	uint32_t took = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+
+	if (v->served != NULL && took > v->served->longest_turn_us)
+		v->served->longest_turn_us = took;
+	if (took > v->recent_turn_us)
+		v->recent_turn_us = took;
+	if (took > v->longest_turn_us) {
+		v->longest_turn_us = took;
+		if (took > LONG_TURN_US)
+			log_debug("the longest turn so far, %lu us: %s", (unsigned long)took,
+			    describe_turn(v));
+	}
+	v->served = NULL;
 }
 
 uint64_t
@@ -116,7 +151,7 @@ server_accounts(struct server *v)
 uint32_t
 server_session_count(const struct server *v)
 {
-	return v->session_count;
+	return v->sessions.count;
 }
 
 uint32_t

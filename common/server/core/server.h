@@ -32,6 +32,13 @@ void server_destroy(struct server *v);
 /* Sets the time, nanoseconds of the monotonic clock; it never goes back. */
 void server_set_time(struct server *v, uint64_t now);
 
+/*
+ * A turn took ns nanoseconds: of the session for which the driver has called session_turn_ended()
+ * in it, or of other work. The verbose log tells of a turn of more than 5 ms that is longer than
+ * all before it.
+ */
+void server_turn_took(struct server *v, uint64_t ns);
+
 /* The deadline of the next timer, in nanoseconds; CLOCK_NEVER without one. */
 uint64_t server_next_deadline(struct server *v);
 

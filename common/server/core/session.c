@@ -47,8 +47,8 @@ session_create(struct session **out, struct server *v, const char *peer, struct 
 	TAILQ_INIT(&s->granted);
 	TAILQ_INIT(&s->held);
 	TAILQ_INIT(&s->leases);
-	TAILQ_INSERT_TAIL(&v->sessions, s, link);
-	v->session_count++;
+	s->created = v->now;
+	sessions_add(&v->sessions, s);
 	*out = s;
 	return 0;
 }
@@ -65,6 +65,12 @@ session_owner(const struct session *s)
 	return s->owner;
 }
 
+void
+session_set_operator(struct session *s)
+{
+	s->is_operator = true;
+}
+
 static void
 end(struct session *s)
 {
@@ -77,9 +83,11 @@ end(struct session *s)
 	timer_disarm(&v->timers, &s->memory);
 	if (s->is_ready)
 		TAILQ_REMOVE(&v->ready, s, ready_link);
-	TAILQ_REMOVE(&v->sessions, s, link);
+	sessions_remove(&v->sessions, s);
+	if (v->served == s)
+		v->served = NULL;
 	buffers_fini(s);
-	if (--v->session_count == 0)
+	if (v->sessions.count == 0)
 		spare_fini(&v->spare);
 	account_give(s->account, ACCOUNT_SESSIONS, 1);
 	account_put(s->account);
@@ -196,6 +204,8 @@ execute(struct session *s, const uint8_t *body, const struct budget *b)
 	}
 	s->header_received = 0;
 	s->has_begun = true;
+	s->requests++;
+	s->server->requests++;
 	if (s->write_failed)
 		buf_consume(&s->out, buf_size(&s->out));
 	return true;
@@ -388,6 +398,7 @@ session_feed(struct session *s, const void *data, size_t size, const struct budg
 
 	if (s->is_over)
 		return;
+	s->bytes_in += size;
 	if (buf_size(&s->backlog) == 0)
 		used = read_requests(s, data, size, b);
 	update_stall_timer(s);
@@ -455,6 +466,7 @@ void
 session_turn_ended(struct session *s)
 {
 	s->turns++;
+	s->server->served = s;
 	/* A timer may have ended the session. */
 	settle(s);
 	if (!s->is_waiting)

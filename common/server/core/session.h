@@ -39,6 +39,9 @@ int session_create(struct session **out, struct server *v, const char *peer,
 void session_set_owner(struct session *s, void *owner);
 void *session_owner(const struct session *s);
 
+/* INSPECT exists for this session: its peer is an operator. */
+void session_set_operator(struct session *s);
+
 /*
  * Ends the session when its connection has ended: its locks are released, except one for which it
  * is publishing: that goes on in a task. Takes NULL. s is no longer the driver's.

@@ -1,0 +1,19 @@
+/*
+ * operators: the peers that may INSPECT, as the option --operators lists them (PROTOCOL 5.6).
+ *
+ * A list is names with commas between them, compared byte for byte with the one common name of a
+ * verified certificate. So a name with a comma is never an operator's.
+ */
+#ifndef COMMON_SERVER_OPERATORS_H
+#define COMMON_SERVER_OPERATORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* False for a list with an empty name. */
+bool operators_is_valid(const char *list);
+
+/* True when the size bytes at name are one of the names of the list, which is valid. */
+bool operators_include(const char *list, const char *name, size_t size);
+
+#endif
