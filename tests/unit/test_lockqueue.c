@@ -72,6 +72,33 @@ one_writer_at_a_time_in_order_of_arrival(void **state)
 }
 
 static void
+waits_are_counted_while_they_last_and_afterwards(void **state)
+{
+	struct claim c[CLAIMS];
+	struct lockqueue q;
+
+	(void)state;
+	begin(&q, c);
+	lockqueue_claim(&q, &c[0], PROTOCOL_EXCLUSIVE, true);
+	assert_int_equal(c[0].since, now);
+	now += 5;
+	assert_int_equal(lockqueue_waited(&q), 0);
+	lockqueue_claim(&q, &c[1], PROTOCOL_EXCLUSIVE, true);
+	now += 10;
+	lockqueue_claim(&q, &c[2], PROTOCOL_EXCLUSIVE, true);
+	lockqueue_claim(&q, &c[3], PROTOCOL_EXCLUSIVE, false);
+	now += 100;
+	assert_int_equal(lockqueue_waited(&q), 110 + 100);
+	/* One gives up, and one is granted. */
+	lockqueue_drop(&q, &c[2]);
+	lockqueue_drop(&q, &c[0]);
+	assert_int_equal(c[1].since, now);
+	now += 1000;
+	assert_int_equal(lockqueue_waited(&q), 110 + 100);
+	lockqueue_drop(&q, &c[1]);
+}
+
+static void
 a_try_never_waits_and_never_overtakes(void **state)
 {
 	struct claim c[CLAIMS];
@@ -212,6 +239,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_writer_at_a_time_in_order_of_arrival),
+		cmocka_unit_test(waits_are_counted_while_they_last_and_afterwards),
 		cmocka_unit_test(a_try_never_waits_and_never_overtakes),
 		cmocka_unit_test(readers_share_and_do_not_overtake_a_waiting_writer),
 		cmocka_unit_test(a_writer_that_gives_up_lets_the_readers_behind_it_in),
