@@ -96,18 +96,6 @@ buf_append(struct buf *b, const void *data, size_t size)
 	return 0;
 }
 
-const uint8_t *
-buf_data(const struct buf *b)
-{
-	return b->base == NULL ? NULL : b->base + b->head;
-}
-
-size_t
-buf_size(const struct buf *b)
-{
-	return b->tail - b->head;
-}
-
 void
 buf_consume(struct buf *b, size_t size)
 {

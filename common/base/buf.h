@@ -47,10 +47,18 @@ void buf_commit(struct buf *b, size_t size);
 int buf_append(struct buf *b, const void *data, size_t size);
 
 /* The bytes that wait, buf_size() of them; valid until the next call that changes b. */
-const uint8_t *buf_data(const struct buf *b);
+static inline const uint8_t *
+buf_data(const struct buf *b)
+{
+	return b->base == NULL ? NULL : b->base + b->head;
+}
 
 /* The number of bytes that wait. */
-size_t buf_size(const struct buf *b);
+static inline size_t
+buf_size(const struct buf *b)
+{
+	return b->tail - b->head;
+}
 
 /* Takes size bytes from the head. Asserts that so many wait. */
 void buf_consume(struct buf *b, size_t size);

@@ -1,5 +1,6 @@
 #include "common/wire/wire.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct wire_reader
@@ -23,43 +24,45 @@ wire_get_bytes(struct wire_reader *r, size_t size)
 	return bytes;
 }
 
-/* The next size bytes as one big-endian number. */
-static uint64_t
-get_number(struct wire_reader *r, size_t size)
-{
-	const uint8_t *bytes = wire_get_bytes(r, size);
-	uint64_t value = 0;
-	size_t i;
-
-	if (bytes == NULL)
-		return 0;
-	for (i = 0; i < size; i++)
-		value = value << 8 | bytes[i];
-	return value;
-}
-
 uint8_t
 wire_get_u8(struct wire_reader *r)
 {
-	return (uint8_t)get_number(r, 1);
+	const uint8_t *byte = wire_get_bytes(r, 1);
+
+	return byte == NULL ? 0 : *byte;
 }
 
 uint16_t
 wire_get_u16(struct wire_reader *r)
 {
-	return (uint16_t)get_number(r, 2);
+	const uint8_t *bytes = wire_get_bytes(r, 2);
+	uint16_t value = 0;
+
+	if (bytes != NULL)
+		memcpy(&value, bytes, sizeof value);
+	return be16toh(value);
 }
 
 uint32_t
 wire_get_u32(struct wire_reader *r)
 {
-	return (uint32_t)get_number(r, 4);
+	const uint8_t *bytes = wire_get_bytes(r, 4);
+	uint32_t value = 0;
+
+	if (bytes != NULL)
+		memcpy(&value, bytes, sizeof value);
+	return be32toh(value);
 }
 
 uint64_t
 wire_get_u64(struct wire_reader *r)
 {
-	return get_number(r, 8);
+	const uint8_t *bytes = wire_get_bytes(r, 8);
+	uint64_t value = 0;
+
+	if (bytes != NULL)
+		memcpy(&value, bytes, sizeof value);
+	return be64toh(value);
 }
 
 bool
@@ -89,42 +92,31 @@ wire_put_room(struct wire_writer *w, size_t size)
 	return room;
 }
 
-static void
-put_number(struct wire_writer *w, uint64_t value, size_t size)
-{
-	uint8_t *room = wire_put_room(w, size);
-	size_t i;
-
-	if (room == NULL)
-		return;
-	for (i = size; i > 0; i--) {
-		room[i - 1] = (uint8_t)value;
-		value >>= 8;
-	}
-}
-
 void
 wire_put_u8(struct wire_writer *w, uint8_t value)
 {
-	put_number(w, value, 1);
+	wire_put_bytes(w, &value, sizeof value);
 }
 
 void
 wire_put_u16(struct wire_writer *w, uint16_t value)
 {
-	put_number(w, value, 2);
+	value = htobe16(value);
+	wire_put_bytes(w, &value, sizeof value);
 }
 
 void
 wire_put_u32(struct wire_writer *w, uint32_t value)
 {
-	put_number(w, value, 4);
+	value = htobe32(value);
+	wire_put_bytes(w, &value, sizeof value);
 }
 
 void
 wire_put_u64(struct wire_writer *w, uint64_t value)
 {
-	put_number(w, value, 8);
+	value = htobe64(value);
+	wire_put_bytes(w, &value, sizeof value);
 }
 
 void

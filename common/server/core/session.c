@@ -465,8 +465,14 @@ session_sent(struct session *s, size_t size)
 void
 session_turn_ended(struct session *s)
 {
+	struct server *v = s->server;
+
+	/* The turn has done what s was marked ready for. */
+	if (s->is_ready)
+		TAILQ_REMOVE(&v->ready, s, ready_link);
+	s->is_ready = false;
 	s->turns++;
-	s->server->served = s;
+	v->served = s;
 	/* A timer may have ended the session. */
 	settle(s);
 	if (!s->is_waiting)
