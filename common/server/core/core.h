@@ -117,12 +117,13 @@ struct session {
 	uint32_t header_received; /* bytes of the header; 0 between two frames */
 	uint64_t body_size;
 	uint64_t body_received;
-	uint32_t body_kept;  /* bytes of the body that are kept; the rest is discarded */
-	int missing_error;   /* why the rest is discarded: -EINVAL or -ENOMEM */
-	struct buf body;     /* empty when the whole body came at once */
-	bool is_complete;    /* the whole frame has come; it waits, or is being executed */
-	bool is_waiting;     /* it could not be executed yet: not again in this turn */
-	struct timer memory; /* armed while there is no memory for the body */
+	uint32_t body_kept;     /* bytes of the body that are kept; the rest is discarded */
+	int missing_error;      /* why the rest is discarded: -EINVAL or -ENOMEM */
+	struct buf body;        /* empty when the whole body came at once */
+	bool is_complete;       /* the whole frame has come; it waits, or is being executed */
+	uint64_t wait_deadline; /* of a request that waits; 0: none does */
+	bool is_waiting;        /* it could not be executed yet: not again in this turn */
+	struct timer memory;    /* armed while there is no memory for the body */
 	uint64_t memory_deadline;
 	struct timer stall; /* armed while the frame is incomplete */
 	uint32_t stall_turn;

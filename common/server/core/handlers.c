@@ -131,5 +131,7 @@ handlers_mmap(struct session *s, struct request *q)
 	error = fdtable_find(&s->table, fd, &d);
 	if (error == 0)
 		error = memfile_map(d->file, size, config->segment_limit);
+	if (error == -EINPROGRESS && q->is_late)
+		error = -ENOMEM;
 	return error != 0 ? error : reply_empty(s, q);
 }

@@ -20,6 +20,7 @@ struct request {
 	struct wire_reader body;
 	uint64_t missing;            /* bytes of the body that were discarded */
 	int missing_error;           /* why: -EINVAL, too large for its session; -ENOMEM */
+	bool is_late;                /* it has waited for memory long enough: not again */
 	const struct budget *budget; /* of the turn */
 };
 

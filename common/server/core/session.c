@@ -196,12 +196,16 @@ execute(struct session *s, const uint8_t *body, const struct budget *b)
 	struct request q = { .body = wire_reader(body, s->body_kept),
 		.missing = s->body_size - s->body_kept,
 		.missing_error = s->missing_error,
+		.is_late = s->wait_deadline != 0 && s->server->now >= s->wait_deadline,
 		.budget = b };
 
 	if (!dispatch_request(s, frame_get(s->header).code, &q)) {
 		s->is_waiting = !publishing_is_active(s);
+		if (s->wait_deadline == 0)
+			s->wait_deadline = clock_after_ms(s->server->now, PROTOCOL_STALL_MS);
 		return false;
 	}
+	s->wait_deadline = 0;
 	s->header_received = 0;
 	s->has_begun = true;
 	s->requests++;
@@ -316,8 +320,10 @@ keep(struct session *s, const uint8_t *data, size_t n)
 static void
 execute_in_place(struct session *s, const uint8_t *data)
 {
-	if (!execute(s, data, &BUDGET_UNLIMITED))
-		keep(s, data, (size_t)s->body_size);
+	if (execute(s, data, &BUDGET_UNLIMITED))
+		return;
+	(void)buffers_grow_body(s, (size_t)s->body_size);
+	keep(s, data, (size_t)s->body_size);
 }
 
 /* Reads from the body at data; executes the request when it is complete. Returns bytes used. */
