@@ -53,40 +53,31 @@ enum {
 	NOTE_AFTER = 1
 };
 
-/* The main thread's time on a processor, and its time waiting for one; nanoseconds. */
-struct usage {
-	unsigned long long used, delayed;
-};
-
-static struct usage
+/* The time of the server's main thread on a processor, nanoseconds. */
+static unsigned long long
 read_usage(const struct rig *rig)
 {
-	struct usage u = { 0 };
+	unsigned long long used = 0;
 	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof path, "/proc/%ld/schedstat", (long)rig->daemon.pid);
 	f = fopen(path, "re");
-	if (f == NULL || fscanf(f, "%llu %llu", &u.used, &u.delayed) != 2)
+	if (f == NULL || fscanf(f, "%llu", &used) != 1)
 		fail_msg("%s: %s", path, strerror(errno));
 	fclose(f);
-	return u;
+	return used;
 }
 
-/*
- * Returns the share of a processor that the server uses now, in percent of the time in which it
- * could have one.
- */
+/* Returns the share of a processor that the server uses now, in percent. */
 static unsigned long
 measure_share(const struct rig *rig)
 {
-	uint64_t begun = clock_now(), time;
-	struct usage before = read_usage(rig), after;
+	uint64_t begun = clock_now();
+	unsigned long long before = read_usage(rig);
 
 	poll(NULL, 0, LOOK_MS);
-	after = read_usage(rig);
-	time = clock_now() - begun - (after.delayed - before.delayed);
-	return (unsigned long)(100 * (after.used - before.used) / time);
+	return (unsigned long)(100 * (read_usage(rig) - before) / (clock_now() - begun));
 }
 
 /* Says that many clients wait. */
@@ -100,11 +91,19 @@ forge(const struct daemon *d, const char *name)
 	close(fd);
 }
 
+static int
+compare_shares(const void *a, const void *b)
+{
+	const unsigned long *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
 static void
 forge_tickets(struct rig *rig)
 {
 	struct raw r[SESSIONS];
-	unsigned long share;
+	unsigned long shares[LOOKS];
 	char name[64];
 	int i, k;
 
@@ -120,11 +119,13 @@ forge_tickets(struct rig *rig)
 			forge(&rig->daemon, name);
 		}
 	rig_restart(rig);
-	for (i = 0; i < LOOKS || rig_is_on(rig); i++) {
-		share = measure_share(rig);
-		if (share > atomic_load(&rig->shared->notes[NOTE_AFTER]))
-			atomic_store(&rig->shared->notes[NOTE_AFTER], share);
-	}
+	/* The median: a window in which the machine delayed this process says little. */
+	for (i = 0; i < LOOKS; i++)
+		shares[i] = measure_share(rig);
+	qsort(shares, LOOKS, sizeof shares[0], compare_shares);
+	atomic_store(&rig->shared->notes[NOTE_AFTER], shares[LOOKS / 2]);
+	while (rig_is_on(rig))
+		patience_breathe();
 	for (i = 0; i < SESSIONS; i++)
 		raw_close(&r[i]);
 }
