@@ -24,6 +24,8 @@
 #include "smuf/sealdelta.h"
 #include "tests/hostile/rig.h"
 
+enum { LOOKS_MOST = 8 }; /* at a server that should be calm */
+
 int
 attacker_dial(const struct daemon *d)
 {
@@ -194,12 +196,18 @@ attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant)
 void
 attacker_expect_calm_server(struct rig *r, uint64_t ms)
 {
-	uint64_t awake = procfs_awake_ns(r->daemon.pid), begun = clock_now(), took;
+	uint64_t awake, took, begun;
+	int looks = 0;
 
-	poll(NULL, 0, (int)ms);
-	awake = procfs_awake_ns(r->daemon.pid) - awake;
-	took = clock_now() - begun;
-	if (awake > took - took / 5)
+	/* A busy machine may let it wait for a processor all the time; one that spins never sleeps. */
+	do {
+		begun = clock_now();
+		awake = procfs_awake_ns(r->daemon.pid);
+		poll(NULL, 0, (int)ms);
+		awake = procfs_awake_ns(r->daemon.pid) - awake;
+		took = clock_now() - begun;
+	} while (awake > took - took / 5 && ++looks < LOOKS_MOST);
+	if (looks == LOOKS_MOST)
 		child_complain(&r->shared->complaint,
 		    "the server was awake for %lu of %lu ms, though only the honest clients wanted "
 		    "anything",
