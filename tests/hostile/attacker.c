@@ -199,7 +199,7 @@ attacker_expect_calm_server(struct rig *r, uint64_t ms)
 	uint64_t awake, took, begun;
 	int looks = 0;
 
-	/* A busy machine may let it wait for a processor all the time; one that spins never sleeps. */
+	/* On a busy machine it may wait for a processor all of one look. */
 	do {
 		begun = clock_now();
 		awake = procfs_awake_ns(r->daemon.pid);

@@ -50,8 +50,8 @@ uint32_t attacker_open_loud(struct rig *r, struct raw *c, const char *name, uint
 void attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant);
 
 /*
- * Complains unless the server sleeps for a fifth of one of the next looks of ms milliseconds, as the
- * honest clients let it. Waiting for a processor is no sleep.
+ * Complains unless the server sleeps for a fifth of one of the next looks, of ms milliseconds
+ * each, as the honest clients let it. Waiting for a processor is no sleep.
  */
 void attacker_expect_calm_server(struct rig *r, uint64_t ms);
 

@@ -18,20 +18,20 @@ static const struct {
 	bool needs_table;    /* NEW_FDTABLE or CHILD_ATTACH has to come first */
 	bool needs_operator; /* it does not exist for other peers */
 } operations[OP_COUNT] = {
-	[OP_NEW_FDTABLE] = { handlers_new_fdtable, false },
-	[OP_FORK] = { handlers_fork, true },
-	[OP_CHILD_ATTACH] = { handlers_child_attach, false },
-	[OP_OPEN] = { handlers_open, true },
-	[OP_CLOSE] = { handlers_close, true },
-	[OP_LOCK] = { handlers_v1_lock, true },
-	[OP_UNLOCK] = { handlers_v1_unlock, true },
-	[OP_MMAP] = { handlers_mmap, true },
-	[OP_HELLO] = { handlers_v2_hello, false },
-	[OP_ACQUIRE] = { handlers_v2_acquire, true },
-	[OP_RELEASE] = { handlers_v2_release, true },
-	[OP_CANCEL] = { handlers_v2_cancel, false },
-	[OP_STAT] = { handlers_v2_stat, true },
-	[OP_INSPECT] = { handlers_inspect, false, .needs_operator = true },
+	[OP_NEW_FDTABLE] = { handlers_new_fdtable, false, false },
+	[OP_FORK] = { handlers_fork, true, false },
+	[OP_CHILD_ATTACH] = { handlers_child_attach, false, false },
+	[OP_OPEN] = { handlers_open, true, false },
+	[OP_CLOSE] = { handlers_close, true, false },
+	[OP_LOCK] = { handlers_v1_lock, true, false },
+	[OP_UNLOCK] = { handlers_v1_unlock, true, false },
+	[OP_MMAP] = { handlers_mmap, true, false },
+	[OP_HELLO] = { handlers_v2_hello, false, false },
+	[OP_ACQUIRE] = { handlers_v2_acquire, true, false },
+	[OP_RELEASE] = { handlers_v2_release, true, false },
+	[OP_CANCEL] = { handlers_v2_cancel, false, false },
+	[OP_STAT] = { handlers_v2_stat, true, false },
+	[OP_INSPECT] = { handlers_inspect, false, true },
 };
 
 static int
