@@ -60,6 +60,7 @@ storage_end(void)
 	account_put(storage.account);
 	if (storage.store->stop != NULL)
 		storage.store->stop(storage.tree.store_context);
+	accounts_fini(&storage.accounts);
 }
 
 void

@@ -181,7 +181,9 @@ fill_and_drain(struct logsink *s, const struct outlet *o)
 		assert_true(read_some(o->reader, STEP));
 		logsink_flush(s);
 	}
-	assert_true(later > lost + LOGSINK_QUEUE_SIZE / 2 / STEP);
+	/* A terminal has buffers of its own, between which the kernel moves bytes when it likes. */
+	if (!isatty(o->writer))
+		assert_true(later > lost + LOGSINK_QUEUE_SIZE / 2 / STEP);
 	assert_int_equal(s->untold, later - lost);
 	logsink_tell(s, line_of(TOLD), LINE);
 	assert_int_equal(s->untold, 0);
