@@ -117,7 +117,9 @@ void
 report_end(const struct rig *r)
 {
 	write_row(r);
-	if (faults[0] != '\0')
-		fail_msg("%s, %s:%s", r->attack->name, r->daemon.config.is_smuf ? "smuf" : "smdish",
-		    faults);
+	if (faults[0] == '\0')
+		return;
+	daemon_log_show(&r->daemon, 0);
+	fail_msg("%s, %s:%s", r->attack->name, r->daemon.config.is_smuf ? "smuf" : "smdish",
+	    faults);
 }

@@ -11,6 +11,7 @@
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/size.h"
+#include "common/server/core/account.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/server/core/store.h"
@@ -233,6 +234,75 @@ the_end_of_the_last_session_leaves_nothing(void **state)
 	assert_int_equal(server_next_deadline(server), CLOCK_NEVER);
 }
 
+/* Takes all memory that the peer of the sessions may still have. Returns how much. */
+static uint64_t
+take_all(struct account **a)
+{
+	uint64_t sum = 0, n;
+
+	assert_int_equal(account_get(server_accounts(server), "peer", a), 0);
+	for (n = 1024 * SIZE_MIB; n > 0; n /= 2)
+		while (account_take(*a, ACCOUNT_MEMORY, n) == 0)
+			sum += n;
+	return sum;
+}
+
+static void
+give_all(struct account *a, uint64_t taken)
+{
+	account_give(a, ACCOUNT_MEMORY, taken);
+	account_put(a);
+}
+
+/* A new session, and its first request, for whose reply there is no memory. */
+static struct session *
+join_without_memory(void)
+{
+	struct session *s;
+
+	assert_int_equal(coretime_session(&s, server, "peer"), 0);
+	request(s, 0, OP_NEW_FDTABLE, 0);
+	assert_false(turn(s));
+	assert_int_equal(drain(s), 0);
+	assert_false(session_is_over(s));
+	assert_false(session_wants_input(s));
+	return s;
+}
+
+static void
+a_request_waits_for_room_for_its_reply(void **state)
+{
+	struct account *a;
+	uint64_t taken = take_all(&a);
+	struct session *s = join_without_memory();
+
+	(void)state;
+	run_timers(PROTOCOL_STALL_MS / 2);
+	turn(s);
+	assert_int_equal(drain(s), 0);
+	assert_false(session_is_over(s));
+	give_all(a, taken);
+	run_timers(PROTOCOL_STALL_MS / 4);
+	turn(s);
+	assert_int_equal(drain(s), FRAME_HEADER_SIZE);
+	assert_true(session_wants_input(s));
+	session_destroy(s);
+}
+
+static void
+a_session_without_memory_ends_after_a_while(void **state)
+{
+	struct account *a;
+	uint64_t taken = take_all(&a);
+	struct session *s = join_without_memory();
+
+	(void)state;
+	run_timers(PROTOCOL_STALL_MS);
+	assert_true(session_is_over(s));
+	session_destroy(s);
+	give_all(a, taken);
+}
+
 int
 main(void)
 {
@@ -240,6 +310,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_lease_does_not_end_in_the_middle_of_a_release,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lease_that_began_anew_has_its_grace, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_request_waits_for_room_for_its_reply, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_session_without_memory_ends_after_a_while, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(the_end_of_the_last_session_leaves_nothing, setup,
 		    teardown),

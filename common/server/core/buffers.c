@@ -43,48 +43,46 @@ buffers_reserve(struct session *s, struct buf *b, size_t size)
 	return grow(s, b, size) == 0 ? buf_reserve(b, size) : NULL;
 }
 
-int
-buffers_append(struct session *s, struct buf *b, const void *data, size_t size)
+/* Grows b, whether the account has room or not. */
+static int
+grow_anyway(struct session *s, struct buf *b, size_t size)
 {
-	if (size == 0)
-		return 0;
-	return grow(s, b, size) == 0 ? buf_append(b, data, size) : -ENOMEM;
-}
+	uint64_t before = b->capacity;
 
-/* The storage of b has grown from before bytes, whether the account has room or not. */
-static void
-overdraw(struct session *s, const struct buf *b, uint64_t before)
-{
+	if (buf_grow(b, size) != 0)
+		return -ENOMEM;
 	account_overdraw(s->account, ACCOUNT_MEMORY, b->capacity - before);
 	s->charged += b->capacity - before;
+	return 0;
+}
+
+uint8_t *
+buffers_reserve_anyway(struct session *s, struct buf *b, size_t size)
+{
+	return grow_anyway(s, b, size) == 0 ? buf_reserve(b, size) : NULL;
 }
 
 int
-buffers_keep_backlog(struct session *s, const void *data, size_t size)
+buffers_append_anyway(struct session *s, struct buf *b, const void *data, size_t size)
 {
-	uint64_t before = s->backlog.capacity;
-
 	if (size == 0)
 		return 0;
-	if (buf_append(&s->backlog, data, size) != 0)
-		return -ENOMEM;
-	overdraw(s, &s->backlog, before);
-	return 0;
+	return grow_anyway(s, b, size) == 0 ? buf_append(b, data, size) : -ENOMEM;
+}
+
+int
+buffers_take_reply_room(struct session *s)
+{
+	return grow(s, &s->out, BUFFERS_REPLY_ROOM);
 }
 
 int
 buffers_grow_body(struct session *s, size_t size)
 {
-	uint64_t before = s->body.capacity;
-
-	if (size > SMALL_BODY) {
-		spare_get(&s->server->spare, &s->body, size);
-		return grow(s, &s->body, size);
-	}
-	if (buf_grow(&s->body, size) != 0)
-		return -ENOMEM;
-	overdraw(s, &s->body, before);
-	return 0;
+	if (size <= SMALL_BODY)
+		return grow_anyway(s, &s->body, size);
+	spare_get(&s->server->spare, &s->body, size);
+	return grow(s, &s->body, size);
 }
 
 void

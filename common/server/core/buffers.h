@@ -11,25 +11,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { BUFFERS_REPLY_ROOM = 256 }; /* every reply that is not longer by its nature fits */
+
 struct buf;
 struct session;
 
-/* Makes room for size bytes at the tail of b, one of the buffers of s. Returns it, or NULL. */
+/*
+ * Makes room for size bytes at the tail of b, one of the buffers of s. Returns it; NULL without
+ * room in the account or memory.
+ */
 uint8_t *buffers_reserve(struct session *s, struct buf *b, size_t size);
 
-/* Appends a copy of size bytes to b, one of the buffers of s. Returns 0 or -ENOMEM. */
-int buffers_append(struct session *s, struct buf *b, const void *data, size_t size);
+/*
+ * The same, even if the account has no room: for a reply of at most BUFFERS_REPLY_ROOM bytes. That
+ * of a request has its room already; a session has few others, which its timers cause.
+ */
+uint8_t *buffers_reserve_anyway(struct session *s, struct buf *b, size_t size);
 
 /*
- * Appends a copy of size bytes to s->backlog, even if the account has no room for them: a session
- * that waits for memory has read them already, and reads no more. Returns 0 or -ENOMEM.
+ * Appends a copy of size bytes to b, even if the account has no room for them: the session has them
+ * in memory already, and takes no more while it waits for room. Returns 0 or -ENOMEM.
  */
-int buffers_keep_backlog(struct session *s, const void *data, size_t size);
+int buffers_append_anyway(struct session *s, struct buf *b, const void *data, size_t size);
+
+/* Takes room for the reply of a request that will be executed. Returns 0 or -ENOMEM. */
+int buffers_take_reply_room(struct session *s);
 
 /*
  * Makes room in s->body, which is empty, for a body of size bytes, of which none has come; for a
- * small one even if the account has no room. Returns
- * 0 or -ENOMEM.
+ * small one even if the account has no room. Returns 0 or -ENOMEM.
  */
 int buffers_grow_body(struct session *s, size_t size);
 

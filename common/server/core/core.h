@@ -6,7 +6,8 @@
  * those below it:
  *
  *	server		the whole: create, time, timers, tasks, the next ready session
- *	session		bytes to requests
+ *	session		what the driver calls: feeds, works, sends
+ *	receiving	bytes to requests
  *	dispatch	the handler of each operation
  *	handlers, handlers_v1, handlers_v2, handlers_inspect
  *	publishing	RELEASE and UNLOCK, in pieces
@@ -123,7 +124,7 @@ struct session {
 	bool is_complete;       /* the whole frame has come; it waits, or is being executed */
 	uint64_t wait_deadline; /* of a request that waits; 0: none does */
 	bool is_waiting;        /* it could not be executed yet: not again in this turn */
-	struct timer memory;    /* armed while there is no memory for the body */
+	struct timer memory;    /* armed while there is none for the body, or a reply */
 	uint64_t memory_deadline;
 	struct timer stall; /* armed while the frame is incomplete */
 	uint32_t stall_turn;

@@ -22,7 +22,9 @@ begin(struct session *s, uint16_t tag, uint32_t status, uint64_t body_size, size
 	struct frame f = { frame_tagged(tag, status), (uint32_t)body_size };
 	/* A claim may end by its timer while the grant of another is half sent. */
 	struct buf *b = s->sending.desc != NULL ? &s->late : &s->out;
-	uint8_t *out = buffers_reserve(s, b, FRAME_HEADER_SIZE + size + room);
+	size_t all = FRAME_HEADER_SIZE + size + room;
+	uint8_t *out = all <= BUFFERS_REPLY_ROOM ? buffers_reserve_anyway(s, b, all) :
+						   buffers_reserve(s, b, all);
 
 	if (out == NULL)
 		return -ENOMEM;

@@ -25,7 +25,7 @@ append_late(struct session *s)
 {
 	size_t size = buf_size(&s->late);
 
-	if (buffers_append(s, &s->out, buf_data(&s->late), size) != 0)
+	if (buffers_append_anyway(s, &s->out, buf_data(&s->late), size) != 0)
 		reply_end_session(s, "no memory for a reply");
 	buf_consume(&s->late, size);
 	buffers_trim(s, &s->late);

@@ -12,8 +12,8 @@
  * The memory that a peer can make the session use is bounded (PROTOCOL 8) and charged to the peer's
  * account. A body over PROTOCOL_SMALL_BODY_MOST is kept only if a release of a segment that the
  * session has locked can be as large; otherwise it is discarded as it comes. Without memory for a
- * body the session reads no more, for PROTOCOL_STALL_MS at most, and then refuses the request. No
- * new request is read while PROTOCOL_UNSENT_MOST bytes of replies are unsent. A frame may stay
+ * body or a reply the session reads no more, for PROTOCOL_STALL_MS at most (receiving.h). No new
+ * request is read while PROTOCOL_UNSENT_MOST bytes of replies are unsent. A frame may stay
  * incomplete for PROTOCOL_STALL_MS without a byte of progress.
  */
 #ifndef COMMON_SERVER_CORE_SESSION_H
