@@ -10,7 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
-#include "common/base/size.h"
+#include "common/server/connection_core.h"
 #include "common/server/core/account.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
@@ -18,24 +18,6 @@
 #include "common/wire/protocol.h"
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
-
-enum { TURN_BYTES = 256 * SIZE_KIB }; /* read and written in one turn */
-
-struct connection {
-	struct watch watch;
-	struct task task;
-	struct connection_table *table;
-	TAILQ_ENTRY(connection) link; /* in handshaking or serving, see is_serving */
-	bool is_serving;
-	bool is_readable;  /* the socket may have bytes, as far as is known */
-	bool input_ended;  /* the peer has closed its side, or reading failed */
-	bool has_had_turn; /* since its timer was due */
-	struct stream *stream;
-	struct account *account; /* a reference; of the address, then of the peer */
-	struct session *session; /* once the handshake is done */
-	struct timer timer;      /* the end of the handshake, or of the last replies */
-	char peer[ADDR_TEXT_SIZE];
-};
 
 void
 connection_table_init(struct connection_table *t)
@@ -46,196 +28,16 @@ connection_table_init(struct connection_table *t)
 	timer_queue_init(&t->timers);
 }
 
-static void
-add_task(struct connection *c)
-{
-	schedule_add(server_schedule(c->table->core),
-	    &c->account->queues[c->is_serving ? SCHEDULE_SESSIONS : SCHEDULE_NEWCOMERS], &c->task);
-}
-
-/* Leaves the handshake: for a session, or for good. */
-static void
-leave_handshake(struct connection *c)
-{
-	struct connection_table *t = c->table;
-
-	timer_disarm(&t->timers, &c->timer);
-	TAILQ_REMOVE(&t->handshaking, c, link);
-	account_give(c->account, ACCOUNT_HANDSHAKES, 1);
-}
-
-/* Ends the session, which releases its locks, and closes the socket. */
-static void
-destroy(struct connection *c)
-{
-	struct connection_table *t = c->table;
-
-	schedule_remove(server_schedule(t->core), &c->task);
-	timer_disarm(&t->timers, &c->timer);
-	if (c->is_serving)
-		TAILQ_REMOVE(&t->serving, c, link);
-	else
-		leave_handshake(c);
-	t->count--;
-	loop_remove(t->loop, &c->watch);
-	session_destroy(c->session);
-	stream_destroy(c->stream);
-	account_put(c->account);
-	free(c);
-}
-
-static void
-close_connection(struct connection *c)
-{
-	log_debug("%s: disconnected", c->peer);
-	stream_shutdown(c->stream);
-	destroy(c);
-}
-
 void
 connection_table_fini(struct connection_table *t)
 {
 	struct connection *c;
 
 	while ((c = TAILQ_FIRST(&t->handshaking)) != NULL)
-		destroy(c);
+		connection_destroy(c);
 	while ((c = TAILQ_FIRST(&t->serving)) != NULL)
-		close_connection(c);
+		connection_close(c);
 	explicit_bzero(t->read_buffer, sizeof t->read_buffer);
-}
-
-/* Warns of a peer or host that breaks TLS; a peer that goes away is no reason for a warning. */
-static void
-log_read_failure(struct connection *c, int error)
-{
-	if (error == -EPROTO || error == -EACCES)
-		account_warn(c->account, c->table->now, "%s: connection closed: %s", c->peer,
-		    stream_reason(c->stream));
-	else
-		log_debug("%s: %s", c->peer, strerror(-error));
-}
-
-static void
-end_input(struct connection *c)
-{
-	c->input_ended = true;
-	c->is_readable = false;
-	session_input_ended(c->session);
-}
-
-/* Reads once and executes what came. Returns how many bytes came. */
-static size_t
-read_some(struct connection *c, const struct budget *b)
-{
-	struct connection_table *t = c->table;
-	ssize_t n;
-
-	if (!c->is_readable || !session_wants_input(c->session))
-		return 0;
-	n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
-	if (n > 0) {
-		session_feed(c->session, t->read_buffer, (size_t)n, b);
-		c->is_readable = stream_may_have_more(c->stream);
-		return (size_t)n;
-	}
-	if (n == -EAGAIN) {
-		c->is_readable = stream_is_paused(c->stream);
-		return 0;
-	}
-	if (n < 0)
-		log_read_failure(c, (int)n);
-	end_input(c);
-	return 0;
-}
-
-/* Sends output, as much as the socket takes and most allows. Returns how many bytes. */
-static size_t
-write_some(struct connection *c, size_t most)
-{
-	size_t size, written = 0;
-	const uint8_t *data;
-	ssize_t n;
-
-	while (written < most && (size = session_output(c->session, &data)) > 0) {
-		n = stream_write(c->stream, data, size);
-		if (n == -EAGAIN)
-			break;
-		if (n < 0) {
-			/* The peer's last requests are still in the socket: read them all. */
-			session_write_failed(c->session);
-			c->is_readable = !c->input_ended;
-			break;
-		}
-		session_sent(c->session, (size_t)n);
-		written += (size_t)n;
-	}
-	return written;
-}
-
-/* Watches the socket for what the session and its unsent output need. */
-static void
-update_events(struct connection *c)
-{
-	const uint8_t *data;
-	uint32_t events = 0;
-
-	if (!c->input_ended && session_wants_input(c->session))
-		events |= stream_read_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
-	if (session_output(c->session, &data) > 0)
-		events |= stream_write_wants_write(c->stream) ? EPOLLOUT : EPOLLIN;
-	loop_change(c->table->loop, &c->watch, events);
-}
-
-static bool
-can_go_on(const struct connection *c)
-{
-	return session_has_work(c->session) || (c->is_readable && session_wants_input(c->session));
-}
-
-static void
-goodbye_timed_out(struct timer *timer)
-{
-	close_connection(container_of(timer, struct connection, timer));
-}
-
-/* After a turn: closes the connection, or says when it has its next turn. */
-static void
-conclude(struct connection *c)
-{
-	struct connection_table *t = c->table;
-	const uint8_t *data;
-
-	if (session_is_over(c->session)) {
-		if (session_output(c->session, &data) == 0) {
-			close_connection(c);
-			return;
-		}
-		if (!c->timer.armed)
-			timer_arm(&t->timers, &c->timer,
-			    clock_after_ms(t->now, PROTOCOL_GOODBYE_MS), goodbye_timed_out);
-	}
-	/* A session that is over may still be publishing. */
-	if (can_go_on(c))
-		add_task(c);
-	update_events(c);
-}
-
-/* A turn of a connection with a session. */
-static void
-serve(struct connection *c, const struct budget *b)
-{
-	size_t bytes = 0;
-
-	for (;;) {
-		bytes += read_some(c, b);
-		if (session_has_work(c->session))
-			session_work(c->session, b);
-		bytes += write_some(c, TURN_BYTES);
-		if (!can_go_on(c) || bytes >= TURN_BYTES || budget_is_spent(b))
-			break;
-	}
-	session_turn_ended(c->session);
-	conclude(c);
 }
 
 /* The peer is known: its account takes the place of its address's. */
@@ -280,7 +82,7 @@ begin_session(struct connection *c)
 	struct connection_table *t = c->table;
 	int error;
 
-	leave_handshake(c);
+	connection_leave_handshake(c);
 	TAILQ_INSERT_TAIL(&t->serving, c, link);
 	c->is_serving = true;
 	error = identify(c);
@@ -290,7 +92,7 @@ begin_session(struct connection *c)
 		account_warn(c->account, t->now, "%s: refused: %s", c->peer,
 		    error == -EUSERS ? "all sessions that it may have are taken (-c)" :
 				       "no memory for a session");
-		destroy(c);
+		connection_destroy(c);
 		return;
 	}
 	session_set_owner(c->session, c);
@@ -299,7 +101,7 @@ begin_session(struct connection *c)
 	log_debug("%s: connected, %s", c->peer, stream_description(c->stream));
 	/* The first request may have come in one record with the end of the handshake. */
 	c->is_readable = true;
-	add_task(c);
+	connection_add_task(c);
 }
 
 static void
@@ -314,11 +116,11 @@ continue_handshake(struct connection *c)
 		loop_change(c->table->loop, &c->watch,
 		    stream_read_wants_write(c->stream) ? EPOLLOUT : EPOLLIN);
 		if (stream_is_paused(c->stream))
-			add_task(c);
+			connection_add_task(c);
 	} else {
 		account_warn(c->account, c->table->now, "%s: refused in the TLS handshake: %s",
 		    c->peer, stream_reason(c->stream));
-		destroy(c);
+		connection_destroy(c);
 	}
 }
 
@@ -331,12 +133,12 @@ handshake_timed_out(struct timer *timer)
 
 	if (!c->has_had_turn) {
 		timer_arm(&t->timers, timer, t->now + 1, handshake_timed_out);
-		add_task(c);
+		connection_add_task(c);
 		return;
 	}
 	account_warn(c->account, t->now, "%s: refused: no TLS handshake within %d s", c->peer,
 	    PROTOCOL_HANDSHAKE_MS / 1000);
-	destroy(c);
+	connection_destroy(c);
 }
 
 /* The time for the handshake is up. */
@@ -355,7 +157,7 @@ run(struct task *task, const struct budget *b)
 	struct connection *c = container_of(task, struct connection, task);
 
 	if (c->is_serving)
-		serve(c, b);
+		connection_serve(c, b);
 	else
 		continue_handshake(c);
 }
@@ -370,7 +172,7 @@ ready(struct watch *w, uint32_t events)
 
 	if ((events & reads) != 0 && !c->input_ended)
 		c->is_readable = true;
-	add_task(c);
+	connection_add_task(c);
 }
 
 /* The oldest unfinished handshake of an account, or NULL. */
@@ -399,7 +201,7 @@ take_place(struct connection_table *t, struct account *account)
 	account_warn(account, t->now,
 	    "%s: refused: its handshake is the oldest of the %lu unfinished ones of %s",
 	    oldest->peer, (unsigned long)account->used[ACCOUNT_HANDSHAKES], account->name);
-	destroy(oldest);
+	connection_destroy(oldest);
 	return account_take(account, ACCOUNT_HANDSHAKES, 1) == 0 ? 0 : -EUSERS;
 }
 
@@ -479,7 +281,7 @@ connection_accept(struct connection_table *t, int fd)
 	TAILQ_INSERT_TAIL(&t->handshaking, c, link);
 	timer_arm(&t->timers, &c->timer, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
 	    handshake_is_due);
-	add_task(c);
+	connection_add_task(c);
 }
 
 void
@@ -488,5 +290,5 @@ connection_schedule_ready(struct connection_table *t)
 	struct session *s;
 
 	while ((s = server_next_ready(t->core)) != NULL)
-		add_task(session_owner(s));
+		connection_add_task(session_owner(s));
 }

@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/base/loglimit.h"
 #include "common/base/rights.h"
+#include "common/base/timer.h"
 #include "common/server/connection.h"
 #include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
@@ -21,11 +23,12 @@
 #include "common/server/options.h"
 #include "common/wire/socket.h"
 
-enum { ACCEPTS_AT_ONCE = 16 };
+enum { ACCEPTS_AT_ONCE = 16, PAUSE_MS = 100 };
 
 struct listener {
 	struct watch watch;
 	struct task task;
+	struct timer pause; /* armed while the socket is not watched */
 	struct listeners *owner;
 };
 
@@ -33,7 +36,7 @@ struct listeners {
 	struct loop *loop; /* once started */
 	struct connection_table *conns;
 	struct schedule *schedule;
-	struct loglimit refusals;    /* lines of the log about descriptors that lack */
+	struct loglimit refusals; /* lines of the log about connections that cannot be accepted */
 	struct schedule_queue queue; /* accepting has turns beside the handshakes of each peer */
 	int spare_fd; /* closed for a moment to refuse a connection when no descriptor is left */
 	const struct options *options;
@@ -156,6 +159,30 @@ refuse_connection(struct listeners *ls, int fd)
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static void
+pause_is_over(struct timer *timer)
+{
+	struct listener *l = container_of(timer, struct listener, pause);
+
+	loop_change(l->owner->loop, &l->watch, EPOLLIN);
+}
+
+/* Accepting fails and may go on failing: looks again later, instead of at every turn of the loop. */
+static void
+pause_accepting(struct listener *l, int error)
+{
+	struct connection_table *t = l->owner->conns;
+	uint32_t withheld;
+
+	if (loglimit_may(&l->owner->refusals, t->now, &withheld))
+		log_error(
+		    "no connection can be accepted: %s; trying again after %d ms; %lu more since "
+		    "the line before",
+		    strerror(error), PAUSE_MS, (unsigned long)withheld);
+	loop_change(l->owner->loop, &l->watch, 0);
+	timer_arm(&t->timers, &l->pause, clock_after_ms(t->now, PAUSE_MS), pause_is_over);
+}
+
 /* Accepts some connections; with more to accept the loop wakes again. */
 static void
 run(struct task *task, const struct budget *b)
@@ -165,12 +192,15 @@ run(struct task *task, const struct budget *b)
 
 	for (i = 0; i < ACCEPTS_AT_ONCE && !budget_is_spent(b); i++) {
 		fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
+		if (fd >= 0) {
 			connection_accept(l->owner->conns, fd);
-		else if (errno == EMFILE || errno == ENFILE)
+		} else if (errno == EMFILE || errno == ENFILE) {
 			refuse_connection(l->owner, l->watch.fd);
-		else if (errno != ECONNABORTED && errno != EINTR)
+		} else if (errno != ECONNABORTED && errno != EINTR) {
+			if (errno != EAGAIN)
+				pause_accepting(l, errno);
 			break;
+		}
 	}
 }
 
@@ -211,6 +241,7 @@ listener_close(struct listeners *ls)
 	for (i = 0; i < ls->count; i++) {
 		if (ls->loop != NULL) {
 			schedule_remove(ls->schedule, &ls->list[i].task);
+			timer_disarm(&ls->conns->timers, &ls->list[i].pause);
 			loop_remove(ls->loop, &ls->list[i].watch);
 		}
 		socket_close(ls->list[i].watch.fd);
