@@ -63,7 +63,7 @@ void region_want(struct region *g, size_t offset, size_t size);
  */
 int region_commit(struct region *g);
 
-/* What is wanted and not yet committed is wanted no longer. */
+/* Forgets the extents that are wanted and not yet committed. */
 void region_unwant(struct region *g);
 
 #endif

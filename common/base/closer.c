@@ -68,7 +68,7 @@ run(void *unused)
 		(void)pthread_mutex_unlock(&mutex);
 		dispose(fd, 0);
 		(void)pthread_mutex_lock(&mutex);
-		/* Only now: what is being closed takes a place, too. */
+		/* The descriptor kept its place in the queue until it was closed. */
 		head = (head + 1) % CLOSER_QUEUE_MOST;
 		count--;
 	}

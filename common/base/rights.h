@@ -21,7 +21,7 @@
 
 enum { RIGHTS_MOST = 253 }; /* descriptors in one message: SCM_MAX_FD of unix(7) */
 
-/* What came with a message; the descriptors are the caller's, and close-on-exec. */
+/* The descriptors that came with a message; they are the caller's, and close-on-exec. */
 struct rights {
 	int fds[RIGHTS_MOST];
 	size_t count;

@@ -167,7 +167,7 @@ pause_is_over(struct timer *timer)
 	loop_change(l->owner->loop, &l->watch, EPOLLIN);
 }
 
-/* Accepting fails and may go on failing: looks again later, instead of at every turn of the loop. */
+/* Accepting fails, perhaps for long: looks again later, instead of at every turn of the loop. */
 static void
 pause_accepting(struct listener *l, int error)
 {

@@ -255,7 +255,7 @@ run_turns(struct daemon *d)
 	} while (d->conns.now < until);
 }
 
-/* What the peers use of the heap: what their accounts know, and the state of TLS. */
+/* The bytes of the heap that the peers use: those of their accounts, and the state of TLS. */
 static uint64_t
 heap_used(const struct daemon *d)
 {

@@ -6,6 +6,12 @@ FNR == 1 {
 	input++
 }
 
+# The order in which awk goes through an array is its own: every file has a number.
+!($1 in number) {
+	number[$1] = ++count_of_files
+	file_of[count_of_files] = $1
+}
+
 input == 1 {
 	includes[$1] = includes[$1] " " $2
 	next
@@ -52,18 +58,19 @@ function tell_circle(file, what,    i, line)
 	failed = 1
 }
 
-function visit_all(edges, what,    file)
+function visit_all(edges, what,    i)
 {
 	split("", state)
 	depth = 0
-	for (file in edges)
-		if (state[file] == "")
-			visit(file, edges, what)
+	for (i = 1; i <= count_of_files; i++)
+		if (state[file_of[i]] == "")
+			visit(file_of[i], edges, what)
 }
 
 END {
 	visit_all(includes, "include")
-	for (file in needs) {
+	for (f = 1; f <= count_of_files; f++) {
+		file = file_of[f]
 		count = split(needs[file], symbol, " ")
 		for (i = 1; i <= count; i++) {
 			to = definer[symbol[i]]

@@ -18,13 +18,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
+#include "tests/stress/outlet.h"
 #include "tests/stress/patience.h"
 
 enum {
@@ -36,52 +36,13 @@ enum {
 	LINE_SIZE = 2048
 };
 
-struct outlet {
-	int reader;
-	int writer; /* the server's standard error */
-};
-
 struct scene {
-	struct outlet outlet;
+	struct outlet outlet; /* its writer is the server's standard error */
 	struct daemon daemon;
 	struct client client; /* connected all the time */
 };
 
 static struct scene scene;
-
-static void
-make_pipe(struct outlet *o)
-{
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	*o = (struct outlet){ .reader = ends[0], .writer = ends[1] };
-}
-
-static void
-make_socket(struct outlet *o)
-{
-	int ends[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	*o = (struct outlet){ .reader = ends[0], .writer = ends[1] };
-}
-
-static void
-make_terminal(struct outlet *o)
-{
-	struct termios raw;
-
-	o->reader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(o->reader >= 0);
-	assert_int_equal(grantpt(o->reader), 0);
-	assert_int_equal(unlockpt(o->reader), 0);
-	o->writer = open(ptsname(o->reader), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(o->writer >= 0);
-	assert_int_equal(tcgetattr(o->writer, &raw), 0);
-	cfmakeraw(&raw);
-	assert_int_equal(tcsetattr(o->writer, TCSANOW, &raw), 0);
-}
 
 static int
 setup(void **state)
@@ -98,10 +59,7 @@ teardown(void **state)
 
 	client_close(&s->client);
 	daemon_fini(&s->daemon);
-	if (s->outlet.reader >= 0)
-		close(s->outlet.reader);
-	if (s->outlet.writer >= 0)
-		close(s->outlet.writer);
+	outlet_close(&s->outlet);
 	return 0;
 }
 
@@ -211,25 +169,25 @@ besiege(struct scene *s, void (*make)(struct outlet *), bool is_smuf)
 static void
 nobody_reads_the_pipe_of_smdishserver(void **state)
 {
-	besiege(*state, make_pipe, false);
+	besiege(*state, outlet_make_pipe, false);
 }
 
 static void
 nobody_reads_the_pipe_of_smufserver(void **state)
 {
-	besiege(*state, make_pipe, true);
+	besiege(*state, outlet_make_pipe, true);
 }
 
 static void
 nobody_reads_the_socket(void **state)
 {
-	besiege(*state, make_socket, false);
+	besiege(*state, outlet_make_socket, false);
 }
 
 static void
 nobody_reads_the_terminal(void **state)
 {
-	besiege(*state, make_terminal, false);
+	besiege(*state, outlet_make_terminal, false);
 }
 
 /* Somebody reads, late. */
@@ -338,19 +296,19 @@ read_late(struct scene *s, void (*make)(struct outlet *))
 static void
 a_late_reader_of_the_pipe_learns_what_was_lost(void **state)
 {
-	read_late(*state, make_pipe);
+	read_late(*state, outlet_make_pipe);
 }
 
 static void
 a_late_reader_of_the_socket_learns_what_was_lost(void **state)
 {
-	read_late(*state, make_socket);
+	read_late(*state, outlet_make_socket);
 }
 
 static void
 a_late_reader_of_the_terminal_learns_what_was_lost(void **state)
 {
-	read_late(*state, make_terminal);
+	read_late(*state, outlet_make_terminal);
 }
 
 #define SCENE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

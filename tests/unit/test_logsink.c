@@ -16,10 +16,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "common/base/logsink.h"
+#include "tests/stress/outlet.h"
 #include "tests/stress/scratch.h"
 #include "tests/unit/body.h"
 
@@ -30,11 +30,6 @@ enum {
 	STEP = 1500,        /* bytes that a slow reader reads at a time */
 	TORN_LIMIT = 3 * LINE + 40,
 	NOBODY = 65534
-};
-
-struct outlet {
-	int reader;
-	int writer;
 };
 
 static char dir[SCRATCH_PATH_SIZE];
@@ -63,41 +58,6 @@ path_of(const char *name)
 
 	snprintf(path, sizeof path, "%s/%s", dir, name);
 	return path;
-}
-
-static void
-make_pipe(struct outlet *o)
-{
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	*o = (struct outlet){ .reader = ends[0], .writer = ends[1] };
-}
-
-static void
-make_socket(struct outlet *o)
-{
-	int ends[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	*o = (struct outlet){ .reader = ends[0], .writer = ends[1] };
-}
-
-/* It takes part of a line when it is nearly full. */
-static void
-make_terminal(struct outlet *o)
-{
-	struct termios raw;
-
-	o->reader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(o->reader >= 0);
-	assert_int_equal(grantpt(o->reader), 0);
-	assert_int_equal(unlockpt(o->reader), 0);
-	o->writer = open(ptsname(o->reader), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(o->writer >= 0);
-	assert_int_equal(tcgetattr(o->writer, &raw), 0);
-	cfmakeraw(&raw);
-	assert_int_equal(tcsetattr(o->writer, TCSANOW, &raw), 0);
 }
 
 /* Line number n: its number, and dots up to its end. */
@@ -232,28 +192,28 @@ static void
 a_full_pipe_loses_what_does_not_fit(void **state)
 {
 	(void)state;
-	serve(make_pipe, LOGSINK_WRITE);
+	serve(outlet_make_pipe, LOGSINK_WRITE);
 }
 
 static void
 a_full_socket_loses_what_does_not_fit(void **state)
 {
 	(void)state;
-	serve(make_socket, LOGSINK_SEND);
+	serve(outlet_make_socket, LOGSINK_SEND);
 }
 
 static void
 a_full_terminal_loses_what_does_not_fit(void **state)
 {
 	(void)state;
-	serve(make_terminal, LOGSINK_WRITE);
+	serve(outlet_make_terminal, LOGSINK_WRITE);
 }
 
 static void
 a_full_pipe_that_is_polled_loses_what_does_not_fit(void **state)
 {
 	(void)state;
-	serve(make_pipe, LOGSINK_POLL);
+	serve(outlet_make_pipe, LOGSINK_POLL);
 }
 
 /* In a child, without root's rights. */

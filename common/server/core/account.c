@@ -133,7 +133,7 @@ has_room(uint64_t limit, uint64_t own, uint64_t total, uint64_t n)
 	return total + n <= limit - share || own + n <= share;
 }
 
-/* What a has overdrawn beyond the most that one account may have. */
+/* The part of a's use that is beyond the most that one account may have. */
 static uint64_t
 excess(const struct account *a, enum account_quota quota)
 {

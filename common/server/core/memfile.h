@@ -114,8 +114,8 @@ void memfile_put_later(struct memfile *f);
 int memfile_map(struct memfile *f, uint32_t size, uint64_t segment_limit);
 
 /*
- * What a file was charged, and the account, in the hands of a task of the store that outlives it:
- * its memory is being wiped, or its host files removed.
+ * The charge of a file, and the account that bears it, in the hands of a task of the store that
+ * outlives the file: its memory is being wiped, or its host files removed.
  */
 struct memfile_charge {
 	struct memfile_tree *tree;

@@ -80,7 +80,7 @@ server_set_time(struct server *v, uint64_t now)
 	v->now = now;
 }
 
-/* Whose turn it was. */
+/* Names the peer that had the turn. */
 static const char *
 describe_turn(const struct server *v)
 {
