@@ -31,6 +31,7 @@ enum {
 	PEERS = 4000,    /* their lines fill a pipe and the server's queue several times */
 	STOP_MS = 3000,  /* within which a server stops; it waits a second for its log */
 	SERVE_MS = 1000, /* that an honest client waits at most */
+	OTHERS = 100,    /* lines at most about the longest turns, which a busy machine makes */
 	LOOK_MS = 10,
 	CHUNK = 4096,
 	LINE_SIZE = 2048
@@ -257,9 +258,10 @@ read_lines(struct scene *s, struct buf *in, unsigned long expected)
 		assert_true(read_some(s->outlet.reader, in));
 		told += count_lines(in, program);
 	}
-	if (told != expected)
-		fail_msg("lines that came or were told as lost: expected %lu, got %lu", expected,
-		    told);
+	/* Lines about other things do not count when they come, but when they are lost. */
+	if (told < expected || told > expected + OTHERS)
+		fail_msg("lines that came or were told as lost: expected %lu to %lu, got %lu",
+		    expected, expected + OTHERS, told);
 }
 
 static void
