@@ -28,6 +28,7 @@ enum {
 	END_MS = 8 * 1000,        /* of the attackers, and of the last wait */
 	GIVE_BACK_MS = 60 * 1000, /* memory */
 	GIVE_BACK_TOLERANCE = 4 * SIZE_MIB,
+	LOOKS = 4, /* at the attackers' end, within their time */
 	LOOK_MS = 10,
 	IDLE_LOOK_MS = 500,
 	IDLE_CPU_MS = 50, /* used meanwhile */
@@ -126,6 +127,21 @@ await_end(pid_t *pid, uint64_t deadline)
 	return status;
 }
 
+/* Waits for the attackers; the machine may have become busier since they began. */
+static int
+await_attacker(struct rig *r)
+{
+	uint64_t begun = clock_now();
+	uint64_t limit_ms = (r->until > begun ? (r->until - begun) / CLOCK_MS : 0) + END_MS +
+	    r->attack->prepares_ms;
+	int status;
+
+	do
+		status = await_end(&r->attacker, patience_until(limit_ms / LOOKS));
+	while (status == -1 && !patience_is_over(clock_now() - begun, limit_ms));
+	return status;
+}
+
 static void
 attack(struct rig *r)
 {
@@ -139,8 +155,7 @@ attack(struct rig *r)
 	r->attacker = child_begin();
 	if (r->attacker == 0)
 		run_attack(r);
-	status = await_end(&r->attacker,
-	    clock_after_ms(r->until, patience_ms(END_MS + r->attack->prepares_ms)));
+	status = await_attacker(r);
 	poll(NULL, 0, AFTERMATH_MS + (rig_is_full() ? (int)r->attack->lingers_ms : 0));
 	r->log = daemon_log_mark(&r->daemon) - mark;
 	report_complaint("an attacker", &r->shared->complaint);

@@ -8,6 +8,9 @@
 /* An empty buffer keeps so many bytes of storage; a larger body becomes the spare buffer. */
 enum { KEEP = 16 * SIZE_KIB };
 
+/* So many bytes of unsent replies have room even without room in the account. */
+enum { REPLIES_FREE = 4 * SIZE_KIB };
+
 /* Bodies of so many bytes, those of requests without a delta, are received even without room. */
 enum { SMALL_BODY = 512 };
 
@@ -73,6 +76,8 @@ buffers_append_anyway(struct session *s, struct buf *b, const void *data, size_t
 int
 buffers_take_reply_room(struct session *s)
 {
+	if (buf_size(&s->out) + BUFFERS_REPLY_ROOM <= REPLIES_FREE)
+		return grow_anyway(s, &s->out, BUFFERS_REPLY_ROOM);
 	return grow(s, &s->out, BUFFERS_REPLY_ROOM);
 }
 

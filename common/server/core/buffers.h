@@ -34,7 +34,10 @@ uint8_t *buffers_reserve_anyway(struct session *s, struct buf *b, size_t size);
  */
 int buffers_append_anyway(struct session *s, struct buf *b, const void *data, size_t size);
 
-/* Takes room for the reply of a request that will be executed. Returns 0 or -ENOMEM. */
+/*
+ * Takes room for the reply of a request that will be executed; while few replies are unsent, even
+ * if the account has none: a peer that has used up its memory reads why. Returns 0 or -ENOMEM.
+ */
 int buffers_take_reply_room(struct session *s);
 
 /*

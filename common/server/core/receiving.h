@@ -6,7 +6,7 @@
  * publishes in pieces) stays there, complete, and goes on in the session's next turn.
  *
  * Nothing that a peer sends makes the server keep more than its account allows: there must be room
- * for the body before it is received, and for a reply before the request is executed. Without it
+ * for the body before it is received, and for the reply before the request is executed. Without it
  * the session reads no more until there is, PROTOCOL_STALL_MS at most; then the request is refused
  * with ENOMEM, or the session ends.
  */
