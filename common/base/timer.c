@@ -49,12 +49,14 @@ timer_next(struct timer_queue *q)
 }
 
 void
-timer_run(struct timer_queue *q, uint64_t now)
+timer_run(struct timer_queue *q, uint64_t now, const struct budget *b)
 {
 	struct timer *t;
 
 	while ((t = RB_MIN(timer_tree, &q->tree)) != NULL && t->deadline <= now) {
 		timer_disarm(q, t);
 		t->fire(t);
+		if (budget_is_spent(b))
+			break;
 	}
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/budget.h"
+
 struct timer {
 	RB_ENTRY(timer) link;
 	uint64_t deadline; /* nanoseconds of CLOCK_MONOTONIC */
@@ -43,9 +45,9 @@ void timer_disarm(struct timer_queue *q, struct timer *t);
 uint64_t timer_next(struct timer_queue *q);
 
 /*
- * Fires the timers that are due at now, earliest first. A fire function may arm and disarm any
- * timer.
+ * Fires the timers that are due at now, earliest first, as long as b lasts; at least one. A fire
+ * function may arm and disarm any timer.
  */
-void timer_run(struct timer_queue *q, uint64_t now);
+void timer_run(struct timer_queue *q, uint64_t now, const struct budget *b);
 
 #endif

@@ -233,6 +233,16 @@ reload(struct daemon *d)
 	set_time(d);
 }
 
+/* Peers choose when their timers are due, so all may be at once: the rest waits for a round. */
+static void
+run_timers(struct daemon *d)
+{
+	const struct budget b = { .clock = clock_now, .until = d->conns.now + TURN_NS };
+
+	timer_run(&d->conns.timers, d->conns.now, &b);
+	server_run_timers(d->core, &b);
+}
+
 /*
  * Gives turns to what has work, one after the other, until nothing has, or until it is time to look
  * for events again: other peers may have become ready.
@@ -271,8 +281,7 @@ serve(struct daemon *d)
 		set_time(d);
 		if (d->signals.reload)
 			reload(d);
-		timer_run(&d->conns.timers, d->conns.now);
-		server_run_timers(d->core);
+		run_timers(d);
 		run_turns(d);
 		trim_note(&d->trim, heap_used(d), d->conns.now);
 		if (log_has_pending())

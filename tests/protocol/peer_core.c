@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/server/core/schedule.h"
 #include "common/server/core/server.h"
@@ -153,7 +154,7 @@ static void
 advance_to(uint64_t then)
 {
 	coretime_advance(server, &now, then, settle);
-	server_run_timers(server);
+	server_run_timers(server, &BUDGET_UNLIMITED);
 	settle();
 }
 

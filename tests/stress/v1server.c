@@ -1,3 +1,4 @@
+#include "common/base/budget.h"
 #include "tests/stress/v1server.h"
 
 #include <stdarg.h>
@@ -156,7 +157,7 @@ static void __attribute__((noreturn)) serve(int listener)
 		poll(fds, PEERS_MOST + 1,
 		    clock_poll_timeout(clock_now(), server_next_deadline(core)));
 		server_set_time(core, clock_now());
-		server_run_timers(core);
+		server_run_timers(core, &BUDGET_UNLIMITED);
 		for (i = 0; i < PEERS_MOST; i++)
 			if (fds[i].revents != 0)
 				read_peer(&peers[i]);

@@ -1,3 +1,4 @@
+#include "common/base/budget.h"
 #include "tests/unit/coretime.h"
 
 #include "common/server/core/account.h"
@@ -13,7 +14,7 @@ coretime_advance(struct server *s, uint64_t *now, uint64_t then, void (*settle)(
 	while ((deadline = server_next_deadline(s)) <= then + 1) {
 		*now = deadline > *now ? deadline : *now;
 		server_set_time(s, *now);
-		server_run_timers(s);
+		server_run_timers(s, &BUDGET_UNLIMITED);
 		settle();
 	}
 	*now = then > *now ? then : *now;

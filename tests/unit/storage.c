@@ -77,7 +77,7 @@ storage_pass_ms(uint64_t ms)
 
 	while ((next = timer_next(&storage.timers)) <= then) {
 		storage.now = next > storage.now ? next : storage.now;
-		timer_run(&storage.timers, storage.now);
+		timer_run(&storage.timers, storage.now, &BUDGET_UNLIMITED);
 		storage_tasks();
 	}
 	storage.now = then;

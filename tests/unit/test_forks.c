@@ -500,7 +500,7 @@ static void
 end_grace(void)
 {
 	storage.now = clock_after_ms(storage.now, PROTOCOL_FORK_GRACE_MS);
-	timer_run(&storage.timers, storage.now);
+	timer_run(&storage.timers, storage.now, &BUDGET_UNLIMITED);
 }
 
 /* A fork loses its ident and its files in one step, of which a spent budget allows one a turn. */

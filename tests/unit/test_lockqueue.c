@@ -10,7 +10,7 @@
 #include "common/base/clock.h"
 #include "common/server/core/lockqueue.h"
 
-enum { CLAIMS = 8, WAITERS = 5 };
+enum { CLAIMS = 8, WAITERS = 5, CROWD = 1000, AT_ONCE_MOST = 32 };
 
 static struct timer_queue timers;
 static uint64_t now;
@@ -211,7 +211,7 @@ random_orders_with_pollers_do_too(void **state)
 		i = (int)(random() % CLAIMS);
 		granted_count = 0;
 		now += (uint64_t)random() % CLOCK_MS;
-		timer_run(&timers, now);
+		timer_run(&timers, now, &BUDGET_UNLIMITED);
 		if (c[i].state != CLAIM_IDLE)
 			lockqueue_drop(&q, &c[i]);
 		else if (i < WAITERS)
@@ -234,6 +234,80 @@ random_orders_with_pollers_do_too(void **state)
 	assert_true(TAILQ_EMPTY(&q.pollers.list));
 }
 
+static int crowd_granted;
+
+/* The crowd is an array, and waits in its order. */
+static void
+count_granted(struct claim *c)
+{
+	(void)c;
+	crowd_granted++;
+}
+
+static uint64_t
+spent_clock(void)
+{
+	return 1;
+}
+
+/*
+ * A thousand readers behind a writer: a step grants few of them, whether the writer's end or the
+ * timer does; meanwhile those behind them wait, and in the end all of the readers have the lock.
+ */
+static void
+a_crowd_of_readers_is_granted_in_pieces_and_in_order(void **state)
+{
+	const struct budget spent = { .clock = spent_clock };
+	struct claim *crowd = calloc(CROWD, sizeof *crowd), writer = { 0 }, late = { 0 };
+	struct lockqueue q;
+	int i, before;
+
+	(void)state;
+	assert_non_null(crowd);
+	crowd_granted = 0;
+	timer_queue_init(&timers);
+	lockqueue_init(&q, &timers, &now, count_granted);
+	lockqueue_claim(&q, &writer, PROTOCOL_EXCLUSIVE, true);
+	for (i = 0; i < CROWD; i++)
+		lockqueue_claim(&q, &crowd[i], PROTOCOL_SHARED, true);
+	lockqueue_drop(&q, &writer);
+	assert_in_range(crowd_granted, 1, AT_ONCE_MOST);
+	assert_int_equal(lockqueue_claim(&q, &late, PROTOCOL_SHARED, true), CLAIM_WAITING);
+	while (q.waiting > 0) {
+		before = crowd_granted;
+		assert_int_equal(crowd[before - 1].state, CLAIM_HELD);
+		assert_int_equal(crowd[before].state, CLAIM_WAITING);
+		timer_run(&timers, now, &spent);
+		assert_in_range(crowd_granted, before + 1, before + AT_ONCE_MOST);
+	}
+	assert_int_equal(crowd_granted, CROWD + 1);
+	assert_int_equal(timer_next(&timers), CLOCK_NEVER);
+	free(crowd);
+}
+
+/* The rest of a crowd gives up before the timer: no timer is left behind. */
+static void
+a_crowd_that_gives_up_leaves_no_timer(void **state)
+{
+	struct claim *crowd = calloc(CROWD, sizeof *crowd), writer = { 0 };
+	struct lockqueue q;
+	int i;
+
+	(void)state;
+	assert_non_null(crowd);
+	timer_queue_init(&timers);
+	lockqueue_init(&q, &timers, &now, count_granted);
+	lockqueue_claim(&q, &writer, PROTOCOL_EXCLUSIVE, true);
+	for (i = 0; i < CROWD; i++)
+		lockqueue_claim(&q, &crowd[i], PROTOCOL_SHARED, true);
+	lockqueue_drop(&q, &writer);
+	assert_int_not_equal(timer_next(&timers), CLOCK_NEVER);
+	for (i = CROWD; i-- > 0;)
+		lockqueue_drop(&q, &crowd[i]);
+	assert_int_equal(timer_next(&timers), CLOCK_NEVER);
+	free(crowd);
+}
+
 int
 main(void)
 {
@@ -245,6 +319,8 @@ main(void)
 		cmocka_unit_test(a_writer_that_gives_up_lets_the_readers_behind_it_in),
 		cmocka_unit_test(random_orders_keep_one_writer_or_readers_only),
 		cmocka_unit_test(random_orders_with_pollers_do_too),
+		cmocka_unit_test(a_crowd_of_readers_is_granted_in_pieces_and_in_order),
+		cmocka_unit_test(a_crowd_that_gives_up_leaves_no_timer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ step(void)
 	now = end <= p->next ? end : p->next;
 	if (timer_next(&timers) < now)
 		now = timer_next(&timers);
-	timer_run(&timers, now);
+	timer_run(&timers, now, &BUDGET_UNLIMITED);
 	if (holder != NULL && now == hold_end)
 		end_section();
 	else if (now == p->next)

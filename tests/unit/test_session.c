@@ -89,7 +89,7 @@ run_timers(uint64_t ms)
 {
 	now += ms * CLOCK_MS + 1;
 	server_set_time(server, now);
-	server_run_timers(server);
+	server_run_timers(server, &BUDGET_UNLIMITED);
 }
 
 /* A session of version 2 with the segment as descriptor 0. */

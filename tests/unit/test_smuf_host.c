@@ -260,7 +260,7 @@ mirrors_of_many_files_are_written_one_after_the_other(void **state)
 		use_lock(many[i]);
 	assert_int_equal(count_timers(), 1);
 	storage.now = clock_after_ms(storage.now, MIRROR_MS);
-	timer_run(&storage.timers, storage.now);
+	timer_run(&storage.timers, storage.now, &BUDGET_UNLIMITED);
 	for (i = 0; i < MANY; i++) {
 		snprintf(name, sizeof name, "%u", i);
 		assert_int_equal(ticket_of(name), 0);
@@ -298,7 +298,7 @@ checks_of_many_forged_files_are_few(void **state)
 	then = clock_after_ms(storage.now, SECONDS * 1000);
 	while (timer_next(&storage.timers) <= then) {
 		storage.now = timer_next(&storage.timers);
-		timer_run(&storage.timers, storage.now);
+		timer_run(&storage.timers, storage.now, &BUDGET_UNLIMITED);
 		while (schedule_run(&storage.schedule, &storage_spent))
 			checks++;
 	}

@@ -40,7 +40,7 @@ empty_queue_has_no_deadline(void **state)
 {
 	(void)state;
 	assert_true(timer_next(&queue) == CLOCK_NEVER);
-	timer_run(&queue, CLOCK_NEVER);
+	timer_run(&queue, CLOCK_NEVER, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 0);
 }
 
@@ -56,14 +56,14 @@ timers_fire_in_order_and_once(void **state)
 	for (i = 0; i < MANY; i++)
 		timer_arm(&queue, &t[i], i * 7 % MANY + 1, note);
 	assert_true(timer_next(&queue) == 1);
-	timer_run(&queue, 0);
+	timer_run(&queue, 0, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 0);
-	timer_run(&queue, 10);
+	timer_run(&queue, 10, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 10);
-	timer_run(&queue, 10);
+	timer_run(&queue, 10, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 10);
 	assert_true(timer_next(&queue) == 11);
-	timer_run(&queue, MANY);
+	timer_run(&queue, MANY, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, MANY);
 	for (i = 1; i < MANY; i++)
 		assert_true(fired[i - 1]->deadline < fired[i]->deadline);
@@ -81,7 +81,7 @@ equal_deadlines_all_fire(void **state)
 	for (i = 0; i < MANY; i++)
 		timer_arm(&queue, &t[i], 5, note);
 	timer_disarm(&queue, &t[MANY / 2]);
-	timer_run(&queue, 5);
+	timer_run(&queue, 5, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, MANY - 1);
 }
 
@@ -98,7 +98,7 @@ disarmed_timer_does_not_fire(void **state)
 	assert_false(t.armed);
 	timer_disarm(&queue, &t);
 	assert_true(timer_next(&queue) == CLOCK_NEVER);
-	timer_run(&queue, 2);
+	timer_run(&queue, 2, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 0);
 }
 
@@ -112,9 +112,9 @@ arming_again_moves_the_timer(void **state)
 	timer_arm(&queue, &t, 5, note);
 	assert_true(timer_next(&queue) == 5);
 	timer_arm(&queue, &t, 20, note);
-	timer_run(&queue, 19);
+	timer_run(&queue, 19, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 0);
-	timer_run(&queue, 20);
+	timer_run(&queue, 20, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 1);
 }
 
@@ -128,7 +128,7 @@ never_is_not_armed(void **state)
 	timer_arm(&queue, &t, CLOCK_NEVER, note);
 	assert_false(t.armed);
 	assert_true(timer_next(&queue) == CLOCK_NEVER);
-	timer_run(&queue, CLOCK_NEVER);
+	timer_run(&queue, CLOCK_NEVER, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 0);
 }
 
@@ -152,7 +152,7 @@ fire_may_arm_timers(void **state)
 	(void)state;
 	memset(chain, 0, sizeof chain);
 	timer_arm(&queue, &chain[0], 5, arm_the_next);
-	timer_run(&queue, 10);
+	timer_run(&queue, 10, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 2);
 	assert_ptr_equal(fired[1], &chain[1]);
 	assert_true(timer_next(&queue) == 50);
@@ -176,7 +176,7 @@ fire_may_disarm_timers_that_are_due(void **state)
 	timer_arm(&queue, &chain[0], 1, disarm_the_others);
 	timer_arm(&queue, &chain[1], 2, note);
 	timer_arm(&queue, &chain[2], 3, note);
-	timer_run(&queue, 10);
+	timer_run(&queue, 10, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 1);
 }
 
@@ -196,8 +196,34 @@ fire_may_free_the_timer(void **state)
 	(void)state;
 	assert_non_null(t);
 	timer_arm(&queue, t, 1, free_itself);
-	timer_run(&queue, 1);
+	timer_run(&queue, 1, &BUDGET_UNLIMITED);
 	assert_int_equal(fired_count, 1);
+}
+
+static uint64_t
+spent_clock(void)
+{
+	return 1;
+}
+
+/* Peers choose their deadlines, so all of them may be due at once. */
+static void
+a_spent_budget_leaves_timers_for_the_next_run(void **state)
+{
+	const struct budget spent = { .clock = spent_clock };
+	struct timer t[3] = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		timer_arm(&queue, &t[i], i + 1, note);
+	for (i = 0; i < 3; i++) {
+		timer_run(&queue, 10, &spent);
+		assert_int_equal(fired_count, i + 1);
+		assert_ptr_equal(fired[i], &t[i]);
+	}
+	timer_run(&queue, 10, &spent);
+	assert_int_equal(fired_count, 3);
 }
 
 static void
@@ -251,6 +277,7 @@ main(void)
 		cmocka_unit_test_setup(fire_may_arm_timers, start),
 		cmocka_unit_test_setup(fire_may_disarm_timers_that_are_due, start),
 		cmocka_unit_test_setup(fire_may_free_the_timer, start),
+		cmocka_unit_test_setup(a_spent_budget_leaves_timers_for_the_next_run, start),
 		cmocka_unit_test(deadline_after_ms_does_not_wrap),
 		cmocka_unit_test(poll_timeout_is_rounded_up),
 		cmocka_unit_test(clock_does_not_go_back),

@@ -5,6 +5,9 @@
 
 #include "common/base/container.h"
 
+/* Waiters that one call grants: all the claims of a session may end in one step. */
+enum { GRANTS_AT_ONCE = 16 };
+
 static bool
 is_compatible(const struct lockqueue *q, enum protocol_mode mode)
 {
@@ -48,18 +51,43 @@ lockqueue_waited(const struct lockqueue *q)
 	return q->waited + q->waiting * *q->pollers.now;
 }
 
-/* Grants the next waiters. */
+/* The first waiter, if the lock is to be granted to it now; else NULL. */
+static struct claim *
+next_to_grant(struct lockqueue *q)
+{
+	struct claim *next = TAILQ_FIRST(&q->waiters);
+
+	if (next == NULL || !is_compatible(q, next->mode) ||
+	    pollers_reserve(&q->pollers, next->arrival))
+		return NULL;
+	return next;
+}
+
+static void go_on(struct timer *t);
+
+/* Grants the next waiters: some, and the others with the timers that run next. */
 static void
 advance(struct lockqueue *q)
 {
 	struct claim *next;
+	int granted = 0;
 
-	while ((next = TAILQ_FIRST(&q->waiters)) != NULL && is_compatible(q, next->mode) &&
-	    !pollers_reserve(&q->pollers, next->arrival)) {
+	timer_disarm(q->pollers.timers, &q->rest);
+	while ((next = next_to_grant(q)) != NULL) {
+		if (granted++ == GRANTS_AT_ONCE) {
+			timer_arm(q->pollers.timers, &q->rest, *q->pollers.now, go_on);
+			break;
+		}
 		end_wait(q, next);
 		grant(q, next);
 		q->granted(next);
 	}
+}
+
+static void
+go_on(struct timer *t)
+{
+	advance(container_of(t, struct lockqueue, rest));
 }
 
 static void

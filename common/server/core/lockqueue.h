@@ -7,12 +7,14 @@
  * decides through pollers.h only, and how long claims wait and are held is counted.
  *
  * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
- * next waiters. The queue calls the granted function for each of them; that function must not call
- * the queue.
+ * next waiters: some at once, and of many readers the others in the next runs of the timers, so
+ * that a peer whose claims end does not hold up the server for all that waited behind them. The
+ * queue calls the granted function for each of them; that function must not call the queue.
  *
  * Sessions of version 1 do not wait: they poll, and have places in the order of the waiters
  * (pollers.h). While the lock is reserved for one of them, nobody else is granted, so waiters may
- * wait for a lock that has no holder; otherwise, the first waiter does not fit to the holders.
+ * wait for a lock that has no holder; otherwise, the first waiter does not fit to the holders, or
+ * its turn to be granted comes with the timer.
  */
 #ifndef COMMON_SERVER_CORE_LOCKQUEUE_H
 #define COMMON_SERVER_CORE_LOCKQUEUE_H
@@ -41,6 +43,7 @@ struct lockqueue {
 	struct claim_list holders;
 	struct claim_list waiters;
 	struct pollers pollers;
+	struct timer rest; /* armed while more waiters are to be granted */
 	uint32_t waiting;  /* length of waiters */
 	uint64_t arrivals; /* the number of the last claim or poll */
 	uint64_t grants;   /* the number of the last grant */

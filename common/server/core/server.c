@@ -117,9 +117,9 @@ server_next_deadline(struct server *v)
 }
 
 void
-server_run_timers(struct server *v)
+server_run_timers(struct server *v, const struct budget *b)
 {
-	timer_run(&v->timers, v->now);
+	timer_run(&v->timers, v->now, b);
 }
 
 struct session *

@@ -13,6 +13,7 @@
 #include "common/server/core/server_config.h"
 
 struct accounts;
+struct budget;
 struct schedule;
 struct server;
 struct session;
@@ -42,8 +43,8 @@ void server_turn_took(struct server *v, uint64_t ns);
 /* The deadline of the next timer, in nanoseconds; CLOCK_NEVER without one. */
 uint64_t server_next_deadline(struct server *v);
 
-/* Runs the timers that are due. */
-void server_run_timers(struct server *v);
+/* Runs the timers that are due, as long as b lasts; at least one. */
+void server_run_timers(struct server *v, const struct budget *b);
 
 /*
  * Returns a session that needs a turn: it has output or work, is over, or a timer of it waits for
