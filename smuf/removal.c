@@ -61,15 +61,16 @@ find(struct removal_tree *t, const char *name)
 	return s;
 }
 
-void
-removal_finish(struct removal_tree *t, const char *name)
+int
+removal_continue(struct removal_tree *t, const char *name)
 {
 	struct storefile *s = find(t, name);
 
 	if (s == NULL)
-		return;
+		return 0;
+	if (storefile_remove_some(s) == -EINPROGRESS)
+		return -EINPROGRESS;
 	schedule_remove(s->charge.tree->schedule, &s->removal);
-	while (storefile_remove_some(s) == -EINPROGRESS)
-		continue;
 	finish(s);
+	return 0;
 }

@@ -3,7 +3,7 @@
  *
  * Files are removed one after the other, in tasks of the account that the memory file was charged
  * to; the charge stays until then. A file that is opened anew meanwhile has its old host files
- * removed first, at once.
+ * removed first: small ones at once, a large one piece by piece by the session that opens it.
  */
 #ifndef SMUF_REMOVAL_H
 #define SMUF_REMOVAL_H
@@ -15,7 +15,10 @@ struct storefile;
 /* f ends, whose data s is: removes its host files, and then frees s. */
 void removal_begin(struct storefile *s, struct memfile *f);
 
-/* Removes the host files of that name now, if they wait for it. */
-void removal_finish(struct removal_tree *t, const char *name);
+/*
+ * Removes some of the host files of that name now, if they wait for it. Returns 0 when there are
+ * none left, or -EINPROGRESS.
+ */
+int removal_continue(struct removal_tree *t, const char *name);
 
 #endif

@@ -77,8 +77,9 @@ create(struct memfile *f)
 	s->file = f;
 	s->all = f->tree->store_context;
 	memcpy(s->name, f->name, f->name_size + 1);
-	removal_finish(&s->all->removals, s->name);
-	error = random_bytes(s->key, sizeof s->key);
+	error = removal_continue(&s->all->removals, s->name);
+	if (error == 0)
+		error = random_bytes(s->key, sizeof s->key);
 	if (error == 0)
 		error = storefile_create_lock(s);
 	if (error != 0) {

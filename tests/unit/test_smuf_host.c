@@ -186,6 +186,31 @@ a_large_segment_file_goes_in_pieces(void **state)
 	assert_in_range(turns, PIECES / 2, PIECES + 1);
 }
 
+/* An OPEN of the name does not free all of that storage in one go, either. */
+static void
+a_name_is_free_again_when_its_large_file_is_gone(void **state)
+{
+	enum { SIZE = 64 * SIZE_MIB, PIECES = SIZE / HOSTID_CLEAR };
+	struct memfile *f = storage_get_mapped("/m", PROTOCOL_VERSION_1, SIZE);
+	int fd = open(path_of("m.segment"), O_WRONLY), error;
+	unsigned calls = 0;
+
+	(void)state;
+	assert_int_equal(posix_fallocate(fd, 0, SIZE), 0);
+	close(fd);
+	memfile_put(f);
+	do {
+		error = memfile_get(&storage.tree, "/m", 2, PROTOCOL_VERSION_2, storage.account,
+		    &f);
+		calls++;
+	} while (error == -EINPROGRESS);
+	assert_int_equal(error, 0);
+	assert_in_range(calls, PIECES / 2, PIECES + 1);
+	storage_tasks();
+	assert_true(is_there("m") && !is_there("m.segment"));
+	memfile_put(f);
+}
+
 /* The lock of f is taken and given back. */
 static void
 use_lock(struct memfile *f)
@@ -371,6 +396,7 @@ main(void)
 		TEST(files_are_removed_in_tasks_and_charged_until_then),
 		TEST(a_name_is_free_again_at_once),
 		TEST(a_large_segment_file_goes_in_pieces),
+		TEST(a_name_is_free_again_when_its_large_file_is_gone),
 		TEST(mirrors_of_many_files_are_written_one_after_the_other),
 		TEST(checks_of_many_forged_files_are_few),
 		TEST(a_mirror_without_a_descriptor_is_written_later_and_no_loss),

@@ -85,6 +85,8 @@ handlers_open(struct session *s, struct request *q)
 	if (error != 0)
 		return error;
 	error = memfile_get(&s->server->files, name, size, s->version, s->account, &file);
+	if (error == -EINPROGRESS && q->is_late)
+		error = -EIO;
 	if (error != 0)
 		return error;
 	error = fdtable_open(&s->table, file, s, &d);

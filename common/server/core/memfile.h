@@ -82,8 +82,9 @@ void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, vo
 
 /*
  * Gets a reference to the file of that name for a session of that version, and creates the file,
- * charged to account, if there is none. The name has been checked. Returns 0, -ENOMEM, an error of
- * the store's create, or -EBADE when the file belongs to the other version and the store separates
+ * charged to account, if there is none. The name has been checked. Returns 0, -ENOMEM, -EINPROGRESS
+ * when the end of an earlier file is in the way (try again in another turn), an error of the
+ * store's create, or -EBADE when the file belongs to the other version and the store separates
  * versions.
  */
 int memfile_get(struct memfile_tree *t, const char *name, size_t size,

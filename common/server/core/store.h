@@ -119,7 +119,9 @@ struct store_ops {
 
 	/*
 	 * The life of a file. create() is called when the file is first opened: it has its name,
-	 * life and version, no segment, and a free lock; it sets f->store_data. destroy() is called
+	 * life and version, no segment, and a free lock; it sets f->store_data. It returns
+	 * -EINPROGRESS, having done a piece of the work, while something of an earlier file of that
+	 * name is in the way: the server calls again, in another turn. destroy() is called
 	 * after the last descriptor is closed: no claim is left, and f->size and f->blocks are
 	 * still valid. It disarms the store's timers, wipes what held keys or plaintext, and frees
 	 * f->store_data; what takes long a task does, which owns f->store_data then. f ends in any
