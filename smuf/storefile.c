@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/host/filename.h"
+#include "common/server/core/account.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 
@@ -23,7 +24,8 @@ report_loss(struct storefile *s)
 	if (s->is_loss_reported)
 		return;
 	s->is_loss_reported = true;
-	log_warning("the host's lock file of %s is gone or is another file: %s",
+	account_warn(s->file->account, *s->file->tree->now,
+	    "the host's lock file of %s is gone or is another file: %s",
 	    log_escape(name, s->name, strlen(s->name)),
 	    s->file->version == PROTOCOL_VERSION_1 ?
 		"clients that wait for the lock will not get it" :
@@ -76,8 +78,9 @@ report_foreign(struct storefile *s, const char *suffix)
 	if (s->is_loss_reported)
 		return;
 	s->is_loss_reported = true;
-	log_warning("%s%s%s is not the file that the server created: it stays",
-	    memdir_path(s->all->dir), log_escape(name, s->name, strlen(s->name)), suffix);
+	account_warn(s->charge.account, *s->charge.tree->now,
+	    "%s%s%s is not the file that the server created: it stays", memdir_path(s->all->dir),
+	    log_escape(name, s->name, strlen(s->name)), suffix);
 }
 
 int

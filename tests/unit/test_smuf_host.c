@@ -21,6 +21,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/loglimit.h"
 #include "common/base/size.h"
 #include "common/server/process.h"
 #include "common/wire/protocol.h"
@@ -211,6 +212,37 @@ a_name_is_free_again_when_its_large_file_is_gone(void **state)
 	memfile_put(f);
 }
 
+/* A peer that removes the host's files makes few lines of log, however many it removes. */
+static void
+lost_files_are_few_lines_of_log(void **state)
+{
+	enum { FILES = 3 * LOGLIMIT_BURST };
+	char name[16], log[PATH_MAX], line[1024];
+	struct memfile *f;
+	int i, lines = 0;
+	FILE *in;
+
+	(void)state;
+	snprintf(log, sizeof log, "%s", path_of("log"));
+	assert_int_equal(log_open("test_smuf_host", log, LOG_LEVEL_WARNING), 0);
+	for (i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "/f%d", i);
+		f = storage_get(name, PROTOCOL_VERSION_2);
+		assert_int_equal(unlink(path_of(name + 1)), 0);
+		assert_int_equal(memfile_map(f, SIZE_BLOCK, STORAGE_SEGMENT_MOST), -EIO);
+		memfile_put(f);
+	}
+	log_close();
+	in = fopen(log, "r");
+	assert_non_null(in);
+	while (fgets(line, sizeof line, in) != NULL)
+		lines++;
+	fclose(in);
+	assert_int_equal(unlink(log), 0);
+	assert_int_equal(log_open("test_smuf_host", NULL, LOG_LEVEL_NONE), 0);
+	assert_int_equal(lines, LOGLIMIT_BURST);
+}
+
 /* The lock of f is taken and given back. */
 static void
 use_lock(struct memfile *f)
@@ -397,6 +429,7 @@ main(void)
 		TEST(a_name_is_free_again_at_once),
 		TEST(a_large_segment_file_goes_in_pieces),
 		TEST(a_name_is_free_again_when_its_large_file_is_gone),
+		TEST(lost_files_are_few_lines_of_log),
 		TEST(mirrors_of_many_files_are_written_one_after_the_other),
 		TEST(checks_of_many_forged_files_are_few),
 		TEST(a_mirror_without_a_descriptor_is_written_later_and_no_loss),
