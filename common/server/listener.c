@@ -140,12 +140,15 @@ listener_open(struct listeners **out, const struct options *o)
 	return 0;
 }
 
-/* No descriptor is left: accepts a connection with the spare one, and closes it at once. */
-static void
+/*
+ * No descriptor is left: accepts a connection with the spare one, and closes it. Returns 0, or why
+ * even that failed: another process, or the closer, had the spare one's place.
+ */
+static int
 refuse_connection(struct listeners *ls, int fd)
 {
 	uint32_t withheld;
-	int peer;
+	int peer, error;
 
 	if (loglimit_may(&ls->refusals, ls->conns->now, &withheld))
 		log_error(
@@ -154,9 +157,11 @@ refuse_connection(struct listeners *ls, int fd)
 		    (unsigned long)withheld);
 	close(ls->spare_fd);
 	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	error = peer < 0 ? errno : 0;
 	if (peer >= 0)
 		socket_close(peer);
 	ls->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return error;
 }
 
 static void
@@ -188,19 +193,20 @@ static void
 run(struct task *task, const struct budget *b)
 {
 	struct listener *l = container_of(task, struct listener, task);
-	int i, fd;
+	int i, fd, error;
 
 	for (i = 0; i < ACCEPTS_AT_ONCE && !budget_is_spent(b); i++) {
 		fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
+		error = fd < 0 ? errno : 0;
+		if (error == EMFILE || error == ENFILE)
+			error = refuse_connection(l->owner, l->watch.fd);
+		else if (error == 0)
 			connection_accept(l->owner->conns, fd);
-		} else if (errno == EMFILE || errno == ENFILE) {
-			refuse_connection(l->owner, l->watch.fd);
-		} else if (errno != ECONNABORTED && errno != EINTR) {
-			if (errno != EAGAIN)
-				pause_accepting(l, errno);
-			break;
-		}
+		if (error == 0 || error == ECONNABORTED || error == EINTR)
+			continue;
+		if (error != EAGAIN)
+			pause_accepting(l, error);
+		break;
 	}
 }
 

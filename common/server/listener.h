@@ -5,7 +5,7 @@
  * files that it created and no others: a file that another server has put there since stays, as do
  * sockets of systemd. Without a free descriptor a connection is accepted with a spare one and
  * closed; in the queue it would wake the loop again and again. While accepting fails for another
- * reason the listener tries ten times a second.
+ * reason, or the spare one is gone as well, the listener tries ten times a second.
  *
  * The host decides which processes can connect, certificates decide which ones are served.
  */
