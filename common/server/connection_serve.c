@@ -40,11 +40,15 @@ static size_t
 read_some(struct connection *c, const struct budget *b)
 {
 	struct connection_table *t = c->table;
+	size_t most;
 	ssize_t n;
 
 	if (!c->is_readable || !session_wants_input(c->session))
 		return 0;
-	n = stream_read(c->stream, t->read_buffer, sizeof t->read_buffer);
+	most = session_input_most(c->session);
+	if (most > sizeof t->read_buffer)
+		most = sizeof t->read_buffer;
+	n = stream_read(c->stream, t->read_buffer, most);
 	if (n > 0) {
 		session_feed(c->session, t->read_buffer, (size_t)n, b);
 		c->is_readable = stream_may_have_more(c->stream);

@@ -318,6 +318,38 @@ a_session_without_memory_ends_after_a_while(void **state)
 	give_all(a, taken);
 }
 
+/* What a session has read is in memory, whatever its account may use: so it reads little. */
+static void
+a_session_without_memory_reads_little(void **state)
+{
+	struct account *a;
+	uint64_t taken;
+
+	(void)state;
+	assert_int_equal(session_input_most(holder), 64 * SIZE_KIB);
+	taken = take_all(&a);
+	assert_in_range(session_input_most(holder), 1, 1024);
+	give_all(a, taken);
+	assert_int_equal(session_input_most(holder), 64 * SIZE_KIB);
+}
+
+/* The room for a body that has begun to come is there, so that comes as fast as with memory. */
+static void
+a_body_that_has_its_room_is_read_at_once(void **state)
+{
+	struct account *a;
+	uint64_t taken;
+
+	(void)state;
+	frame_put(bytes, (struct frame){ frame_tagged(0, OP_STAT), 60 * SIZE_KIB });
+	feed(holder, bytes, FRAME_HEADER_SIZE + 1);
+	taken = take_all(&a);
+	assert_in_range(session_input_most(holder), 60 * SIZE_KIB - 1, 61 * SIZE_KIB);
+	feed(holder, bytes, 60 * SIZE_KIB - 1);
+	give_all(a, taken);
+	assert_int_equal(drain(holder), FRAME_HEADER_SIZE);
+}
+
 int
 main(void)
 {
@@ -329,6 +361,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_request_waits_for_room_for_its_reply, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_memory_ends_after_a_while, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_session_without_memory_reads_little, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_body_that_has_its_room_is_read_at_once, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(the_end_of_the_last_session_leaves_nothing, setup,
 		    teardown),

@@ -153,12 +153,18 @@ set_used(struct account *a, enum account_quota quota, uint64_t used)
 	as->excess[quota] += excess(a, quota);
 }
 
+bool
+account_has(const struct account *a, enum account_quota quota, uint64_t n)
+{
+	const struct accounts *as = a->accounts;
+
+	return has_room(as->limit[quota], a->used[quota], as->used[quota] - as->excess[quota], n);
+}
+
 int
 account_take(struct account *a, enum account_quota quota, uint64_t n)
 {
-	struct accounts *as = a->accounts;
-
-	if (!has_room(as->limit[quota], a->used[quota], as->used[quota] - as->excess[quota], n))
+	if (!account_has(a, quota, n))
 		return -ENOMEM;
 	set_used(a, quota, a->used[quota] + n);
 	return 0;

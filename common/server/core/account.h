@@ -16,6 +16,7 @@
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/loglimit.h"
@@ -83,6 +84,9 @@ void account_put(struct account *a);
 
 /* Takes n of a quota. Returns 0; -ENOMEM when the quota has not so much left for this account. */
 int account_take(struct account *a, enum account_quota quota, uint64_t n);
+
+/* True when account_take() would take n of a quota. */
+bool account_has(const struct account *a, enum account_quota quota, uint64_t n);
 
 /*
  * Logs a warning about the peer at now (nanoseconds of the monotonic clock), unless it has caused

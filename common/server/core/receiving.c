@@ -18,7 +18,9 @@
 enum {
 	DISCARDED_KEEP = 64, /* of a body that is discarded: enough for its fixed fields */
 	IN_PLACE_MOST = 16 * SIZE_KIB, /* a body that is executed where it was read, in one go */
-	MEMORY_RETRY_MS = 10
+	MEMORY_RETRY_MS = 10,
+	READ_MOST = 64 * SIZE_KIB, /* bytes at once */
+	READ_WITHOUT_ROOM = 1024   /* without room for READ_MOST in the account */
 };
 
 static bool
@@ -42,6 +44,19 @@ receiving_can_read(const struct session *s)
 	if (s->is_over || s->is_complete || s->memory.armed)
 		return false;
 	return !is_between_frames(s) || can_execute(s);
+}
+
+size_t
+receiving_most(const struct session *s)
+{
+	uint64_t most = READ_WITHOUT_ROOM;
+
+	if (account_has(s->account, ACCOUNT_MEMORY, READ_MOST))
+		return READ_MOST;
+	/* The body's room was taken when its first byte came. */
+	if (s->body_received > 0 && !is_between_frames(s))
+		most += s->body_size - s->body_received;
+	return most < READ_MOST ? (size_t)most : READ_MOST;
 }
 
 /*

@@ -24,6 +24,12 @@ struct session;
 bool receiving_can_read(const struct session *s);
 
 /*
+ * How many bytes s would take at once. What it cannot execute yet it keeps, whether its account has
+ * room or not: so it takes little while there is none, but for a body, which has its room.
+ */
+size_t receiving_most(const struct session *s);
+
+/*
  * Reads frames from size bytes and executes them, as long as receiving_can_read() and b lasts.
  * Returns how many bytes it used.
  */

@@ -163,6 +163,12 @@ session_wants_input(const struct session *s)
 	return receiving_can_read(s) && buf_size(&s->backlog) == 0;
 }
 
+size_t
+session_input_most(const struct session *s)
+{
+	return receiving_most(s);
+}
+
 bool
 session_has_work(const struct session *s)
 {

@@ -60,6 +60,12 @@ void session_feed(struct session *s, const void *data, size_t size, const struct
  */
 bool session_wants_input(const struct session *s);
 
+/*
+ * How many bytes the driver may feed at once, while s wants input: few when the account has no
+ * memory left.
+ */
+size_t session_input_most(const struct session *s);
+
 /* True when session_work() has something to do now. */
 bool session_has_work(const struct session *s);
 
