@@ -318,6 +318,28 @@ a_session_without_memory_ends_after_a_while(void **state)
 	give_all(a, taken);
 }
 
+/* The body is discarded; that does not begin the wait for the reply anew. */
+static void
+a_request_with_a_body_waits_no_longer(void **state)
+{
+	struct account *a;
+	uint64_t taken = take_all(&a);
+	struct session *s;
+	int i;
+
+	(void)state;
+	assert_int_equal(coretime_session(&s, server, "peer"), 0);
+	request(s, 0, OP_OPEN, 100);
+	run_timers(PROTOCOL_STALL_MS);
+	for (i = 0; i < 3 && !session_is_over(s); i++) {
+		turn(s);
+		run_timers(50);
+	}
+	assert_true(session_is_over(s));
+	session_destroy(s);
+	give_all(a, taken);
+}
+
 /* What a session has read is in memory, whatever its account may use: so it reads little. */
 static void
 a_session_without_memory_reads_little(void **state)
@@ -361,6 +383,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_request_waits_for_room_for_its_reply, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_memory_ends_after_a_while, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_request_with_a_body_waits_no_longer, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_memory_reads_little, setup,
 		    teardown),

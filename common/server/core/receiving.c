@@ -119,7 +119,7 @@ execute(struct session *s, const uint8_t *body, const struct budget *b)
 			s->wait_deadline = clock_after_ms(s->server->now, PROTOCOL_STALL_MS);
 		return false;
 	}
-	s->wait_deadline = 0;
+	s->wait_deadline = s->memory_deadline = 0;
 	s->header_received = 0;
 	s->has_begun = true;
 	s->requests++;
@@ -185,11 +185,13 @@ take_memory(struct session *s)
 	return s->is_complete || buffers_grow_body(s, s->body_kept) == 0;
 }
 
-/* There was no memory for a long time: discards the body, or ends the session. */
+/*
+ * There was no memory for a long time: discards the body, or ends the session. A request whose body
+ * is discarded has no more time to wait for room for its reply.
+ */
 static void
 give_up(struct session *s)
 {
-	s->memory_deadline = 0;
 	if (s->is_complete) {
 		reply_end_session(s, "no memory for a reply");
 	} else if (s->body_kept > DISCARDED_KEEP) {
