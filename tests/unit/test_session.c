@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/size.h"
 #include "common/server/core/account.h"
+#include "common/server/core/buffers.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/server/core/store.h"
@@ -329,7 +330,11 @@ a_request_with_a_body_waits_no_longer(void **state)
 
 	(void)state;
 	assert_int_equal(coretime_session(&s, server, "peer"), 0);
-	request(s, 0, OP_OPEN, 100);
+	while (unread(s) + BUFFERS_REPLY_ROOM <= 4 * SIZE_KIB)
+		request(s, 0, OP_NEW_FDTABLE, 0);
+	assert_true(session_wants_input(s));
+	request(s, 0, OP_OPEN, SIZE_KIB);
+	assert_false(session_wants_input(s));
 	run_timers(PROTOCOL_STALL_MS);
 	for (i = 0; i < 3 && !session_is_over(s); i++) {
 		turn(s);
