@@ -161,21 +161,36 @@ leave_terminal(struct daemon *d)
 static const struct step {
 	const char *name; /* completes "cannot" in the log */
 	int (*run)(struct daemon *d);
+	const char *remedy; /* where the system lacks a call; NULL: none is known */
 } steps[] = {
-	{ "go to the background", go_to_background },
-	{ "open the log", open_log },
-	{ "prepare the process", prepare_process },
-	{ "load the certificates", load_credentials },
-	{ "lock the pid file", lock_pid_file },
-	{ "start the store", start_store },
-	{ "listen", listen_on_addresses },
-	{ "create the server", create_server },
-	{ "open the event loop", open_loop },
-	{ "watch for signals", watch_signals },
-	{ "accept connections", accept_connections },
-	{ "write the pid file", write_pid_file },
-	{ "leave the terminal", leave_terminal },
+	{ "go to the background", go_to_background, "leave -d out" },
+	{ "open the log", open_log, "leave -l out" },
+	{ "prepare the process", prepare_process, NULL },
+	{ "load the certificates", load_credentials, NULL },
+	{ "lock the pid file", lock_pid_file, "leave -p out" },
+	{ "start the store", start_store, NULL },
+	{ "listen", listen_on_addresses, "give an address tcp:HOST:PORT" },
+	{ "create the server", create_server, NULL },
+	{ "open the event loop", open_loop, NULL },
+	{ "watch for signals", watch_signals, NULL },
+	{ "accept connections", accept_connections, NULL },
+	{ "write the pid file", write_pid_file, "leave -p out" },
+	{ "leave the terminal", leave_terminal, "leave -d out" },
 };
+
+static void
+log_failure(const struct step *step, int error)
+{
+	const char *remedy = step->remedy != NULL ?
+	    step->remedy :
+	    "the server needs it; 'smbench --probe' lists what this system has";
+
+	if (error == -ENOSYS)
+		log_error("not started: cannot %s: this system lacks a call: %s", step->name,
+		    remedy);
+	else
+		log_error("not started: cannot %s: %s", step->name, strerror(-error));
+}
 
 static int
 start(struct daemon *d)
@@ -186,7 +201,7 @@ start(struct daemon *d)
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		error = steps[i].run(d);
 		if (error != 0) {
-			log_error("not started: cannot %s: %s", steps[i].name, strerror(-error));
+			log_failure(&steps[i], error);
 			return error;
 		}
 	}

@@ -1,9 +1,12 @@
 /*
- * signals: SIGHUP, SIGINT and SIGTERM as events of the loop (signalfd(2)).
+ * signals: SIGHUP, SIGINT and SIGTERM as events of the loop.
  *
- * The daemon blocks them before it does anything else: a signal that comes while it starts takes
- * effect once it serves, and no file stays behind. The owner of the loop checks the flags after
- * each event.
+ * The handler sets a flag and wakes the loop through an eventfd(2). It is one mechanism for all
+ * systems: library OSes have no signalfd(2).
+ *
+ * The daemon blocks the signals before it does anything else: a signal that comes while it starts
+ * takes effect once it serves, and no file stays behind. The owner of the loop checks the flags
+ * after each event. There is one of these in a process.
  */
 #ifndef COMMON_SERVER_SIGNALS_H
 #define COMMON_SERVER_SIGNALS_H
@@ -23,10 +26,10 @@ struct signals {
 /* Blocks the signals. */
 void signals_block(void);
 
-/* Watches for them. Returns 0 or a negative errno. */
+/* Watches for them, and unblocks them. Returns 0 or a negative errno. */
 int signals_open(struct signals *s, struct loop *loop);
 
-/* Also for SIGNALS_CLOSED. */
+/* Blocks them again. Also for SIGNALS_CLOSED. */
 void signals_close(struct signals *s);
 
 #endif
