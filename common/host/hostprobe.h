@@ -1,6 +1,6 @@
 /*
- * hostprobe: the calls and mappings that the kernel or library OS below us offers. It tries them;
- * no code asks for the name of a system.
+ * hostprobe: the calls and mappings that the kernel or library OS below us offers for a file. It
+ * tries them; no code asks for the name of a system. ground.h knows what is the same for all files.
  *
  * It answers two questions. Does an errno mean that a call is missing, and not that it failed?
  * hostprobe_is_missing() has a table of these. Which calls work on a file? In Gramine, files on a
@@ -17,11 +17,10 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Calls that some systems do not have, or have for some files only. */
+/* Calls that some systems have for some files only. */
 enum hostprobe_call {
 	HOSTPROBE_PREAD,    /* pread(2) and pwrite(2) of this file */
-	HOSTPROBE_OFD_LOCK, /* fcntl(2) with F_OFD_SETLK and F_OFD_GETLK, Linux 3.15 */
-	HOSTPROBE_STATX     /* statx(2), Linux 4.11 */
+	HOSTPROBE_OFD_LOCK /* fcntl(2) with F_OFD_SETLK and F_OFD_GETLK, Linux 3.15 */
 };
 
 /* Whether error, with which call failed (a negative errno), says that there is no such call. */
