@@ -19,7 +19,13 @@ enum {
 	LAYOUT_LIFE_AT = 80,    /* u64, of the memory file */
 	LAYOUT_SEGMENT_AT = 88, /* u64, bytes of the segment file; 0 before there is one */
 	LAYOUT_PROBE_AT = 2048, /* 2 KiB for hostprobe_check_shared() */
-	LAYOUT_LOCK_SIZE = 4096
+	LAYOUT_LOCK_SIZE = 4096,
+
+	/* The directory's lock file (dirlock.h): offsets. */
+	LAYOUT_OWNER_AT = 0,        /* u64, random */
+	LAYOUT_COUNT_AT = 8,        /* u64 */
+	LAYOUT_KERNEL_LOCK_AT = 16, /* u64, 1: the owner's flock(2) is the kernel's */
+	LAYOUT_RECORD_AT = 24       /* the name of the lock file that is being created */
 };
 
 #define LAYOUT_MAGIC "smuf lock file 1" /* 16 bytes, without the NUL */

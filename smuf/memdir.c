@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "common/host/filename.h"
 #include "common/host/hostfile.h"
 #include "common/wire/protocol.h"
+#include "smuf/dirlock.h"
 #include "smuf/hostid.h"
 #include "smuf/layout.h"
 
@@ -27,7 +27,7 @@ enum {
 
 struct memdir {
 	int fd;
-	int lock_fd; /* of the directory's lock file, locked; see record_creation() */
+	struct dirlock lock;
 	char *path;
 	uint64_t logged_at; /* see memdir_may_log() */
 };
@@ -81,17 +81,6 @@ open_lock(const struct memdir *d, const char *name, uint64_t life, struct hostfi
 	return error;
 }
 
-/*
- * Records the name of the lock file that is being created, "" for none, in the directory's lock
- * file. After a failure a killed server may leave an empty file that the next one does not remove.
- */
-static void
-record_creation(const struct memdir *d, const char *name)
-{
-	if (ftruncate(d->lock_fd, 0) == 0 && *name != '\0')
-		(void)!pwrite(d->lock_fd, name, strlen(name), 0);
-}
-
 /* True when a file has that name: the name of a foreign file must never be recorded. */
 static bool
 exists(const struct memdir *d, const char *name)
@@ -109,9 +98,11 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hos
 	int error;
 
 	memcpy(head.magic, LAYOUT_MAGIC, sizeof head.magic);
+	if (!dirlock_is_ours(&d->lock))
+		return -EIO;
 	if (exists(d, name))
 		return -EEXIST;
-	record_creation(d, name);
+	dirlock_record(&d->lock, name);
 	error = hostfile_create(&h, d->fd, name, LAYOUT_LOCK_SIZE);
 	if (error == 0) {
 		error = hostfile_write(&h, 0, &head, sizeof head);
@@ -119,7 +110,7 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hos
 		if (error != 0)
 			(void)unlinkat(d->fd, name, 0);
 	}
-	record_creation(d, "");
+	dirlock_record(&d->lock, "");
 	hostid_get(id, d->fd, name);
 	return error;
 }
@@ -161,6 +152,8 @@ memdir_remove_segment(struct memdir *d, const char *name, const struct hostid *i
 {
 	char segment[FILENAME_SEGMENT_SIZE];
 
+	if (!dirlock_is_ours(&d->lock))
+		return 0;
 	filename_segment(segment, name);
 	return hostid_remove(d->fd, segment, id, cleared);
 }
@@ -170,6 +163,8 @@ memdir_remove_lock(struct memdir *d, const char *name, const struct hostid *id)
 {
 	uint64_t cleared = UINT64_MAX;
 
+	if (!dirlock_is_ours(&d->lock))
+		return 0;
 	return hostid_remove(d->fd, name, id, &cleared);
 }
 
@@ -235,15 +230,13 @@ static void
 remove_unfinished(const struct memdir *d)
 {
 	char name[NAME_MAX + 1], escaped[LOG_ESCAPED_SIZE];
-	ssize_t n = pread(d->lock_fd, name, sizeof name - 1, 0);
+	size_t n = dirlock_recorded(&d->lock, name);
 
-	if (n > 0 && memchr(name, '/', (size_t)n) == NULL) {
-		name[n] = '\0';
-		if (is_empty_file(d, name) && unlinkat(d->fd, name, 0) == 0)
-			log_info("%s/%s: removed: a killed server had begun to create it", d->path,
-			    log_escape(escaped, name, (size_t)n));
-	}
-	record_creation(d, "");
+	if (n > 0 && strchr(name, '/') == NULL && is_empty_file(d, name) &&
+	    unlinkat(d->fd, name, 0) == 0)
+		log_info("%s/%s: removed: a killed server had begun to create it", d->path,
+		    log_escape(escaped, name, n));
+	dirlock_record(&d->lock, "");
 }
 
 static bool
@@ -293,16 +286,20 @@ remove_leftovers(struct memdir *d)
 	DIR *list = open_list(d);
 	struct dirent *e;
 	unsigned removed = 0;
+	int error = 0;
 
 	if (list == NULL)
 		return -errno;
-	while ((e = readdir(list)) != NULL)
+	/* There may be many: the count must not stand still meanwhile. */
+	while (error == 0 && (e = readdir(list)) != NULL) {
 		removed += !is_own_name(e->d_name) && remove_leftover(d, e->d_name);
+		error = dirlock_keep(&d->lock, clock_now());
+	}
 	(void)closedir(list);
 	if (removed > 0)
 		log_info("%s: removed the files that a killed server left; memory files: %u",
 		    d->path, removed);
-	return 0;
+	return error;
 }
 
 static int
@@ -329,44 +326,38 @@ log_foreign_files(const struct memdir *d)
 	return 0;
 }
 
-/* True when the locked file still has the name of the directory's lock file. */
-static bool
-is_lock_file_current(const struct memdir *d)
-{
-	struct stat mine, there;
-
-	return fstat(d->lock_fd, &mine) == 0 &&
-	    fstatat(d->fd, LAYOUT_DIRECTORY_LOCK, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
-}
-
-/* Locks the directory's lock file; again if the file was replaced meanwhile. */
-static int
-lock_directory(struct memdir *d)
-{
-	for (;;) {
-		d->lock_fd = openat(d->fd, LAYOUT_DIRECTORY_LOCK,
-		    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-		if (d->lock_fd < 0)
-			return -errno;
-		if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
-			return errno == EWOULDBLOCK ? -EEXIST : -errno;
-		if (is_lock_file_current(d))
-			return 0;
-		(void)close(d->lock_fd);
-	}
-}
-
 static int
 lock_and_clean(struct memdir *d)
 {
-	int error = lock_directory(d);
+	int error = dirlock_take(&d->lock, d->fd);
 
 	if (error != 0)
 		return error;
 	remove_unfinished(d);
 	error = remove_leftovers(d);
 	return error != 0 ? error : log_foreign_files(d);
+}
+
+static void
+log_refusal(const char *path, int error)
+{
+	switch (error) {
+	case 0:
+		break;
+	case -EEXIST:
+	case -ESTALE:
+		log_error("-r %s: another smufserver uses this directory: each needs its own",
+		    path);
+		break;
+	case -ENOTSUP:
+		log_error(
+		    "-r %s: files here are read and written by mapping only: in a library OS, mount the directory as chroot, with allowed files, and not as untrusted_shm",
+		    path);
+		break;
+	default:
+		log_error("-r %s: %s: give a directory that this user may read and write", path,
+		    strerror(-error));
+	}
 }
 
 int
@@ -377,28 +368,33 @@ memdir_open(struct memdir **out, const char *path)
 
 	if (d == NULL)
 		return error;
-	d->fd = d->lock_fd = -1;
+	d->fd = -1;
+	d->lock = DIRLOCK_NONE;
 	d->path = strdup(path);
 	if (d->path != NULL) {
 		d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		error = d->fd < 0 ? -errno : lock_and_clean(d);
 	}
-	if (error == -EEXIST)
-		log_error("-r %s: another smufserver uses this directory: each needs its own",
-		    path);
-	else if (error != 0)
-		log_error("-r %s: %s: give a directory that this user may read and write", path,
-		    strerror(-error));
+	log_refusal(path, error);
 	if (error != 0) {
-		/* Its lock file belongs to another server, or to the next start: leave it. */
-		if (d->lock_fd >= 0)
-			(void)close(d->lock_fd);
-		d->lock_fd = -1;
+		/* Its lock file belongs to another server, or to the next start. */
+		dirlock_leave(&d->lock);
 		memdir_close(d);
 		return error;
 	}
 	*out = d;
 	return 0;
+}
+
+int
+memdir_keep(struct memdir *d, uint64_t now)
+{
+	int error = dirlock_keep(&d->lock, now);
+
+	if (error != 0)
+		log_error("-r %s: another smufserver has taken this directory over: stopping",
+		    d->path);
+	return error;
 }
 
 bool
@@ -421,12 +417,7 @@ memdir_close(struct memdir *d)
 {
 	if (d == NULL)
 		return;
-	if (d->lock_fd >= 0) {
-		/* A file that replaced it belongs to another server: leave it. */
-		if (is_lock_file_current(d))
-			(void)unlinkat(d->fd, LAYOUT_DIRECTORY_LOCK, 0);
-		(void)close(d->lock_fd);
-	}
+	dirlock_release(&d->lock);
 	if (d->fd >= 0)
 		(void)close(d->fd);
 	free(d->path);

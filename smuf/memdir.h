@@ -1,11 +1,12 @@
 /*
  * memdir: the directory of smufserver's files on the host (smuf/FORMAT 1).
  *
- * One server owns it: an flock(2) on .smufserver.lock keeps a second one out. Files are created
- * with O_EXCL, so an existing file is never changed. At start the server removes the files that a
- * killed server left, and no others: it recognises a lock file by its magic, a segment file by the
- * lock file that records its size, and a lock file that was not yet written by its name in
- * .smufserver.lock. Foreign files stay; the log names them, and their names are refused.
+ * One server owns it (dirlock.h); once another server has taken the directory over, nothing is
+ * created and nothing removed. Files are created with O_EXCL, so an existing file is never changed.
+ * At start the server removes the files that a killed server left, and no others: it recognises a
+ * lock file by its magic, a segment file by the lock file that records its size, and a lock file
+ * that was not yet written by its name in .smufserver.lock. Foreign files stay; the log names them,
+ * and their names are refused.
  *
  * A file that has ended is removed only if it is the one that the server created (hostid.h).
  *
@@ -24,10 +25,18 @@ struct hostid;
 struct memdir;
 
 /*
- * Opens and locks the directory at path and removes leftovers. Returns 0; -EEXIST when another
- * server has locked it; or another negative errno. The reason is logged.
+ * Opens and locks the directory at path and removes leftovers. Waits for some seconds where only
+ * the lock file's count tells whether its owner lives. Returns 0; -EEXIST when another server has
+ * locked it; or another negative errno. The reason is logged.
  */
 int memdir_open(struct memdir **out, const char *path);
+
+/*
+ * Says to other starters that this server lives; to be called about every DIRLOCK_BEAT_MS, now is
+ * nanoseconds of the monotonic clock. Returns 0, or -ESTALE, which is logged, when another server
+ * has taken the directory over: then this one has to end.
+ */
+int memdir_keep(struct memdir *d, uint64_t now);
 
 /* True at most once a second: for log lines that clients can cause as often as they like. */
 bool memdir_may_log(struct memdir *d, uint64_t now);
@@ -40,7 +49,8 @@ void memdir_close(struct memdir *d);
 
 /*
  * Creates the lock file of a memory file, ticket and turn 0. *id is for its removal. Returns 0,
- * -EEXIST when the name is taken, or another negative errno, such as -ENOSPC or -EACCES.
+ * -EEXIST when the name is taken, -EIO when the directory is no longer ours, or another negative
+ * errno, such as -ENOSPC or -EACCES.
  */
 int memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hostid *id);
 
@@ -53,7 +63,8 @@ int memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uin
 
 /*
  * Removes the segment file, or the lock file, which has to be the last. A foreign file that has the
- * name stays: -EEXIST. Returns 0 otherwise; or -EINPROGRESS, see hostid.h, where *cleared is, too.
+ * name stays: -EEXIST. Returns 0 otherwise, also when the directory is no longer ours; or
+ * -EINPROGRESS, see hostid.h, where *cleared is, too.
  */
 int memdir_remove_segment(struct memdir *d, const char *name, const struct hostid *id,
     uint64_t *cleared);

@@ -10,6 +10,7 @@
 #include "common/host/slotfile.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
+#include "smuf/dirlock.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
 #include "smuf/mirror.h"
@@ -51,6 +52,16 @@ stop(void *context)
 	assert(RB_EMPTY(&all->removals));
 	memdir_close(all->dir);
 	free(all);
+}
+
+_Static_assert((int)STORE_KEEP_MS == (int)DIRLOCK_BEAT_MS, "a beat is what keep() does");
+
+static int
+keep(void *context, uint64_t now)
+{
+	struct storefiles *all = context;
+
+	return memdir_keep(all->dir, now);
 }
 
 _Static_assert(FILENAME_LIMIT == PROTOCOL_SMUF_NAME_MOST + 1, "PROTOCOL 8 and filename.h");
@@ -275,6 +286,7 @@ const struct store_ops smuf_store = {
 	.file_size = sizeof(struct storefile),
 	.start = start,
 	.stop = stop,
+	.keep = keep,
 	.check_name = check_name,
 	.create = create,
 	.destroy = destroy,

@@ -7,6 +7,7 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/container.h"
 #include "common/base/log.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
@@ -43,6 +44,8 @@ struct daemon {
 	struct connection_table conns;
 	struct trim trim;
 	struct listeners *listeners;
+	struct timer keep; /* of the store; not armed for a store without keep() */
+	bool is_evicted;   /* the store can serve no longer */
 };
 
 /* The steps of starting, in the order of the table below. */
@@ -152,6 +155,23 @@ write_pid_file(struct daemon *d)
 	return d->pid_file == NULL || pidfile_write(d->pid_file) == 0 ? 0 : -errno;
 }
 
+static void
+keep_store(struct timer *t)
+{
+	struct daemon *d = container_of(t, struct daemon, keep);
+
+	d->is_evicted = d->store->keep(d->store_context, d->conns.now) != 0;
+	timer_arm(&d->conns.timers, t, clock_after_ms(d->conns.now, STORE_KEEP_MS), keep_store);
+}
+
+static int
+begin_keeping(struct daemon *d)
+{
+	if (d->store->keep != NULL)
+		timer_arm(&d->conns.timers, &d->keep, 0, keep_store);
+	return 0;
+}
+
 static int
 leave_terminal(struct daemon *d)
 {
@@ -174,6 +194,7 @@ static const struct step {
 	{ "open the event loop", open_loop, NULL },
 	{ "watch for signals", watch_signals, NULL },
 	{ "accept connections", accept_connections, NULL },
+	{ "keep the store", begin_keeping, NULL },
 	{ "write the pid file", write_pid_file, "leave -p out" },
 	{ "leave the terminal", leave_terminal, "leave -d out" },
 };
@@ -291,7 +312,7 @@ heap_used(const struct daemon *d)
 static void
 serve(struct daemon *d)
 {
-	while (!d->signals.stop) {
+	while (!d->signals.stop && !d->is_evicted) {
 		loop_wait(&d->loop, next_deadline(d));
 		set_time(d);
 		if (d->signals.reload)
@@ -309,6 +330,7 @@ static void
 stop(struct daemon *d)
 {
 	notify_send("STOPPING=1");
+	timer_disarm(&d->conns.timers, &d->keep);
 	listener_close(d->listeners);
 	connection_table_fini(&d->conns);
 	trim_fini(&d->trim);
@@ -348,5 +370,5 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	if (error == 0)
 		serve(&d);
 	stop(&d);
-	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return error == 0 && !d.is_evicted ? EXIT_SUCCESS : EXIT_FAILURE;
 }

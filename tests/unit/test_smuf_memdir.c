@@ -602,13 +602,26 @@ a_magic_that_is_not_whole_is_no_magic(void **state)
 	assert_int_equal(count_entries(), 16);
 }
 
+/* The directory's lock file as a killed server leaves it, with size bytes recorded. */
+static void
+put_record(const void *record, size_t size)
+{
+	uint8_t bytes[LAYOUT_RECORD_AT + 3 * FULL_PATH] = { 0 };
+	const uint64_t yes = 1;
+
+	assert_true(size <= sizeof bytes - LAYOUT_RECORD_AT);
+	memcpy(bytes + LAYOUT_KERNEL_LOCK_AT, &yes, sizeof yes);
+	memcpy(bytes + LAYOUT_RECORD_AT, record, size);
+	put_file(LAYOUT_DIRECTORY_LOCK, bytes, LAYOUT_RECORD_AT + size);
+}
+
 /* As a server does that is killed between creating the lock file and writing to it. */
 static void
 leave_half_made(const char *announced, const char *name, off_t size)
 {
 	int fd;
 
-	put_file(LAYOUT_DIRECTORY_LOCK, announced, strlen(announced));
+	put_record(announced, strlen(announced));
 	fd = open(path_of(name), O_WRONLY | O_CREAT | O_EXCL, 0660);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, size), 0);
@@ -650,22 +663,22 @@ what_is_announced_and_has_something_in_it_is_left_alone(void **state)
 	int fd;
 
 	(void)state;
-	put_file(LAYOUT_DIRECTORY_LOCK, "m", 1);
+	put_record("m", 1);
 	put_text("m");
 	open_and_close();
 	expect_content("m", "precious", 8);
-	put_file(LAYOUT_DIRECTORY_LOCK, "z", 1);
+	put_record("z", 1);
 	put_zeros("z");
 	open_and_close();
 	expect_there("z");
 	leave_half_made("o", "o", LAYOUT_LOCK_SIZE + 1);
 	open_and_close();
 	expect_there("o");
-	put_file(LAYOUT_DIRECTORY_LOCK, "d", 1);
+	put_record("d", 1);
 	put_directory("d");
 	open_and_close();
 	expect_there("d");
-	put_file(LAYOUT_DIRECTORY_LOCK, "l", 1);
+	put_record("l", 1);
 	put_dangling_link("l");
 	open_and_close();
 	expect_there("l");
@@ -675,7 +688,7 @@ what_is_announced_and_has_something_in_it_is_left_alone(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	snprintf(up, sizeof up, "../%s.up", strrchr(dir, '/') + 1);
-	put_file(LAYOUT_DIRECTORY_LOCK, up, strlen(up));
+	put_record(up, strlen(up));
 	open_and_close();
 	snprintf(up, sizeof up, "%s.up", dir);
 	assert_int_equal(unlink(up), 0);
@@ -689,14 +702,14 @@ an_announcement_that_is_garbage_does_no_harm(void **state)
 	(void)state;
 	put_text("precious");
 	memset(garbage, 'x', sizeof garbage);
-	put_file(LAYOUT_DIRECTORY_LOCK, garbage, sizeof garbage);
+	put_record(garbage, sizeof garbage);
 	open_and_close();
 	memset(garbage, 0, sizeof garbage);
-	put_file(LAYOUT_DIRECTORY_LOCK, garbage, sizeof garbage);
+	put_record(garbage, sizeof garbage);
 	open_and_close();
-	put_file(LAYOUT_DIRECTORY_LOCK, "..", 2);
+	put_record("..", 2);
 	open_and_close();
-	put_file(LAYOUT_DIRECTORY_LOCK, LAYOUT_DIRECTORY_LOCK, sizeof LAYOUT_DIRECTORY_LOCK - 1);
+	put_record(LAYOUT_DIRECTORY_LOCK, sizeof LAYOUT_DIRECTORY_LOCK - 1);
 	open_and_close();
 	assert_int_equal(count_entries(), 1);
 }

@@ -33,7 +33,10 @@
 #include "common/wire/delta.h"
 #include "common/wire/wire.h"
 
-enum { STORE_ROOM_LEAST = 64 }; /* bytes that grant_put() and lock_put() get at least */
+enum {
+	STORE_ROOM_LEAST = 64, /* bytes that grant_put() and lock_put() get at least */
+	STORE_KEEP_MS = 1000
+};
 
 struct memfile;
 
@@ -110,6 +113,13 @@ struct store_ops {
 	 */
 	int (*start)(void **context, const char *directory);
 	void (*stop)(void *context);
+
+	/*
+	 * Called about every STORE_KEEP_MS while the daemon serves, with the daemon's time in
+	 * nanoseconds. Returns 0, or a negative errno, with the reason logged: the daemon stops
+	 * then. NULL when the store has nothing to do.
+	 */
+	int (*keep)(void *context, uint64_t now);
 
 	/*
 	 * Returns 0, or -EINVAL for a name that the store cannot have. The name has 1 to name_limit
