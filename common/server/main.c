@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/host/ground.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
 #include "common/server/core/account.h"
@@ -97,6 +98,9 @@ lock_pid_file(struct daemon *d)
 
 	if (path == NULL)
 		return 0;
+	/* pidfile_open() would leave an empty file behind. */
+	if (!ground_has(GROUND_FLOCK))
+		return ground_error(GROUND_FLOCK);
 	d->pid_file = pidfile_open(path, 0644, &other);
 	if (d->pid_file != NULL)
 		return 0;
