@@ -1,6 +1,7 @@
 #include "common/server/credentials.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
@@ -21,6 +22,7 @@ void
 credentials_fini(struct credentials *c)
 {
 	timer_disarm(c->timers, &c->expiry);
+	timer_disarm(c->timers, &c->look);
 	tls_context_destroy(c->tls);
 	c->tls = NULL;
 }
@@ -41,6 +43,22 @@ check_expiry(struct timer *t)
 	timer_arm(c->timers, t, clock_after_ms(clock_now(), EXPIRY_CHECK_MS), check_expiry);
 }
 
+/* Files that cannot be read now, or are being replaced, are looked at again later. */
+static void
+look(struct timer *t)
+{
+	struct credentials *c = container_of(t, struct credentials, look);
+	const struct options *o = c->options;
+	const char *const paths[] = { o->ca_file, o->cert_file, o->key_file, NULL };
+	uint8_t digest[FILEDIGEST_SIZE];
+
+	if (filedigest_get(digest, paths) == 0 && memcmp(digest, c->digest, sizeof digest) != 0) {
+		memcpy(c->digest, digest, sizeof digest);
+		c->has_changed = true;
+	}
+	timer_arm(c->timers, t, clock_after_ms(clock_now(), CREDENTIALS_LOOK_MS), look);
+}
+
 int
 credentials_load(struct credentials *c)
 {
@@ -58,6 +76,9 @@ credentials_load(struct credentials *c)
 
 	if (o->ca_file == NULL)
 		return 0;
+	/* First: what changes while it is loaded is loaded again. */
+	look(&c->look);
+	c->has_changed = false;
 	error = tls_context_create(&tls, &config, reason);
 	if (error != 0) {
 		log_error("%s", reason);

@@ -2,21 +2,31 @@
  * credentials: the TLS context of -Z, with a log line a day once its certificate is about to
  * expire.
  *
- * Connections keep the context that they began with when it is loaded again.
+ * Connections keep the context that they began with when it is loaded again. That happens on
+ * SIGHUP, and when the files have changed: in a library OS no signal but SIGTERM comes in.
  */
 #ifndef COMMON_SERVER_CREDENTIALS_H
 #define COMMON_SERVER_CREDENTIALS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/base/timer.h"
+#include "common/crypto/filedigest.h"
 
 struct options;
 struct tls_context;
 
+enum { CREDENTIALS_LOOK_MS = 10 * 1000 };
+
 struct credentials {
 	const struct options *options;
 	struct tls_context *tls;    /* NULL without -Z, and before the first load */
-	struct timer_queue *timers; /* expiry is in it */
+	struct timer_queue *timers; /* expiry and look are in it */
 	struct timer expiry;
+	struct timer look;               /* for a change of the files */
+	uint8_t digest[FILEDIGEST_SIZE]; /* of the files when they were last loaded, or looked at */
+	bool has_changed;                /* the owner calls credentials_load() */
 };
 
 /* No credentials; o and timers outlive c. To be called before anything else of OpenSSL is. */
@@ -27,7 +37,8 @@ void credentials_fini(struct credentials *c);
 
 /*
  * Loads the files of -Z and sets c->tls; does nothing without -Z. Returns 0, or a negative errno,
- * which is logged; c->tls is then as it was.
+ * which is logged; c->tls is then as it was. From then on c->has_changed is set, CREDENTIALS_LOOK_MS
+ * later at most, when the contents of these files have changed; this clears it.
  */
 int credentials_load(struct credentials *c);
 

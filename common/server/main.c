@@ -273,6 +273,15 @@ reload(struct daemon *d)
 	set_time(d);
 }
 
+static void
+reload_changed_credentials(struct daemon *d)
+{
+	log_info("the files of -Z have changed: %s",
+	    load_credentials(d) != 0 ? "the old certificates stay in use" :
+				       "certificates reloaded");
+	set_time(d);
+}
+
 /* Peers choose when their timers are due, so all may be at once: the rest waits for a round. */
 static void
 run_timers(struct daemon *d)
@@ -322,6 +331,8 @@ serve(struct daemon *d)
 		if (d->signals.reload)
 			reload(d);
 		run_timers(d);
+		if (d->credentials.has_changed)
+			reload_changed_credentials(d);
 		run_turns(d);
 		trim_note(&d->trim, heap_used(d), d->conns.now);
 		if (log_has_pending())

@@ -1,0 +1,63 @@
+#include "common/crypto/filedigest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE_SIZE = 4096 };
+
+/* Adds what can be read of fd, and its length. */
+static int
+add_content(EVP_MD_CTX *md, int fd)
+{
+	uint8_t piece[PIECE_SIZE];
+	uint64_t size = 0;
+	int error = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, piece, sizeof piece);
+		if (n < 0 && errno != EINTR)
+			error = -errno;
+		if (n > 0 && EVP_DigestUpdate(md, piece, (size_t)n) != 1)
+			error = -ENOMEM;
+		if (n > 0)
+			size += (uint64_t)n;
+	} while (error == 0 && n != 0);
+	if (error == 0 && EVP_DigestUpdate(md, &size, sizeof size) != 1)
+		error = -ENOMEM;
+	/* One of the files has a key. */
+	explicit_bzero(piece, sizeof piece);
+	return error;
+}
+
+static int
+add_file(EVP_MD_CTX *md, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+
+	if (fd < 0)
+		return -errno;
+	error = add_content(md, fd);
+	(void)close(fd);
+	return error;
+}
+
+int
+filedigest_get(uint8_t out[FILEDIGEST_SIZE], const char *const *paths)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	uint8_t digest[FILEDIGEST_SIZE];
+	int error = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+
+	for (; error == 0 && *paths != NULL; paths++)
+		error = add_file(md, *paths);
+	if (error == 0 && EVP_DigestFinal_ex(md, digest, NULL) != 1)
+		error = -ENOMEM;
+	EVP_MD_CTX_free(md);
+	if (error == 0)
+		memcpy(out, digest, sizeof digest);
+	return error;
+}
