@@ -39,15 +39,34 @@ fail_write(const struct backend_segment *s, int error)
 	return fail(s, error, "cannot be written", error_string(error));
 }
 
+/*
+ * Where the file works by mapping its length is not known, and a mapping beyond it ends the
+ * process. The server writes it into the lock file before it creates the segment file.
+ */
+static int
+check_size(const struct backend_segment *s, int directory)
+{
+	struct hostfile lock = HOSTFILE_CLOSED;
+	uint64_t size = 0;
+	int error = hostfile_open(&lock, directory, s->owner->name + 1, LAYOUT_LOCK_SIZE);
+
+	if (error == 0)
+		error = hostfile_read(&lock, LAYOUT_SEGMENT_AT, &size, sizeof size);
+	hostfile_close(&lock);
+	return error != 0 || size < slotfile_slots_size(s->size) ? -EIO : 0;
+}
+
 /* Private mappings do harm only where the file works by mapping. */
 static int
-check_shared(const struct backend_segment *s, int directory)
+check_mapping(const struct backend_segment *s, int directory)
 {
 	int error;
 
 	if (!s->file.file.is_by_mapping)
 		return 0;
-	error = hostprobe_check_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
+	error = check_size(s, directory);
+	if (error == 0)
+		error = hostprobe_check_shared(directory, s->owner->name + 1, LAYOUT_PROBE_AT);
 	if (error == -ENOTSUP)
 		return error_message(error,
 		    "%s: mappings here are private copies: mount it as untrusted_shm in the library OS",
@@ -69,7 +88,7 @@ open_file(struct backend_segment *s)
 	filename_segment(name, s->owner->name + 1);
 	error = slotfile_open(&s->file, directory, name, s->size, 0);
 	if (error == 0) {
-		error = check_shared(s, directory);
+		error = check_mapping(s, directory);
 		if (error != 0)
 			slotfile_close(&s->file);
 	} else if (error != -ENOMEM) {

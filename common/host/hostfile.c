@@ -165,7 +165,8 @@ hostfile_map(struct hostfile *h, size_t size)
 	assert(size > 0);
 	if (size <= h->mapped)
 		return 0;
-	if (fstat(h->descriptor.fd, &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size < size)
+	if (fstat(h->descriptor.fd, &st) != 0 ||
+	    (S_ISREG(st.st_mode) && (st.st_size < 0 || (uint64_t)st.st_size < size)))
 		return -EIO;
 	error = hostio_map(h->descriptor.fd, 0, size, &untrusted_base);
 	if (error != 0)

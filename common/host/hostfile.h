@@ -8,7 +8,8 @@
  * Where pread(2) and pwrite(2) work they are used, and nothing is mapped: no truncation can then
  * kill the process. Where they do not (hostprobe.h) the file is mapped shared. A host that cuts it
  * short then, or has no room left, ends the process (SIGBUS): denial of service, which it always
- * has. hostfile_open() chooses the way; its callers need not know.
+ * has. Nor does anything tell there how long the file is: a caller that has it from elsewhere looks
+ * first. hostfile_open() chooses the way; its callers need not know.
  *
  * A caller that needs a mapping (atomics in shared memory) calls hostprobe_check_shared() first.
  *

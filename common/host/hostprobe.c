@@ -48,15 +48,16 @@ hostprobe_find_access(int fd, const struct stat *st, uint64_t size, bool *is_by_
 		}
 		if (n == 0 || !hostprobe_is_missing(HOSTPROBE_PREAD, -errno))
 			return -EIO;
-	} else if (!S_ISCHR(st->st_mode)) {
+		if (st->st_size < 0 || (uint64_t)st->st_size < size)
+			return -EIO;
+	} else if (!S_ISCHR(st->st_mode) || st->st_rdev != 0) {
+		/*
+		 * A device of a library OS has no number. It must not be asked with pread, which
+		 * some answer at offset 0 only, and its size is the one that the name had when it
+		 * was first seen, which may have been another file's: it says nothing.
+		 */
 		return -EIO;
 	}
-	/*
-	 * A real device measures nothing, so that its size refuses it. Those of a library OS must
-	 * not be asked with pread, which some answer at offset 0 only.
-	 */
-	if (st->st_size < 0 || (uint64_t)st->st_size < size)
-		return -EIO;
 	*is_by_mapping = true;
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 /* Calls that some systems have for some files only. */
 enum hostprobe_call {
-	HOSTPROBE_PREAD,    /* pread(2) and pwrite(2) of this file */
+	HOSTPROBE_PREAD,   /* pread(2) and pwrite(2) of this file */
 	HOSTPROBE_OFD_LOCK /* fcntl(2) with F_OFD_SETLK and F_OFD_GETLK, Linux 3.15 */
 };
 
@@ -29,7 +29,8 @@ bool hostprobe_is_missing(enum hostprobe_call call, int error);
 /*
  * Finds out how fd, of which st is the status, is read and written: *is_by_mapping is true where
  * pread(2) and pwrite(2) do not work and a mapping has to do. Returns 0, or -EIO when it measures
- * less than size bytes, is no file, or cannot be read.
+ * less than size bytes, is no file, or cannot be read. The size of a library OS's device is not
+ * known: its st_size is that of the first file that this process saw under the name.
  */
 int hostprobe_find_access(int fd, const struct stat *st, uint64_t size, bool *is_by_mapping);
 

@@ -40,6 +40,7 @@ static struct {
 	bool is_piecemeal; /* at most 7 bytes a call, and EINTR every other time */
 	int intruders;     /* before so many preads another process writes */
 	bool is_device;    /* fstat calls a regular file a device */
+	off_t stale_size;  /* fstat says this instead of a file's size; 0: it tells the truth */
 	int mmap_error;    /* mmap fails with this */
 	enum libos_mapping mmap_gives;
 	bool is_looker_only; /* only every other mapping is so, not the first */
@@ -97,6 +98,8 @@ fake_fstat(int fd, struct stat *st)
 
 	if (rc == 0 && fake.is_device && S_ISREG(st->st_mode))
 		st->st_mode = (st->st_mode & ~(mode_t)S_IFMT) | S_IFCHR;
+	if (rc == 0 && fake.stale_size != 0)
+		st->st_size = fake.stale_size;
 	return rc;
 }
 
@@ -630,9 +633,38 @@ devices_of_a_library_os_are_mapped_and_never_read(void **state)
 	assert_true(h.is_by_mapping);
 	assert_int_equal(make_a_round_trip(&h), 0);
 	hostfile_close(&h);
-	expect_open("f", SIZE + 1, -EIO);
 	assert_int_equal(hostprobe_check_shared(dir, "f", 4000), 0);
 	assert_int_equal(fake.preads, 0);
+}
+
+/* They are those that the names had when the process first saw them. */
+static void
+sizes_of_a_library_oss_devices_are_not_believed(void **state)
+{
+	struct hostfile h;
+
+	(void)state;
+	fake.is_device = true;
+	h = create_f(SIZE);
+	hostfile_close(&h);
+	fake.stale_size = 1;
+	assert_int_equal(hostfile_open(&h, dir, "f", SIZE), 0);
+	assert_int_equal(make_a_round_trip(&h), 0);
+	assert_int_equal(hostfile_map(&h, SIZE), 0);
+	hostfile_close(&h);
+}
+
+static void
+real_devices_are_refused(void **state)
+{
+	struct hostfile h;
+	int dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_not_equal(dev, -1);
+	assert_int_equal(hostfile_open(&h, dev, "null", 0), -EIO);
+	assert_int_equal(hostfile_open(&h, dev, "zero", 0), -EIO);
+	close(dev);
 }
 
 /* Makes pread and pwrite fail. Returns -1 where there are no such filters. */
@@ -958,6 +990,8 @@ main(void)
 		TEST(file_cut_after_open_is_EIO_and_no_more),
 		TEST(errors_choose_the_mapping_or_fail),
 		TEST(devices_of_a_library_os_are_mapped_and_never_read),
+		TEST(sizes_of_a_library_oss_devices_are_not_believed),
+		TEST(real_devices_are_refused),
 		TEST(without_pread_other_processes_see_written_bytes),
 		TEST(map_serves_atomics_however_the_file_is_read),
 		TEST(full_disk_is_ENOSPC),
