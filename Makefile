@@ -140,7 +140,8 @@ $(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
 	$(call say,GEN)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-$(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(wildcard common/base/*.c)) $(BUILD)/libsmclient.a
+# The library's names are local to it.
+$(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(SHARED_SRC)) $(BUILD)/libsmclient.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 

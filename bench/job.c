@@ -6,30 +6,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "bench/output.h"
 #include "bench/section.h"
 #include "common/base/clock.h"
 
-/* The results of a worker, in memory shared with the parent. */
+/* The results of a worker. */
 struct worker {
 	bool is_mounted;
 	uint64_t start;
 	uint64_t end;
-	uint64_t *samples;
+	uint64_t samples[];
 };
 
 /* The argument of the team's functions. */
 struct run {
 	const struct job *job;
-	struct worker *workers;
+	char *workers; /* the results of each, worker_size() bytes */
 };
 
 static size_t
 worker_count(const struct job *job)
 {
 	return job->processes * job->threads;
+}
+
+static size_t
+worker_size(const struct job *job)
+{
+	return sizeof(struct worker) + job->iterations * sizeof(uint64_t);
+}
+
+static struct worker *
+worker_at(const struct run *run, size_t number)
+{
+	return (struct worker *)(void *)(run->workers + number * worker_size(run->job));
 }
 
 /* --- in the workers: mounting ------------------------------------------- */
@@ -139,7 +150,7 @@ static int
 work(void *arg, void *sm, size_t number, struct team_barrier *barrier)
 {
 	const struct job *job = ((struct run *)arg)->job;
-	struct worker *worker = &((struct run *)arg)->workers[number];
+	struct worker *worker = worker_at(arg, number);
 	struct section section = { .ops = NULL };
 	int error = open_section(job, sm, &section, &worker->is_mounted);
 
@@ -170,7 +181,9 @@ run_workers(struct run *run)
 		.setup = setup,
 		.work = work,
 		.teardown = teardown,
-		.arg = run };
+		.arg = run,
+		.results = run->workers,
+		.result_size = worker_size(run->job) };
 	struct team *team = NULL;
 	int error = team_create(&team, &plan);
 
@@ -205,29 +218,32 @@ find_shares(const struct run *run, struct job_result *out)
 	uint64_t first_end = UINT64_MAX;
 
 	for (size_t i = 0; i < workers; i++)
-		if (run->workers[i].end < first_end)
-			first_end = run->workers[i].end;
+		if (worker_at(run, i)->end < first_end)
+			first_end = worker_at(run, i)->end;
 	for (size_t i = 0; i < workers; i++)
-		out->shares[i] = count_until(&run->workers[i], run->job->iterations, first_end);
+		out->shares[i] = count_until(worker_at(run, i), run->job->iterations, first_end);
 	out->spread = stats_spread(out->shares, workers);
 }
 
-/* Sorts the samples. */
+/* samples: room for those of all workers. */
 static int
 make_result(const struct run *run, uint64_t *samples, struct job_result *out)
 {
-	const size_t workers = worker_count(run->job);
+	const size_t workers = worker_count(run->job), each = run->job->iterations;
 	uint64_t start = UINT64_MAX, end = 0;
 
 	if ((out->shares = calloc(workers, sizeof *out->shares)) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < workers; i++) {
-		start = run->workers[i].start < start ? run->workers[i].start : start;
-		end = run->workers[i].end > end ? run->workers[i].end : end;
+		const struct worker *worker = worker_at(run, i);
+
+		start = worker->start < start ? worker->start : start;
+		end = worker->end > end ? worker->end : end;
+		memcpy(samples + i * each, worker->samples, each * sizeof *samples);
 	}
 	find_shares(run, out);
-	out->is_mounted = run->workers[0].is_mounted;
-	out->sections = workers * run->job->iterations;
+	out->is_mounted = worker_at(run, 0)->is_mounted;
+	out->sections = workers * each;
 	out->elapsed = end - start;
 	stats_compute(&out->cost, samples, out->sections);
 	return 0;
@@ -237,22 +253,16 @@ int
 job_run(const struct job *job, struct job_result *out)
 {
 	const size_t count = worker_count(job);
-	const size_t workers_size = count * sizeof(struct worker);
-	const size_t size = workers_size + count * job->iterations * sizeof(uint64_t);
-	struct run run = { .job = job, .workers = team_share(size) };
-	uint64_t *samples;
-	int error;
+	struct run run = { .job = job, .workers = calloc(count, worker_size(job)) };
+	uint64_t *samples = calloc(count * job->iterations, sizeof *samples);
+	int error = -ENOMEM;
 
-	if (run.workers == NULL) {
+	if (run.workers == NULL || samples == NULL)
 		warn("memory for the times of %zu critical sections", count * job->iterations);
-		return -ENOMEM;
-	}
-	samples = (uint64_t *)(void *)((char *)run.workers + workers_size);
-	for (size_t i = 0; i < count; i++)
-		run.workers[i].samples = samples + i * job->iterations;
-	if ((error = run_workers(&run)) == 0 && (error = make_result(&run, samples, out)) != 0)
+	else if ((error = run_workers(&run)) == 0 && (error = make_result(&run, samples, out)) != 0)
 		warnx("%s", strerror(-error));
-	munmap(run.workers, size);
+	free(samples);
+	free(run.workers);
 	return error;
 }
 

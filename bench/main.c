@@ -11,6 +11,7 @@
 
 #include "bench/job.h"
 #include "bench/plot.h"
+#include "bench/probe.h"
 #include "bench/table.h"
 #include "bench/targets.h"
 #include "common/base/size.h"
@@ -24,7 +25,8 @@ static const char usage[] =
     "               [-w BYTES] [-j] MEMPATH LOCKPATH MEMSIZE ITERATIONS\n"
     "       smbench [-j]\n"
     "       smbench --targets [-j]\n"
-    "       smbench --plot-data DIRECTORY\n";
+    "       smbench --plot-data DIRECTORY\n"
+    "       smbench --probe [DIRECTORY]...\n";
 
 static const char help[] =
     "\n"
@@ -49,11 +51,13 @@ static const char help[] =
     "With --targets, it starts the same servers, and compares the costs with bare OpenSSL\n"
     "messages and with the targets of the design.\n"
     "With --plot-data, it starts the same servers, and writes the data of bench/plot.gp into\n"
-    "DIRECTORY.\n";
+    "DIRECTORY.\n"
+    "With --probe, it prints what this system offers, and what files in each DIRECTORY can do.\n";
 
 struct options {
 	bool is_json;
 	bool is_targets;
+	bool is_probe;
 	const char *plot_data; /* the directory; NULL: not given */
 	const char *changed;   /* the argument of -w, which MEMSIZE limits; NULL: not given */
 	struct job job;
@@ -81,9 +85,10 @@ parse_number(const char *name, const char *text, uint64_t least, uint64_t most)
 static void
 parse_options(struct options *options, int argc, char **argv)
 {
-	enum { OPTION_TARGETS = 256, OPTION_PLOT_DATA, OPTION_VERSION };
+	enum { OPTION_TARGETS = 256, OPTION_PLOT_DATA, OPTION_PROBE, OPTION_VERSION };
 	static const struct option longs[] = { { "help", no_argument, NULL, 'h' },
 		{ "plot-data", required_argument, NULL, OPTION_PLOT_DATA },
+		{ "probe", no_argument, NULL, OPTION_PROBE },
 		{ "targets", no_argument, NULL, OPTION_TARGETS },
 		{ "version", no_argument, NULL, OPTION_VERSION }, { NULL, 0, NULL, 0 } };
 	struct job *job = &options->job;
@@ -117,6 +122,9 @@ parse_options(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_PLOT_DATA:
 			options->plot_data = optarg;
+			break;
+		case OPTION_PROBE:
+			options->is_probe = true;
 			break;
 		case OPTION_TARGETS:
 			options->is_targets = true;
@@ -184,11 +192,14 @@ static bool
 is_usage_valid(const struct options *options, int count)
 {
 	const bool is_plot = options->plot_data != NULL;
+	const int modes = options->is_probe + options->is_targets + is_plot;
 
+	if (options->is_probe)
+		return modes == 1 && !has_job_options(options) && !options->is_json;
 	if (count == 4)
-		return !options->is_targets && !is_plot;
-	return count == 0 && !has_job_options(options) &&
-	    !(is_plot && (options->is_targets || options->is_json));
+		return modes == 0;
+	return count == 0 && !has_job_options(options) && modes <= 1 &&
+	    !(is_plot && options->is_json);
 }
 
 int
@@ -203,7 +214,9 @@ main(int argc, char **argv)
 	count = argc - optind;
 	if (!is_usage_valid(&options, count))
 		fail_usage();
-	if (count == 4) {
+	if (options.is_probe) {
+		status = probe_run(argv + optind, count);
+	} else if (count == 4) {
 		parse_job(&options, argv + optind);
 		status = run_job(&options);
 	} else if (options.plot_data != NULL) {

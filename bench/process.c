@@ -1,6 +1,7 @@
 #include "bench/process.h"
 
 #include <assert.h>
+#include <err.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/host/ground.h"
+
+/* In the child. Without prctl(2) a killed parent leaves it running until it reads from a pipe. */
+static void
+die_with(pid_t parent)
+{
+	if (ground_has(GROUND_PARENT_DEATH) && prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
+		err(1, "prctl");
+	/* If the parent ended before prctl(2), no signal comes. */
+	if (getppid() != parent)
+		_exit(1);
+}
+
 int
 process_fork(pid_t *out)
 {
@@ -21,9 +35,8 @@ process_fork(pid_t *out)
 	fflush(NULL);
 	if ((pid = fork()) == -1)
 		return -errno;
-	/* If the parent ended before prctl(2), no signal comes. */
-	if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent))
-		_exit(1);
+	if (pid == 0)
+		die_with(parent);
 	*out = pid;
 	return 0;
 }

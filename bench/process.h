@@ -4,7 +4,7 @@
  *
  * The kernel kills a child when the thread that forked it ends, however that thread ends, so that
  * a killed benchmark leaves no process running. A child that executes another program keeps that
- * property.
+ * property. A system without prctl(2) (a library OS) does not kill it.
  */
 #ifndef BENCH_PROCESS_H
 #define BENCH_PROCESS_H

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/process.h"
+#include "common/host/ground.h"
 
 /* A worker at the barrier reads one of these. */
 static const char token_go = 'g';
@@ -50,9 +51,19 @@ struct worker {
 void *
 team_share(size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory;
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (!ground_has(GROUND_SHARED_MEMORY)) {
+		warnx(
+		    "this cannot be measured: the system shares no memory with forked processes; "
+		    "give a mount and paths instead");
+		return NULL;
+	}
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory != MAP_FAILED)
+		return memory;
+	warn("memory for results");
+	return NULL;
 }
 
 /* --- in the workers ----------------------------------------------------- */
@@ -83,6 +94,32 @@ run_worker(void *arg)
 	return NULL;
 }
 
+/* The place of a process's results. */
+static char *
+results_of(const struct team_plan *plan, size_t process)
+{
+	return (char *)plan->results + process * plan->threads * plan->result_size;
+}
+
+/* The pipe of the barriers has room for them only when the parent reads. */
+static void
+send_results(const struct team_plan *plan, size_t process, int fd)
+{
+	const char *next = results_of(plan, process);
+	size_t left = plan->results == NULL ? 0 : plan->threads * plan->result_size;
+	ssize_t n;
+
+	while (left > 0) {
+		n = write(fd, next, left);
+		if (n == -1 && errno != EINTR)
+			err(1, "results");
+		if (n > 0) {
+			next += n;
+			left -= (size_t)n;
+		}
+	}
+}
+
 static void
 run_process(const struct team_plan *plan, size_t process, const struct team_barrier *barrier)
 {
@@ -109,6 +146,7 @@ run_process(const struct team_plan *plan, size_t process, const struct team_barr
 	for (size_t i = 1; i < plan->threads; i++)
 		pthread_join(workers[i].thread, NULL);
 	plan->teardown(shared);
+	send_results(plan, process, barrier->arrived);
 	free(workers);
 }
 
@@ -207,6 +245,27 @@ team_release(struct team *team)
 	return 0;
 }
 
+/* Takes the results of a process. -EPIPE: it ended without them. */
+static int
+take_results(const struct team *team, size_t index)
+{
+	const struct team_plan *plan = &team->plan;
+	char *next = results_of(plan, index);
+	size_t left = plan->results == NULL ? 0 : plan->threads * plan->result_size;
+	ssize_t n;
+
+	while (left > 0) {
+		n = read(team->processes[index].arrived, next, left);
+		if (n == 0 || (n == -1 && errno != EINTR))
+			return -EPIPE;
+		if (n > 0) {
+			next += n;
+			left -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 int
 team_finish(struct team *team)
 {
@@ -216,6 +275,8 @@ team_finish(struct team *team)
 	for (size_t i = 0; i < team->plan.processes; i++) {
 		struct process *process = &team->processes[i];
 
+		if (take_results(team, i) != 0)
+			error = -EPIPE;
 		if (process->pid != -1 && process_wait(process->pid) != 0)
 			error = -EPIPE;
 		process->pid = -1;

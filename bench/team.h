@@ -6,9 +6,11 @@
  * of both agree on the number of steps. A worker that fails ends its process at once; the parent's
  * next team_release() reports it instead of waiting for ever. The parent sleeps while they work.
  *
- * Workers put their results into memory that the caller shares with them (team_share()). A caller
- * creates a team before it opens anything with the client library: then its workers, which are
- * forks, inherit nothing of it.
+ * Workers put their results into memory of the caller, which they have a copy of: team_finish()
+ * brings what they wrote there back, through a pipe, for library OSes share no memory across
+ * fork(2). Workers that need shared memory while they run have team_share(). A caller creates a
+ * team before it opens anything with the client library: then its workers, which are forks, inherit
+ * nothing of it.
  */
 #ifndef BENCH_TEAM_H
 #define BENCH_TEAM_H
@@ -38,11 +40,17 @@ struct team_plan {
 	/* Called in each process when all of its threads have returned 0. */
 	void (*teardown)(void *shared);
 	void *arg;
+	/*
+	 * result_size bytes for each worker, in the order of their numbers, in memory of the
+	 * caller; NULL: they have no results.
+	 */
+	void *results;
+	size_t result_size;
 };
 
 /*
- * Maps size bytes of zeros that the parent and the workers share. Returns NULL without memory.
- * munmap(2) frees them.
+ * Maps size bytes of zeros that the parent and the workers share. Returns NULL, and prints why,
+ * without memory or where the system shares none. munmap(2) frees them.
  */
 void *team_share(size_t size);
 
@@ -53,8 +61,8 @@ int team_create(struct team **out, const struct team_plan *plan);
 int team_release(struct team *team);
 
 /*
- * Lets the next team_wait() of each worker return false, and waits until all processes have ended.
- * Returns 0, or -EPIPE if one of them failed.
+ * Lets the next team_wait() of each worker return false, takes their results, and waits until all
+ * processes have ended. Returns 0, or -EPIPE if one of them failed.
  */
 int team_finish(struct team *team);
 

@@ -16,6 +16,7 @@
 
 #include "bench/process.h"
 #include "common/base/clock.h"
+#include "common/host/ground.h"
 
 #define START_TIME (20 * CLOCK_SEC) /* a sanitizer's build on a busy machine is slow */
 #define STOP_TIME (5 * CLOCK_SEC)
@@ -265,6 +266,12 @@ open_watcher(struct watcher *w)
 {
 	sigset_t mask;
 
+	if (!ground_has(GROUND_SIGNALFD)) {
+		warnx(
+		    "this cannot be measured: the system has no signalfd(2), so that smbench runs no "
+		    "servers here; give a mount and paths");
+		return ground_error(GROUND_SIGNALFD);
+	}
 	memset(w, 0, sizeof *w);
 	w->signal_fd = -1;
 	w->measurer = -1;

@@ -129,17 +129,14 @@ try_shared_memory(void)
 	return error;
 }
 
-static const struct probe {
-	const char *name;
-	int (*try)(void);
-} probes[GROUND_FACTS] = {
-	[GROUND_STATX] = { "statx(2)", try_statx },
-	[GROUND_FLOCK] = { "flock(2)", try_flock },
-	[GROUND_KERNEL_LOCKS] = { "F_OFD_SETLK", try_kernel_locks },
-	[GROUND_USERFAULTFD] = { "userfaultfd(2)", try_userfaultfd },
-	[GROUND_SIGNALFD] = { "signalfd(2)", try_signalfd },
-	[GROUND_PARENT_DEATH] = { "prctl(2)", try_parent_death },
-	[GROUND_SHARED_MEMORY] = { "shared anonymous memory", try_shared_memory },
+static int (*const probes[GROUND_FACTS])(void) = {
+	[GROUND_STATX] = try_statx,
+	[GROUND_FLOCK] = try_flock,
+	[GROUND_KERNEL_LOCKS] = try_kernel_locks,
+	[GROUND_USERFAULTFD] = try_userfaultfd,
+	[GROUND_SIGNALFD] = try_signalfd,
+	[GROUND_PARENT_DEATH] = try_parent_death,
+	[GROUND_SHARED_MEMORY] = try_shared_memory,
 };
 
 /* 0: not tried yet; else 1, or more by the errno of the failure. Two threads may both try. */
@@ -152,7 +149,7 @@ ground_error(enum ground_fact fact)
 
 	if (known != 0)
 		return 1 - known;
-	error = probes[fact].try();
+	error = probes[fact]();
 	/* A shortage of descriptors, memory or processes settles nothing. */
 	if (error != -EMFILE && error != -ENFILE && error != -ENOMEM && error != -EAGAIN)
 		atomic_store_explicit(&results[fact], 1 - error, memory_order_relaxed);
@@ -163,10 +160,4 @@ bool
 ground_has(enum ground_fact fact)
 {
 	return ground_error(fact) == 0;
-}
-
-const char *
-ground_name(enum ground_fact fact)
-{
-	return probes[fact].name;
 }

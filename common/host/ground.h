@@ -30,7 +30,4 @@ bool ground_has(enum ground_fact fact);
 /* Why it does not: a negative errno. 0 when it does. */
 int ground_error(enum ground_fact fact);
 
-/* "statx(2)" */
-const char *ground_name(enum ground_fact fact);
-
 #endif
