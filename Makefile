@@ -192,6 +192,20 @@ $(BUILD)/patience: $(BUILD)/obj/tests/system/patience.o $(BUILD)/libtest.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 
+# The product's programs where the system answers as in a library OS, and a client of them.
+RIG := $(BUILD)/libos $(BUILD)/libos.so $(BUILD)/counter
+$(BUILD)/libos: $(BUILD)/obj/tests/ground/launch.o $(BUILD)/libtest.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libos.so: $(BUILD)/pic/tests/ground/interposer.o
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
+
+$(BUILD)/counter: $(BUILD)/obj/tests/ground/counter.o $(BUILD)/libsmclient.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
 $(BUILD)/nofutex/ticketlock.o: common/lock/ticketlock.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -223,7 +237,7 @@ $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 wanted = $(if $(T),$(filter $(addprefix $(BUILD)/tests/,$(T)),$(1)),$(1))
 
 # tests/run prints one line a test and a last line that counts them.
-check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience
+check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience $(RIG)
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
 check-asan:

@@ -83,6 +83,11 @@ open_addresses(struct listeners *ls, const struct options *o)
 		for (i = 0; i < count; i++)
 			add(ls, fds[i]);
 		log_info("listening on %s (%s)", a->text, protection(o));
+		if (a->kind == ADDR_UNIX && ls->files[ls->opened].inode == 0)
+			log_warning(
+			    "%s has not appeared: in a library OS, processes outside "
+			    "cannot connect to it: give an address tcp:HOST:PORT",
+			    a->text);
 	}
 	return 0;
 }

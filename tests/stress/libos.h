@@ -8,6 +8,7 @@
 #ifndef TESTS_STRESS_LIBOS_H
 #define TESTS_STRESS_LIBOS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -28,6 +29,13 @@ int libos_forbid(const int *calls, size_t count, int error);
 
 /* The same for the commands of fcntl(2) that lock byte ranges of a file (F_OFD_SETLK, ...). */
 int libos_forbid_locks(int error);
+
+/*
+ * From now on all system calls answer as in Gramine 1.9, as far as a filter can do that: it sees
+ * numbers, and not the files behind them (tests/ground/interposer.c does the rest). With
+ * has_flock, flock(2) stays. Returns 0, or a negative errno where the kernel has no such filters.
+ */
+int libos_enter(bool has_flock);
 
 /*
  * mmap(2), but a shared mapping of a file is as gives says. A test program defines its own mmap

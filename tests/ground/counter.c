@@ -1,0 +1,95 @@
+/*
+ * counter CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]: a client, with nothing but the library's
+ * public functions. Each of PROCESSES processes counts TIMES in each block of the SIZE bytes at
+ * PATH, and waits until TOTAL is there: of all processes of all counters on the host. Then the file
+ * is closed, and mapped again LIVES - 1 times, twice as large each time: the last one to have it
+ * open, which a counter alone is, begins a new life of it. Prints TOTAL when it has come to that.
+ */
+#include <err.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/client/smclient.h"
+
+enum { BLOCK = 4096, PAUSE_NS = 5 * 1000 * 1000 };
+
+static struct sm *sm;
+
+static uint64_t
+number(const char *text)
+{
+	return strtoull(text, NULL, 10);
+}
+
+/* Adds to the first word of each block, in one critical section. Returns the sum. */
+static uint64_t
+add(struct sm_file *f, uint64_t *words, size_t size, uint64_t n)
+{
+	const size_t step = BLOCK / sizeof *words, count = size / sizeof *words;
+	uint64_t sum;
+
+	if (sm_lock(f) != 0)
+		errx(1, "sm_lock: %s", sm_error(sm));
+	for (size_t i = step; i < count; i += step) {
+		if (words[i] != words[0])
+			errx(1, "blocks differ: %llu, %llu", (unsigned long long)words[0],
+			    (unsigned long long)words[i]);
+		words[i] += n;
+	}
+	sum = words[0] += n;
+	if (sm_unlock(f) != 0)
+		errx(1, "sm_unlock: %s", sm_error(sm));
+	return sum;
+}
+
+static void
+count(const char *path, size_t size, uint64_t times, uint64_t total)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct sm_file *f = sm_open(sm, path);
+	uint64_t *words = f == NULL ? NULL : sm_map(f, NULL, size);
+	uint64_t sum;
+
+	if (words == NULL)
+		errx(1, "%s: %s", path, sm_error(sm));
+	while (times-- > 0)
+		add(f, words, size, 1);
+	while ((sum = add(f, words, size, 0)) < total)
+		nanosleep(&pause, NULL);
+	if (sum > total)
+		errx(1, "%s: counted %llu", path, (unsigned long long)sum);
+	if (sm_unmap(sm, words) != 0 || sm_close(f) != 0)
+		errx(1, "closing: %s", sm_error(sm));
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t processes = argc > 6 ? number(argv[6]) : 1, lives = argc > 7 ? number(argv[7]) : 1;
+	bool is_child = false;
+	size_t size;
+	int status;
+
+	if (argc < 6)
+		errx(2, "usage: counter CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]");
+	size = number(argv[3]);
+	sm = sm_new();
+	if (sm == NULL || sm_load(sm, argv[1]) != 0)
+		errx(1, "%s", sm == NULL ? "sm_new" : sm_error(sm));
+	for (; processes > 1 && !is_child; processes--)
+		is_child = fork() == 0;
+	for (; lives > 0; lives--, size *= 2)
+		count(argv[2], size, number(argv[4]), number(argv[5]));
+	sm_free(sm);
+	while (!is_child && wait(&status) > 0)
+		if (status != 0)
+			errx(1, "a process failed");
+	if (!is_child)
+		printf("%s\n", argv[5]);
+	return 0;
+}
