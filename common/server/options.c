@@ -67,7 +67,8 @@ print_help(const struct options_program *program)
 	    "          (INSPECT), with -Z and without -n only\n"
 	    "-h, --help  this; --version\n"
 	    "\n"
-	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log; SIGTERM stops.\n");
+	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log; SIGTERM stops.\n"
+	    "Certificates whose files have changed are loaded within ten seconds, without a signal.\n");
 }
 
 static enum options_result __attribute__((format(printf, 2, 3)))

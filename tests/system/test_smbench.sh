@@ -1,7 +1,7 @@
 #!/bin/sh
-# smbench without arguments prints a column for each kind of memory file and one for the kernel's own
-# files, and leaves no process and no file behind, whether it finishes, a signal ends it, or its
-# measuring process crashes.
+# smbench --probe prints a line for each fact. smbench without arguments prints a column for each kind
+# of memory file and one for the kernel's own files, and leaves no process and no file behind, whether
+# it finishes, a signal ends it, or its measuring process crashes.
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
@@ -25,6 +25,17 @@ nothing_left()
 	expect "$1: files left" '' "$(ls "$tmp")"
 	expect "$1: servers left" '' "$(servers)"
 }
+
+"$smbench" --probe "$tmp" "$tmp" >out 2>err
+expect '--probe: exit status, errors' '0 ' "$? $(cat err)"
+expect '--probe: facts of the system, and of each directory' 21 "$(grep -cE '^  [a-zA-Z].* (yes$|no   [(].+: .+[)]$)' out)"
+expect '--probe: pread in each directory' 2 "$(grep -cE '^  pread[(]2[)].* yes$' out)"
+nothing_left '--probe'
+"$smbench" --probe "$tmp/none" >out 2>err
+expect '--probe of no directory: exit status' 1 $?
+expect '--probe of no directory' "smbench: $tmp/none: No such file or directory" "$(cat err)"
+"$smbench" --probe -j >out 2>err
+expect '--probe -j: exit status' 2 $?
 
 "$smbench" >out 2>err
 expect 'the table: exit status' 0 $?
