@@ -1,9 +1,13 @@
 /*
- * counter CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]: a client, with nothing but the library's
- * public functions. Each of PROCESSES processes counts TIMES in each block of the SIZE bytes at
- * PATH, and waits until TOTAL is there: of all processes of all counters on the host. Then the file
- * is closed, and mapped again LIVES - 1 times, twice as large each time: the last one to have it
- * open, which a counter alone is, begins a new life of it. Prints TOTAL when it has come to that.
+ * counter [-f FORKS] [-h] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]: a client, with nothing
+ * but the library's public functions.
+ *
+ * Each of PROCESSES processes counts TIMES in each block of the SIZE bytes at PATH, and waits until
+ * TOTAL is there: of all processes of all counters on the host. With -f, FORKS children count once
+ * each before, one after the other, with the parent's open file. With -h, each process takes the
+ * lock, prints "held", and waits to be killed. Then the file is closed, and mapped again LIVES - 1
+ * times, twice as large each time: the last one to have it open, which a counter alone is, begins a
+ * new life of it. Prints TOTAL when it has come to that.
  */
 #include <err.h>
 #include <stdbool.h>
@@ -19,6 +23,10 @@
 enum { BLOCK = 4096, PAUSE_NS = 5 * 1000 * 1000 };
 
 static struct sm *sm;
+
+/* Of the command line. */
+static uint64_t forks;
+static bool is_holder;
 
 static uint64_t
 number(const char *text)
@@ -48,6 +56,37 @@ add(struct sm_file *f, uint64_t *words, size_t size, uint64_t n)
 }
 
 static void
+count_in_children(struct sm_file *f, uint64_t *words, size_t size)
+{
+	uint64_t i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < forks; i++) {
+		pid = fork();
+		if (pid == -1)
+			err(1, "fork %llu", (unsigned long long)i);
+		if (pid == 0) {
+			add(f, words, size, 1);
+			exit(0);
+		}
+		if (waitpid(pid, &status, 0) != pid || status != 0)
+			errx(1, "child %llu failed", (unsigned long long)i);
+	}
+}
+
+static void
+hold(struct sm_file *f)
+{
+	if (sm_lock(f) != 0)
+		errx(1, "sm_lock: %s", sm_error(sm));
+	puts("held");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void
 count(const char *path, size_t size, uint64_t times, uint64_t total)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
@@ -57,6 +96,9 @@ count(const char *path, size_t size, uint64_t times, uint64_t total)
 
 	if (words == NULL)
 		errx(1, "%s: %s", path, sm_error(sm));
+	if (is_holder)
+		hold(f);
+	count_in_children(f, words, size);
 	while (times-- > 0)
 		add(f, words, size, 1);
 	while ((sum = add(f, words, size, 0)) < total)
@@ -67,29 +109,50 @@ count(const char *path, size_t size, uint64_t times, uint64_t total)
 		errx(1, "closing: %s", sm_error(sm));
 }
 
+/* Leaves the operands in argv. Returns their number. */
+static int
+parse_options(int argc, char ***argv)
+{
+	int c;
+
+	while ((c = getopt(argc, *argv, "f:h")) != -1) {
+		if (c == 'f')
+			forks = number(optarg);
+		else if (c == 'h')
+			is_holder = true;
+		else
+			exit(2);
+	}
+	*argv += optind;
+	return argc - optind;
+}
+
 int
 main(int argc, char **argv)
 {
-	uint64_t processes = argc > 6 ? number(argv[6]) : 1, lives = argc > 7 ? number(argv[7]) : 1;
+	const int operands = parse_options(argc, &argv);
+	uint64_t processes = operands > 5 ? number(argv[5]) : 1;
+	uint64_t lives = operands > 6 ? number(argv[6]) : 1;
 	bool is_child = false;
 	size_t size;
 	int status;
 
-	if (argc < 6)
-		errx(2, "usage: counter CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]");
-	size = number(argv[3]);
+	if (operands < 5)
+		errx(2,
+		    "usage: counter [-f FORKS] [-h] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]");
+	size = number(argv[2]);
 	sm = sm_new();
-	if (sm == NULL || sm_load(sm, argv[1]) != 0)
+	if (sm == NULL || sm_load(sm, argv[0]) != 0)
 		errx(1, "%s", sm == NULL ? "sm_new" : sm_error(sm));
 	for (; processes > 1 && !is_child; processes--)
 		is_child = fork() == 0;
 	for (; lives > 0; lives--, size *= 2)
-		count(argv[2], size, number(argv[4]), number(argv[5]));
+		count(argv[1], size, number(argv[3]), number(argv[4]));
 	sm_free(sm);
 	while (!is_child && wait(&status) > 0)
 		if (status != 0)
 			errx(1, "a process failed");
 	if (!is_child)
-		printf("%s\n", argv[5]);
+		puts(argv[4]);
 	return 0;
 }

@@ -1,0 +1,335 @@
+# cases.sh: the product's programs in a library OS, as tests, for the scripts that source it:
+# test_ground.sh, where a filter and a preloaded library give its answers, and gramine/run, which has
+# Gramine. Servers and clients meet over TCP, inside, outside and mixed.
+#
+# The script sources system/lib.sh first, and defines these two:
+#
+#   go HOW PROGRAM ARGUMENT...   executes (exec) a program of $BUILD; HOW is plain, flock (with flock(2),
+#                                which no other instance sees), shm ($work/memdir is untrusted_shm) or
+#                                outside
+#   signal_server SIGNAL         sends it to $pid, and all processes behind it
+#
+# Paths are the same inside and outside. Inside Gramine there is one stream for both outputs.
+
+# shellcheck shell=sh disable=SC2034 # the scripts read them
+counters=
+shown=$work/pki/server
+mkdir memdir conf
+{ "$mkpki" init pki && "$mkpki" server pki server && "$mkpki" server pki other &&
+    "$mkpki" client pki client; } >/dev/null || exit 1
+
+# run_tests NAME...: runs these functions
+run_tests()
+{
+	for test; do
+		before=$failures
+		$test
+		[ "$failures" = "$before" ] && echo "ok $test" || echo "FAILED $test"
+	done
+}
+
+# serve PROGRAM ARGUMENT...: starts a server inside, at $port
+serve()
+{
+	program=$1
+	shift
+	port=$("$helper" port)
+	: >log
+	(go plain "$program" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" "$@" \
+	    "tcp:127.0.0.1:$port") >>log 2>&1 &
+	pid=$!
+	started="$started $pid"
+	await "$program starts" has log "listening on tcp:127.0.0.1:$port"
+}
+
+# mounts URI TYPE: writes the mount file conf/mounts, for /m
+mounts()
+{
+	printf 'MOUNT %s /m %s name=server\nCAFILE %s/root.crt\nCERTFILE %s/client.crt\nKEYFILE %s/client.key\n' \
+	    "$1" "$2" "$work/pki" "$work/pki" "$work/pki" >conf/mounts
+}
+
+serve_smdish()
+{
+	serve smdishserver
+	mounts "tcp:127.0.0.1:$port" smdish
+}
+
+# follow_smuf: starts a server on memdir as it is
+follow_smuf()
+{
+	serve smufserver -r "$work/memdir"
+	mounts "tcp:127.0.0.1:$port,file:$work/memdir" smuf
+}
+
+serve_smuf()
+{
+	empty_memdir
+	follow_smuf
+}
+
+empty_memdir()
+{
+	find memdir -mindepth 1 -delete
+}
+
+# count HOW ARGUMENT...: runs a counter to its end
+count()
+{
+	how=$1
+	shift
+	(go "$how" counter "$@") 2>&1
+}
+
+# count_in HOW NAME ARGUMENT...: a counter in the background, its output in the file NAME
+count_in()
+{
+	how=$1
+	out=$2
+	shift 2
+	count "$how" "$@" >"$out" &
+	counters="$counters $!"
+}
+
+# counted WHAT TOTAL NAME...: all counters have ended with that total
+counted()
+{
+	what=$1
+	total=$2
+	shift 2
+	for each in $counters; do
+		wait "$each"
+	done
+	counters=
+	for each; do
+		expect "$what: the counter $each" "$total" "$(cat "$each")"
+	done
+}
+
+# two_and_two HOW: four processes inside, two outside
+two_and_two()
+{
+	count_in "$1" a "$work/conf/mounts" /m/f 20000 200 1200 2
+	count_in "$1" b "$work/conf/mounts" /m/f 20000 200 1200 2
+	count_in outside c "$work/conf/mounts" /m/f 20000 200 1200 2
+	counted 'inside and outside' 1200 a b c
+}
+
+smdish_starts_serves_and_stops()
+{
+	serve_smdish
+	expect 'a counter outside' 5 "$(count outside "$work/conf/mounts" /m/f 8 5 5)"
+	end 'smdishserver inside'
+	expect_match 'its log' '*Terminated: stopping*' "$(cat log)"
+}
+
+smdish_counts()
+{
+	serve_smdish
+	two_and_two plain
+	end 'smdishserver inside'
+}
+
+smuf_counts()
+{
+	serve_smuf
+	two_and_two plain
+	end 'smufserver inside'
+	expect 'files left' '' "$(ls -A memdir)"
+}
+
+smuf_counts_through_mappings()
+{
+	serve_smuf
+	two_and_two shm
+	end 'smufserver inside'
+}
+
+larger_in_the_next_life()
+{
+	serve_smuf
+	expect 'three lives' 7 "$(count shm "$work/conf/mounts" /m/f 20000 7 7 1 3)"
+	end 'smufserver inside'
+}
+
+# forks COUNT: children, one after the other, beside a process outside
+forks()
+{
+	count_in plain a -f "$1" "$work/conf/mounts" /m/f 20000 10 $(($1 + 20))
+	count_in outside b "$work/conf/mounts" /m/f 20000 10 $(($1 + 20))
+	counted "$1 forks" $(($1 + 20)) a b
+}
+
+forks_of_smdish()
+{
+	serve_smdish
+	forks "${fork_count:-20}"
+	end 'smdishserver inside'
+}
+
+forks_of_smuf()
+{
+	serve_smuf
+	forks "${fork_count:-20}"
+	end 'smufserver inside'
+}
+
+# a_holder_dies: another process has the lock then
+a_holder_dies()
+{
+	server_pid=$pid
+	(go plain counter -h "$work/conf/mounts" /m/f 20000 0 0) >held 2>&1 &
+	pid=$!
+	started="$started $pid"
+	await 'it holds the lock' has held held
+	count_in outside a "$work/conf/mounts" /m/f 20000 5 10
+	count_in plain b "$work/conf/mounts" /m/f 20000 5 10
+	signal_server KILL
+	wait $pid 2>/dev/null
+	counted 'a dead holder' 10 a b
+	pid=$server_pid
+}
+
+a_dead_holder_of_smdish()
+{
+	serve_smdish
+	a_holder_dies
+	end 'smdishserver inside'
+}
+
+a_dead_holder_of_smuf()
+{
+	serve_smuf
+	a_holder_dies
+	end 'smufserver inside'
+}
+
+# contend HOW: a second server starts so on memdir; its exit status in status
+contend()
+{
+	(go "$1" smufserver -r "$work/memdir" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" \
+	    "tcp:127.0.0.1:$("$helper" port)") >out 2>&1
+	status=$?
+}
+
+a_second_smufserver_stays_out()
+{
+	serve_smuf
+	count_in plain a "$work/conf/mounts" /m/f 20000 1 2
+	await 'the first client has its file' test -e memdir/f.segment
+	for how in plain flock outside; do
+		contend $how
+		expect "a second server, $how: exit status" 1 "$status"
+		expect_match "a second server, $how" '*another smufserver uses this directory*' "$(cat out)"
+	done
+	count_in outside b "$work/conf/mounts" /m/f 20000 1 2
+	counted 'the first server goes on' 2 a b
+	end 'the first server'
+}
+
+a_dead_smufserver_is_followed()
+{
+	serve_smuf
+	count_in plain a "$work/conf/mounts" /m/f 20000 1 2
+	await 'the client has its file' test -e memdir/f.segment
+	signal_server KILL
+	wait $pid 2>/dev/null
+	# shellcheck disable=SC2086 # several
+	wait $counters
+	counters=
+	follow_smuf
+	expect 'what it left' .smufserver.lock "$(ls -A memdir)"
+	end 'the next server'
+}
+
+a_replaced_smufserver_stops()
+{
+	serve_smuf
+	signal_server STOP
+	first=$pid
+	follow_smuf
+	second=$pid
+	count_in outside a "$work/conf/mounts" /m/f 20000 1 2
+	await 'the second server has a file' test -e memdir/f.segment
+	pid=$first
+	signal_server CONT
+	wait "$first"
+	expect 'the first server: exit status' 1 $?
+	pid=$second
+	count_in plain b "$work/conf/mounts" /m/f 20000 1 2
+	counted 'the second server goes on' 2 a b
+	end 'the second server'
+}
+
+smufserver_refuses_untrusted_shm()
+{
+	empty_memdir
+	contend shm
+	expect 'exit status' 1 "$status"
+	expect_match 'it says what to do' '*mount the directory as chroot*' "$(cat out)"
+	expect 'files left' '' "$(ls -A memdir)"
+}
+
+no_pid_file()
+{
+	(go plain smdishserver -p "$work/conf/pid" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" \
+	    tcp:127.0.0.1:1) >out 2>&1
+	expect 'exit status' 1 $?
+	expect_match 'it says what to do' '*cannot lock the pid file: *leave -p out*' "$(cat out)"
+	expect 'a pid file' no "$([ -e conf/pid ] && echo yes || echo no)"
+}
+
+a_unix_socket_is_unheard_of()
+{
+	serve smdishserver "$work/conf/socket"
+	expect_match 'a warning' "*warning: $work/conf/socket has not appeared*" "$(cat log)"
+	end 'smdishserver inside'
+}
+
+certificates_are_loaded_again()
+{
+	cp pki/server.crt conf/shown.crt
+	cp pki/server.key conf/shown.key
+	shown=$work/conf/shown
+	serve_smdish
+	shown=$work/pki/server
+	cp pki/other.key conf/shown.key
+	cp pki/other.crt conf/shown.crt
+	patience=$((patience + 20)) await 'it has seen the change' has log \
+	    'files of -Z have changed: certificates reloaded'
+	sed 's/name=server/name=other/' conf/mounts >conf/other
+	expect 'a client finds the new name' 1 "$(count plain "$work/conf/other" /m/f 8 1 1)"
+	end 'smdishserver inside'
+}
+
+smbench_measures()
+{
+	serve_smdish
+	(go plain smbench -f "$work/conf/mounts" -p 2 /m/b /m/b 1K 200) >out 2>&1
+	expect 'exit status' 0 $?
+	expect_match 'the count' 'critical sections: 400, *' "$(cat out)"
+	expect_match 'a time that passed' 'median: *[1-9]*' "$(grep '^median' out)"
+	end 'smdishserver inside'
+}
+
+smbench_says_what_it_cannot_measure()
+{
+	(go plain smbench) >out 2>&1
+	expect 'exit status' 1 $?
+	expect_match 'the reason and no figures' 'smbench: this cannot be measured: *' "$(cat out)"
+}
+
+the_probe_tells()
+{
+	empty_memdir
+	(go shm smbench --probe "$work/conf" "$work/memdir") >out 2>&1
+	expect '--probe: exit status' 0 $?
+	for each in 'statx(2)' 'userfaultfd(2)' 'signalfd(2)' 'prctl(2)' 'shared memory of forks'; do
+		expect_match "--probe: $each" "*  $each *no *" "$(sed '/^files/,$d' out)"
+	done
+	expect '--probe: pread, chroot and untrusted_shm' 'yes no' \
+	    "$(sed -n 's/  pread(2), pwrite(2) *\([a-z]*\).*/\1/p' out | xargs)"
+	expect '--probe: mappings, chroot and untrusted_shm' 'no yes' \
+	    "$(sed -n 's/  shared mappings *\([a-z]*\).*/\1/p' out | xargs)"
+	expect 'files left' '' "$(ls -A memdir)"
+}
