@@ -15,23 +15,31 @@ enum { VARIABLE_SIZE = 256 };
 /* The state of one parse. */
 struct lexer {
 	const char *file;
-	unsigned number;        /* of the line */
-	const char *next, *end; /* the rest of the line */
+	unsigned number;                /* of the line */
+	const char *begin, *next, *end; /* the line, and its rest */
 	char *reason;
 	size_t count; /* of words */
 	const char *words[PREMANIFEST_WORDS_MOST];
+	unsigned columns[PREMANIFEST_WORDS_MOST];
 	size_t used; /* of text */
 	char text[PREMANIFEST_LINE_SIZE];
 };
 
-/* Sets the reason, which begins with file and line. Returns error. */
-static int __attribute__((format(printf, 3, 4)))
-fail(struct lexer *l, int error, const char *format, ...)
+static unsigned
+column_of(const struct lexer *l, const char *at)
+{
+	return (unsigned)(at - l->begin) + 1;
+}
+
+/* Sets the reason, which begins with file, line and column. Returns error. */
+static int __attribute__((format(printf, 4, 5)))
+fail(struct lexer *l, unsigned column, int error, const char *format, ...)
 {
 	va_list args;
 	int n;
 
-	n = snprintf(l->reason, PREMANIFEST_REASON_SIZE, "%.256s:%u: ", l->file, l->number);
+	n = snprintf(l->reason, PREMANIFEST_REASON_SIZE, "%.256s:%u:%u: ", l->file, l->number,
+	    column);
 	va_start(args, format);
 	(void)vsnprintf(l->reason + n, PREMANIFEST_REASON_SIZE - (size_t)n, format, args);
 	va_end(args);
@@ -63,40 +71,75 @@ is_control(char c)
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-/* Appends size bytes to the current word. */
+/* Appends to the current word size bytes, which come from the line at at. */
 static int
-append(struct lexer *l, const char *bytes, size_t size)
+append(struct lexer *l, const char *at, const char *bytes, size_t size)
 {
+	size_t i;
+
 	/* One byte stays free for the word's NUL. */
 	if (size >= sizeof l->text - l->used)
-		return fail(l, -EINVAL, "the line is too long");
+		return fail(l, column_of(l, at), -EINVAL, "the line is too long");
+	for (i = 0; i < size; i++)
+		if (is_control(bytes[i]))
+			return fail(l, column_of(l, at), -EINVAL,
+			    "there is a control character on the line");
 	memcpy(l->text + l->used, bytes, size);
 	l->used += size;
 	return 0;
 }
 
-/* Behind a $: appends the value of the variable that is named there. */
+/* Appends the value of the variable of that name, which the line at at asks for. */
+static int
+append_variable(struct lexer *l, const char *at, const char *name, size_t size)
+{
+	char copy[VARIABLE_SIZE];
+	const char *value;
+
+	if (size >= sizeof copy)
+		return fail(l, column_of(l, at), -EINVAL, "the name of a variable is too long");
+	memcpy(copy, name, size);
+	copy[size] = '\0';
+	value = getenv(copy);
+	if (value == NULL)
+		return fail(l, column_of(l, at), -EINVAL, "$%s is not set", copy);
+	return append(l, at, value, strlen(value));
+}
+
+/* At a $: appends the value of the variable that is named there, in braces or not. */
 static int
 expand(struct lexer *l)
 {
-	char name[VARIABLE_SIZE];
-	const char *begin = l->next, *value;
+	const char *dollar = l->next++, *name;
+	bool has_brace = l->next < l->end && *l->next == '{';
 	size_t size;
 
-	while (l->next < l->end &&
-	    (is_name_start(*l->next) || (l->next > begin && is_digit(*l->next))))
+	l->next += has_brace;
+	name = l->next;
+	while (
+	    l->next < l->end && (is_name_start(*l->next) || (l->next > name && is_digit(*l->next))))
 		l->next++;
-	size = (size_t)(l->next - begin);
+	size = (size_t)(l->next - name);
 	if (size == 0)
-		return fail(l, -EINVAL, "the name of a variable must follow a $");
-	if (size >= sizeof name)
-		return fail(l, -EINVAL, "the name of a variable is too long");
-	memcpy(name, begin, size);
-	name[size] = '\0';
-	value = getenv(name);
-	if (value == NULL)
-		return fail(l, -EINVAL, "$%s is not set", name);
-	return append(l, value, strlen(value));
+		return fail(l, column_of(l, dollar), -EINVAL,
+		    "the name of a variable must follow a $%s", has_brace ? "{" : "");
+	if (has_brace && (l->next == l->end || *l->next != '}'))
+		return fail(l, column_of(l, dollar), -EINVAL,
+		    "a } must follow the name of a variable that begins with ${");
+	l->next += has_brace;
+	return append_variable(l, dollar, name, size);
+}
+
+/* At a ~ that begins a word: appends $HOME. */
+static int
+expand_home(struct lexer *l)
+{
+	const char *tilde = l->next++;
+
+	if (l->next < l->end && *l->next != '/' && !is_blank(*l->next))
+		return fail(l, column_of(l, tilde), -EINVAL,
+		    "a ~ stands for $HOME only alone or before a slash");
+	return append_variable(l, tilde, "HOME", strlen("HOME"));
 }
 
 /* Parses the word at l->next. */
@@ -107,13 +150,17 @@ parse_word(struct lexer *l)
 	int error = 0;
 
 	if (l->count == PREMANIFEST_WORDS_MOST)
-		return fail(l, -EINVAL, "there are too many words on the line");
+		return fail(l, column_of(l, l->next), -EINVAL,
+		    "there are too many words on the line");
+	l->columns[l->count] = column_of(l, l->next);
+	if (*l->next == '~')
+		error = expand_home(l);
 	while (error == 0 && l->next < l->end && !is_blank(*l->next)) {
 		if (*l->next == '$') {
-			l->next++;
 			error = expand(l);
 		} else {
-			error = append(l, l->next++, 1);
+			error = append(l, l->next, l->next, 1);
+			l->next++;
 		}
 	}
 	if (error != 0)
@@ -123,39 +170,28 @@ parse_word(struct lexer *l)
 	return 0;
 }
 
-/* Refuses control characters, also those that came from a variable. */
-static int
-check_words(struct lexer *l)
-{
-	const char *c;
-	size_t i;
-
-	for (i = 0; i < l->count; i++)
-		for (c = l->words[i]; *c != '\0'; c++)
-			if (is_control(*c))
-				return fail(l, -EINVAL, "there is a control character on the line");
-	return 0;
-}
-
-/* Splits the line from l->next to l->end into words. */
+/* Splits the line from l->begin to l->end into words. */
 static int
 parse_line(struct lexer *l)
 {
+	const char *nul;
 	int error = 0;
 
+	l->next = l->begin;
 	l->count = 0;
 	l->used = 0;
 	if (l->end > l->next && l->end[-1] == '\r')
 		l->end--;
-	if (memchr(l->next, '\0', (size_t)(l->end - l->next)) != NULL)
-		return fail(l, -EINVAL, "there is a NUL on the line");
+	nul = memchr(l->next, '\0', (size_t)(l->end - l->next));
+	if (nul != NULL)
+		return fail(l, column_of(l, nul), -EINVAL, "there is a NUL on the line");
 	while (error == 0 && l->next < l->end && *l->next != '#') {
 		if (is_blank(*l->next))
 			l->next++;
 		else
 			error = parse_word(l);
 	}
-	return error == 0 ? check_words(l) : error;
+	return error;
 }
 
 /* Calls directive if the line has words. */
@@ -167,14 +203,15 @@ call_directive(struct lexer *l, premanifest_directive *directive, void *arg)
 		.number = l->number,
 		.count = l->count,
 		.words = l->words,
+		.columns = l->columns,
 	};
-	char reason[PREMANIFEST_REASON_SIZE] = "";
+	struct premanifest_fault fault = { .word = 0 };
 	int error;
 
 	if (l->count == 0)
 		return 0;
-	error = directive(arg, &line, reason);
-	return error == 0 ? 0 : fail(l, error, "%s", reason);
+	error = directive(arg, &line, &fault);
+	return error == 0 ? 0 : fail(l, l->columns[fault.word], error, "%s", fault.reason);
 }
 
 int
@@ -191,7 +228,7 @@ premanifest_parse(const char *file, const void *bytes, size_t size,
 	l->reason = reason;
 	for (l->number = 1; error == 0 && text < end; l->number++) {
 		newline = memchr(text, '\n', (size_t)(end - text));
-		l->next = text;
+		l->begin = text;
 		l->end = newline == NULL ? end : newline;
 		text = newline == NULL ? end : newline + 1;
 		error = parse_line(l);

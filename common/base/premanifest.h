@@ -3,15 +3,17 @@
  * their meaning.
  *
  *	# a comment reaches to the end of the line
- *	MOUNT file:$HOME/mem /memserver smdish		a directive, named by its first word
+ *	MOUNT file:${HOME}/mem /memserver smdish	a directive, named by its first word
  *
  * Blanks separate words (space, tab; a carriage return at the end of the line counts as one).
- * $NAME, of letters, digits and underscores, is replaced by that variable of the environment,
- * anywhere in a word; its value stays within that word. A # begins a comment where a word could
- * begin. There is no quoting.
+ * $NAME and ${NAME}, of letters, digits and underscores, are replaced by that variable of the
+ * environment, anywhere in a word; a ~ that is a whole word, or a word's begin before a slash, by
+ * $HOME. A value stays within its word. A # begins a comment where a word could begin. There is no
+ * quoting.
  *
- * Any bytes may come in. Control characters, an unset variable, a $ without a name, and more than
- * the limits below are errors, reported with file and line.
+ * Any bytes may come in. Control characters, an unset variable, a $ without a name, a ~ before
+ * another character at a word's begin, and more than the limits below are errors, reported with
+ * file, line and column.
  */
 #ifndef COMMON_BASE_PREMANIFEST_H
 #define COMMON_BASE_PREMANIFEST_H
@@ -31,19 +33,26 @@ struct premanifest_line {
 	unsigned number; /* of the line, from 1 */
 	size_t count;    /* of words, at least 1 */
 	const char *const *words;
+	const unsigned *columns; /* where the words begin: bytes of the line, from 1 */
+};
+
+/* Why a directive is refused. */
+struct premanifest_fault {
+	size_t word;                          /* the number of the word at fault, from 0 */
+	char reason[PREMANIFEST_REASON_SIZE]; /* a sentence, without file, line and column */
 };
 
 /*
- * Executes a directive. Returns 0 to go on, or a negative errno to stop with, and then a sentence
- * in reason, without file and line.
+ * Executes a directive. Returns 0 to go on, or a negative errno to stop with, and then sets *fault,
+ * which is all zeros before.
  */
 typedef int premanifest_directive(void *arg, const struct premanifest_line *line,
-    char reason[PREMANIFEST_REASON_SIZE]);
+    struct premanifest_fault *fault);
 
 /*
  * Calls directive, with arg, for each directive in size bytes at bytes. file is the name for
  * messages. Returns 0; -EINVAL for a malformed line; or the error that directive returned. On
- * failure reason is a sentence that begins with file and line.
+ * failure reason is a sentence that begins with file, line and column.
  */
 int premanifest_parse(const char *file, const void *bytes, size_t size,
     premanifest_directive *directive, void *arg, char reason[PREMANIFEST_REASON_SIZE]);

@@ -70,6 +70,7 @@ mount_destroy(struct mount *m)
 	(void)pthread_mutex_destroy(&m->mutex);
 	free(m->point);
 	free(m->directory);
+	free(m->key_file);
 	explicit_bzero(m->master_key, sizeof m->master_key);
 	free(m->name);
 	free(m);

@@ -30,7 +30,8 @@ struct mount {
 	bool is_full;                    /* sync=full */
 	const struct dirty_ops *tracker; /* track= */
 	char *name;                      /* name=; NULL: not given */
-	bool has_master_key;             /* key= */
+	char *key_file;                  /* key=; NULL: not given */
+	bool has_master_key;             /* it was read */
 	uint8_t master_key[KEYS_SIZE];
 	char *directory; /* of the host's files, for backends that have one */
 

@@ -12,35 +12,58 @@
 #include "common/crypto/tls_context.h"
 
 static int
-refuse(char reason[PREMANIFEST_REASON_SIZE], int error, const char *text)
+refuse(struct premanifest_fault *fault, size_t word, int error, const char *text)
 {
-	(void)strlcpy(reason, text, PREMANIFEST_REASON_SIZE);
+	fault->word = word;
+	(void)strlcpy(fault->reason, text, sizeof fault->reason);
 	return error;
+}
+
+/* Refuses with the message that the call that failed has set. */
+static int
+refuse_told(struct premanifest_fault *fault, size_t word, int error)
+{
+	error_finish(error);
+	return refuse(fault, word, error, error_text());
+}
+
+/* True for the types of mount that packagers mount. */
+static bool
+is_packagers_type(const char *type)
+{
+	return strcmp(type, "chroot") == 0 || strcmp(type, "encrypted") == 0 ||
+	    strcmp(type, "nextfs") == 0;
 }
 
 /* MOUNT URI PATH TYPE [OPTIONS] */
 static int
-parse_mount(struct mountfile *f, const struct premanifest_line *line, char *reason)
+parse_mount(struct mountfile *f, const struct premanifest_line *line,
+    struct premanifest_fault *fault)
 {
 	const char *options = line->count > 4 ? line->words[4] : NULL;
+	enum mountspec_word wrong;
 	struct mount *m;
 	int error;
 
 	if (line->count < 4)
-		return refuse(reason, -EINVAL, "MOUNT needs a URI, a path and a type");
-	/* Packagers mount these types. */
-	if (strcmp(line->words[3], "chroot") == 0 || strcmp(line->words[3], "nextfs") == 0)
+		return refuse(fault, 0, -EINVAL, "MOUNT needs a URI, a path and a type");
+	if (is_packagers_type(line->words[3]))
 		return 0;
 	if (line->count > 5)
-		return refuse(reason, -EINVAL, "MOUNT has too many words: commas separate options");
-	error = mountspec_create(&m, line->words[1], line->words[2], line->words[3], options);
+		return refuse(fault, 5, -EINVAL,
+		    "MOUNT has too many words: commas separate options");
+	error = mountspec_parse(&m, line->words[1], line->words[2], line->words[3], options,
+	    &wrong);
+	if (error != 0)
+		return refuse_told(fault, wrong, error);
+	error = mountspec_read_key(m);
 	if (error != 0) {
-		error_finish(error);
-		return refuse(reason, error, error_text());
+		mount_destroy(m);
+		return refuse_told(fault, MOUNTSPEC_OPTIONS, error);
 	}
 	if (mount_at(&f->mounts, m->point) != NULL) {
 		mount_destroy(m);
-		return refuse(reason, -EEXIST, "MOUNT: the mount point is taken");
+		return refuse(fault, 2, -EEXIST, "MOUNT: the mount point is taken");
 	}
 	TAILQ_INSERT_TAIL(&f->mounts, m, link);
 	return 0;
@@ -48,14 +71,15 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line, char *reas
 
 /* CAFILE, CERTFILE, KEYFILE: one word, and one line of each. */
 static int
-parse_path(char **out, const struct premanifest_line *line, char *reason)
+parse_path(char **out, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	if (line->count != 2)
-		return refuse(reason, -EINVAL, "the directive names exactly one file");
+		return refuse(fault, line->count > 2 ? 2 : 0, -EINVAL,
+		    "the directive names exactly one file");
 	if (*out != NULL)
-		return refuse(reason, -EEXIST, "the file has this directive already");
+		return refuse(fault, 0, -EEXIST, "the file has this directive already");
 	*out = strdup(line->words[1]);
-	return *out == NULL ? refuse(reason, -ENOMEM, "no memory") : 0;
+	return *out == NULL ? refuse(fault, 1, -ENOMEM, "no memory") : 0;
 }
 
 /* True for the directives that are for packagers only. */
@@ -73,23 +97,23 @@ is_for_packagers(const char *word)
 }
 
 static int
-parse_directive(void *arg, const struct premanifest_line *line,
-    char reason[PREMANIFEST_REASON_SIZE])
+parse_directive(void *arg, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	struct mountfile *f = arg;
 	const char *word = line->words[0];
 
 	if (strcmp(word, "MOUNT") == 0)
-		return parse_mount(f, line, reason);
+		return parse_mount(f, line, fault);
 	if (strcmp(word, "CAFILE") == 0)
-		return parse_path(&f->ca_file, line, reason);
+		return parse_path(&f->ca_file, line, fault);
 	if (strcmp(word, "CERTFILE") == 0)
-		return parse_path(&f->cert_file, line, reason);
+		return parse_path(&f->cert_file, line, fault);
 	if (strcmp(word, "KEYFILE") == 0)
-		return parse_path(&f->key_file, line, reason);
+		return parse_path(&f->key_file, line, fault);
 	if (is_for_packagers(word))
 		return 0;
-	(void)snprintf(reason, PREMANIFEST_REASON_SIZE, "%.200s: there is no such directive", word);
+	(void)snprintf(fault->reason, sizeof fault->reason, "%.200s: there is no such directive",
+	    word);
 	return -EINVAL;
 }
 

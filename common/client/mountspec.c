@@ -46,25 +46,11 @@ set_track(struct mount *m, const char *value)
 static int
 set_key(struct mount *m, const char *value)
 {
-	uint8_t bytes[KEYS_SIZE + 1];
-	size_t size;
-	int error;
-
 	if (!m->ops->has_key)
 		return error_message(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
-	error = wholefile_read(value, bytes, sizeof bytes, &size);
-	if (error != 0) {
-		error_message(error, "key=%s: %s", value, error_string(error));
-	} else if (size != KEYS_SIZE) {
-		error = error_message(-EINVAL,
-		    "key=%s: the file must have %d bytes (head -c 32 /dev/urandom makes them)",
-		    value, KEYS_SIZE);
-	} else {
-		memcpy(m->master_key, bytes, sizeof m->master_key);
-		m->has_master_key = true;
-	}
-	explicit_bzero(bytes, sizeof bytes);
-	return error;
+	free(m->key_file);
+	m->key_file = strdup(value);
+	return m->key_file == NULL ? -ENOMEM : 0;
 }
 
 static int
@@ -149,26 +135,74 @@ parse_point(char point[MOUNT_PATH_SIZE], const char *path, const struct backend_
 }
 
 int
-mountspec_create(struct mount **out, const char *uri, const char *path, const char *type,
-    const char *options)
+mountspec_parse(struct mount **out, const char *uri, const char *path, const char *type,
+    const char *options, enum mountspec_word *wrong)
 {
 	const struct backend_ops *ops = backends_find(type);
 	char point[MOUNT_PATH_SIZE];
 	struct mount *m;
 	int error;
 
+	*wrong = MOUNTSPEC_TYPE;
 	if (ops == NULL)
 		return error_message(-EINVAL,
 		    "%s: there is no such type of mount (smdish, smuf, smc)", type);
+	*wrong = MOUNTSPEC_PATH;
 	error = parse_point(point, path, ops);
 	if (error == 0)
 		error = mount_create(&m, ops, point);
 	if (error != 0)
 		return error;
 	m->tracker = trackers[0];
+	*wrong = MOUNTSPEC_URI;
 	error = ops->configure(m, uri);
-	if (error == 0)
+	if (error == 0) {
+		*wrong = MOUNTSPEC_OPTIONS;
 		error = set_options(m, options);
+	}
+	if (error != 0) {
+		mount_destroy(m);
+		return error;
+	}
+	*out = m;
+	return 0;
+}
+
+int
+mountspec_read_key(struct mount *m)
+{
+	uint8_t bytes[KEYS_SIZE + 1];
+	size_t size;
+	int error;
+
+	if (m->key_file == NULL)
+		return 0;
+	error = wholefile_read(m->key_file, bytes, sizeof bytes, &size);
+	if (error != 0) {
+		error_message(error, "key=%s: %s", m->key_file, error_string(error));
+	} else if (size != KEYS_SIZE) {
+		error = error_message(-EINVAL,
+		    "key=%s: the file must have %d bytes (head -c 32 /dev/urandom makes them)",
+		    m->key_file, KEYS_SIZE);
+	} else {
+		memcpy(m->master_key, bytes, sizeof m->master_key);
+		m->has_master_key = true;
+	}
+	explicit_bzero(bytes, sizeof bytes);
+	return error;
+}
+
+int
+mountspec_create(struct mount **out, const char *uri, const char *path, const char *type,
+    const char *options)
+{
+	enum mountspec_word wrong;
+	struct mount *m;
+	int error = mountspec_parse(&m, uri, path, type, options, &wrong);
+
+	if (error != 0)
+		return error;
+	error = mountspec_read_key(m);
 	if (error != 0) {
 		mount_destroy(m);
 		return error;

@@ -27,8 +27,7 @@ check_reason(const char *reason)
 }
 
 static int
-check_directive(void *arg, const struct premanifest_line *line,
-    char reason[PREMANIFEST_REASON_SIZE])
+check_directive(void *arg, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	unsigned *last = arg;
 	size_t i, used = 0;
@@ -42,11 +41,13 @@ check_directive(void *arg, const struct premanifest_line *line,
 
 		assert(strcspn(line->words[i], "\n\t\r") == size);
 		used += size + 1;
+		assert(line->columns[i] > (i == 0 ? 0 : line->columns[i - 1]));
 	}
 	assert(used <= PREMANIFEST_LINE_SIZE);
 	if (strcmp(line->words[0], "STOP") != 0)
 		return 0;
-	memcpy(reason, "stopped", 8);
+	fault->word = line->count - 1;
+	memcpy(fault->reason, "stopped", 8);
 	return -77;
 }
 

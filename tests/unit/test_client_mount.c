@@ -214,10 +214,10 @@ a_mount_file_is_a_premanifest(void **state)
 	    "# for both\n"
 	    "EXEC file:$TEST_HOME/bin/app\nDEBUG off\nENCLAVE_SIZE 128\nMODULE file:/lib/x.so\n"
 	    "THREADS 2 exitless\nTIMESERVER udp:127.0.0.1:12345 public.pem 1\n"
-	    "MOUNT file:$TEST_HOME /home chroot rw\nMOUNT tcp:127.0.0.1:8089 /srv nextfs\n"
+	    "MOUNT file:$TEST_HOME /home chroot rw\nMOUNT file:keys /keys encrypted\nMOUNT tcp:127.0.0.1:8089 /srv nextfs\n"
 	    "MOUNT pipe:2011863273 /memserver0 smdish\n"
 	    "MOUNT unix:/run/smdish.sock /memserver1 smdish sync=full\n"
-	    "CAFILE pki/root.crt\nCERTFILE a.crt\nKEYFILE a.key\n";
+	    "CAFILE ${TEST_HOME}/root.crt\nCERTFILE a.crt\nKEYFILE a.key\n";
 	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
 	const struct remote_mount *server;
 	struct mount *m;
@@ -237,7 +237,7 @@ a_mount_file_is_a_premanifest(void **state)
 	assert_true(m->is_full);
 	assert_ptr_equal(m->tracker, &dirty_auto);
 	assert_null(TAILQ_NEXT(m, link));
-	assert_string_equal(f.ca_file, "pki/root.crt");
+	assert_string_equal(f.ca_file, "/home/x/root.crt");
 	mountfile_fini(&f);
 }
 
@@ -255,25 +255,31 @@ expect_parse(const char *text, int error, const char *words)
 }
 
 static void
-an_error_in_a_mount_file_has_file_and_line(void **state)
+an_error_in_a_mount_file_has_its_place(void **state)
 {
 	(void)state;
 	unsetenv("TEST_UNSET");
-	expect_parse("\nMOUNT $TEST_UNSET /a smdish", -EINVAL, "conf:2: $TEST_UNSET is not set");
+	expect_parse("\nMOUNT $TEST_UNSET /a smdish", -EINVAL, "conf:2:7: $TEST_UNSET is not set");
 	expect_parse("mount unix:x /a smdish", -EINVAL,
-	    "conf:1: mount: there is no such directive");
-	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1: MOUNT needs a URI, a path and a type");
+	    "conf:1:1: mount: there is no such directive");
+	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1:1: MOUNT needs a URI, a path and a type");
 	expect_parse("MOUNT unix:x /a smuf2", -EINVAL,
-	    "conf:1: smuf2: there is no such type of mount (smdish, smuf, smc)");
+	    "conf:1:17: smuf2: there is no such type of mount (smdish, smuf, smc)");
 	expect_parse("MOUNT unix:x /a smdish sync=full name=x", -EINVAL,
-	    "conf:1: MOUNT has too many words: commas separate options");
+	    "conf:1:34: MOUNT has too many words: commas separate options");
 	expect_parse("MOUNT unix:x /a smdish foo=1", -EINVAL,
-	    "conf:1: foo=1: there is no such option");
+	    "conf:1:24: foo=1: there is no such option");
+	expect_parse("MOUNT unix:x a smdish", -EINVAL, "conf:1:14: a: the path is not absolute");
+	expect_parse("MOUNT udp:x /a smdish", -EINVAL,
+	    "conf:1:7: udp:x: a URI begins with unix:, abstract:, pipe: or tcp:");
+	expect_parse("MOUNT file:x /a smc key=/dev/null/x", -ENOTDIR,
+	    "conf:1:21: key=/dev/null/x: Not a directory");
 	expect_parse("MOUNT unix:x /a smdish\nMOUNT unix:y /a/ smdish\n", -EEXIST,
-	    "conf:2: MOUNT: the mount point is taken");
-	expect_parse("CAFILE", -EINVAL, "conf:1: the directive names exactly one file");
-	expect_parse("CAFILE a b", -EINVAL, "conf:1: the directive names exactly one file");
-	expect_parse("CAFILE a\nCAFILE b", -EEXIST, "conf:2: the file has this directive already");
+	    "conf:2:14: MOUNT: the mount point is taken");
+	expect_parse("CAFILE", -EINVAL, "conf:1:1: the directive names exactly one file");
+	expect_parse("CAFILE a b", -EINVAL, "conf:1:10: the directive names exactly one file");
+	expect_parse("CAFILE a\nCAFILE b", -EEXIST,
+	    "conf:2:1: the file has this directive already");
 	expect_parse("CAFILE a\nCERTFILE b", -EINVAL,
 	    "conf: CERTFILE and KEYFILE must come together");
 	expect_parse("CERTFILE b\nKEYFILE c", -EINVAL, "conf: CERTFILE needs a CAFILE");
@@ -354,7 +360,7 @@ main(void)
 		TEST(the_longest_mount_point_wins),
 		TEST(paths_are_brought_to_one_form),
 		TEST(a_mount_file_is_a_premanifest),
-		TEST(an_error_in_a_mount_file_has_file_and_line),
+		TEST(an_error_in_a_mount_file_has_its_place),
 		TEST(a_mount_file_that_fails_changes_nothing),
 		TEST(plaintext_over_tcp_is_refused),
 		TEST(the_version_is_the_headers),

@@ -1,6 +1,6 @@
 /*
- * The lexer of premanifests: words, comments, variables, and an error with file and line for
- * anything else.
+ * The lexer of premanifests: words, comments, variables, and an error with file, line and column
+ * for anything else.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,20 +18,23 @@
 static char seen[16384];
 static char reason[PREMANIFEST_REASON_SIZE];
 
-/* Notes a line as "2[MOUNT][x]", and refuses one that begins with STOP. */
+/* Notes a line as "2[MOUNT][x]", and refuses one that begins with STOP, for its last word. */
 static int
-note(void *arg, const struct premanifest_line *line, char why[PREMANIFEST_REASON_SIZE])
+note(void *arg, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	size_t i;
 
 	assert_null(arg);
 	assert_true(line->count >= 1);
+	assert_int_equal(fault->word, 0);
+	assert_string_equal(fault->reason, "");
 	sprintf(seen + strlen(seen), "%u", line->number);
 	for (i = 0; i < line->count; i++)
 		sprintf(seen + strlen(seen), "[%s]", line->words[i]);
 	if (strcmp(line->words[0], "STOP") != 0)
 		return 0;
-	strcpy(why, "told to");
+	fault->word = line->count - 1;
+	strcpy(fault->reason, "told to");
 	return -EEXIST;
 }
 
@@ -86,33 +89,75 @@ variables_are_replaced_and_stay_one_word(void **state)
 }
 
 static void
-an_unset_variable_is_an_error_with_file_and_line(void **state)
+braces_end_the_name_of_a_variable(void **state)
+{
+	(void)state;
+	setenv("TEST_A", "x y", 1);
+	assert_int_equal(parse("${TEST_A}B$TEST_A{c} a${TEST_A}${TEST_A} {d}"), 0);
+	assert_string_equal(seen, "1[x yBx y{c}][ax yx y][{d}]");
+}
+
+static void
+an_unset_variable_is_an_error_with_file_line_and_column(void **state)
 {
 	(void)state;
 	unsetenv("TEST_UNSET");
-	expect_error("A b\nMOUNT $TEST_UNSET/x\n", "conf:2: $TEST_UNSET is not set");
+	expect_error("A b\nMOUNT file:$TEST_UNSET/x\n", "conf:2:12: $TEST_UNSET is not set");
 	assert_string_equal(seen, "1[A][b]");
-	expect_error("A $", "conf:1: the name of a variable must follow a $");
-	expect_error("A $9", "conf:1: the name of a variable must follow a $");
-	expect_error("A $$", "conf:1: the name of a variable must follow a $");
+	expect_error("A ${TEST_UNSET}", "conf:1:3: $TEST_UNSET is not set");
+}
+
+static void
+a_dollar_without_a_name_is_an_error(void **state)
+{
+	(void)state;
+	setenv("TEST_A", "x", 1);
+	expect_error("A $", "conf:1:3: the name of a variable must follow a $");
+	expect_error("\tA\tx$9", "conf:1:5: the name of a variable must follow a $");
+	expect_error("A $$", "conf:1:3: the name of a variable must follow a $");
+	expect_error("A ${}", "conf:1:3: the name of a variable must follow a ${");
+	expect_error("A ${", "conf:1:3: the name of a variable must follow a ${");
+	expect_error("A ${9}", "conf:1:3: the name of a variable must follow a ${");
+	expect_error("A b${TEST_A",
+	    "conf:1:4: a } must follow the name of a variable that begins with ${");
+	expect_error("A ${TEST_A :}",
+	    "conf:1:3: a } must follow the name of a variable that begins with ${");
+	expect_error("A ${TEST_A:-y}",
+	    "conf:1:3: a } must follow the name of a variable that begins with ${");
+}
+
+static void
+a_tilde_that_begins_a_word_is_home(void **state)
+{
+	(void)state;
+	setenv("HOME", "/home/t est", 1);
+	assert_int_equal(parse("~ A ~ ~/b ~//c file:~/d e~ f/~/g\n~/A\t~\r\n"), 0);
+	assert_string_equal(seen,
+	    "1[/home/t est][A][/home/t est][/home/t est/b][/home/t est//c][file:~/d][e~][f/~/g]"
+	    "2[/home/t est/A][/home/t est]");
+	expect_error("A ~user/x", "conf:1:3: a ~ stands for $HOME only alone or before a slash");
+	expect_error("A b ~~", "conf:1:5: a ~ stands for $HOME only alone or before a slash");
+	unsetenv("HOME");
+	expect_error("A ~/x", "conf:1:3: $HOME is not set");
 }
 
 static void
 control_characters_are_errors(void **state)
 {
 	(void)state;
-	expect_error("A\nb\001", "conf:2: there is a control character on the line");
-	expect_error("A\rB\n", "conf:1: there is a control character on the line");
+	expect_error("A\nb\001", "conf:2:2: there is a control character on the line");
+	expect_error("A\rB\n", "conf:1:2: there is a control character on the line");
 	assert_int_equal(parse_bytes("A\0B", 3), -EINVAL);
-	assert_string_equal(reason, "conf:1: there is a NUL on the line");
+	assert_string_equal(reason, "conf:1:2: there is a NUL on the line");
 	setenv("TEST_A", "x\ny", 1);
-	expect_error("A $TEST_A", "conf:1: there is a control character on the line");
+	expect_error("A b$TEST_A", "conf:1:4: there is a control character on the line");
 }
 
 static void
 lengths_are_bounded(void **state)
 {
 	static char text[3 * PREMANIFEST_LINE_SIZE];
+	char expected[64];
 	size_t i;
 
 	(void)state;
@@ -120,31 +165,35 @@ lengths_are_bounded(void **state)
 	text[PREMANIFEST_LINE_SIZE - 1] = '\0';
 	assert_int_equal(parse(text), 0);
 	text[PREMANIFEST_LINE_SIZE - 1] = 'a';
-	expect_error(text, "conf:1: the line is too long");
+	snprintf(expected, sizeof expected, "conf:1:%d: the line is too long",
+	    PREMANIFEST_LINE_SIZE);
+	expect_error(text, expected);
 
 	text[0] = '\0';
 	for (i = 0; i < PREMANIFEST_WORDS_MOST; i++)
 		strcat(text, "w ");
 	assert_int_equal(parse(text), 0);
 	strcat(text, "w");
-	expect_error(text, "conf:1: there are too many words on the line");
+	snprintf(expected, sizeof expected, "conf:1:%d: there are too many words on the line",
+	    2 * PREMANIFEST_WORDS_MOST + 1);
+	expect_error(text, expected);
 
 	/* A variable may be too long for a line. */
 	memset(text, 'v', 2 * PREMANIFEST_LINE_SIZE);
 	text[2 * PREMANIFEST_LINE_SIZE] = '\0';
 	setenv("TEST_A", text, 1);
-	expect_error("A $TEST_A", "conf:1: the line is too long");
+	expect_error("A $TEST_A", "conf:1:3: the line is too long");
 	text[0] = '$';
 	text[300] = '\0';
-	expect_error(text, "conf:1: the name of a variable is too long");
+	expect_error(text, "conf:1:1: the name of a variable is too long");
 }
 
 static void
-the_directives_own_error_gets_file_and_line(void **state)
+the_directives_own_error_gets_the_place_of_its_word(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("A\nSTOP here\nB"), -EEXIST);
-	assert_string_equal(reason, "conf:2: told to");
+	assert_int_equal(parse("A\nSTOP  here\nB"), -EEXIST);
+	assert_string_equal(reason, "conf:2:7: told to");
 	assert_string_equal(seen, "1[A]2[STOP][here]");
 }
 
@@ -152,7 +201,8 @@ the_directives_own_error_gets_file_and_line(void **state)
 static void
 any_bytes_are_survived(void **state)
 {
-	const char text[] = "# c\nMOUNT unix:$TEST_A /m smdish a=b\r\nCAFILE x\t# $\n\nEXEC y";
+	const char text[] =
+	    "# c\nMOUNT unix:$TEST_A /m smdish a=b\r\nCAFILE ~/${TEST_A}x\t# $\n\nEXEC y";
 	char changed[sizeof text];
 	size_t i;
 	int byte;
@@ -185,7 +235,7 @@ files_are_read(void **state)
 	seen[0] = '\0';
 	assert_int_equal(premanifest_load(path, note, NULL, reason), -EEXIST);
 	assert_string_equal(seen, "1[A][b]2[STOP]");
-	assert_non_null(strstr(reason, ":2: told to"));
+	assert_non_null(strstr(reason, ":2:1: told to"));
 
 	assert_int_equal(truncate(path, PREMANIFEST_SIZE_MOST + 1), 0);
 	assert_int_equal(premanifest_load(path, note, NULL, reason), -EFBIG);
@@ -202,10 +252,13 @@ main(void)
 		cmocka_unit_test(lines_are_words),
 		cmocka_unit_test(comments_begin_where_a_word_could),
 		cmocka_unit_test(variables_are_replaced_and_stay_one_word),
-		cmocka_unit_test(an_unset_variable_is_an_error_with_file_and_line),
+		cmocka_unit_test(braces_end_the_name_of_a_variable),
+		cmocka_unit_test(an_unset_variable_is_an_error_with_file_line_and_column),
+		cmocka_unit_test(a_dollar_without_a_name_is_an_error),
+		cmocka_unit_test(a_tilde_that_begins_a_word_is_home),
 		cmocka_unit_test(control_characters_are_errors),
 		cmocka_unit_test(lengths_are_bounded),
-		cmocka_unit_test(the_directives_own_error_gets_file_and_line),
+		cmocka_unit_test(the_directives_own_error_gets_the_place_of_its_word),
 		cmocka_unit_test(any_bytes_are_survived),
 		cmocka_unit_test(files_are_read),
 	};
