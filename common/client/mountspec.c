@@ -48,6 +48,8 @@ set_key(struct mount *m, const char *value)
 {
 	if (!m->ops->has_key)
 		return error_message(-EINVAL, "key=: mounts of type %s have no key", m->ops->type);
+	if (*value == '\0')
+		return error_message(-EINVAL, "key=: the file is missing");
 	free(m->key_file);
 	m->key_file = strdup(value);
 	return m->key_file == NULL ? -ENOMEM : 0;

@@ -272,6 +272,7 @@ an_error_in_a_mount_file_has_its_place(void **state)
 	expect_parse("MOUNT unix:x a smdish", -EINVAL, "conf:1:14: a: the path is not absolute");
 	expect_parse("MOUNT udp:x /a smdish", -EINVAL,
 	    "conf:1:7: udp:x: a URI begins with unix:, abstract:, pipe: or tcp:");
+	expect_parse("MOUNT file:x /a smc key=", -EINVAL, "conf:1:21: key=: the file is missing");
 	expect_parse("MOUNT file:x /a smc key=/dev/null/x", -ENOTDIR,
 	    "conf:1:21: key=/dev/null/x: Not a directory");
 	expect_parse("MOUNT unix:x /a smdish\nMOUNT unix:y /a/ smdish\n", -EEXIST,
