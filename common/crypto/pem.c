@@ -1,0 +1,128 @@
+#include "common/crypto/pem.h"
+
+#include <errno.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/error.h"
+#include "common/crypto/sslerror.h"
+
+/* Of a file that is encrypted: OpenSSL would ask for a password. */
+static int
+have_no_password(char *out, int room, int is_writing, void *arg)
+{
+	(void)out;
+	(void)room;
+	(void)is_writing;
+	(void)arg;
+	return -1;
+}
+
+static int
+open_file(FILE **out, const char *file)
+{
+	*out = fopen(file, "re");
+	return *out == NULL ? error_message(-errno, "%s: %s", file, error_string(-errno)) : 0;
+}
+
+/* Returns the digits, or NULL when there is no memory. */
+static char *
+create_hex(const uint8_t *bytes, size_t size)
+{
+	char *hex = malloc(2 * size + 1);
+	size_t i;
+
+	if (hex == NULL)
+		return NULL;
+	hex[0] = '\0';
+	for (i = 0; i < size; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	return hex;
+}
+
+int
+pem_certificate(char **hex, const char *file)
+{
+	uint8_t *der = NULL;
+	X509 *certificate;
+	FILE *f;
+	int size, error = open_file(&f, file);
+
+	if (error != 0)
+		return error;
+	certificate = PEM_read_X509(f, NULL, have_no_password, NULL);
+	fclose(f);
+	if (certificate == NULL)
+		return error_message(-EINVAL, "%s: the file has no certificate in PEM form: %s",
+		    file, sslerror_reason());
+	size = i2d_X509(certificate, &der);
+	X509_free(certificate);
+	if (size < 0)
+		return -ENOMEM;
+	*hex = create_hex(der, (size_t)size);
+	OPENSSL_free(der);
+	return *hex == NULL ? -ENOMEM : 0;
+}
+
+/* The digits of one number of the key. */
+static int
+read_number(char **hex, const EVP_PKEY *key, const char *name)
+{
+	BIGNUM *number = NULL;
+	uint8_t *bytes = NULL;
+
+	*hex = NULL;
+	if (EVP_PKEY_get_bn_param(key, name, &number) == 1)
+		bytes = malloc((size_t)BN_num_bytes(number) + 1);
+	if (bytes != NULL)
+		*hex = create_hex(bytes, (size_t)BN_bn2bin(number, bytes));
+	free(bytes);
+	BN_free(number);
+	return *hex == NULL ? -ENOMEM : 0;
+}
+
+static int
+read_numbers(char **modulus, char **exponent, const EVP_PKEY *key)
+{
+	char *n, *e;
+	int error = read_number(&n, key, OSSL_PKEY_PARAM_RSA_N);
+
+	if (error != 0)
+		return error;
+	error = read_number(&e, key, OSSL_PKEY_PARAM_RSA_E);
+	if (error != 0) {
+		free(n);
+		return error;
+	}
+	*modulus = n;
+	*exponent = e;
+	return 0;
+}
+
+int
+pem_rsa_public(char **modulus, char **exponent, const char *file)
+{
+	EVP_PKEY *key;
+	FILE *f;
+	int error = open_file(&f, file);
+
+	if (error != 0)
+		return error;
+	key = PEM_read_PUBKEY(f, NULL, have_no_password, NULL);
+	fclose(f);
+	if (key == NULL)
+		error = error_message(-EINVAL, "%s: the file has no public key in PEM form: %s",
+		    file, sslerror_reason());
+	else if (EVP_PKEY_is_a(key, "RSA") != 1)
+		error = error_message(-EINVAL, "%s: the public key is not of the kind RSA", file);
+	else
+		error = read_numbers(modulus, exponent, key);
+	EVP_PKEY_free(key);
+	return error;
+}
