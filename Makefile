@@ -46,6 +46,7 @@ CLIENT_SRC := $(wildcard common/client/*.c common/client/track/*.c common/remote
 SMDISH_STORE_SRC := $(call store,smdish)
 SMUF_STORE_SRC := $(call store,smuf)
 BENCH_SRC := $(wildcard bench/*.c)
+DEPLOY_SRC := $(wildcard deploy/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
@@ -57,7 +58,7 @@ test = $(call obj,$(filter-out $(POINTED_SRC),$(1))) \
 
 DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
-PROGRAMS := $(DAEMONS) $(BUILD)/smbench
+PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/makemanifest
 
 TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
@@ -79,7 +80,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 all: $(PROGRAMS) $(LIBRARY)
 
 help:
-	@echo 'make all             the daemons, the library and smbench, into $(BUILD)/'
+	@echo 'make all             the daemons, the library, smbench and makemanifest, into $(BUILD)/'
 	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
 	@echo 'make check [T=name]  build and run the tests, or those named, T="test_a test_b"'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -143,6 +144,11 @@ $(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
 
 # The library's names are local to it.
 $(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(SHARED_SRC)) $(BUILD)/libsmclient.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+# It reads mounts as the library does, and so needs its insides.
+$(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 
@@ -327,7 +333,8 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/libexec/memserver $(DESTDIR)$(PREFIX)/share/man/man3
+	    $(DESTDIR)$(PREFIX)/libexec/memserver $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 deploy/makemanifest.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 deploy/mkpki $(DESTDIR)$(PREFIX)/libexec/memserver
@@ -342,7 +349,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
 	    pkgconfig/smclient.pc)
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man3/smclient.3
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/makemanifest.1 $(DESTDIR)$(PREFIX)/share/man/man3/smclient.3
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h $(DESTDIR)$(PREFIX)/libexec/memserver/mkpki
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/memserver
 
