@@ -209,6 +209,8 @@ void
 mux_fork_prepare(struct mux *m)
 {
 	mux_core_lock(m);
+	/* A library OS would copy it for the child. */
+	buf_trim(&m->spare, KEEP_SIZE);
 }
 
 void
