@@ -224,7 +224,7 @@ file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t 
 		return error_message(error, "%s: another thread has the lock", f->name);
 	if (error != 0 || !is_first)
 		return error;
-	error = replica_restart_tracker(&f->replica);
+	error = replica_begin(&f->replica);
 	if (error == 0)
 		error = f->backend->ops->acquire(f->backend, mode, deadline);
 	if (error != 0)
@@ -271,6 +271,8 @@ void
 file_fork_prepare(struct file *f)
 {
 	(void)pthread_mutex_lock(&f->lock.mutex);
+	if (filelock_is_free(&f->lock))
+		replica_fork_prepare(&f->replica);
 }
 
 void

@@ -63,7 +63,10 @@ int file_dirty(struct file *f, size_t offset, size_t length);
 
 int file_stat(struct file *f, struct sm_stat *out);
 
-/* fork(2): between the two, no thread is in a function of the file's local lock. */
+/*
+ * fork(2): between the two, no thread is in a function of the file's local lock. The replica may be
+ * void after them: see replica_fork_prepare().
+ */
 void file_fork_prepare(struct file *f);
 void file_fork_parent(struct file *f);
 

@@ -94,6 +94,16 @@ bool filelock_release_handle(struct filelock *l, const void *handle);
 void filelock_hand_over(struct filelock *l);
 
 /*
+ * With the mutex: true when no thread has the lock, or acquires or releases it; none begins while
+ * the caller keeps the mutex.
+ */
+static inline bool
+filelock_is_free(const struct filelock *l)
+{
+	return l->state == FILELOCK_FREE;
+}
+
+/*
  * In a fork's child: the lock has no holders and no waiters. is_locked: this thread has the mutex;
  * else any thread of the parent may have had it.
  */

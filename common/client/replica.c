@@ -4,57 +4,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/size.h"
 #include "common/client/track/dirty_diff.h"
-
-static const uint8_t zeros[SIZE_BLOCK];
-
-/* Zeroes size bytes. Does not write to blocks of zeros, which may have no memory yet. */
-static void
-zero_range(uint8_t *bytes, size_t size)
-{
-	size_t part;
-
-	for (; size > 0; bytes += part, size -= part) {
-		part = size_block_part((uintptr_t)bytes, (uintptr_t)bytes + size);
-		if (memcmp(bytes, zeros, part) != 0)
-			explicit_bzero(bytes, part);
-	}
-}
-
-static uint8_t *
-memory_map(void *hint, size_t room)
-{
-	void *memory = mmap(hint, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return NULL;
-	/* A library OS that does not know it writes no core dumps either. */
-	(void)madvise(memory, room, MADV_DONTDUMP);
-	return memory;
-}
-
-static void
-memory_unmap(uint8_t *memory, size_t size, size_t room)
-{
-	if (memory == NULL)
-		return;
-	/* The program may have made its mapping read-only. */
-	if (mprotect(memory, room, PROT_READ | PROT_WRITE) == 0)
-		zero_range(memory, size);
-	(void)munmap(memory, room);
-}
+#include "common/client/track/memory.h"
+#include "common/client/track/shadow.h"
 
 static void
 dirty_free(struct dirty *d)
 {
 	if (d->ops != NULL && d->ops->fini != NULL)
 		d->ops->fini(d);
-	memory_unmap(d->base, d->size, d->room);
-	memory_unmap(d->shadow, d->size, d->room);
+	if (d->base != NULL)
+		memory_unmap(d->base, d->size, d->room);
+	shadow_unmap(d);
+	free(d->is_written);
 	free(d->pieces);
 }
 
@@ -68,10 +33,10 @@ replica_map(struct replica *r, void *hint, uint32_t size, bool is_full, const st
 
 	assert(!replica_is_mapped(r) && size > 0);
 	d.base = memory_map(hint, room);
-	d.shadow = memory_map(NULL, room);
+	d.is_written = calloc(size_block_count(size), sizeof *d.is_written);
 	/* Room for the worst case now, so that no release can fail for lack of memory. */
 	d.pieces = calloc(size_block_count(size), sizeof *d.pieces);
-	if (d.base != NULL && d.shadow != NULL && d.pieces != NULL)
+	if (d.base != NULL && d.is_written != NULL && d.pieces != NULL)
 		error = d.ops->init != NULL ? d.ops->init(&d) : 0;
 	if (error != 0) {
 		dirty_free(&d);
@@ -115,8 +80,8 @@ advance(struct replica *r, uint32_t offset)
 
 	if (r->is_zeroing && offset > r->applied) {
 		prepare_write(r, r->applied, offset - r->applied);
-		zero_range(d->base + r->applied, offset - r->applied);
-		zero_range(d->shadow + r->applied, offset - r->applied);
+		memory_zero(d->base + r->applied, offset - r->applied);
+		shadow_zero(d, r->applied, offset - r->applied);
 	}
 	r->applied = offset;
 }
@@ -139,8 +104,10 @@ replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint3
 	advance(r, offset);
 	prepare_write(r, offset, length);
 	memcpy(d->base + offset, bytes, length);
-	if (bytes != d->shadow + offset)
+	if (bytes != d->shadow + offset) {
+		shadow_will_write(d, offset, length);
 		memcpy(d->shadow + offset, bytes, length);
+	}
 	r->applied = offset + length;
 }
 
@@ -163,11 +130,12 @@ uint8_t *
 replica_stage(struct replica *r, uint32_t block)
 {
 	struct dirty *d = &r->dirty;
-	uint32_t offset = block * SIZE_BLOCK;
+	uint32_t offset = block * SIZE_BLOCK, size = size_of_block(d->size, block);
 
 	assert(block < size_block_count(d->size));
 	assert(d->count == 0 || dirty_last_block(&d->pieces[d->count - 1]) < block);
-	dirty_add(d, offset, size_of_block(d->size, block));
+	dirty_add(d, offset, size);
+	shadow_will_write(d, offset, size);
 	return d->shadow + offset;
 }
 
@@ -201,6 +169,7 @@ replica_collect_all(struct replica *r)
 {
 	struct dirty *d = &r->dirty;
 
+	shadow_will_write(d, 0, d->size);
 	memcpy(d->shadow, d->base, d->size);
 	d->count = 0;
 	dirty_add(d, 0, d->size);
@@ -231,13 +200,31 @@ replica_fork_child(struct replica *r)
 
 	if (replica_is_mapped(r) && d->ops->fork_child != NULL && r->error == 0)
 		r->error = d->ops->fork_child(d);
+	shadow_fork_child(d);
 	replica_void(r);
 }
 
-int
-replica_restart_tracker(struct replica *r)
+void
+replica_fork_prepare(struct replica *r)
 {
-	if (r->error != 0)
-		r->error = r->dirty.ops->init(&r->dirty);
-	return r->error;
+	if (!shadow_is_copied_by_fork(&r->dirty))
+		return;
+	shadow_unmap(&r->dirty);
+	/* A fresh replica has a shadow of zeros, which the next one is, too. */
+	if (!r->is_fresh)
+		replica_void(r);
+}
+
+int
+replica_begin(struct replica *r)
+{
+	int error = 0;
+
+	if (!replica_is_mapped(r))
+		return 0;
+	if (r->dirty.shadow == NULL)
+		error = shadow_map(&r->dirty);
+	if (error == 0 && r->error != 0)
+		error = r->error = r->dirty.ops->init(&r->dirty);
+	return error;
 }

@@ -1,9 +1,11 @@
 /*
- * replica: this process's copy of a segment: the program's mapping, the library's shadow of it, and
- * the version that both have (DESIGN 3, PROTOCOL 5.9).
+ * replica: this process's copy of a segment: the program's mapping, the library's shadow of it
+ * (shadow.h), and the version that both have (DESIGN 3, PROTOCOL 5.9).
  *
  * Both are anonymous private memory, left out of core dumps and wiped when unmapped. The holder of
- * the file's local lock uses the replica, which has no lock of its own.
+ * the file's local lock uses the replica, which has no lock of its own. There is a shadow in
+ * critical sections, from replica_begin() on. A fork ends it: the child's always, and the parent's,
+ * too, between critical sections where the fork would copy it. That makes the replica void.
  *
  * `since` is the version that the next grant starts from. It advances only when a grant was applied
  * whole or a release has succeeded; anything else makes the replica void, replica_void(): since 0.
@@ -26,7 +28,7 @@
 #include "common/client/track/dirty.h"
 
 struct replica {
-	struct dirty dirty; /* base, NULL while not mapped; shadow; size; pieces */
+	struct dirty dirty; /* base, NULL while not mapped; shadow, NULL at times; size; pieces */
 	uint64_t since;   /* 0: void, or nothing published; not mapped: the version last granted */
 	bool is_fresh;    /* never void, never published */
 	bool is_full;     /* sync=full: all blocks, always */
@@ -109,16 +111,24 @@ void replica_published(struct replica *r, uint64_t version);
 void replica_hint(struct replica *r, uint32_t offset, uint32_t length);
 
 /*
- * In a fork's child, before any other call with r: gives up what the tracker has of the parent,
- * opens that anew, and makes r void. Sends nothing and takes no lock. A failure is kept for
- * replica_restart_tracker().
+ * Before a fork, outside critical sections of this process: unmaps a shadow that the fork would
+ * copy. The next section then fetches the whole segment, which costs less than copying it for each
+ * child.
+ */
+void replica_fork_prepare(struct replica *r);
+
+/*
+ * In a fork's child, before any other call with r: gives up the shadow and what the tracker has of
+ * the parent, opens the latter anew, and makes r void. Sends nothing and takes no lock. A failure
+ * is kept for replica_begin().
  */
 void replica_fork_child(struct replica *r);
 
 /*
- * Before a lock is acquired: opens again what replica_fork_child() could not open for the tracker
- * (track=uffd). Returns 0, also when there is nothing to do, or a negative errno, with a message.
+ * Before a lock is acquired: maps the shadow, unless there is one, and opens again what
+ * replica_fork_child() could not open for the tracker (track=uffd). Returns 0, also when r is not
+ * mapped; -ENOMEM; or an error of the tracker's init, with a message.
  */
-int replica_restart_tracker(struct replica *r);
+int replica_begin(struct replica *r);
 
 #endif

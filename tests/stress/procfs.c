@@ -87,6 +87,25 @@ procfs_usage(pid_t pid)
 	return u;
 }
 
+int64_t
+procfs_private(void)
+{
+	FILE *f = open_file(getpid(), "maps");
+	unsigned long start, end, inode;
+	char line[LINE_SIZE], shared;
+	int64_t sum = 0;
+
+	if (f == NULL)
+		return -1;
+	while (fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "%lx-%lx %*3c%c %*s %*s %lu", &start, &end, &shared, &inode) ==
+			4 &&
+		    shared == 'p' && inode == 0)
+			sum += (int64_t)(end - start);
+	fclose(f);
+	return sum;
+}
+
 uint64_t
 procfs_awake_ns(pid_t pid)
 {

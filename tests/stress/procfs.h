@@ -20,6 +20,12 @@ struct procfs_usage {
 struct procfs_usage procfs_usage(pid_t pid);
 
 /*
+ * Bytes of the private mappings without a file that this process has, with or without memory behind
+ * them: what a library OS copies at fork(2).
+ */
+int64_t procfs_private(void);
+
+/*
  * How long the main thread has run or waited for a processor, in nanoseconds: the rest of the time
  * it has slept. Returns 0 where the kernel does not count it.
  */

@@ -131,6 +131,25 @@ what_a_grant_brings_is_no_change(void **state)
 	tracked_end();
 }
 
+/* Blocks that verified one by one, in the shadow. */
+static void
+what_a_staged_grant_brings_is_no_change(void **state)
+{
+	tracked_begin(state, 4 * SIZE_BLOCK + 9);
+	replica_stage_begin(&replica);
+	memset(replica_stage(&replica, 1), 'a', SIZE_BLOCK);
+	memset(replica_stage(&replica, 4), 'b', 9);
+	assert_int_equal(dirty->base[SIZE_BLOCK], 0);
+	replica_apply_staged(&replica, 5);
+	assert_int_equal(dirty->base[SIZE_BLOCK], 'a');
+	assert_int_equal(dirty->base[4 * SIZE_BLOCK + 8], 'b');
+	tracked_wrote(0, 4 * SIZE_BLOCK + 9);
+	tracked_expect_nothing();
+	tracked_set(4 * SIZE_BLOCK + 8, 'c', 1);
+	tracked_expect_piece(4 * SIZE_BLOCK + 8, 1);
+	tracked_end();
+}
+
 /*
  * A write outside a critical section is published with the next release, or lost to the next grant.
  */
@@ -158,9 +177,17 @@ sync_full_collects_everything(void **state)
 	/* Also where there is no such tracker. */
 	replica = (struct replica){ 0 };
 	assert_int_equal(replica_map(&replica, NULL, SIZE_BLOCK + 5, true, *state), 0);
+	assert_int_equal(replica_begin(&replica), 0);
 	tracked_expect_piece(0, SIZE_BLOCK + 5);
 	replica_published(&replica, 9);
 	assert_int_equal(replica_since(&replica), 0);
+	tracked_set(SIZE_BLOCK + 4, 'x', 1);
+	tracked_expect_piece(0, SIZE_BLOCK + 5);
+	/* A life in which nothing is published yet. */
+	replica_grant_begin(&replica, 0);
+	replica_grant_end(&replica, 0);
+	assert_int_equal(dirty->base[SIZE_BLOCK + 4], 0);
+	assert_int_equal(dirty->shadow[SIZE_BLOCK + 4], 0);
 	tracked_end();
 }
 
@@ -283,6 +310,51 @@ scan_all(struct uffd_range *range, size_t size)
 		sum += count == 1 ? run.end - run.start : 0;
 	}
 	return sum;
+}
+
+/* Pages of the shadow of LARGE bytes that have memory. */
+static uint32_t
+count_shadow_pages(void)
+{
+	uint8_t core[LARGE / SIZE_BLOCK];
+	uint32_t i, count = 0;
+
+	assert_int_equal(mincore(dirty->shadow, LARGE, core), 0);
+	for (i = 0; i < sizeof core; i++)
+		count += core[i] & 1;
+	return count;
+}
+
+/* Neither comparing nor zeroing touches what nobody wrote. */
+static void
+the_shadow_of_zeros_takes_no_memory(void **state)
+{
+	/* There may be a huge page. */
+	const uint32_t most = LARGE / SIZE_BLOCK / 2;
+	uint32_t i;
+
+	tracked_begin(state, LARGE);
+	tracked_set(5 * SIZE_BLOCK, 'x', 1);
+	tracked_expect_piece(5 * SIZE_BLOCK, 1);
+	replica_void(&replica);
+	tracked_grant(7, 6 * SIZE_BLOCK, "new", 3);
+	tracked_expect_nothing();
+	assert_in_range(count_shadow_pages(), 1, most);
+	/* Blank blocks are compared, too. */
+	for (i = 0; i < LARGE / SIZE_BLOCK; i += 99) {
+		tracked_set(i * SIZE_BLOCK + 17, 'y', 5);
+		tracked_expect_piece(i * SIZE_BLOCK + 17, 5);
+	}
+	tracked_set(0, 'z', LARGE);
+	tracked_expect_piece(0, LARGE);
+	assert_int_equal(count_shadow_pages(), LARGE / SIZE_BLOCK);
+	/* A child begins with a new one. */
+	replica_fork_child(&replica);
+	assert_int_equal(replica_begin(&replica), 0);
+	tracked_grant(8, 6 * SIZE_BLOCK, "new", 3);
+	tracked_expect_nothing();
+	assert_in_range(count_shadow_pages(), 1, most);
+	tracked_end();
 }
 
 /* uffd.h by itself: lists all pages at first, and then exactly the written ones. */
@@ -409,6 +481,7 @@ main(void)
 		TRACKED_ALL(every_other_block_is_found),
 		TRACKED_ALL(what_is_changed_back_is_no_change),
 		TRACKED_ALL(what_a_grant_brings_is_no_change),
+		TRACKED_ALL(what_a_staged_grant_brings_is_no_change),
 		TRACKED_ALL(a_stray_write_is_published_or_lost),
 		TRACKED_ALL(sync_full_collects_everything),
 		TRACKED_ALL(a_void_replica_is_zeroed_and_a_fresh_one_is_kept),
@@ -416,6 +489,7 @@ main(void)
 		TRACKED_ALL(huge_pages_hide_nothing),
 		TRACKED_ALL(memory_that_the_program_replaced_is_compared),
 		TRACKED_ALL(what_is_behind_the_end_is_no_change),
+		TRACKED_ALL(the_shadow_of_zeros_takes_no_memory),
 		TRACKED(a_huge_page_is_listed_by_its_pages, uffd),
 		TRACKED(what_is_not_hinted_is_not_published, hint),
 		TRACKED(auto_compares_what_is_small, auto),

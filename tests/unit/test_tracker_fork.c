@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ be_a_child(void)
 	int i;
 
 	replica_fork_child(&replica);
-	EXPECT(replica_restart_tracker(&replica) == 0);
+	EXPECT(replica_begin(&replica) == 0);
 	EXPECT(replica_since(&replica) == 0);
 	EXPECT(count_uffds() == (dirty->ops == &dirty_uffd));
 	tracked_grant(7, SIZE_BLOCK, "granted", 7);
@@ -122,6 +123,27 @@ keep_change_across_fork(void **state, int (*fn)(void))
 	tracked_end();
 }
 
+/* Where the kernel withholds the shadow, this memory of the child is not the library's. */
+static int
+map_where_the_shadow_was(void)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	uint8_t *own = mmap(dirty->shadow, dirty->room, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	EXPECT(own == dirty->shadow);
+	memset(own, 'o', dirty->room);
+	EXPECT(be_a_child() == 0);
+	replica_unmap(&replica);
+	EXPECT(own[0] == 'o' && own[SIZE - 1] == 'o');
+	return 0;
+}
+
+static void
+a_child_keeps_what_it_mapped_where_the_shadow_was(void **state)
+{
+	keep_change_across_fork(state, map_where_the_shadow_was);
+}
+
 static void
 a_child_has_children(void **state)
 {
@@ -151,7 +173,7 @@ find_no_descriptors(void)
 	replica_fork_child(&replica);
 	if (dirty->ops == &dirty_uffd) {
 		/* The failure is reported, each time. */
-		EXPECT(replica_restart_tracker(&replica) == -EMFILE);
+		EXPECT(replica_begin(&replica) == -EMFILE);
 		EXPECT(strstr(error_text(), "track=uffd") != NULL);
 		EXPECT(replica_collect(&replica) == -EMFILE);
 		EXPECT(allow_descriptors(limit.rlim_cur) == 0);
@@ -167,6 +189,97 @@ a_child_without_descriptors_compares_or_says_so(void **state)
 
 static const struct dirty_ops *wanted;
 
+/* Brings the replica from nothing to version, without a block. */
+static void
+grant_nothing(uint64_t version)
+{
+	replica_grant_begin(&replica, version);
+	replica_grant_end(&replica, version);
+}
+
+/* A kernel that withholds the shadow from children. */
+static int
+keep_the_shadow(void)
+{
+	tracked_grant(3, 0, "parent", 6);
+	tracked_idle();
+	tracked_set(9, 'a', 1);
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow != NULL && replica_since(&replica) == 3);
+	EXPECT(has_one_piece(9, 1));
+	return 0;
+}
+
+/* A library OS that copies all memory. */
+static int
+give_up_the_shadow(void)
+{
+	uint8_t *shadow = dirty->shadow, core[SIZE / SIZE_BLOCK + 1];
+
+	/* A fresh replica keeps what the program wrote to it. */
+	tracked_set(5, 'a', 1);
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow == NULL && mincore(shadow, SIZE, core) != 0);
+	EXPECT(replica_begin(&replica) == 0);
+	grant_nothing(0);
+	EXPECT(has_one_piece(5, 1));
+	replica_published(&replica, 4);
+	/* Another one is void, and so loses what was written outside a critical section. */
+	tracked_set(9, 'b', 1);
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow == NULL && replica_since(&replica) == 0);
+	replica_fork_prepare(&replica);
+	EXPECT(replica_begin(&replica) == 0);
+	tracked_grant(7, SIZE_BLOCK, "granted", 7);
+	EXPECT(dirty->base[5] == 0 && dirty->base[9] == 0 && dirty->base[SIZE_BLOCK] == 'g');
+	EXPECT(replica_collect(&replica) == 0 && dirty->count == 0);
+	tracked_set(SIZE - 1, 'c', 1);
+	EXPECT(has_one_piece(SIZE - 1, 1));
+	/* A fork that skips the handlers copies the shadow. */
+	return be_a_child();
+}
+
+static int
+map_and_run(int (*fn)(void))
+{
+	replica = (struct replica){ 0 };
+	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == 0);
+	/* Not before a lock is acquired. */
+	EXPECT(dirty->shadow == NULL);
+	EXPECT(replica_begin(&replica) == 0);
+	EXPECT(fn() == 0);
+	replica_unmap(&replica);
+	return 0;
+}
+
+static int
+fork_under_a_kernel(void)
+{
+	return map_and_run(keep_the_shadow);
+}
+
+static int
+fork_under_a_library_os(void)
+{
+	static const int calls[] = { SYS_madvise };
+
+	if (libos_forbid(calls, 1, ENOSYS) != 0) {
+		printf("this system has no seccomp filters: nothing is proved\n");
+		return 0;
+	}
+	return map_and_run(give_up_the_shadow);
+}
+
+static void
+a_shadow_that_a_fork_would_copy_ends_before_it(void **state)
+{
+	wanted = *state;
+	if (wanted == &dirty_uffd)
+		tracked_need_uffd();
+	body_run(fork_under_a_kernel);
+	body_run(fork_under_a_library_os);
+}
+
 /* Maps a new replica, and finds every change. */
 static int
 find_changes(bool is_watching)
@@ -175,6 +288,7 @@ find_changes(bool is_watching)
 
 	replica = (struct replica){ 0 };
 	EXPECT(replica_map(&replica, NULL, SIZE, false, wanted) == 0);
+	EXPECT(replica_begin(&replica) == 0);
 	for (i = 0; i < 20; i++) {
 		dirty->base[i * SIZE_BLOCK + i]++;
 		tracked_wrote((uint32_t)(i * SIZE_BLOCK + i), 1);
@@ -254,6 +368,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TRACKED_ALL(a_child_does_nothing_to_its_parent),
 		TRACKED_ALL(a_child_has_children),
+		TRACKED_ALL(a_child_keeps_what_it_mapped_where_the_shadow_was),
+		TRACKED_ALL(a_shadow_that_a_fork_would_copy_ends_before_it),
 		TRACKED_ALL(a_child_without_descriptors_compares_or_says_so),
 		TRACKED(auto_leaves_descriptors_to_the_program, auto),
 		TRACKED_ALL(where_it_is_refused_auto_compares_and_uffd_says_so),

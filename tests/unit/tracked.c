@@ -30,6 +30,7 @@ tracked_begin(void **state, uint32_t size)
 		tracked_need_uffd();
 	replica = (struct replica){ 0 };
 	assert_int_equal(replica_map(&replica, NULL, size, false, ops), 0);
+	assert_int_equal(replica_begin(&replica), 0);
 }
 
 void

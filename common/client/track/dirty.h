@@ -14,6 +14,9 @@
  * Each tracker decides only where to look. It reports the bytes there that differ from the shadow.
  * So the bytes of a grant, which is written to both, are no change, and a write that races with the
  * grant is one.
+ *
+ * The replica maps the shadow before a lock is acquired; without it only init, fini, hint and
+ * fork_child are called.
  */
 #ifndef COMMON_CLIENT_TRACK_DIRTY_H
 #define COMMON_CLIENT_TRACK_DIRTY_H
@@ -36,7 +39,9 @@ struct dirty_ops;
 struct dirty {
 	const struct dirty_ops *ops;
 	uint8_t *base;
-	uint8_t *shadow;
+	uint8_t *shadow;            /* see shadow.h; NULL while there is none */
+	bool *is_written;           /* a block: false while it is blank in the shadow */
+	bool is_withheld;           /* no child of a fork gets the shadow */
 	uint32_t size;              /* of both, bytes */
 	size_t room;                /* of both: size in whole pages */
 	struct dirty_piece *pieces; /* room for one a block */
@@ -52,14 +57,15 @@ struct dirty_ops {
 	const char *name; /* as in track= */
 
 	/*
-	 * Makes d->state; base and shadow are equal. Returns 0 or a negative errno, with a message.
+	 * Makes d->state; base is zeros, or the next grant brings all of it. Returns 0 or a
+	 * negative errno, with a message.
 	 */
 	int (*init)(struct dirty *d);
 
 	/* Frees d->state, which is NULL when init failed. Leaves base as it is. */
 	void (*fini)(struct dirty *d);
 
-	/* The caller is about to write length bytes of a grant at offset, to base and shadow. */
+	/* The caller is about to write length bytes of a grant at offset, to base. */
 	void (*prepare_write)(struct dirty *d, uint32_t offset, uint32_t length);
 
 	/* sm_dirty(), in range. Any thread may call this at any time. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/client/track/shadow.h"
 
 /*
  * Bytes that memcmp() compares at a time: it is fast, but does not return where the difference is.
@@ -40,7 +41,7 @@ last_difference(const uint8_t *a, const uint8_t *b, size_t size)
 static void
 collect_block(struct dirty *d, uint32_t offset, uint32_t size)
 {
-	uint8_t *base = d->base + offset, *shadow = d->shadow + offset;
+	const uint8_t *base = d->base + offset, *shadow = shadow_at(d, offset);
 	size_t first, end;
 
 	first = first_difference(base, shadow, size);
@@ -48,7 +49,8 @@ collect_block(struct dirty *d, uint32_t offset, uint32_t size)
 	/* Another thread may have undone its change meanwhile. */
 	if (first >= end)
 		return;
-	memcpy(shadow + first, base + first, end - first);
+	shadow_will_write(d, offset, size);
+	memcpy(d->shadow + offset + first, base + first, end - first);
 	dirty_add(d, offset + (uint32_t)first, (uint32_t)(end - first));
 }
 
@@ -59,7 +61,7 @@ dirty_diff_range(struct dirty *d, uint32_t offset, uint32_t end)
 
 	for (; offset < end; offset += size) {
 		size = (uint32_t)size_block_part(offset, end);
-		if (memcmp(d->base + offset, d->shadow + offset, size) != 0)
+		if (memcmp(d->base + offset, shadow_at(d, offset), size) != 0)
 			collect_block(d, offset, size);
 	}
 }
