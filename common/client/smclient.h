@@ -171,6 +171,7 @@ SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
 /*
  * Names length bytes at offset of the segment that the program writes in this critical section.
  * With track=hint, bytes that are not named are not published; otherwise the call has no effect.
+ * For large segments in a library OS, where sm_unlock() would compare all of them.
  * Any thread may call it while one holds the lock. EINVAL: not mapped, or out of range.
  */
 SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length);
