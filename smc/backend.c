@@ -78,7 +78,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	f->base = (struct backend_file){ .ops = &smc_backend, .replica = replica };
 	f->mount = m;
 	(void)pthread_mutex_init(&f->mutex, NULL);
-	error = lockfile_open(&f->lockfile, m->directory, name + 1);
+	error = lockfile_open(&f->lockfile, m->directory, name + 1, m->locks);
 	if (error != 0) {
 		(void)pthread_mutex_destroy(&f->mutex);
 		free(f);
@@ -203,10 +203,12 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	if (error != 0)
 		return error;
 	error = ticketlock_take(&f->lockfile.lock, deadline);
-	if (error != 0)
+	if (error == -EBADF)
 		return lockfile_fail(&f->lockfile, error,
-		    error == -EBADF ? "the program has closed the library's descriptors" :
-				      "another process holds the lock");
+		    "the program has closed the library's descriptors");
+	if (error != 0)
+		return lockfile_fail_of_another(&f->lockfile, error,
+		    "another process holds the lock");
 	if (!replica_is_mapped(replica))
 		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
@@ -260,7 +262,7 @@ stat_file(struct backend_file *base, struct sm_stat *out)
 	tickets = ticketlock_count(&f->lockfile.lock);
 	*out = (struct sm_stat){
 		.size = atomic_load(&h->segment_size),
-		.open_count = presence_count(&f->lockfile.presence),
+		.open_count = lockfile_count_users(&f->lockfile),
 		.waiters = tickets > 1 ? tickets - 1 : 0,
 		.version = atomic_load(&h->committed),
 		.grants = atomic_load(&h->words.turn),
@@ -314,6 +316,7 @@ const struct backend_ops smc_backend = {
 	.type = "smc",
 	.has_directory = true,
 	.has_key = true,
+	.has_locks = true,
 	.configure = configure,
 	.detach = detach,
 	.fork_prepare = fork_prepare,

@@ -19,6 +19,7 @@ _Static_assert(offsetof(struct lockfile_head, refcnt) == 8, "as in the original"
 _Static_assert(offsetof(struct lockfile_head, type) == 12, "as in the original");
 _Static_assert(offsetof(struct lockfile_head, iv) == 13, "as in the original");
 _Static_assert(offsetof(struct lockfile_head, magic) == 64, "smc/FORMAT 2");
+_Static_assert(offsetof(struct lockfile_head, format) == 72, "smc/FORMAT 2");
 _Static_assert(offsetof(struct lockfile_head, slots) == 256, "smc/FORMAT 2");
 _Static_assert(sizeof(struct lockfile_head) == LOCKFILE_MAPPED, "smc/FORMAT 2");
 
@@ -26,6 +27,16 @@ int
 lockfile_fail(const struct lockfile *l, int error, const char *what)
 {
 	return error_message(error, "%s/%s: %s", l->directory, l->name, what);
+}
+
+int
+lockfile_fail_of_another(const struct lockfile *l, int error, const char *what)
+{
+	if (l->presence.has_locks)
+		return lockfile_fail(l, error, what);
+	return error_message(error,
+	    "%s/%s: %s; with locks=none nobody notices if it died: when no process has the file open any more, remove %s/%s and %s/%s.segment",
+	    l->directory, l->name, what, l->directory, l->name, l->directory, l->name);
 }
 
 int
@@ -46,11 +57,12 @@ lockfile_pause(void)
 }
 
 void
-lockfile_init_presence(struct presence *p, const struct hostfile *file)
+lockfile_init_presence(struct presence *p, const struct hostfile *file, bool has_locks)
 {
 	struct lockfile_head *h = (struct lockfile_head *)file->untrusted_base;
 
-	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), &file->descriptor);
+	presence_init(p, h->slots, offsetof(struct lockfile_head, slots), &file->descriptor,
+	    has_locks);
 	p->untrusted_recovery_lock = &h->recovery_lock;
 }
 
@@ -66,7 +78,7 @@ lockfile_lock_recovery(struct lockfile *l)
 	int error = lockfile_lock_recovery_of(&l->presence);
 
 	if (error == -ETIMEDOUT)
-		return lockfile_fail(l, error,
+		return lockfile_fail_of_another(l, error,
 		    "another process has been opening or closing it for 10 s");
 	if (error != 0)
 		return lockfile_fail(l, error,
@@ -89,9 +101,20 @@ lockfile_map(struct lockfile *l)
 	if (error != 0)
 		return error;
 	l->untrusted_head = (struct lockfile_head *)l->file.untrusted_base;
-	/* A forked child has a description of its own: this one must end with this process. */
-	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
 	return 0;
+}
+
+void
+lockfile_hide_from_children(struct lockfile *l)
+{
+	(void)madvise(l->untrusted_head, l->file.mapped, MADV_DONTFORK);
+}
+
+unsigned
+lockfile_count_users(const struct lockfile *l)
+{
+	return l->presence.has_locks ? presence_count(&l->presence) :
+				       atomic_load(&l->untrusted_head->refcnt);
 }
 
 void
@@ -121,24 +144,32 @@ lockfile_close_file(struct lockfile *l)
 	l->untrusted_head = NULL;
 }
 
-/* C1 to C6: releases our slot and, as the last process, removes the files. */
+/* C2, C3: we are no user any more. True when we were the last one. */
+static bool
+stop_using(struct lockfile *l)
+{
+	uint32_t users;
+
+	presence_release(&l->presence);
+	users = atomic_fetch_sub(&l->untrusted_head->refcnt, 1) - 1;
+	testpoint_reach("lockfile: presence released");
+	return l->presence.has_locks ? !presence_has_others(&l->presence) : users == 0;
+}
+
+/* C1 to C6: stops using the file and, as its last user, removes the files. */
 static void
-release_slot(struct lockfile *l, int directory)
+leave(struct lockfile *l, int directory)
 {
 	struct lockfile_head *h = l->untrusted_head;
 
 	/*
-	 * Without the recovery lock our slot ends with our mapping; the next opener finds no
-	 * process.
+	 * With kernel locks our slot ends with our mapping, and the next opener finds no process.
+	 * Without them we stay counted.
 	 */
 	if (lockfile_lock_recovery_of(&l->presence) != 0)
 		return;
 	testpoint_reach("lockfile: closing");
-	presence_release(&l->presence);
-	(void)atomic_fetch_sub(&h->refcnt, 1);
-	testpoint_reach("lockfile: presence released");
-	if (!presence_has_others(&l->presence) && directory >= 0 &&
-	    hostfile_is_at(&l->file, directory, l->name)) {
+	if (stop_using(l) && directory >= 0 && hostfile_is_at(&l->file, directory, l->name)) {
 		atomic_store(&h->dead, 1);
 		testpoint_reach("lockfile: marked as dead");
 		lockfile_remove_files(l, directory);
@@ -153,7 +184,7 @@ lockfile_close(struct lockfile *l)
 
 	if (l->untrusted_head != NULL && !l->is_inherited) {
 		(void)hostio_open_directory(&directory, l->directory);
-		release_slot(l, directory);
+		leave(l, directory);
 		if (directory >= 0)
 			(void)close(directory);
 	}

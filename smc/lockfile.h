@@ -2,12 +2,17 @@
  * lockfile: the lock file of an smc memory file, in which its processes find each other (smc/FORMAT
  * 2).
  *
+ * A file has kernel locks or none, from its creation on, and all its processes do as the file says:
+ * with kernel locks they see which of them live (presence.h); without, where a library OS has no
+ * such locks, they count themselves, and no process is ever taken for dead.
+ *
  * Opening and closing follow tests/model/open.pml, whose steps are named in lockfile_open.c and
  * lockfile.c (O1, C1, ...; smc/FORMAT 6). Both run under the recovery lock. A process that opens
- * creates the file if there is none, joins the processes that have it open if any of them lives,
+ * creates the file if there is none, joins the processes that have it open if any of them may live,
  * and else starts it afresh: the segment file goes, a new life begins. The last process that closes
  * marks the file as dead and removes it; a process that opens a dead file opens again by name. So
- * there are never two locks in use under one name.
+ * there are never two locks in use under one name. Without kernel locks the files of processes that
+ * died stay: an operator removes them.
  *
  * A file that has the name, is not empty and is not ours stays as it is (-EEXIST). An empty one
  * counts as ours: a process that dies while it creates the file leaves it so.
@@ -25,14 +30,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/client/mount.h"
 #include "common/crypto/ctrbox.h"
 #include "common/crypto/keys.h"
 #include "common/host/hostfile.h"
 #include "common/lock/presence.h"
 #include "common/lock/ticketlock.h"
 
+/* The formats, which are equal but for the use of locks and slots. 0: a new file. */
+enum lockfile_format { LOCKFILE_KERNEL_LOCKS = 1, LOCKFILE_NO_LOCKS = 2 };
+
 enum {
-	LOCKFILE_FORMAT = 1,
 	LOCKFILE_MAPPED = 4096,   /* bytes with something in them */
 	LOCKFILE_PROBE_AT = 4096, /* a page for hostprobe_check_shared() */
 	LOCKFILE_SIZE = 8192
@@ -46,12 +54,12 @@ enum lockfile_key { LOCKFILE_KEY_NONE, LOCKFILE_KEY_DRAWN, LOCKFILE_KEY_DERIVED 
 /* The file, in host byte order. Up to 64 as in the original. */
 struct lockfile_head {
 	struct ticketlock_words words;
-	_Atomic uint32_t refcnt;    /* a hint: processes that have it open */
+	_Atomic uint32_t refcnt;    /* processes that have it open; a hint with kernel locks */
 	uint8_t type;               /* enum protocol_type */
 	uint8_t iv[CTRBOX_IV_SIZE]; /* of the last release */
 	uint8_t zeros[39];
-	_Atomic uint64_t magic; /* stored last */
-	_Atomic uint32_t format;
+	_Atomic uint64_t magic;        /* stored last */
+	_Atomic uint32_t format;       /* enum lockfile_format; stored first, and never changed */
 	_Atomic uint32_t dead;         /* 1: it was closed for the last time */
 	_Atomic uint64_t segment_size; /* 0: none yet; stored last */
 	_Atomic uint32_t block_count;  /* stored before the segment file is made; 0: none is ours */
@@ -67,26 +75,30 @@ struct lockfile_head {
 
 struct lockfile {
 	char *directory;
-	char *name; /* of the lock file, one component */
+	char *name;            /* of the lock file, one component */
+	enum mount_locks wish; /* of the mount */
+	bool has_kernel_locks; /* the system has them */
 	struct hostfile file;
 	struct lockfile_head *untrusted_head;
 	struct presence presence;
 	struct ticketlock lock;
 	uint8_t salt[KEYS_SALT_SIZE]; /* of the life that was opened */
 
-	/* For fork(2): a description and a slot for the child, made by the parent. */
+	/* For fork(2), with kernel locks: a description and a slot for the child. */
 	struct hostfile child_file;
 	struct presence child_presence;
-	bool is_created;           /* by this process, in this try to open it */
-	_Atomic bool is_inherited; /* by this process, a child that has no slot yet */
+	_Atomic bool is_inherited; /* by this process, a child that is not one of its users yet */
 };
 
 /*
  * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes),
- * -ENOTSUP (mappings here are private copies), -ETIMEDOUT (another process stopped while it
- * opened or closed it), or what hostfile_open() and hostfile_create() say; with a message.
+ * -ENOTSUP (mappings here are private copies; or the file needs kernel locks, and there are none
+ * here), -EINVAL (the file is not as the wish says), -ETIMEDOUT (another process stopped while it
+ * opened or closed it), -ESTALE (the system has a wrong idea of the name), or what hostfile_open()
+ * and hostfile_create() say; with a message.
  */
-int lockfile_open(struct lockfile *l, const char *directory, const char *name);
+int lockfile_open(struct lockfile *l, const char *directory, const char *name,
+    enum mount_locks wish);
 
 /* Closes it; the last process removes the files. Also for one that is all zeros. */
 void lockfile_close(struct lockfile *l);
@@ -97,7 +109,7 @@ void lockfile_fork_parent(struct lockfile *l);
 void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 
 /*
- * To be called before anything is done with l: in a child that has no slot yet it claims one.
+ * To be called before anything is done with l: makes a child that is not one of its users yet one.
  * Returns 0, -ESTALE when the parent's memory file is gone, or another error of lockfile_open();
  * with a message.
  */
@@ -112,7 +124,16 @@ void lockfile_unlock_recovery(struct lockfile *l);
  */
 int lockfile_open_directory(const struct lockfile *l, int *fd);
 
+/* The number of processes that have it open. */
+unsigned lockfile_count_users(const struct lockfile *l);
+
 /* Puts into words what has failed, and the file's path. Returns error. */
 int lockfile_fail(const struct lockfile *l, int error, const char *what);
+
+/*
+ * The same when another process is the reason: without kernel locks that process may be dead, and
+ * the words say which files to remove then.
+ */
+int lockfile_fail_of_another(const struct lockfile *l, int error, const char *what);
 
 #endif

@@ -26,15 +26,18 @@ open_same(const struct lockfile *l, struct hostfile *file)
 }
 
 /*
- * The parent claims the child's slot, so that the file does not end with the parent while the child
- * has not called yet. If that fails the child tries for itself.
+ * With kernel locks the parent claims the child's slot, so that the file does not end with the
+ * parent while the child has not called yet. If that fails the child tries for itself. Without
+ * kernel locks a child that exits or execs could not give it back: the child becomes a user at its
+ * first call.
  */
 void
 lockfile_fork_prepare(struct lockfile *l)
 {
-	if (l->untrusted_head == NULL || l->is_inherited || open_same(l, &l->child_file) != 0)
+	if (l->untrusted_head == NULL || l->is_inherited || !l->presence.has_locks ||
+	    open_same(l, &l->child_file) != 0)
 		return;
-	lockfile_init_presence(&l->child_presence, &l->child_file);
+	lockfile_init_presence(&l->child_presence, &l->child_file, true);
 	if (presence_claim(&l->child_presence) != 0)
 		hostfile_close(&l->child_file);
 }
@@ -54,17 +57,34 @@ use_file(struct lockfile *l, struct hostfile *file, const struct presence *prese
 	*file = HOSTFILE_CLOSED;
 	l->presence = *presence;
 	(void)lockfile_map(l);
+	lockfile_hide_from_children(l);
 	ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
 	(void)atomic_fetch_add(&l->untrusted_head->refcnt, 1);
 	l->is_inherited = false;
 }
 
-/* The parent's description is closed, never unlocked; its mapping was not inherited. */
+/* Without kernel locks the child goes on with its parent's descriptor and mapping. */
+static void
+inherit(struct lockfile *l)
+{
+	lockfile_init_presence(&l->presence, &l->file, false);
+	ticketlock_init(&l->lock, &l->untrusted_head->words, &l->presence);
+	l->is_inherited = true;
+}
+
+/*
+ * With kernel locks the parent's description is closed, never unlocked; its mapping was not
+ * inherited.
+ */
 void
 lockfile_fork_child(struct lockfile *l, bool is_prepared)
 {
 	if (l->untrusted_head == NULL && !l->is_inherited)
 		return;
+	if (!l->presence.has_locks) {
+		inherit(l);
+		return;
+	}
 	l->file.untrusted_base = NULL;
 	l->file.mapped = 0;
 	l->untrusted_head = NULL;
@@ -74,22 +94,44 @@ lockfile_fork_child(struct lockfile *l, bool is_prepared)
 		use_file(l, &l->child_file, &l->child_presence);
 }
 
-int
-lockfile_fork_attach(struct lockfile *l)
+static int
+fail_gone(const struct lockfile *l)
+{
+	return lockfile_fail(l, -ESTALE, "the memory file that this child inherited is gone");
+}
+
+/* Without kernel locks: the mapping that was inherited is the file, whatever has its name now. */
+static int
+attach_by_counting(struct lockfile *l)
+{
+	struct lockfile_head *h = l->untrusted_head;
+	int error = lockfile_lock_recovery(l);
+
+	if (error != 0)
+		return error;
+	if (atomic_load(&h->dead) == 0) {
+		(void)atomic_fetch_add(&h->refcnt, 1);
+		l->is_inherited = false;
+	} else {
+		error = fail_gone(l);
+	}
+	lockfile_unlock_recovery(l);
+	return error;
+}
+
+static int
+attach_by_slot(struct lockfile *l)
 {
 	const struct lockfile_head *h;
 	struct presence presence;
 	struct hostfile file;
 	int error;
 
-	if (!l->is_inherited)
-		return 0;
 	error = open_same(l, &file);
 	if (error != 0)
-		return lockfile_fail(l, -ESTALE,
-		    "the memory file that this child inherited is gone");
+		return fail_gone(l);
 	h = (const struct lockfile_head *)file.untrusted_base;
-	lockfile_init_presence(&presence, &file);
+	lockfile_init_presence(&presence, &file, true);
 	error = lockfile_lock_recovery_of(&presence);
 	/* A file that was started afresh is another life. */
 	if (error == 0 &&
@@ -105,4 +147,12 @@ lockfile_fork_attach(struct lockfile *l)
 	}
 	use_file(l, &file, &presence);
 	return 0;
+}
+
+int
+lockfile_fork_attach(struct lockfile *l)
+{
+	if (!l->is_inherited)
+		return 0;
+	return l->presence.has_locks ? attach_by_slot(l) : attach_by_counting(l);
 }

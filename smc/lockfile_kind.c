@@ -1,18 +1,13 @@
 #include "smc/lockfile_kind.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/base/clock.h"
 #include "common/base/error.h"
-#include "smc/lockfile_core.h"
-
-/*
- * A lock file; one that a process began to start afresh before it died; an empty file, or zeros,
- * that a process began to create before it died.
- */
-enum kind { KIND_OURS, KIND_STARTED, KIND_EMPTY };
+#include "smc/lockfile_locks.h"
 
 static bool
 is_zero(const void *bytes, size_t size)
@@ -44,61 +39,72 @@ is_zero_behind(const struct lockfile *l)
 	    (hostfile_read(&l->file, LOCKFILE_MAPPED, rest, size) == 0 && is_zero(rest, size));
 }
 
-/* Returns 0, or -EEXIST with a message. */
+/*
+ * Copies the head. Returns 0 and *is_empty, or -EEXIST with a message. Another process may start
+ * the file meanwhile; what it stores first is the format.
+ */
 static int
-recognize(struct lockfile *l, enum kind *kind)
+read_head(struct lockfile *l, struct lockfile_head *head, bool *is_empty)
 {
-	struct lockfile_head head;
-
 	if (l->file.is_by_mapping)
 		(void)hostfile_map(&l->file, LOCKFILE_SIZE);
-	*kind = KIND_EMPTY;
-	if (hostfile_read(&l->file, 0, &head, sizeof head) != 0) {
+	*is_empty = true;
+	if (hostfile_read(&l->file, 0, head, sizeof *head) != 0) {
 		if (hostfile_map(&l->file, 1) != 0)
 			return 0;
 		/* The process that creates it may have given it its size between the two. */
-		if (hostfile_read(&l->file, 0, &head, sizeof head) != 0)
+		if (hostfile_read(&l->file, 0, head, sizeof *head) != 0)
 			return fail_foreign(l);
 	}
-	if (is_zero(&head, sizeof head) && is_zero_behind(l))
+	if (is_zero(head, sizeof *head) && is_zero_behind(l))
 		return 0;
-	/* Without kernel locks another process may start it just now: then our copy is too old. */
-	if (head.format != LOCKFILE_FORMAT && hostfile_read(&l->file, 0, &head, sizeof head) != 0)
+	*is_empty = false;
+	/* Our copy may be older in front than behind. */
+	if (head->format == 0 && hostfile_read(&l->file, 0, head, sizeof *head) != 0)
 		return fail_foreign(l);
-	if (head.format != LOCKFILE_FORMAT || (head.magic != LOCKFILE_MAGIC && head.magic != 0))
-		return fail_foreign(l);
-	*kind = head.magic == 0 ? KIND_STARTED : KIND_OURS;
 	return 0;
 }
 
-/* On a full disk a mapping without storage would kill the process: gives the file its storage. */
+/*
+ * On a full disk a mapping without storage would kill the process: gives the file its storage.
+ * Another process, without kernel locks, may start it at the same time: writes only bytes that are
+ * always zeros.
+ */
 static int
 preallocate(struct lockfile *l)
 {
-	static const uint8_t zeros[LOCKFILE_SIZE];
+	static const uint8_t zero;
 	int error = hostfile_extend(&l->file, LOCKFILE_SIZE);
 
 	if (error == 0 && l->file.is_by_mapping)
 		error = hostfile_map(&l->file, LOCKFILE_SIZE);
+	else if (error == 0 && fallocate(l->file.descriptor.fd, 0, 0, LOCKFILE_SIZE) != 0 &&
+	    (errno == ENOSPC || errno == EDQUOT))
+		error = -errno;
+	/* Not every file system has fallocate(2); most have blocks of this size. */
 	if (error == 0)
-		error = hostfile_write(&l->file, 0, zeros, sizeof zeros);
+		error = hostfile_write(&l->file, offsetof(struct lockfile_head, zeros), &zero, 1);
+	if (error == 0)
+		error = hostfile_write(&l->file, LOCKFILE_SIZE - 1, &zero, 1);
 	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
 }
 
 int
 lockfile_kind_check(struct lockfile *l)
 {
-	uint64_t deadline = clock_after_ms(clock_now(), LOCKFILE_PATIENCE_MS);
-	enum kind kind;
-	int error = recognize(l, &kind);
+	struct lockfile_head head;
+	uint32_t format;
+	bool is_empty;
+	int error = read_head(l, &head, &is_empty);
 
-	/* Without kernel locks only the process that created the file starts it. */
-	while (error == 0 && kind != KIND_OURS && !l->presence.has_locks && !l->is_created) {
-		if (clock_now() >= deadline)
-			return lockfile_fail(l, -ETIMEDOUT,
-			    "another process has been creating it for 10 s");
-		lockfile_pause();
-		error = recognize(l, &kind);
-	}
-	return error == 0 && kind == KIND_EMPTY ? preallocate(l) : error;
+	if (error == 0 && is_empty)
+		error = lockfile_locks_choose(l, 0, &format);
+	if (error != 0)
+		return error;
+	if (is_empty)
+		return preallocate(l);
+	if ((head.format != LOCKFILE_KERNEL_LOCKS && head.format != LOCKFILE_NO_LOCKS) ||
+	    (head.magic != LOCKFILE_MAGIC && head.magic != 0))
+		return fail_foreign(l);
+	return 0;
 }

@@ -8,10 +8,11 @@
 #include "smc/lockfile.h"
 
 /*
- * Checks that l->file, which is open, is a lock file, and gives an empty one its size. Caller holds
- * the recovery lock; without kernel locks it does not, and waits for the process that created the
- * file to start it. Returns 0; -EEXIST: it is foreign; -ETIMEDOUT: that process does not go on;
- * -ENOSPC, ...; with a message.
+ * Checks that l->file, which is open, is a lock file, and gives an empty one its size and storage.
+ * A process that died before it had begun the file leaves it empty. The caller holds the recovery
+ * lock if it may use kernel locks; another process, without them, may start the file meanwhile.
+ * Returns 0; -EEXIST: it is foreign; an error of lockfile_locks_choose(): this process could not
+ * start an empty one; -ENOSPC, ...; with a message.
  */
 int lockfile_kind_check(struct lockfile *l);
 

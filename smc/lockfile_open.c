@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,28 +12,89 @@
 #include "common/host/hostprobe.h"
 #include "smc/lockfile_core.h"
 #include "smc/lockfile_kind.h"
+#include "smc/lockfile_locks.h"
 
-/* O1: opens the file by name, or creates it. Nothing is known of it yet. */
-static int
-open_or_create(struct lockfile *l, int directory)
+enum {
+	NAME_TRIES = 1000,  /* to open or create a name that is there and not there */
+	TOUCHED_MODE = 0660 /* less the umask, until the file gets its size */
+};
+
+/*
+ * Makes a file of that name, or opens the one that there is, in one call. A library OS may remember
+ * the name of a file that another process has removed: then there is none to open, and
+ * hostfile_create() finds the name taken without asking the host. This call asks the host.
+ */
+static void
+touch(int directory, const char *name)
 {
-	int error;
+	int fd = openat(directory, name,
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, TOUCHED_MODE);
 
-	do {
-		error = hostfile_open(&l->file, directory, l->name, 0);
-		l->is_created = error == -ENOENT;
-		if (l->is_created)
-			error = hostfile_create(&l->file, directory, l->name, LOCKFILE_SIZE);
-	} while (l->is_created && error == -EEXIST);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static int
+fail_to_open(const struct lockfile *l, int error)
+{
 	if (error == -ELOOP)
 		return lockfile_fail(l, error, "it is a symbolic link");
 	if (error == -EACCES)
 		return lockfile_fail(l, error,
 		    "no permission (all processes need one group and a directory of mode 2770)");
-	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
+	return lockfile_fail(l, error, error_string(error));
 }
 
-/* Maps it and, without kernel locks, takes the recovery lock, which is in the mapping. */
+/* One try. Returns -EEXIST when the file is not there, and there. */
+static int
+try_open_or_create(struct lockfile *l, int directory)
+{
+	uint32_t format;
+	int error = hostfile_open(&l->file, directory, l->name, 0);
+
+	if (error == -ENOENT) {
+		error = lockfile_locks_choose(l, 0, &format);
+		if (error != 0)
+			return error;
+		error = hostfile_create(&l->file, directory, l->name, LOCKFILE_SIZE);
+	}
+	return error == 0 || error == -EEXIST ? error : fail_to_open(l, error);
+}
+
+/* O1: opens the file by name, or creates it. Nothing is known of it yet. */
+static int
+open_or_create(struct lockfile *l, int directory)
+{
+	int error = try_open_or_create(l, directory), tries;
+
+	for (tries = 0; error == -EEXIST && tries < NAME_TRIES; tries++) {
+		touch(directory, l->name);
+		error = try_open_or_create(l, directory);
+		if (error == -EEXIST)
+			lockfile_pause();
+	}
+	if (error == -EEXIST)
+		return lockfile_fail(l, -ESTALE,
+		    "it cannot be opened, since there is no such file, nor created, since there is one (a library OS may remember the name of a file that is gone)");
+	return error;
+}
+
+/* O2: takes the recovery lock, unless this process can, or may, do without kernel locks only. */
+static int
+lock_by_kernel(struct lockfile *l)
+{
+	int error;
+
+	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots),
+	    &l->file.descriptor, l->has_kernel_locks && l->wish != MOUNT_LOCKS_NONE);
+	error = l->presence.has_locks ? lockfile_lock_recovery(l) : 0;
+	if (!hostprobe_is_missing(HOSTPROBE_OFD_LOCK, error))
+		return error;
+	l->has_kernel_locks = l->presence.has_locks = false;
+	return 0;
+}
+
+/* Maps it, and locks the recovery lock that its format asks for. */
 static int
 map_and_lock(struct lockfile *l)
 {
@@ -41,13 +103,7 @@ map_and_lock(struct lockfile *l)
 	if (error != 0)
 		return lockfile_fail(l, error, "cannot be mapped");
 	l->presence.untrusted_slots = l->untrusted_head->slots;
-	l->presence.untrusted_recovery_lock = &l->untrusted_head->recovery_lock;
-	if (l->presence.has_locks)
-		return 0;
-	/* A process that opens it before it is started sees then that it is ours. */
-	if (l->is_created)
-		atomic_store(&l->untrusted_head->format, LOCKFILE_FORMAT);
-	return lockfile_lock_recovery(l);
+	return lockfile_locks_settle(l);
 }
 
 /*
@@ -95,10 +151,36 @@ start_afresh(struct lockfile *l, int directory)
 	memset(h->iv, 0, sizeof h->iv);
 	memset(h->check, 0, sizeof h->check);
 	memcpy(h->salt, salt, sizeof h->salt);
-	atomic_store(&h->format, LOCKFILE_FORMAT);
 	testpoint_reach("lockfile: initialized");
 	atomic_store(&h->magic, LOCKFILE_MAGIC);
 	testpoint_reach("lockfile: magic stored");
+	return 0;
+}
+
+/* A write to the mapping has to reach the other processes. */
+static int
+check_shared(const struct lockfile *l, int directory)
+{
+	int error = hostprobe_check_shared(directory, l->name, LOCKFILE_PROBE_AT);
+
+	if (error == -ENOTSUP)
+		return lockfile_fail(l, error,
+		    "mappings here are private copies: mount the directory as untrusted_shm in the library OS");
+	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
+}
+
+/* O7 */
+static int
+claim_slot(struct lockfile *l)
+{
+	int error = presence_claim(&l->presence);
+
+	if (error == -EUSERS)
+		return lockfile_fail(l, error, "too many processes have it open");
+	if (error != 0)
+		return lockfile_fail(l, error, error_string(error));
+	lockfile_hide_from_children(l);
+	testpoint_reach("lockfile: presence claimed");
 	return 0;
 }
 
@@ -107,22 +189,19 @@ static int
 join(struct lockfile *l, int directory)
 {
 	struct lockfile_head *h = l->untrusted_head;
-	bool has_magic = atomic_load(&h->magic) == LOCKFILE_MAGIC;
+	bool has_locks = l->presence.has_locks;
 	int error = 0;
 
-	/*
-	 * Without kernel locks no process is known to be dead: a file that has a magic is joined.
-	 */
-	if (!has_magic || (l->presence.has_locks && !presence_has_others(&l->presence)))
+	/* Without kernel locks no process is known to be dead: a file with a magic is joined. */
+	if (atomic_load(&h->magic) != LOCKFILE_MAGIC ||
+	    (has_locks && !presence_has_others(&l->presence)))
 		error = start_afresh(l, directory);
-	if (error == 0)
-		error = presence_claim(&l->presence);
-	if (error == -EUSERS)
-		return lockfile_fail(l, error, "too many processes have it open");
+	if (error == 0 && has_locks)
+		error = claim_slot(l);
 	if (error != 0)
-		return lockfile_fail(l, error, error_string(error));
-	testpoint_reach("lockfile: presence claimed");
+		return error;
 	(void)atomic_fetch_add(&h->refcnt, 1);
+	testpoint_reach("lockfile: counted");
 	memcpy(l->salt, h->salt, sizeof l->salt);
 	ticketlock_init(&l->lock, &h->words, &l->presence);
 	return 0;
@@ -137,9 +216,7 @@ open_once(struct lockfile *l, int directory, bool *is_gone)
 	*is_gone = false;
 	if (error != 0)
 		return error;
-	presence_init(&l->presence, NULL, offsetof(struct lockfile_head, slots),
-	    &l->file.descriptor);
-	error = lockfile_lock_recovery(l); /* O2 */
+	error = lock_by_kernel(l);
 	if (error == 0)
 		error = lockfile_kind_check(l);
 	if (error == 0)
@@ -147,11 +224,9 @@ open_once(struct lockfile *l, int directory, bool *is_gone)
 	if (error == 0)
 		*is_gone = remove_if_dead(l, directory);
 	if (error == 0 && !*is_gone)
+		error = check_shared(l, directory);
+	if (error == 0 && !*is_gone)
 		error = join(l, directory);
-	/* A file that we could not give storage is no use to any process. */
-	if ((error == -ENOSPC || error == -EDQUOT) && l->untrusted_head == NULL &&
-	    hostfile_is_at(&l->file, directory, l->name))
-		(void)unlinkat(directory, l->name, 0);
 	lockfile_unlock_recovery(l); /* O8 */
 	if (error != 0 || *is_gone)
 		lockfile_close_file(l);
@@ -167,44 +242,29 @@ open_by_name(struct lockfile *l, int directory)
 	int error;
 
 	while ((error = open_once(l, directory, &is_gone)) == 0 && is_gone) {
-		/*
-		 * Without kernel locks no process may remove what a process that died closing left.
-		 */
 		if (clock_now() >= deadline)
-			return lockfile_fail(l, -ETIMEDOUT,
-			    "a process died while it closed it: remove it when no process has it open");
+			return lockfile_fail_of_another(l, -ETIMEDOUT,
+			    "it was closed for the last time 10 s ago, and is still there");
 		lockfile_pause();
 	}
 	return error;
 }
 
-/* A write to the mapping has to reach the other processes. */
-static int
-check_shared(const struct lockfile *l, int directory)
-{
-	int error = hostprobe_check_shared(directory, l->name, LOCKFILE_PROBE_AT);
-
-	if (error == -ENOTSUP)
-		return lockfile_fail(l, error,
-		    "mappings here are private copies: mount the directory as untrusted_shm in the library OS");
-	return error == 0 ? 0 : lockfile_fail(l, error, error_string(error));
-}
-
 int
-lockfile_open(struct lockfile *l, const char *directory, const char *name)
+lockfile_open(struct lockfile *l, const char *directory, const char *name, enum mount_locks wish)
 {
 	int fd, error = -ENOMEM;
 
 	*l = (struct lockfile){ .directory = strdup(directory),
 		.name = strdup(name),
+		.wish = wish,
 		.file = HOSTFILE_CLOSED,
 		.child_file = HOSTFILE_CLOSED };
 	if (l->directory != NULL && l->name != NULL)
 		error = lockfile_open_directory(l, &fd);
 	if (error == 0) {
+		l->has_kernel_locks = presence_has_kernel_locks(fd);
 		error = open_by_name(l, fd);
-		if (error == 0)
-			error = check_shared(l, fd);
 		(void)close(fd);
 	}
 	if (error != 0)

@@ -34,6 +34,7 @@ struct backend_file {
 struct backend_ops {
 	const char *type; /* of the mount: "smdish" */
 	bool has_key;     /* accepts the option key= */
+	bool has_locks;   /* accepts the option locks= */
 
 	/* Keeps files of the host. A mount may then name a second point, for packagers. */
 	bool has_directory;

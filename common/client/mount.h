@@ -23,6 +23,13 @@ struct file;
 TAILQ_HEAD(mount_list, mount);
 TAILQ_HEAD(file_list, file);
 
+/* locks=: how the processes of a memory file without a server see each other. */
+enum mount_locks {
+	MOUNT_LOCKS_ANY,    /* not given: as the file's creator said; in a new file kernel locks */
+	MOUNT_LOCKS_KERNEL, /* with locks of the kernel, which end with their process */
+	MOUNT_LOCKS_NONE    /* without */
+};
+
 struct mount {
 	TAILQ_ENTRY(mount) link;
 	const struct backend_ops *ops;
@@ -33,6 +40,7 @@ struct mount {
 	char *key_file;                  /* key=; NULL: not given */
 	bool has_master_key;             /* it was read */
 	uint8_t master_key[KEYS_SIZE];
+	enum mount_locks locks;
 	char *directory; /* of the host's files, for backends that have one */
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */

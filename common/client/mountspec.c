@@ -65,6 +65,21 @@ set_name(struct mount *m, const char *value)
 	return m->name == NULL ? -ENOMEM : 0;
 }
 
+static int
+set_locks(struct mount *m, const char *value)
+{
+	if (!m->ops->has_locks)
+		return error_message(-EINVAL, "locks=: mounts of type %s have no such option",
+		    m->ops->type);
+	if (strcmp(value, "kernel") == 0)
+		m->locks = MOUNT_LOCKS_KERNEL;
+	else if (strcmp(value, "none") == 0)
+		m->locks = MOUNT_LOCKS_NONE;
+	else
+		return error_message(-EINVAL, "locks=%s: the value must be kernel or none", value);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct mount *, const char *value);
@@ -72,6 +87,7 @@ static const struct {
 	{ "sync", set_sync },
 	{ "track", set_track },
 	{ "key", set_key },
+	{ "locks", set_locks },
 	{ "name", set_name },
 };
 enum { OPTIONS_KNOWN = sizeof options_known / sizeof options_known[0] };

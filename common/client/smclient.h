@@ -99,6 +99,7 @@ SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
  *	track=auto|diff|uffd|hint	how sm_unlock() finds the changes
  *	name=NAME			the name that the server's certificate must carry
  *	key=PATH			smc: the master key, a file of 32 bytes
+ *	locks=kernel|none		smc: processes see each other by kernel locks, or not
  *
  * EINVAL, EEXIST, ENAMETOOLONG, ENOMEM, and errors of open(2) and read(2) for the key.
  */

@@ -24,15 +24,23 @@ struct view {
 	enum presence_state state;
 };
 
+bool
+presence_has_kernel_locks(int fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &l) == 0 || !hostprobe_is_missing(HOSTPROBE_OFD_LOCK, -errno);
+}
+
 void
 presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
-    const struct hostfd *descriptor)
+    const struct hostfd *descriptor, bool has_locks)
 {
 	*p = (struct presence){ .untrusted_slots = untrusted_slots,
 		.table_at = table_at,
 		.descriptor = *descriptor,
 		.own = PRESENCE_NONE,
-		.has_locks = true };
+		.has_locks = has_locks };
 }
 
 static struct flock
@@ -81,37 +89,11 @@ word_of(const struct presence *p, enum presence_state state, uint32_t ticket)
 	return (uint64_t)ticket << TICKET_SHIFT | p->generation | state;
 }
 
-/* Claims the slot without a kernel lock: it is free in a file of zeros, or after a release. */
-static bool
-claim_by_writing(struct presence *p, int slot)
+/* Another generation than that of the process that had the slot before. */
+static void
+set_generation(struct presence *p, uint64_t seen)
 {
-	uint64_t seen = atomic_load(&p->untrusted_slots[slot]);
-
-	if (seen != 0 && (seen & STATE_MASK) != PRESENCE_FREE)
-		return false;
 	p->generation = (seen + GENERATION_STEP) & GENERATION_MASK;
-	return atomic_compare_exchange_strong(&p->untrusted_slots[slot], &seen,
-	    word_of(p, PRESENCE_IDLE, 0));
-}
-
-/*
- * C1, C2 of tests/model/lock.pml: true when the slot is ours now. *error is that of lock_byte().
- */
-static bool
-claim_slot(struct presence *p, int slot, int *error)
-{
-	uint64_t seen;
-
-	if (!p->has_locks)
-		return claim_by_writing(p, slot);
-	*error = lock_byte(p, slot);
-	if (*error != 0)
-		return false;
-	/* The process that had this slot is dead. Its word is void, and its ticket with it. */
-	seen = atomic_load(&p->untrusted_slots[slot]);
-	p->generation = (seen + GENERATION_STEP) & GENERATION_MASK;
-	atomic_store(&p->untrusted_slots[slot], word_of(p, PRESENCE_IDLE, 0));
-	return true;
 }
 
 /* One try: 0, -EAGAIN while another process holds it, or a negative errno. */
@@ -119,18 +101,11 @@ static int
 try_lock_recovery(struct presence *p)
 {
 	uint32_t unlocked = 0;
-	int error = p->has_locks ? lock_byte(p, RECOVERY_LOCK_BYTE) : 0;
 
-	if (hostprobe_is_missing(HOSTPROBE_OFD_LOCK, error)) {
-		p->has_locks = false;
-		error = 0;
-	}
-	if (error != 0 || p->has_locks)
-		return error;
-	if (p->untrusted_recovery_lock == NULL ||
-	    atomic_compare_exchange_strong(p->untrusted_recovery_lock, &unlocked, 1))
-		return 0;
-	return -EAGAIN;
+	if (p->has_locks)
+		return lock_byte(p, RECOVERY_LOCK_BYTE);
+	return atomic_compare_exchange_strong(p->untrusted_recovery_lock, &unlocked, 1) ? 0 :
+											  -EAGAIN;
 }
 
 int
@@ -143,7 +118,7 @@ presence_lock_recovery(struct presence *p, uint64_t deadline)
 			return -ETIMEDOUT;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = RECOVERY_PAUSE_NS }, NULL);
 	}
-	p->has_recovery_lock = error == 0 && (p->has_locks || p->untrusted_recovery_lock != NULL);
+	p->has_recovery_lock = error == 0;
 	return error;
 }
 
@@ -159,44 +134,73 @@ presence_unlock_recovery(struct presence *p)
 		atomic_store(p->untrusted_recovery_lock, 0);
 }
 
+/* C1, C2 of tests/model/lock.pml. */
 int
 presence_claim(struct presence *p)
 {
-	int slot, error = 0;
+	int slot, error;
 
-	assert(p->own == PRESENCE_NONE);
+	assert(p->has_locks && p->own == PRESENCE_NONE);
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
-		if (claim_slot(p, slot, &error)) {
-			p->own = slot;
-			return 0;
-		}
-		if (hostprobe_is_missing(HOSTPROBE_OFD_LOCK, error)) {
-			p->has_locks = false;
-			error = 0;
-			slot = -1;
-		} else if (error != 0 && error != -EAGAIN) {
+		error = lock_byte(p, slot);
+		if (error == -EAGAIN)
+			continue;
+		if (error != 0)
 			return -EIO;
-		}
+		/* The process that had this slot is dead. Its word is void, and its ticket too. */
+		set_generation(p, atomic_load(&p->untrusted_slots[slot]));
+		atomic_store(&p->untrusted_slots[slot], word_of(p, PRESENCE_IDLE, 0));
+		p->own = slot;
+		return 0;
 	}
 	return -EUSERS;
+}
+
+/* N1 of tests/model/lock.pml: claims that slot for a ticket, if it is free. */
+static bool
+claim_for_ticket(struct presence *p, int slot)
+{
+	uint64_t seen = atomic_load(&p->untrusted_slots[slot]);
+
+	if ((seen & STATE_MASK) != PRESENCE_IDLE)
+		return false;
+	set_generation(p, seen);
+	return atomic_compare_exchange_strong(&p->untrusted_slots[slot], &seen,
+	    word_of(p, PRESENCE_CLAIMING, 0));
+}
+
+bool
+presence_begin(struct presence *p)
+{
+	int slot;
+
+	if (p->has_locks) {
+		presence_set(p, PRESENCE_CLAIMING, 0);
+		return true;
+	}
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++)
+		if (claim_for_ticket(p, slot)) {
+			p->own = slot;
+			return true;
+		}
+	return false;
+}
+
+void
+presence_end(struct presence *p)
+{
+	presence_set(p, PRESENCE_IDLE, 0);
+	if (!p->has_locks)
+		p->own = PRESENCE_NONE;
 }
 
 void
 presence_release(struct presence *p)
 {
-	struct view v;
-
-	if (p->own == PRESENCE_NONE)
-		return;
-	v = view(p, p->own);
-	if (p->has_locks) {
+	if (p->has_locks && p->own != PRESENCE_NONE) {
 		presence_set(p, PRESENCE_IDLE, 0);
 		unlock_byte(p, p->own);
-	} else if (v.state != PRESENCE_ABANDONED ||
-	    !presence_change(p, PRESENCE_ABANDONED, PRESENCE_LEFT, v.ticket)) {
-		presence_set(p, PRESENCE_FREE, 0);
 	}
-	/* An abandoned ticket stays: without kernel locks it would never be found dead. */
 	p->own = PRESENCE_NONE;
 }
 
@@ -213,32 +217,28 @@ presence_set(struct presence *p, enum presence_state state, uint32_t ticket)
 }
 
 bool
-presence_change(struct presence *p, enum presence_state from, enum presence_state to,
-    uint32_t ticket)
+presence_resume(struct presence *p, uint32_t ticket)
 {
-	uint64_t expected = word_of(p, from, ticket);
+	uint64_t expected = word_of(p, PRESENCE_ABANDONED, ticket);
 
 	assert(p->own != PRESENCE_NONE);
 	return atomic_compare_exchange_strong(&p->untrusted_slots[p->own], &expected,
-	    word_of(p, to, ticket));
+	    word_of(p, PRESENCE_WAITING, ticket));
 }
 
 bool
 presence_drop_abandoned(struct presence *p, uint32_t ticket)
 {
-	uint64_t word, state;
+	uint64_t word;
 	int slot;
 
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
 		word = atomic_load(&p->untrusted_slots[slot]);
-		state = word & STATE_MASK;
-		if ((state != PRESENCE_ABANDONED && state != PRESENCE_LEFT) ||
-		    word >> TICKET_SHIFT != ticket)
+		if ((word & STATE_MASK) != PRESENCE_ABANDONED || word >> TICKET_SHIFT != ticket)
 			continue;
 		/* Its owner may resume it at this very moment: only one of us gets it. */
 		if (atomic_compare_exchange_strong(&p->untrusted_slots[slot], &word,
-			(word & GENERATION_MASK) |
-			    (state == PRESENCE_LEFT ? PRESENCE_FREE : PRESENCE_IDLE)))
+			(word & GENERATION_MASK) | PRESENCE_IDLE))
 			return true;
 	}
 	return false;
@@ -251,12 +251,6 @@ is_alive(const struct presence *p, int slot)
 
 	if (slot == p->own)
 		return true;
-	if (!p->has_locks) {
-		uint64_t word = atomic_load(&p->untrusted_slots[slot]);
-
-		return word != 0 && (word & STATE_MASK) != PRESENCE_FREE &&
-		    (word & STATE_MASK) != PRESENCE_LEFT;
-	}
 	/* A process counts as alive when the kernel does not answer. */
 	return fcntl(p->descriptor.fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
@@ -267,9 +261,11 @@ presence_is_dead(const struct presence *p, uint32_t ticket)
 	struct view v;
 	int slot;
 
+	if (!p->has_locks)
+		return false;
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
 		v = view(p, slot);
-		if (v.state == PRESENCE_IDLE || v.state == PRESENCE_FREE)
+		if (v.state == PRESENCE_IDLE)
 			continue;
 		if (v.state != PRESENCE_CLAIMING && v.ticket != ticket)
 			continue;
@@ -287,6 +283,7 @@ presence_count(const struct presence *p)
 	unsigned count = 0;
 	int slot;
 
+	assert(p->has_locks);
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++)
 		count += is_alive(p, slot);
 	return count;
@@ -297,6 +294,7 @@ presence_has_others(const struct presence *p)
 {
 	int slot;
 
+	assert(p->has_locks);
 	for (slot = 0; slot < PRESENCE_SLOTS; slot++)
 		if (slot != p->own && is_alive(p, slot))
 			return true;

@@ -15,9 +15,9 @@ enum {
 	SPINS = 100, /* reads of the turn before the first sleep */
 
 	/* The sleeps of a waiter, from the least, doubled up to the most. */
-	PAUSE_LEAST_US = 50, /* without futexes */
+	PAUSE_LEAST_US = 50, /* where the next holder may not be woken */
 	PAUSE_MOST_US = 5000,
-	WAIT_LEAST_US = 1000, /* with them */
+	WAIT_LEAST_US = 1000, /* where a futex wakes it */
 	WAIT_MOST_US = 20000
 };
 
@@ -114,22 +114,43 @@ recover_turn(struct ticketlock *l, uint32_t seen)
 		testpoint_reach("ticketlock: dropped an abandoned ticket");
 		return move_turn(l, seen);
 	}
-	if (!l->presence->has_locks || !presence_is_dead(l->presence, seen))
+	if (!presence_is_dead(l->presence, seen))
 		return false;
 	testpoint_reach("ticketlock: found the turn dead");
 	return take_over(l, seen);
 }
 
-/* L1 to L3: the slot says CLAIMING from before the ticket is drawn until the ticket is in it. */
-static void
-draw_ticket(struct ticketlock *l)
+/*
+ * Waits until a slot is free. When abandoned tickets have all slots, no process waits for its turn
+ * and would skip them: we do.
+ */
+static int
+await_slot(struct ticketlock *l, uint64_t deadline)
 {
-	presence_set(l->presence, PRESENCE_CLAIMING, 0);
+	while (!presence_begin(l->presence)) {
+		if (recover_turn(l, turn_of(l)))
+			continue;
+		if (clock_now() >= deadline)
+			return -ETIMEDOUT;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MOST_US * 1000 }, NULL);
+	}
+	return 0;
+}
+
+/* L1 to L3: the slot says CLAIMING from before the ticket is drawn until the ticket is in it. */
+static int
+draw_ticket(struct ticketlock *l, uint64_t deadline)
+{
+	int error = await_slot(l, deadline);
+
+	if (error != 0)
+		return error;
 	testpoint_reach("ticketlock: claiming");
 	l->ticket = atomic_fetch_add(&l->untrusted_words->ticket_number, 1);
 	testpoint_reach("ticketlock: ticket drawn");
 	presence_set(l->presence, PRESENCE_WAITING, l->ticket);
 	testpoint_reach("ticketlock: waiting");
+	return 0;
 }
 
 /* L1, Y2: waits again for the ticket that we abandoned, unless another process has skipped it. */
@@ -139,7 +160,7 @@ resume_ticket(struct ticketlock *l)
 	if (!l->is_abandoned)
 		return false;
 	l->is_abandoned = false;
-	return presence_change(l->presence, PRESENCE_ABANDONED, PRESENCE_WAITING, l->ticket);
+	return presence_resume(l->presence, l->ticket);
 }
 
 /* O1: gives up waiting. Returns 0 when our turn came at that very moment, else -ETIMEDOUT. */
@@ -184,14 +205,23 @@ time_left(uint64_t now, uint64_t deadline)
 	return deadline == CLOCK_NEVER ? UINT64_MAX : (deadline - now) / 1000 + 1;
 }
 
+/* False where a process that releases the lock may wake no other: in a library OS. */
+static bool
+is_woken(const struct ticketlock *l)
+{
+#ifdef TICKETLOCK_NO_FUTEX
+	(void)l;
+	return false;
+#else
+	return l->presence->has_locks;
+#endif
+}
+
 static int
 wait_for_turn(struct ticketlock *l, uint64_t deadline)
 {
-#ifdef TICKETLOCK_NO_FUTEX
-	const uint64_t least = PAUSE_LEAST_US, most = PAUSE_MOST_US;
-#else
-	const uint64_t least = WAIT_LEAST_US, most = WAIT_MOST_US;
-#endif
+	const uint64_t least = is_woken(l) ? WAIT_LEAST_US : PAUSE_LEAST_US;
+	const uint64_t most = is_woken(l) ? WAIT_MOST_US : PAUSE_MOST_US;
 	uint64_t pause = least, now;
 	uint32_t seen, last = l->ticket;
 
@@ -207,7 +237,7 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline)
 		/*
 		 * Without our descriptor we would not notice a holder's death, and wait for ever.
 		 */
-		if (seen == last && !presence_is_intact(l->presence))
+		if (seen == last && l->presence->has_locks && !presence_is_intact(l->presence))
 			return abandon_ticket(l) == 0 ? 0 : -EBADF;
 		now = clock_now();
 		if (now >= deadline)
@@ -224,11 +254,12 @@ try_new_ticket(struct ticketlock *l, uint32_t seen)
 {
 	uint32_t expected = seen;
 
-	presence_set(l->presence, PRESENCE_CLAIMING, 0);
+	if (!presence_begin(l->presence))
+		return false;
 	testpoint_reach("ticketlock: claiming");
 	if (!atomic_compare_exchange_strong(&l->untrusted_words->ticket_number, &expected,
 		seen + 1)) {
-		presence_set(l->presence, PRESENCE_IDLE, 0);
+		presence_end(l->presence);
 		return false;
 	}
 	testpoint_reach("ticketlock: ticket drawn");
@@ -269,11 +300,13 @@ try_lock(struct ticketlock *l)
 int
 ticketlock_take(struct ticketlock *l, uint64_t deadline)
 {
+	int error = 0;
+
 	if (deadline == 0)
 		return try_lock(l);
 	if (!resume_ticket(l))
-		draw_ticket(l);
-	return wait_for_turn(l, deadline);
+		error = draw_ticket(l, deadline);
+	return error == 0 ? wait_for_turn(l, deadline) : error;
 }
 
 bool
@@ -287,7 +320,7 @@ ticketlock_release(struct ticketlock *l)
 {
 	bool has_moved = move_turn(l, l->ticket);
 
-	presence_set(l->presence, PRESENCE_IDLE, 0);
+	presence_end(l->presence);
 	testpoint_reach("ticketlock: idle");
 	return has_moved ? 0 : -ESTALE;
 }

@@ -5,18 +5,21 @@
  *
  * Two u32: a process draws a ticket (adds 1 to ticket_number) and waits until turn is that number.
  * First come, first served, so shares are equal. Numbers are compared for equality only and may
- * wrap around: the lock is right as long as fewer than 2^32 tickets are out, and there are
- * PRESENCE_SLOTS processes at most (-EUSERS, when they claim their slot). Threads of a process
+ * wrap around: the lock is right as long as fewer than 2^32 tickets are out. With kernel locks there
+ * are PRESENCE_SLOTS processes at most (-EUSERS, when they claim their slot); without them so many
+ * tickets, and a process that finds no free slot waits for one. Threads of a process
  * queue above this: one ticket a process.
  *
  * A waiter spins, then sleeps in the kernel (futex(2)) for a bounded time and looks at the turn
- * again. Where futexes do not wake other processes (TICKETLOCK_NO_FUTEX builds it so) it sleeps
- * with growing pauses.
+ * again. Where a futex may not wake another process (without kernel locks; TICKETLOCK_NO_FUTEX
+ * builds it so) the sleeps are shorter, and grow.
  *
  * A turn is dead when no living process has that ticket or is about to have it (presence.h). A
  * waiter that sees the turn stand still checks that; if it is dead the waiter locks the recovery
  * lock, checks again and moves the turn on by compare-and-swap. The holder's release moves the turn
  * in the same way, so no turn is passed twice. A stopped process is alive, and is waited for.
+ * Without kernel locks no turn is ever found dead: waiters of a dead holder wait until their
+ * deadline.
  *
  * A waiter that gives up leaves its ticket abandoned. The first process that sees its turn come
  * takes it out of the table and then moves the turn on: the owner may resume the ticket at that
@@ -42,7 +45,7 @@ struct ticketlock_words {
 
 struct ticketlock {
 	struct ticketlock_words *untrusted_words;
-	struct presence *presence; /* with a slot of ours */
+	struct presence *presence; /* with kernel locks it has a slot of ours */
 	uint32_t ticket;           /* ours: held, waited for, or abandoned */
 	bool is_abandoned;         /* we gave up waiting for it */
 };

@@ -2,6 +2,7 @@
  * smc's lock and commit: the ticket lock of the lock file, how a dead process's turn is recovered,
  * and how a release is published. Three processes; the host kills one between any two steps, or
  * takes its lock file's descriptor away inside a critical section. tests/model/run checks it.
+ * With NO_LOCKS the processes have no kernel locks, and a slot is claimed for each ticket (N1).
  *
  * Proved, for every interleaving of OPS calls and FAULTS faults: there is one holder; a holder
  * finds exactly what was published last, whole releases only, and keeps it while it holds (COMMIT);
@@ -9,7 +10,8 @@
  * here: a stopped process is one that is not scheduled, so every stall is covered for safety.
  * Progress does not wait for a process that stopped for good outside a call, its abandoned ticket
  * included. It does wait for one that stopped as the holder, as a waiter whose turn came, while
- * claiming, or with the recovery lock.
+ * claiming, or with the recovery lock. With NO_LOCKS it is proved without deaths: a dead holder's
+ * waiters wait.
  *
  * Assumed: memory is sequentially consistent, so ticket_number, turn and the slot words are seq_cst
  * atomics; a slot's generation, state and ticket are one 64-bit word; no process sleeps between two
@@ -55,7 +57,16 @@
  *                      P5  then that slot's entry = {g, iv}
  *                      P6  committed = g: published. A failure before P6 publishes nothing
  * ticketlock_release() U1  cas turn: t -> t + 1; not done: we had been taken for dead
- *                      U2  cas slot: {our generation, waiting{t}} -> idle
+ *                      U2  slot = idle
+ *
+ * Without kernel locks there is no C1, C2, D2, R1 to R5: no turn is found dead. Instead of L1's and
+ * Y4's claiming:
+ *
+ * presence_begin()     N1  cas slot: idle -> claiming, of any slot. None is idle: a try is over; a
+ *                          lock recovers (D0), and N1 again
+ *
+ * The slot is given back by U2, Y7, or the skip (S1) of the abandoned ticket in it. So L1 and Y2
+ * compare the ticket, and in the code the slot's generation: the slot may be another process's.
  *
  * Why S2 and R4 move a turn that no process can hold: a slot names every drawn ticket from before
  * it is drawn (claiming, L1) until its release has ended (U2), or its process is dead; `seen` was
@@ -94,12 +105,29 @@
 #else
 #define ANNOUNCED CLAIMING
 #endif
-#ifdef MUTANT_REUSE_BY_STORE
+#ifdef NO_LOCKS
+#define SLOTS 2
+#define NONE SLOTS
+#define OWN own
+#define HAS_LEFT own != NONE && turn == kept
+#define GIVE_BACK() own = NONE; kept = 0
+#define KEEP(t) kept = t
+#else
+#define SLOTS PROCESSES
+#define OWN me
+#define GIVE_BACK() skip
+#define KEEP(t) skip
+#endif
+#if defined(MUTANT_REUSE_BY_STORE)
 #define STILL_MINE left
 #define SET_LEFT(value) left = value
 #else
 #define SET_LEFT(value) skip
+#ifndef NO_LOCKS
 #define STILL_MINE state[me] == ABANDONED
+#else
+#define STILL_MINE (own != NONE && state[own] == ABANDONED && named[own] == kept)
+#endif
 #endif
 #ifdef MUTANT_NO_PRESENCE_CHECK
 #define MAY_COMMIT true
@@ -121,8 +149,8 @@
 /* The lock file. A slot's state and ticket are one word; alive is the lock on the slot's byte. */
 byte ticket_number = START;
 byte turn = START;
-byte state[PROCESSES];
-byte named[PROCESSES];
+byte state[SLOTS];
+byte named[SLOTS];
 bool alive[PROCESSES] = true;
 byte recovery = 0;
 
@@ -215,8 +243,31 @@ inline forget()
 	seen = 0;
 	j = 0;
 	under = false;
+	GIVE_BACK();
 	SET_LEFT(false)
 }
+
+#ifdef NO_LOCKS
+/* N1. own is NONE when no slot is idle. */
+inline claim()
+{
+	atomic {
+		if
+		:: state[0] == IDLE -> own = 0
+		:: state[0] != IDLE && state[1] == IDLE -> own = 1
+		:: else -> GIVE_BACK()
+		fi;
+#ifdef MUTANT_CLAIM_BY_STORE
+	};
+	atomic {
+#endif
+		if
+		:: own != NONE -> state[own] = CLAIMING; named[own] = 0
+		:: else
+		fi
+	}
+}
+#endif
 
 #define LOCK 0
 #define TRY 1
@@ -237,14 +288,20 @@ active [PROCESSES] proctype process()
 	byte g;
 	byte dirty;
 #endif
+#ifdef NO_LOCKS
+	byte own = NONE; /* the slot of our ticket, also of an abandoned one */
+	byte kept;       /* the abandoned ticket */
+#endif
 
 	goto next;
 restart:
 	{
 		/* C1 */
 		alive[me] = true;
+#ifndef NO_LOCKS
 		/* C2 */
 		atomic { state[me] = IDLE; named[me] = 0 };
+#endif
 next:
 		atomic {
 			if
@@ -265,14 +322,25 @@ next:
 		atomic {
 			if
 			:: STILL_MINE ->
-			   ticket = named[me]; state[me] = WAITING; SET_LEFT(false); goto wait
+			   ticket = named[OWN]; state[OWN] = WAITING; SET_LEFT(false); goto wait
+#ifdef NO_LOCKS
+			:: else -> GIVE_BACK()
+#else
 			:: else -> state[me] = ANNOUNCED; named[me] = 0; SET_LEFT(false)
+#endif
 			fi
 		};
+#ifdef NO_LOCKS
+begin:		claim();
+		if
+		:: own == NONE -> atomic { seen = turn; goto recover }
+		:: else
+		fi;
+#endif
 		/* L2 */
 		atomic { ticket = ticket_number; ticket_number = NEXT(ticket_number) };
 		/* L3 */
-		atomic { state[me] = WAITING; named[me] = ticket };
+		atomic { state[OWN] = WAITING; named[OWN] = ticket };
 wait:		/* L4 */
 		atomic {
 			if
@@ -282,25 +350,30 @@ wait:		/* L4 */
 			fi
 		};
 		/* O1 */
-		atomic { state[me] = ABANDONED; SET_LEFT(true); goto over };
+		atomic { state[OWN] = ABANDONED; KEEP(ticket); SET_LEFT(true); goto over };
 
 try:		/* Y1 */
 		atomic {
 			seen = turn;
 			if
+#ifdef NO_LOCKS
+			:: HAS_LEFT
+#else
 			:: state[me] == ABANDONED ->
 			   if
 			   :: turn == named[me]
 			   :: else -> goto recover
 			   fi
+#endif
 			:: else -> goto try_new
 			fi
 		};
 		/* Y2 */
 		atomic {
 			if
-			:: STILL_MINE -> ticket = seen; state[me] = WAITING; SET_LEFT(false); goto hold
-			:: else -> SET_LEFT(false); goto try
+			:: STILL_MINE ->
+			   ticket = named[OWN]; state[OWN] = WAITING; SET_LEFT(false); goto hold
+			:: else -> GIVE_BACK(); SET_LEFT(false); goto try
 			fi
 		};
 try_new:
@@ -313,8 +386,16 @@ try_new:
 			fi
 		};
 #endif
+#ifdef NO_LOCKS
+		claim();
+		if
+		:: own == NONE -> goto over
+		:: else
+		fi;
+#else
 		/* Y4 */
 		atomic { state[me] = ANNOUNCED; named[me] = 0 };
+#endif
 		/* Y5 */
 		atomic {
 			if
@@ -323,9 +404,9 @@ try_new:
 			fi
 		};
 		/* Y6 */
-		atomic { state[me] = WAITING; named[me] = ticket; goto hold };
+		atomic { state[OWN] = WAITING; named[OWN] = ticket; goto hold };
 try_lost:	/* Y7 */
-		atomic { state[me] = IDLE; goto recovered };
+		atomic { state[OWN] = IDLE; GIVE_BACK(); goto recovered };
 
 recover:	/* D1; D0 was the read of turn */
 		atomic {
@@ -335,20 +416,29 @@ recover:	/* D1; D0 was the read of turn */
 			:: else
 			fi;
 #endif
+#ifndef NO_LOCKS
 			if
 			:: j == me -> j++
 			:: else
 			fi;
+#endif
 			if
-			:: j >= PROCESSES -> j = 0; goto dead
+#if defined(NO_LOCKS) && !defined(MUTANT_UNSEEN_IS_DEAD)
+			:: j >= SLOTS -> goto recovered
+#else
+			:: j >= SLOTS -> j = 0; goto dead
+#endif
 			:: else
 			fi;
 			if
+#ifndef NO_LOCKS
 			:: state[j] == CLAIMING || (state[j] == WAITING && named[j] == seen)
+#endif
 			:: state[j] == ABANDONED && named[j] == seen -> goto pass
 			:: else -> j++; goto recover
 			fi
 		};
+#ifndef NO_LOCKS
 		/* D2 */
 		atomic {
 			if
@@ -356,6 +446,7 @@ recover:	/* D1; D0 was the read of turn */
 			:: else -> j++; goto recover
 			fi
 		};
+#endif
 dead:		/* R1, or the second check is done */
 		atomic {
 			if
@@ -411,7 +502,12 @@ recovered:	/* R5 */
 			fi;
 			seen = 0; j = 0;
 			if
+#ifdef NO_LOCKS
+			:: op != TRY && own == NONE -> goto begin
+			:: op != TRY && own != NONE -> goto wait
+#else
 			:: op != TRY -> goto wait
+#endif
 #ifdef PROGRESS
 			:: op == TRY -> goto try
 #else
@@ -494,7 +590,7 @@ release:	/* U1 */
 		/* U2 */
 		atomic {
 			if
-			:: alive[me] -> state[me] = IDLE; named[me] = 0
+			:: alive[me] -> state[OWN] = IDLE; named[OWN] = 0; GIVE_BACK()
 			:: else -> goto finished
 			fi
 		};
@@ -546,7 +642,9 @@ active proctype host()
 		   committing[v] = false;
 #endif
 		   kill[v]!0
+#ifndef NO_LOCKS
 		:: inside[v] && MAY_LOSE(v) -> leave_inside(v)
+#endif
 		fi;
 		v = 0
 	   }

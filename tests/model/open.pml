@@ -1,6 +1,7 @@
 /*
  * Opening and the last close of smc's lock file. Three processes open, use and close one name; the
- * host kills one between any two steps. tests/model/run checks it.
+ * host kills one between any two steps. tests/model/run checks it. With MIXED each open is one of a
+ * mount without locks=, in a system that has kernel locks, or of one with locks=none.
  *
  * Proved, for every interleaving of OPS opens and FAULTS kills: the locks in use at one time under
  * one name are one inode and one life of it (never two, never one started afresh under its users);
@@ -37,6 +38,19 @@
  *                  C6  unlink the name
  *                  C7  close, which unlocks the recovery lock
  *
+ * With MIXED the file has a format, which says whether its processes use kernel locks, and
+ * everything above is for files that do. A mount with locks=none leaves out O2. Then, before O3, in
+ * smc/lockfile_locks.c:
+ *
+ *                  N2  cas format: 0 -> as the mount says. Another mount's locks=kernel and
+ *                      locks=none do not go together: close, EINVAL. With kernel locks: O3
+ *                  N3  unlock the recovery lock. Wait for magic, unless we stored the format
+ *                  N4  wait for the word recovery_lock. O3; dead: no O4, but close and O1
+ *
+ * Without kernel locks magic alone leads from O5 to O7, refcnt is counted instead of presence bytes,
+ * and the waits end after 10 s: an open fails then, and a close leaves without the steps C2 to C6.
+ * What a process that is killed had counted or locked stays so.
+ *
  * A process that unlinks the name holds the recovery lock of the inode that the name leads to; so
  * between the comparison in O4 and the unlink, the name cannot come to lead elsewhere. In C6 it
  * leads here: it did at O8, and no process has marked it dead since. A crash between C4 and C6 is
@@ -65,6 +79,14 @@ byte present[INODES];
 bool magic[INODES];
 bool dead[INODES];
 byte life[INODES];
+#ifdef MIXED
+#define UNKNOWN 0
+#define KERNEL 1
+#define WITHOUT 2
+byte format[INODES];
+byte count[INODES];
+bool word[INODES];
+#endif
 
 /* State of the model, not of the system: which inode a process uses, and which life of it. */
 byte lives = 0;
@@ -84,7 +106,11 @@ inline close_inode(who, f)
 	:: else
 	fi;
 	if
-	:: users[f] == 0 && name != f -> magic[f] = false; dead[f] = false; life[f] = 0
+	:: users[f] == 0 && name != f ->
+	   magic[f] = false; dead[f] = false; life[f] = 0
+#ifdef MIXED
+	   ; format[f] = UNKNOWN; count[f] = 0; word[f] = false
+#endif
 	:: else
 	fi
 }
@@ -108,6 +134,10 @@ active [PROCESSES] proctype process()
 {
 	byte me = _pid;
 	byte f;
+#ifdef MIXED
+	byte wish;
+	bool is_first;
+#endif
 
 restart:
 	{
@@ -119,7 +149,14 @@ next:
 			:: true -> goto finished
 			fi
 		};
-again:		/* O1: open by name, created if it is not there */
+again:
+#ifdef MIXED
+		if
+		:: wish = KERNEL
+		:: wish = WITHOUT
+		fi;
+#endif
+		/* O1: open by name, created if it is not there */
 		atomic {
 			if
 			:: name != NONE -> f = name
@@ -134,9 +171,75 @@ again:		/* O1: open by name, created if it is not there */
 			fi;
 			users[f] = users[f] | BIT(me)
 		};
+#ifdef MIXED
+		if
+		:: wish == WITHOUT -> goto decide
+		:: else
+		fi;
+#endif
 #ifndef MUTANT_OPEN_WITHOUT_LOCK
 		/* O2 */
 		atomic { recovery_holder[f] == 0 -> recovery_holder[f] = me + 1 };
+#endif
+#ifdef MIXED
+decide:		/* N2 */
+#ifdef MUTANT_FORMAT_BY_STORE
+		atomic { is_first = format[f] == UNKNOWN };
+		atomic {
+			if
+			:: is_first -> format[f] = wish
+			:: else
+			fi
+		};
+#else
+		atomic {
+			is_first = format[f] == UNKNOWN;
+			if
+			:: is_first -> format[f] = wish
+			:: else
+			fi
+		};
+#endif
+		atomic {
+			if
+#ifdef MUTANT_FORMAT_IGNORED
+			:: wish == KERNEL -> goto lock_taken
+#else
+			:: wish == KERNEL && format[f] == KERNEL -> goto lock_taken
+#endif
+			:: wish == WITHOUT && format[f] == KERNEL -> goto leave
+			:: else -> wish = WITHOUT
+			fi
+		};
+		/* N3 */
+		atomic {
+			if
+			:: recovery_holder[f] == me + 1 -> recovery_holder[f] = 0
+			:: else
+			fi
+		};
+		atomic {
+			if
+			:: is_first || magic[f]
+			:: !is_first -> goto leave
+			fi
+		};
+		/* N4 */
+		atomic {
+			if
+			:: !word[f] -> word[f] = true
+			:: word[f] -> goto leave
+			fi
+		};
+		/* O3 */
+		atomic {
+			if
+			:: dead[f] || name != f -> word[f] = false; close_inode(me, f); f = 0; goto again
+			:: !(dead[f] || name != f) && magic[f] -> goto claim
+			:: else -> goto afresh
+			fi
+		};
+lock_taken:
 #endif
 #ifndef MUTANT_DEAD_IGNORED
 		/* O3 */
@@ -176,20 +279,36 @@ living:
 #endif
 			fi
 		};
-		/* O6 */
+afresh:		/* O6 */
 		magic[f] = false;
 		segment = 0;
 		atomic { lives++; life[f] = lives };
 		segment = life[f];
 		magic[f] = true;
 claim:		/* O7 */
-		atomic { present[f] = present[f] | BIT(me); since[me] = life[f] };
+		atomic {
+#ifdef MIXED
+			if
+			:: wish == KERNEL -> present[f] = present[f] | BIT(me)
+			:: else -> count[f]++
+			fi;
+#else
+			present[f] = present[f] | BIT(me);
+#endif
+			since[me] = life[f]
+		};
 		/* O8: from here on it is in use */
 		atomic {
 			if
 			:: recovery_holder[f] == me + 1 -> recovery_holder[f] = 0
 			:: else
 			fi;
+#ifdef MIXED
+			if
+			:: wish == WITHOUT -> word[f] = false
+			:: else
+			fi;
+#endif
 			using[me] = f;
 			check_names();
 			check_use()
@@ -197,7 +316,13 @@ claim:		/* O7 */
 		/* C1 */
 		atomic {
 			check_use();
-#ifndef MUTANT_CLOSE_WITHOUT_LOCK
+#if defined(MIXED)
+			if
+			:: wish == KERNEL && recovery_holder[f] == 0 -> recovery_holder[f] = me + 1
+			:: wish == WITHOUT && !word[f] -> word[f] = true
+			:: wish == WITHOUT && word[f] -> using[me] = 0; since[me] = 0; goto leave
+			fi;
+#elif !defined(MUTANT_CLOSE_WITHOUT_LOCK)
 			recovery_holder[f] == 0 ->
 			recovery_holder[f] = me + 1;
 #endif
@@ -206,11 +331,24 @@ claim:		/* O7 */
 			since[me] = 0
 		};
 		/* C2 */
+#ifdef MIXED
+		atomic {
+			if
+			:: wish == KERNEL -> present[f] = present[f] & (7 - BIT(me))
+			:: else -> count[f]--
+			fi
+		};
+#else
 		present[f] = present[f] & (7 - BIT(me));
+#endif
 		/* C3 */
 		atomic {
 			if
+#ifdef MIXED
+			:: (wish == KERNEL -> present[f] == 0 : count[f] == 0)
+#else
 			:: present[f] == 0
+#endif
 			:: else -> goto closed
 			fi
 		};
@@ -227,9 +365,24 @@ claim:		/* O7 */
 		name = NONE;
 #endif
 closed:		/* C7 */
+#ifdef MIXED
+		atomic {
+			if
+			:: wish == WITHOUT -> word[f] = false
+			:: else
+			fi
+		};
+leave:
+		atomic { is_first = false; wish = 0 };
+#endif
 		atomic { close_inode(me, f); f = 0; goto next };
 finished:
-		atomic { f = 0 };
+		atomic {
+			f = 0
+#ifdef MIXED
+			; is_first = false; wish = 0
+#endif
+		};
 end_finished:
 		false
 	} unless {
@@ -240,6 +393,9 @@ end_finished:
 			:: else
 			fi;
 			f = 0;
+#ifdef MIXED
+			is_first = false; wish = 0;
+#endif
 			using[me] = 0;
 			since[me] = 0
 		}

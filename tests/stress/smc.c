@@ -32,6 +32,7 @@ smc_write_file(const char *path, uint8_t byte, size_t size)
 void
 smc_world_create(struct smc_world *w)
 {
+	w->locks = NULL;
 	scratch_create(w->dir);
 	snprintf(w->memory, sizeof w->memory, "%s/memory", w->dir);
 	snprintf(w->key, sizeof w->key, "%s/master", w->dir);
@@ -64,13 +65,15 @@ smc_path(const struct smc_world *w, const char *name, const char *suffix)
 struct sm *
 smc_mount(const struct smc_world *w, const char *key)
 {
-	char uri[SMC_PATH_SIZE + 8], options[SMC_PATH_SIZE + 8];
+	char uri[SMC_PATH_SIZE + 8], options[SMC_PATH_SIZE + 24];
 	struct sm *sm = sm_new();
 	int error;
 
 	snprintf(uri, sizeof uri, "file:%s", w->memory);
-	snprintf(options, sizeof options, "key=%s", key != NULL ? key : "");
-	if (sm == NULL || sm_mount(sm, uri, SMC_MOUNT, "smc", key != NULL ? options : NULL) == 0)
+	snprintf(options, sizeof options, "%s%s%s%s%s", key != NULL ? "key=" : "",
+	    key != NULL ? key : "", key != NULL && w->locks != NULL ? "," : "",
+	    w->locks != NULL ? "locks=" : "", w->locks != NULL ? w->locks : "");
+	if (sm == NULL || sm_mount(sm, uri, SMC_MOUNT, "smc", options) == 0)
 		return sm;
 	error = errno;
 	sm_free(sm);

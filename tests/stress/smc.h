@@ -31,6 +31,7 @@ struct smc_world {
 	char dir[SCRATCH_PATH_SIZE];
 	char memory[SMC_PATH_SIZE]; /* the directory of the memory files */
 	char key[SMC_PATH_SIZE];    /* a key file */
+	const char *locks;          /* of this process's mounts: locks=; NULL: without */
 };
 
 /* Makes and removes a world; fails the test on an error. */

@@ -1,7 +1,7 @@
 /*
  * smc where a library OS gives less than a kernel: no locks on byte ranges, no pread(2) and
- * pwrite(2), or neither. smc keeps what it can, reports silently private mappings when it opens,
- * and leaves foreign files alone.
+ * pwrite(2), or neither; names of files that are gone. smc keeps what it can, reports silently
+ * private mappings when it opens, and leaves foreign files alone.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,6 +67,48 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 	return libos_mmap(gives, hint, size, prot, flags, fd, offset);
 }
 
+/* A file that this system believes to be there; and how it then asks the host all the same. */
+static const char *remembered;
+static enum { NEVER, WITHOUT_EXCL } asks_host;
+
+int fake_openat(int directory, const char *name, int flags, ...) __asm__("openat");
+int fake_openat64(int directory, const char *name, int flags, ...) __asm__("openat64");
+
+static int
+call_openat(int directory, const char *name, int flags, mode_t mode)
+{
+	if (remembered != NULL && strcmp(name, remembered) == 0 && (flags & O_CREAT) != 0 &&
+	    ((flags & O_EXCL) != 0 || asks_host == NEVER)) {
+		errno = EEXIST;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, directory, name, flags, mode);
+}
+
+int
+fake_openat(int directory, const char *name, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	return call_openat(directory, name, flags, mode);
+}
+
+int
+fake_openat64(int directory, const char *name, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	return call_openat(directory, name, flags, mode);
+}
+
 /* Children in a mode. */
 
 /* Installs the filters of a mode in this process and its children. False where there are none. */
@@ -102,6 +144,7 @@ run_in(int mode, void (*run)(int mode))
 	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
 		child_expect(forbid(mode), "the filter is there");
+		world.locks = mode & NO_LOCKS ? "none" : NULL;
 		run(mode);
 		_exit(EXIT_SUCCESS);
 	}
@@ -356,7 +399,7 @@ wait_for_a_dead_holder(int mode)
 	} else
 		lock_once_more(&p);
 	client_close(&p);
-	/* The slot of the dead process still counts as taken. */
+	/* The dead process still counts. */
 	if (mode & NO_LOCKS)
 		(void)unlink(smc_path(&world, "killed", ""));
 }
@@ -446,6 +489,40 @@ zeros_with_other_bytes_behind_them_are_foreign(void **state)
 	}
 }
 
+/* Names. */
+
+static void
+open_remembered(int mode)
+{
+	struct client p;
+	int i;
+
+	(void)mode;
+	remembered = "gone";
+	asks_host = WITHOUT_EXCL;
+	for (i = 0; i < 3; i++) {
+		child_expect(smc_join(&p, &world, "gone", SMC_SEGMENT) == 0, "it can be opened");
+		increment(&p);
+		client_close(&p);
+		child_expect(access(smc_path(&world, "gone", ""), F_OK) != 0, "it is gone");
+	}
+	asks_host = NEVER;
+	child_expect(smc_join(&p, &world, "gone", 0) == ESTALE, "an error, in the end");
+	child_expect(strstr(sm_error(NULL), "remember") != NULL, "its words say why");
+	child_expect(smc_join(&p, &world, "other", 0) == 0, "other names work");
+	client_close(&p);
+}
+
+static void
+name_of_a_file_that_is_gone_is_opened_another_way_or_an_error(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, open_remembered);
+}
+
 static int
 begin_all(void **state)
 {
@@ -467,6 +544,7 @@ main(void)
 		cmocka_unit_test(abandoned_ticket_of_a_closed_file_stops_no_process),
 		cmocka_unit_test(private_mappings_end_in_an_error_that_says_what_to_do),
 		cmocka_unit_test(only_kernel_locks_tell_that_a_holder_is_dead),
+		cmocka_unit_test(name_of_a_file_that_is_gone_is_opened_another_way_or_an_error),
 		cmocka_unit_test(zeros_with_other_bytes_behind_them_are_foreign),
 	};
 

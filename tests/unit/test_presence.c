@@ -73,7 +73,8 @@ sit_down(struct seat *s)
 	assert_true(s->base != MAP_FAILED);
 	descriptor = hostfd_of(s->fd, &st);
 	presence_init(&s->presence, (presence_slot *)(void *)(s->base + TABLE_AT), TABLE_AT,
-	    &descriptor);
+	    &descriptor, !is_without_locks);
+	s->presence.untrusted_recovery_lock = (_Atomic uint32_t *)(void *)s->base;
 }
 
 /* Ends a seat as a process that dies does. */
@@ -176,7 +177,6 @@ ticket_is_dead_only_if_no_living_process_may_have_it(void **state)
 		bool is_dead;
 	} kinds[] = {
 		{ PRESENCE_IDLE, TICKET, true },
-		{ PRESENCE_FREE, TICKET, true },
 		{ PRESENCE_CLAIMING, 0, false },
 		{ PRESENCE_WAITING, TICKET, false },
 		{ PRESENCE_WAITING, TICKET - 1, true },
@@ -213,13 +213,11 @@ abandoned_ticket_has_one_taker(void **state)
 	assert_false(presence_drop_abandoned(&here.presence, TICKET + 1));
 	assert_true(presence_drop_abandoned(&here.presence, TICKET));
 	assert_false(presence_drop_abandoned(&here.presence, TICKET));
-	assert_false(
-	    presence_change(&there.presence, PRESENCE_ABANDONED, PRESENCE_WAITING, TICKET));
+	assert_false(presence_resume(&there.presence, TICKET));
 	presence_set(&there.presence, PRESENCE_ABANDONED, TICKET);
-	assert_true(presence_change(&there.presence, PRESENCE_ABANDONED, PRESENCE_WAITING, TICKET));
+	assert_true(presence_resume(&there.presence, TICKET));
 	assert_false(presence_drop_abandoned(&here.presence, TICKET));
-	assert_false(
-	    presence_change(&there.presence, PRESENCE_ABANDONED, PRESENCE_WAITING, TICKET));
+	assert_false(presence_resume(&there.presence, TICKET));
 }
 
 static void
@@ -301,32 +299,125 @@ table_has_480_slots(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-/* Without such locks a slot counts as long as its words stand. */
+/* The seats, without kernel locks. */
 static void
-without_locks_the_dead_stay(void **state)
+do_without_locks(void)
+{
+	die(&here);
+	die(&there);
+	is_without_locks = true;
+	sit_down(&here);
+	sit_down(&there);
+}
+
+static void
+kernel_locks_are_found_without_locking(void **state)
 {
 	(void)state;
-	is_without_locks = true;
+	assert_true(presence_has_kernel_locks(here.fd));
 	assert_int_equal(presence_lock_recovery(&here.presence, 0), 0);
-	assert_false(here.presence.has_locks);
+	assert_true(presence_has_kernel_locks(there.fd));
 	presence_unlock_recovery(&here.presence);
-	assert_int_equal(presence_claim(&here.presence), 0);
-	assert_int_equal(presence_claim(&there.presence), 0);
-	assert_false(there.presence.has_locks);
-	assert_int_not_equal(here.presence.own, there.presence.own);
-	assert_true(presence_has_others(&here.presence));
-	assert_int_equal(presence_count(&here.presence), 2);
+	is_without_locks = true;
+	assert_false(presence_has_kernel_locks(here.fd));
+}
+
+static void
+without_locks_a_slot_is_had_for_a_ticket_only(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	do_without_locks();
+	assert_true(presence_begin(&here.presence));
+	assert_int_equal(here.presence.own, 0);
+	assert_true(presence_begin(&there.presence));
+	assert_int_equal(there.presence.own, 1);
+	presence_set(&here.presence, PRESENCE_WAITING, TICKET);
+	before = here.presence.untrusted_slots[0];
+	presence_end(&here.presence);
+	assert_int_equal(here.presence.own, PRESENCE_NONE);
+	/* The slot is free again, for another generation. */
+	presence_end(&there.presence);
+	assert_true(presence_begin(&there.presence));
+	assert_int_equal(there.presence.own, 0);
+	presence_set(&there.presence, PRESENCE_WAITING, TICKET);
+	assert_int_not_equal(there.presence.untrusted_slots[0], before);
+}
+
+static void
+without_locks_an_abandoned_ticket_keeps_its_slot_until_it_is_skipped(void **state)
+{
+	(void)state;
+	do_without_locks();
+	assert_true(presence_begin(&here.presence));
+	presence_set(&here.presence, PRESENCE_ABANDONED, TICKET);
+	/* Its owner may close the file, or exit. */
+	presence_release(&here.presence);
+	assert_true(presence_begin(&there.presence));
+	assert_int_equal(there.presence.own, 1);
+	assert_true(presence_drop_abandoned(&there.presence, TICKET));
+	assert_true(presence_begin(&here.presence));
+	assert_int_equal(here.presence.own, 0);
+	/* An owner that comes back too late does not get the slot of another. */
+	presence_set(&here.presence, PRESENCE_ABANDONED, TICKET);
+	assert_true(presence_drop_abandoned(&there.presence, TICKET));
+	there.presence.own = PRESENCE_NONE;
+	assert_true(presence_begin(&there.presence));
+	assert_int_equal(there.presence.own, 0);
+	presence_set(&there.presence, PRESENCE_ABANDONED, TICKET);
+	assert_false(presence_resume(&here.presence, TICKET));
+	assert_true(presence_resume(&there.presence, TICKET));
+}
+
+static void
+without_locks_no_ticket_is_ever_dead(void **state)
+{
+	(void)state;
+	do_without_locks();
+	assert_false(presence_is_dead(&here.presence, TICKET));
+	assert_true(presence_begin(&there.presence));
 	presence_set(&there.presence, PRESENCE_WAITING, TICKET);
 	die(&there);
-	assert_true(presence_has_others(&here.presence));
 	assert_false(presence_is_dead(&here.presence, TICKET));
 	sit_down(&there);
-	assert_int_equal(presence_claim(&there.presence), 0);
-	assert_int_equal(there.presence.own, 2);
-	presence_release(&there.presence);
-	assert_int_equal(presence_count(&here.presence), 2);
-	assert_int_equal(presence_claim(&there.presence), 0);
-	assert_int_equal(there.presence.own, 2);
+}
+
+static void
+without_locks_a_table_without_a_free_slot_says_so(void **state)
+{
+	struct presence first;
+	int i;
+
+	(void)state;
+	do_without_locks();
+	for (i = 0; i < PRESENCE_SLOTS; i++) {
+		assert_true(presence_begin(&here.presence));
+		assert_int_equal(here.presence.own, i);
+		if (i == 0)
+			first = here.presence;
+	}
+	assert_false(presence_begin(&there.presence));
+	presence_end(&first);
+	assert_true(presence_begin(&there.presence));
+	assert_int_equal(there.presence.own, 0);
+}
+
+static void
+without_locks_the_recovery_lock_is_a_word(void **state)
+{
+	(void)state;
+	do_without_locks();
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), 0);
+	assert_int_equal(presence_lock_recovery(&there.presence, 0), -ETIMEDOUT);
+	presence_unlock_recovery(&there.presence);
+	assert_int_equal(presence_lock_recovery(&there.presence, 0), -ETIMEDOUT);
+	presence_unlock_recovery(&here.presence);
+	assert_int_equal(presence_lock_recovery(&there.presence, 0), 0);
+	/* It stays locked when its holder dies. */
+	die(&there);
+	assert_int_equal(presence_lock_recovery(&here.presence, 0), -ETIMEDOUT);
+	sit_down(&there);
 }
 
 /* A lying host can make processes wait or fail, and no more. */
@@ -344,7 +435,7 @@ nonsense_in_the_table_does_no_harm(void **state)
 			here.base[i] = (uint8_t)rand_r(&seed);
 		(void)presence_is_dead(&here.presence, TICKET);
 		(void)presence_drop_abandoned(&here.presence, TICKET);
-		(void)presence_change(&here.presence, PRESENCE_ABANDONED, PRESENCE_WAITING, TICKET);
+		(void)presence_resume(&here.presence, TICKET);
 		assert_int_equal(presence_count(&here.presence), 1);
 		assert_int_equal(presence_claim(&there.presence), 0);
 		presence_release(&there.presence);
@@ -366,7 +457,12 @@ main(void)
 		TEST(recovery_lock_has_one_holder),
 		TEST(lost_descriptor_is_noticed),
 		TEST(table_has_480_slots),
-		TEST(without_locks_the_dead_stay),
+		TEST(kernel_locks_are_found_without_locking),
+		TEST(without_locks_a_slot_is_had_for_a_ticket_only),
+		TEST(without_locks_an_abandoned_ticket_keeps_its_slot_until_it_is_skipped),
+		TEST(without_locks_no_ticket_is_ever_dead),
+		TEST(without_locks_a_table_without_a_free_slot_says_so),
+		TEST(without_locks_the_recovery_lock_is_a_word),
 		TEST(nonsense_in_the_table_does_no_harm),
 	};
 

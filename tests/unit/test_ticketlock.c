@@ -74,7 +74,8 @@ sit_down(struct seat *s)
 	child_expect(s->table != MAP_FAILED, "mmap");
 	(void)madvise(s->table, sizeof *s->table, MADV_DONTFORK);
 	descriptor = hostfd_of(s->fd, &st);
-	presence_init(&s->presence, s->table->slots, offsetof(struct table, slots), &descriptor);
+	presence_init(&s->presence, s->table->slots, offsetof(struct table, slots), &descriptor,
+	    true);
 	child_expect(presence_claim(&s->presence) == 0, "a slot");
 	ticketlock_init(&s->lock, &s->table->words, &s->presence);
 }
