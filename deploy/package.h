@@ -30,6 +30,8 @@ struct module {
 	struct word uri;
 };
 
+STAILQ_HEAD(module_list, module);
+
 struct package {
 	const char *file; /* the premanifest, for messages */
 
@@ -46,7 +48,7 @@ struct package {
 	unsigned rate;                   /* ten-thousandths */
 	bool is_debugged;
 	struct mountline_list mounts;
-	STAILQ_HEAD(, module) modules;
+	struct module_list modules;
 };
 
 /*

@@ -108,7 +108,7 @@ is_current(int directory, int fd)
 	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-/* One try. Returns 0 with the file open, and locked; -EAGAIN when it is no longer that of the name. */
+/* One try. Returns 0 with the file open and locked; -EAGAIN when the name has another file now. */
 static int
 open_and_lock(int directory, int *out, bool *is_new)
 {

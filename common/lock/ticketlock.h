@@ -5,10 +5,10 @@
  *
  * Two u32: a process draws a ticket (adds 1 to ticket_number) and waits until turn is that number.
  * First come, first served, so shares are equal. Numbers are compared for equality only and may
- * wrap around: the lock is right as long as fewer than 2^32 tickets are out. With kernel locks there
- * are PRESENCE_SLOTS processes at most (-EUSERS, when they claim their slot); without them so many
- * tickets, and a process that finds no free slot waits for one. Threads of a process
- * queue above this: one ticket a process.
+ * wrap around: the lock is right as long as fewer than 2^32 tickets are out. With kernel locks
+ * there are PRESENCE_SLOTS processes at most (-EUSERS, when they claim their slot); without them so
+ * many tickets, and a process that finds no free slot waits for one. Threads of a process queue
+ * above this: one ticket a process.
  *
  * A waiter spins, then sleeps in the kernel (futex(2)) for a bounded time and looks at the turn
  * again. Where a futex may not wake another process (without kernel locks; TICKETLOCK_NO_FUTEX

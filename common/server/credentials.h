@@ -37,8 +37,8 @@ void credentials_fini(struct credentials *c);
 
 /*
  * Loads the files of -Z and sets c->tls; does nothing without -Z. Returns 0, or a negative errno,
- * which is logged; c->tls is then as it was. From then on c->has_changed is set, CREDENTIALS_LOOK_MS
- * later at most, when the contents of these files have changed; this clears it.
+ * which is logged; c->tls is then as it was. Clears c->has_changed, which is set again at most
+ * CREDENTIALS_LOOK_MS after the contents of these files have changed.
  */
 int credentials_load(struct credentials *c);
 

@@ -11,8 +11,8 @@
  * version, size, blocks, lock and account, and f->tree->now and count; it writes store_data only,
  * and blocks only through blockmap_publish(). It may arm timers of its own in f->tree->timers, and
  * add tasks to the queues of f->account, or to a queue of its own, in f->tree->schedule. A task
- * that outlives its file takes the file's charges over (memfile_charge_take()). What a peer can make
- * it log goes through account_warn(). It calls nothing else of the server.
+ * that outlives its file takes the file's charges over (memfile_charge_take()). It logs through
+ * account_warn() what a peer can cause. It calls nothing else of the server.
  *
  * There is one thread: while an operation runs, all peers wait. So what takes long is cut into
  * pieces: grants are written into as much room as there is, publications stop when their budget is
