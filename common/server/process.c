@@ -7,12 +7,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/closer.h"
 #include "common/base/log.h"
+#include "common/base/rights.h"
 #include "common/base/size.h"
 
 enum {
 	MAPPED_SIZE = 256 * SIZE_KIB, /* of the smallest buffer that is mapped */
-	OTHER_FILES = 64              /* open files besides one for each session */
+	/* Open files besides one for each session: some, and those that wait to be closed. */
+	OTHER_FILES = 64 + CLOSER_QUEUE_MOST + RIGHTS_MOST
 };
 
 void

@@ -318,9 +318,23 @@ get_peer(int fd, struct sockaddr_storage *sa, socklen_t *size, struct ucred *cre
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &cred_size) == 0;
 }
 
+/* Leaves of an address of IPv6 the first 64 bits: whoever has one usually has all of these. */
+static const char *
+cut_address(struct sockaddr_storage *sa)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+
+	if (sa->ss_family != AF_INET6 || IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
+	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr))
+		return "";
+	memset(in6->sin6_addr.s6_addr + 8, 0, 8);
+	return "/64";
+}
+
 void
 socket_peer_key(int fd, char out[ADDR_TEXT_SIZE])
 {
+	const char *suffix;
 	struct sockaddr_storage sa;
 	char host[INET6_ADDRSTRLEN + 24];
 	struct ucred cred;
@@ -329,11 +343,14 @@ socket_peer_key(int fd, char out[ADDR_TEXT_SIZE])
 	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
 	if (!get_peer(fd, &sa, &size, &cred))
 		return;
-	if (sa.ss_family == AF_UNIX)
+	if (sa.ss_family == AF_UNIX) {
 		snprintf(out, ADDR_TEXT_SIZE, "uid %lu", (unsigned long)cred.uid);
-	else if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, NULL, 0,
-		     NI_NUMERICHOST) == 0)
-		snprintf(out, ADDR_TEXT_SIZE, "host %s", host);
+		return;
+	}
+	suffix = cut_address(&sa);
+	if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, NULL, 0, NI_NUMERICHOST) ==
+	    0)
+		snprintf(out, ADDR_TEXT_SIZE, "host %s%s", host, suffix);
 }
 
 void

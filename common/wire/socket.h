@@ -53,7 +53,7 @@ void socket_tune(int fd);
 
 /*
  * The peer as far as its address tells, whatever process or port it uses: "uid 0" of a unix socket,
- * "host 127.0.0.1" of TCP.
+ * "host 192.0.2.1" of TCP, "host 2001:db8::/64" of IPv6, whose last 64 bits do not tell peers apart.
  */
 void socket_peer_key(int fd, char out[ADDR_TEXT_SIZE]);
 
