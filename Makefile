@@ -154,7 +154,7 @@ $(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIE
 
 # Tests are linked with everything; the archives leave out what a test does not use.
 $(BUILD)/libtest.a: $(call test,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(SMUF_STORE_SRC) \
-    $(TEST_HELP_SRC))
+    $(filter-out deploy/makemanifest.c,$(DEPLOY_SRC)) $(TEST_HELP_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^

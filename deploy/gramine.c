@@ -46,17 +46,25 @@ check(const struct package *p, const struct gramine_config *config)
 }
 
 static int
+add_module(struct maker *m, const struct module *module)
+{
+	const char *inner;
+
+	return view_add_library(&m->view, &module->uri, package_path(&module->uri), &inner);
+}
+
+static int
 add_modules(struct maker *m)
 {
 	const struct module *module;
-	const char *inner;
-	int error = 0;
+	int error;
 
-	STAILQ_FOREACH(module, &m->p->modules, link)
-		if (error == 0)
-			error = view_add_library(&m->view, &module->uri, package_path(&module->uri),
-			    &inner);
-	return error;
+	TAILQ_FOREACH(module, &m->p->modules, link) {
+		error = add_module(m, module);
+		if (error != 0)
+			return error;
+	}
+	return 0;
 }
 
 static int

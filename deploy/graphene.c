@@ -239,20 +239,26 @@ put_program(struct maker *m)
 }
 
 static int
+put_module(struct maker *m, const struct module *module)
+{
+	const char *path = package_path(&module->uri);
+	int error;
+
+	if (*path != '/')
+		return word_fail(&module->uri, -EINVAL,
+		    "Graphene needs the path of a MODULE from the root on");
+	error = put_libraries(m, &module->uri, path);
+	return error == 0 ? put_library(m, &module->uri, path) : error;
+}
+
+static int
 put_modules(struct maker *m)
 {
 	const struct module *module;
-	const char *path;
 	int error;
 
-	STAILQ_FOREACH(module, &m->p->modules, link) {
-		path = package_path(&module->uri);
-		if (*path != '/')
-			return word_fail(&module->uri, -EINVAL,
-			    "Graphene needs the path of a MODULE from the root on");
-		error = put_libraries(m, &module->uri, path);
-		if (error == 0)
-			error = put_library(m, &module->uri, path);
+	TAILQ_FOREACH(module, &m->p->modules, link) {
+		error = put_module(m, module);
 		if (error != 0)
 			return error;
 	}

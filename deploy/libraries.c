@@ -154,6 +154,7 @@ take_line(struct lines *out, const char *path, char *line)
 	return take_library(out, arrow);
 }
 
+/* Reads all lines, also after an error: the loader must not fail because nobody reads. */
 static int
 take_lines(struct lines *out, const char *path, FILE *list)
 {
@@ -161,26 +162,25 @@ take_lines(struct lines *out, const char *path, FILE *list)
 	char *line = NULL;
 	int error = 0;
 
-	while (error == 0 && getline(&line, &room, list) >= 0)
-		error = take_line(out, path, line);
+	while (getline(&line, &room, list) >= 0)
+		if (error == 0)
+			error = take_line(out, path, line);
 	if (error == 0 && ferror(list))
 		error = -errno;
 	free(line);
 	return error;
 }
 
-/* Waits for the loader. */
+/* Waits for the loader. Returns 0 if it has listed all. */
 static int
-await(pid_t pid, const char *path)
+await(pid_t pid)
 {
 	int status;
 
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	return error_message(-ENOEXEC, "%s: the loader " LOADER " cannot list its libraries", path);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENOEXEC;
 }
 
 /* Runs the loader; path has a slash. */
@@ -202,8 +202,11 @@ run_loader(struct lines *out, const char *path)
 	}
 	error = take_lines(out, path, list);
 	(void)fclose(list);
-	ended = await(pid, path);
-	return error == 0 ? ended : error;
+	ended = await(pid);
+	if (error == 0 && ended != 0)
+		error = error_message(ended, "%s: the loader " LOADER " cannot list its libraries",
+		    path);
+	return error;
 }
 
 int

@@ -135,7 +135,7 @@ read_module(const struct reader *r)
 	m = calloc(1, sizeof *m);
 	if (m == NULL)
 		return refuse_memory(r);
-	STAILQ_INSERT_TAIL(&r->p->modules, m, link);
+	TAILQ_INSERT_TAIL(&r->p->modules, m, link);
 	return set_word(r, &m->uri, 1);
 }
 
@@ -269,7 +269,7 @@ init(struct package *p, const char *file)
 {
 	*p = (struct package){ .file = file };
 	TAILQ_INIT(&p->mounts);
-	STAILQ_INIT(&p->modules);
+	TAILQ_INIT(&p->modules);
 }
 
 /* After the lines: error is their result. */
@@ -313,8 +313,8 @@ package_fini(struct package *p)
 		TAILQ_REMOVE(&p->mounts, mount, link);
 		mountline_destroy(mount);
 	}
-	while ((module = STAILQ_FIRST(&p->modules)) != NULL) {
-		STAILQ_REMOVE_HEAD(&p->modules, link);
+	while ((module = TAILQ_FIRST(&p->modules)) != NULL) {
+		TAILQ_REMOVE(&p->modules, module, link);
 		word_fini(&module->uri);
 		free(module);
 	}

@@ -26,11 +26,11 @@
 #include "deploy/word.h"
 
 struct module {
-	STAILQ_ENTRY(module) link;
+	TAILQ_ENTRY(module) link;
 	struct word uri;
 };
 
-STAILQ_HEAD(module_list, module);
+TAILQ_HEAD(module_list, module);
 
 struct package {
 	const char *file; /* the premanifest, for messages */

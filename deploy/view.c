@@ -212,6 +212,11 @@ add_line(struct view *v, const struct mountline *line)
 	case MOUNTLINE_NEXTFS:
 		return word_fail(&line->type_word, -EINVAL, "Gramine has no nextfs");
 	case MOUNTLINE_SMC:
+		if (line->mount->locks != MOUNT_LOCKS_NONE)
+			return word_fail(line->options.text == NULL ? &line->type_word :
+								      &line->options,
+			    -EINVAL,
+			    "Gramine has no locks that two processes see: smc needs locks=none");
 		return add_directory(v, line);
 	default:
 		if (strncmp(line->uri.text, "tcp:", strlen("tcp:")) != 0)

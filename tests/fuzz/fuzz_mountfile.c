@@ -1,5 +1,6 @@
 /*
- * fuzz_mountfile: the premanifest lexer and the mount file parser behind sm_load() (libFuzzer).
+ * fuzz_mountfile: the premanifest lexer, and the parsers of mount files behind sm_load() and of
+ * packages behind makemanifest (libFuzzer).
  *
  * Whatever the bytes are, the result is directives of whole words, and mounts with a point in
  * canonical form, or an error with file and line.
@@ -12,6 +13,7 @@
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
 #include "common/client/mountfile.h"
+#include "deploy/package.h"
 
 #define NAME "fuzz.conf"
 
@@ -89,6 +91,24 @@ check_mounts(const uint8_t *data, size_t size)
 	mountfile_fini(&f);
 }
 
+/* The file as a packager reads it, which need not be one for the library. */
+static void
+check_package(const uint8_t *data, size_t size)
+{
+	const struct mountline *m;
+	struct package p;
+	int r;
+
+	error_begin();
+	r = package_parse(&p, NAME, data, size);
+	assert(r <= 0);
+	if (r != 0)
+		check_reason(error_text());
+	TAILQ_FOREACH(m, &p.mounts, link)
+		assert(m->uri.line > 0 && m->uri.column < m->path.column);
+	package_fini(&p);
+}
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -103,5 +123,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check_premanifest(data, size);
 	check_mounts(data, size);
+	check_package(data, size);
 	return 0;
 }

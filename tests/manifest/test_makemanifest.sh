@@ -13,7 +13,7 @@
 # the files and in HERE, with HOME=/home/u, PKI the directory of the certificates beside this script,
 # and NOSUCH unset. Environment: SRC, BUILD, CC.
 
-# shellcheck disable=SC2016 # what is in single quotes is meant as it stands
+# shellcheck disable=SC2016,SC2119,SC2120 # what is in single quotes is meant as it stands
 set -u
 unset CDPATH LD_LIBRARY_PATH LD_PRELOAD NOSUCH
 : "${SRC:?}" "${BUILD:?}" "${CC:=cc}"
