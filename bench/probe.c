@@ -20,7 +20,8 @@ static const struct row system_rows[GROUND_FACTS] = {
 	[GROUND_FLOCK] = { "flock(2)", "servers: no -p; smufserver: the count keeps others out" },
 	[GROUND_KERNEL_LOCKS] = { "F_OFD_SETLK", "smc: locks=none; smufserver: the count" },
 	[GROUND_USERFAULTFD] = { "userfaultfd(2)", "unlocking compares what is mapped" },
-	[GROUND_SIGNALFD] = { "signalfd(2)", "smbench runs no servers" },
+	[GROUND_SIGNALFD] = { "signalfd(2)",
+	    "servers look for signals every second; smbench runs none" },
 	[GROUND_PARENT_DEATH] = { "prctl(2)", "killing smbench leaves its processes" },
 	[GROUND_SHARED_MEMORY] = { "shared memory of forks", "smbench: a job only, no table" },
 };

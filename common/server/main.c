@@ -247,11 +247,14 @@ static uint64_t
 next_deadline(struct daemon *d)
 {
 	uint64_t a = timer_next(&d->conns.timers), b = server_next_deadline(d->core);
+	uint64_t c = signals_deadline(d->conns.now);
 
 	if (!schedule_is_idle(server_schedule(d->core)))
 		return 0;
 	if (b < a)
 		a = b;
+	if (c < a)
+		a = c;
 	if (log_has_pending() && a > clock_after_ms(d->conns.now, LOG_RETRY_MS))
 		a = clock_after_ms(d->conns.now, LOG_RETRY_MS);
 	return a;

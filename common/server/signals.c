@@ -8,8 +8,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/host/ground.h"
+
+enum { LOOK_MS = 1000 };
 
 static const int watched[] = { SIGHUP, SIGINT, SIGTERM };
 
@@ -98,6 +102,12 @@ signals_open(struct signals *s, struct loop *loop)
 	wake_fd = fd;
 	handle_signals();
 	return 0;
+}
+
+uint64_t
+signals_deadline(uint64_t now)
+{
+	return ground_has(GROUND_SIGNALFD) ? CLOCK_NEVER : clock_after_ms(now, LOOK_MS);
 }
 
 void

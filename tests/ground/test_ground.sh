@@ -32,7 +32,7 @@ go()
 # shellcheck disable=SC2317
 signal_server()
 {
-	kill -"$1" $pid
+	kill -s "$1" $pid
 }
 
 # shellcheck source=tests/ground/cases.sh
