@@ -51,7 +51,6 @@ hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t size
 static int
 set_size_and_mode(int fd, uint64_t size)
 {
-	struct stat st;
 	int result;
 
 	if (size > INT64_MAX)
@@ -62,11 +61,11 @@ set_size_and_mode(int fd, uint64_t size)
 	if (result != 0)
 		return -errno;
 	/*
-	 * The umask is for the files of a program, these are for every process of a group. A file
+	 * The umask is for the files of a program, these are for every process of a group. fstat(2)
+	 * cannot tell what is needed: a library OS's knows its own umask and not the host's. A file
 	 * system without modes refuses, and needs none.
 	 */
-	if (fstat(fd, &st) == 0 && (st.st_mode & 0777) != FILE_MODE)
-		(void)fchmod(fd, FILE_MODE);
+	(void)fchmod(fd, FILE_MODE);
 	return 0;
 }
 

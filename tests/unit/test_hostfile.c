@@ -41,6 +41,7 @@ static struct {
 	int intruders;     /* before so many preads another process writes */
 	bool is_device;    /* fstat calls a regular file a device */
 	off_t stale_size;  /* fstat says this instead of a file's size; 0: it tells the truth */
+	bool hides_umask;  /* fstat says the mode that a file was to have */
 	int mmap_error;    /* mmap fails with this */
 	enum libos_mapping mmap_gives;
 	bool is_looker_only; /* only every other mapping is so, not the first */
@@ -98,6 +99,8 @@ fake_fstat(int fd, struct stat *st)
 
 	if (rc == 0 && fake.is_device && S_ISREG(st->st_mode))
 		st->st_mode = (st->st_mode & ~(mode_t)S_IFMT) | S_IFCHR;
+	if (rc == 0 && fake.hides_umask)
+		st->st_mode |= 0660;
 	if (rc == 0 && fake.stale_size != 0)
 		st->st_size = fake.stale_size;
 	return rc;
@@ -306,6 +309,23 @@ created_file_is_sparse_zeros_of_mode_0660(void **state)
 		hostfile_close(&h);
 		assert_int_equal(unlinkat(dir, "f", 0), 0);
 	}
+}
+
+/* A library OS knows its own umask, and the host's cuts the mode. */
+static void
+a_mode_that_fstat_does_not_know_is_set(void **state)
+{
+	mode_t before = umask(022);
+	struct hostfile h;
+	struct stat st;
+
+	(void)state;
+	fake.hides_umask = true;
+	h = create_f(SIZE);
+	umask(before);
+	hostfile_close(&h);
+	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0660);
 }
 
 static void
@@ -977,6 +997,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(create_refuses_a_name_that_is_taken),
 		TEST(created_file_is_sparse_zeros_of_mode_0660),
+		TEST(a_mode_that_fstat_does_not_know_is_set),
 		TEST(empty_file_can_be_created),
 		TEST(create_that_fails_leaves_nothing),
 		TEST(create_that_fails_removes_only_what_it_made),
