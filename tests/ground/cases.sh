@@ -152,10 +152,28 @@ larger_in_the_next_life()
 	end 'smufserver inside'
 }
 
-# forks COUNT: children, one after the other, beside a process outside
+# smc has no server: processes without kernel locks share files with others when all mounts say so.
+mount_smc()
+{
+	empty_memdir
+	head -c 32 /dev/urandom >conf/key
+	chmod 600 conf/key
+	mounts "file:$work/memdir" "smc key=$work/conf/key,locks=none"
+	sed 's/ name=server$//' conf/mounts >conf/mounts.smc
+	mv conf/mounts.smc conf/mounts
+}
+
+smc_counts()
+{
+	mount_smc
+	two_and_two shm
+	expect 'files left' '' "$(ls -A memdir)"
+}
+
+# forks COUNT [HOW]: children, one after the other, beside a process outside
 forks()
 {
-	count_in plain a -f "$1" "$work/conf/mounts" /m/f 20000 10 $(($1 + 20))
+	count_in "${2:-plain}" a -f "$1" "$work/conf/mounts" /m/f 20000 10 $(($1 + 20))
 	count_in outside b "$work/conf/mounts" /m/f 20000 10 $(($1 + 20))
 	counted "$1 forks" $(($1 + 20)) a b
 }
@@ -172,6 +190,13 @@ forks_of_smuf()
 	serve_smuf
 	forks "${fork_count:-20}"
 	end 'smufserver inside'
+}
+
+forks_of_smc()
+{
+	mount_smc
+	forks "${fork_count:-20}" shm
+	expect 'files left' '' "$(ls -A memdir)"
 }
 
 # a_holder_dies: another process has the lock then

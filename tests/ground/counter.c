@@ -68,6 +68,7 @@ count_in_children(struct sm_file *f, uint64_t *words, size_t size)
 			err(1, "fork %llu", (unsigned long long)i);
 		if (pid == 0) {
 			add(f, words, size, 1);
+			sm_free(sm); /* smc without kernel locks would count it as a user */
 			exit(0);
 		}
 		if (waitpid(pid, &status, 0) != pid || status != 0)
