@@ -64,12 +64,13 @@ detach(struct mount *m)
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name)
+    struct replica *replica, const char *name, uint64_t until)
 {
 	struct smc_file *f;
 	int error = filename_check(name, strlen(name));
 
 	(void)tls;
+	(void)until;
 	if (error != 0)
 		return error;
 	f = calloc(1, sizeof *f);
@@ -89,10 +90,11 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 }
 
 static int
-close_file(struct backend_file *base)
+close_file(struct backend_file *base, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 
+	(void)until;
 	segment_close(&f->segment);
 	lockfile_close(&f->lockfile);
 	(void)pthread_mutex_destroy(&f->mutex);
@@ -102,8 +104,9 @@ close_file(struct backend_file *base)
 }
 
 static bool
-is_alive(struct backend_file *base)
+is_alive(struct backend_file *base, uint64_t until)
 {
+	(void)until;
 	return attach(smc_file(base)) == 0;
 }
 
@@ -160,12 +163,13 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 }
 
 static int
-map(struct backend_file *base, uint32_t size)
+map(struct backend_file *base, uint32_t size, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 	char name[FILENAME_SEGMENT_SIZE];
 	int directory, error = attach(f);
 
+	(void)until;
 	if (error == 0)
 		error = lockfile_open_directory(&f->lockfile, &directory);
 	if (error != 0)
@@ -225,13 +229,14 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 }
 
 static int
-release(struct backend_file *base, bool is_publishing)
+release(struct backend_file *base, bool is_publishing, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
 	uint64_t version = 0;
 	int error = 0, stale;
 
+	(void)until;
 	if (replica_is_mapped(replica) && is_publishing) {
 		error = commit_run(&f->lockfile, &f->segment, replica, &version);
 		if (error == 0)
@@ -249,13 +254,14 @@ release(struct backend_file *base, bool is_publishing)
 }
 
 static int
-stat_file(struct backend_file *base, struct sm_stat *out)
+stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 	struct lockfile_head *h;
 	uint32_t tickets;
 	int error = attach(f);
 
+	(void)until;
 	if (error != 0)
 		return error;
 	h = f->lockfile.untrusted_head;

@@ -88,15 +88,16 @@ static const struct remotefile_codec codec = {
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name)
+    struct replica *replica, const char *name, uint64_t until)
 {
-	return remotefile_open(out, &smdish_backend, &codec, m, tls, replica, name);
+	return remotefile_open(out, &smdish_backend, &codec, m, tls, replica, name, until);
 }
 
 const struct backend_ops smdish_backend = {
 	.type = "smdish",
 	.configure = remote_configure,
 	.detach = remote_detach,
+	.fork_ready = remote_fork_ready,
 	.fork_prepare = remote_fork_prepare,
 	.fork_parent = remote_fork_parent,
 	.fork_child = remote_fork_child,

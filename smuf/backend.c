@@ -193,14 +193,14 @@ static const struct remotefile_codec codec = {
 };
 
 static int
-map(struct backend_file *base, uint32_t size)
+map(struct backend_file *base, uint32_t size, uint64_t until)
 {
 	struct smuf_file *f = container_of(base, struct smuf_file, base.base);
-	int error = remotefile_map(base, size);
+	int error = remotefile_map(base, size, until);
 	struct sm_stat stat;
 
 	if (error == 0)
-		error = remotefile_stat(base, &stat);
+		error = remotefile_stat(base, &stat, until);
 	if (error == 0)
 		error = backend_segment_check_life(&f->base, stat.life);
 	close_segment(&f->base);
@@ -217,13 +217,13 @@ map(struct backend_file *base, uint32_t size)
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name)
+    struct replica *replica, const char *name, uint64_t until)
 {
 	int error = filename_check(name, strlen(name));
 
 	if (error != 0)
 		return error;
-	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name);
+	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name, until);
 }
 
 /* SERVER,file:DIRECTORY */
@@ -253,6 +253,7 @@ const struct backend_ops smuf_backend = {
 	.has_directory = true,
 	.configure = configure,
 	.detach = remote_detach,
+	.fork_ready = remote_fork_ready,
 	.fork_prepare = remote_fork_prepare,
 	.fork_parent = remote_fork_parent,
 	.fork_child = remote_fork_child,

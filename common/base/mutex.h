@@ -1,11 +1,15 @@
 /*
- * mutex: a mutex in the child of a fork.
+ * mutex: a mutex in the child of a fork, and one that is waited for until a deadline.
  */
 #ifndef COMMON_BASE_MUTEX_H
 #define COMMON_BASE_MUTEX_H
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/base/clock.h"
 
 /*
  * In a fork's child: leaves mutex unlocked. is_locked: this thread locked it before the fork; else
@@ -18,6 +22,18 @@ mutex_fork_child(pthread_mutex_t *mutex, bool is_locked)
 		(void)pthread_mutex_unlock(mutex);
 	else
 		(void)pthread_mutex_init(mutex, NULL);
+}
+
+/* Locks mutex. Returns false when it could not until deadline (clock.h). */
+static inline bool
+mutex_lock_until(pthread_mutex_t *mutex, uint64_t deadline)
+{
+	struct timespec ts;
+
+	if (deadline == CLOCK_NEVER)
+		return pthread_mutex_lock(mutex) == 0;
+	ts = clock_timespec(deadline);
+	return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &ts) == 0;
 }
 
 #endif

@@ -9,6 +9,9 @@
  * a time, by a thread that has the local lock. Several threads may call its functions at a time,
  * for different files.
  *
+ * until is when a call gives up that waits for something else than a lock, a second later for each
+ * MiB that it moves (mount_deadline()); the caller computes it once, when the program calls.
+ *
  * Errors are 0 or a negative errno; the function that decides on one sets the message (error.h).
  */
 #ifndef COMMON_CLIENT_BACKEND_H
@@ -46,11 +49,12 @@ struct backend_ops {
 	void (*detach)(struct mount *m);
 
 	/*
-	 * fork(2), with the mount's mutex: fork_prepare gets ready what a child needs and takes the
-	 * backend's locks; then one of the other two runs. fork_child closes what is the parent's
-	 * and sends nothing; the mount's files in the child find their state at their next calls.
-	 * is_prepared: see forkhooks.h.
+	 * fork(2), with the mount's mutex: fork_ready (may be NULL) gets ready what a child needs
+	 * and may wait until that time; fork_prepare takes the backend's locks; then one of the
+	 * other two runs. fork_child closes what is the parent's and sends nothing; the mount's
+	 * files in the child find their state at their next calls. is_prepared: see forkhooks.h.
 	 */
+	void (*fork_ready)(struct mount *m, uint64_t until);
 	void (*fork_prepare)(struct mount *m);
 	void (*fork_parent)(struct mount *m);
 	void (*fork_child)(struct mount *m, bool is_prepared);
@@ -60,25 +64,25 @@ struct backend_ops {
 	 * first); tls is NULL for plaintext. One call at a time for one mount.
 	 */
 	int (*open)(struct backend_file **out, struct mount *m, struct tls_context *tls,
-	    struct replica *replica, const char *name);
+	    struct replica *replica, const char *name, uint64_t until);
 
 	/*
 	 * Closes the file; that releases its lock, and publishes nothing. Frees f whatever the
 	 * result, which is that of the last release if it was not reported yet.
 	 */
-	int (*close)(struct backend_file *f);
+	int (*close)(struct backend_file *f, uint64_t until);
 
 	/* False when the file's server is gone: every further call of it will fail. */
-	bool (*is_alive)(struct backend_file *f);
+	bool (*is_alive)(struct backend_file *f, uint64_t until);
 
 	/*
 	 * Makes the segment, size bytes, unless the file has one of that size. Returns -EINVAL when
 	 * it has another size. Not while locked.
 	 */
-	int (*map)(struct backend_file *f, uint32_t size);
+	int (*map)(struct backend_file *f, uint32_t size, uint64_t until);
 
 	/* Fills *out with what the server, or the lock file, records about the file. */
-	int (*stat)(struct backend_file *f, struct sm_stat *out);
+	int (*stat)(struct backend_file *f, struct sm_stat *out, uint64_t until);
 
 	/*
 	 * Acquires the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER;
@@ -92,7 +96,7 @@ struct backend_ops {
 	 * publishes the changes of the replica first; if not, makes the replica void, unless the
 	 * lock was shared.
 	 */
-	int (*release)(struct backend_file *f, bool is_publishing);
+	int (*release)(struct backend_file *f, bool is_publishing, uint64_t until);
 };
 
 #endif

@@ -5,25 +5,37 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
 
+/* Takes the mount's mutex, which a thread has that speaks to the server. */
+static int
+lock_mount(struct mount *m, uint64_t until)
+{
+	if (mutex_lock_until(&m->mutex, until))
+		return 0;
+	return error_message(-ETIMEDOUT, "%s/: the server is silent, another thread waits for it",
+	    m->point);
+}
+
 /* The file of that name, unless its server is gone. */
 static struct file *
-find(struct mount *m, const char *name)
+find(struct mount *m, const char *name, uint64_t until)
 {
 	struct file *f;
 
 	TAILQ_FOREACH(f, &m->files, link)
-		if (strcmp(f->name, name) == 0 && f->backend->ops->is_alive(f->backend))
+		if (strcmp(f->name, name) == 0 && f->backend->ops->is_alive(f->backend, until))
 			return f;
 	return NULL;
 }
 
 /* Makes a file without handles, not yet in the mount's list. */
 static int
-create(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
+create(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
+    uint64_t until)
 {
 	struct file *f = calloc(1, sizeof *f);
 	int error;
@@ -36,7 +48,7 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 	if (error == 0 && f->name == NULL)
 		error = -ENOMEM;
 	if (error == 0)
-		error = m->ops->open(&f->backend, m, tls, &f->replica, name);
+		error = m->ops->open(&f->backend, m, tls, &f->replica, name, until);
 	if (error != 0) {
 		filelock_fini(&f->lock);
 		free(f->name);
@@ -50,13 +62,15 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 int
 file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
 {
+	uint64_t until = mount_deadline(m);
 	struct file *f;
-	int error = 0;
+	int error = lock_mount(m, until);
 
-	(void)pthread_mutex_lock(&m->mutex);
-	f = find(m, name);
+	if (error != 0)
+		return error;
+	f = find(m, name, until);
 	if (f == NULL) {
-		error = create(&f, m, tls, name);
+		error = create(&f, m, tls, name, until);
 		if (error == 0)
 			TAILQ_INSERT_HEAD(&m->files, f, link);
 	}
@@ -81,40 +95,40 @@ destroy(struct file *f)
 
 /* With the mount's mutex: closes f if it has neither handles nor a mapping. */
 static int
-close_if_unused(struct file *f)
+close_if_unused(struct file *f, uint64_t until)
 {
 	int error;
 
 	if (f->handles > 0 || replica_is_mapped(&f->replica))
 		return 0;
-	error = f->backend->ops->close(f->backend);
+	error = f->backend->ops->close(f->backend, until);
 	destroy(f);
 	return error;
 }
 
 int
-file_close(struct file *f, const void *handle)
+file_close(struct file *f, const void *handle, uint64_t until)
 {
 	struct mount *m = f->mount;
 	int error = 0, closed;
 
 	(void)pthread_mutex_lock(&m->mutex);
 	if (filelock_release_handle(&f->lock, handle)) {
-		error = f->backend->ops->release(f->backend, false);
+		error = f->backend->ops->release(f->backend, false, until);
 		filelock_hand_over(&f->lock);
 	}
 	f->handles--;
-	closed = close_if_unused(f);
+	closed = close_if_unused(f, until);
 	(void)pthread_mutex_unlock(&m->mutex);
 	return error != 0 ? error : closed;
 }
 
 /* Asks the backend for the size of the segment. */
 static int
-get_segment_size(struct file *f, uint64_t *size)
+get_segment_size(struct file *f, uint64_t *size, uint64_t until)
 {
 	struct sm_stat s;
-	int error = f->backend->ops->stat(f->backend, &s);
+	int error = f->backend->ops->stat(f->backend, &s, until);
 
 	if (error != 0)
 		return error;
@@ -127,13 +141,13 @@ get_segment_size(struct file *f, uint64_t *size)
 
 /* The first mapping. With the mount's mutex and the local lock: no thread uses the replica. */
 static int
-map_replica(struct file *f, void *hint, uint64_t size)
+map_replica(struct file *f, void *hint, uint64_t size, uint64_t until)
 {
 	struct mount *m = f->mount;
 	int error = 0;
 
 	if (size == 0)
-		error = get_segment_size(f, &size);
+		error = get_segment_size(f, &size, until);
 	if (error == 0 && size > PROTOCOL_SEGMENT_MOST)
 		error = error_message(-EMSGSIZE,
 		    "%s: the size is above 2 GiB, the limit of a segment", f->name);
@@ -141,7 +155,7 @@ map_replica(struct file *f, void *hint, uint64_t size)
 		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);
 	if (error != 0)
 		return error;
-	error = f->backend->ops->map(f->backend, (uint32_t)size);
+	error = f->backend->ops->map(f->backend, (uint32_t)size, until);
 	if (error != 0)
 		replica_unmap(&f->replica);
 	return error;
@@ -163,13 +177,15 @@ lock_locally(struct file *f, const void *handle)
 int
 file_map(struct file *f, const void *handle, void *hint, size_t size, void **out)
 {
-	int error = 0;
+	uint64_t until = mount_deadline(f->mount);
+	int error = lock_mount(f->mount, until);
 
-	(void)pthread_mutex_lock(&f->mount->mutex);
+	if (error != 0)
+		return error;
 	if (!replica_is_mapped(&f->replica)) {
 		error = lock_locally(f, handle);
 		if (error == 0) {
-			error = map_replica(f, hint, size);
+			error = map_replica(f, hint, size, until);
 			filelock_hand_over(&f->lock);
 		}
 	} else if (size != 0 && size != f->replica.dirty.size) {
@@ -184,7 +200,7 @@ file_map(struct file *f, const void *handle, void *hint, size_t size, void **out
 
 /* With the mount's mutex. */
 static int
-unmap(struct file *f)
+unmap(struct file *f, uint64_t until)
 {
 	int error = lock_locally(f, f);
 
@@ -192,11 +208,11 @@ unmap(struct file *f)
 		return error;
 	replica_unmap(&f->replica);
 	filelock_hand_over(&f->lock);
-	return close_if_unused(f);
+	return close_if_unused(f, until);
 }
 
 int
-file_unmap(struct mount *m, const void *address)
+file_unmap(struct mount *m, const void *address, uint64_t until)
 {
 	struct file *f;
 	int error = -ENOENT;
@@ -206,7 +222,7 @@ file_unmap(struct mount *m, const void *address)
 		if (replica_is_mapped(&f->replica) && f->replica.dirty.base == address)
 			break;
 	if (f != NULL)
-		error = unmap(f);
+		error = unmap(f, until);
 	(void)pthread_mutex_unlock(&m->mutex);
 	return error;
 }
@@ -243,7 +259,7 @@ file_unlock(struct file *f)
 		return error_message(last, "%s: this thread does not have the lock", f->name);
 	if (last == 0)
 		return 0;
-	error = f->backend->ops->release(f->backend, true);
+	error = f->backend->ops->release(f->backend, true, mount_deadline(f->mount));
 	filelock_hand_over(&f->lock);
 	return error;
 }
@@ -264,7 +280,7 @@ file_dirty(struct file *f, size_t offset, size_t length)
 int
 file_stat(struct file *f, struct sm_stat *out)
 {
-	return f->backend->ops->stat(f->backend, out);
+	return f->backend->ops->stat(f->backend, out, mount_deadline(f->mount));
 }
 
 void

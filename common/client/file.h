@@ -40,10 +40,10 @@ int file_open(struct file **out, struct mount *m, struct tls_context *tls, const
 
 /*
  * Closes a handle: releases the lock if it was taken through handle, and publishes nothing. Closes
- * the file with its last handle, unless it is mapped. Returns the result of the last release if
- * that was not reported yet.
+ * the file with its last handle, unless it is mapped; gives up at that time, as a backend does.
+ * Returns the result of the last release if that was not reported yet.
  */
-int file_close(struct file *f, const void *handle);
+int file_close(struct file *f, const void *handle, uint64_t until);
 
 /* sm_map() through handle; *out is the address. */
 int file_map(struct file *f, const void *handle, void *hint, size_t size, void **out);
@@ -52,7 +52,7 @@ int file_map(struct file *f, const void *handle, void *hint, size_t size, void *
  * sm_unmap(); -ENOENT when no file of m is mapped at address. Closes a file without handles, as
  * file_close() does.
  */
-int file_unmap(struct mount *m, const void *address);
+int file_unmap(struct mount *m, const void *address, uint64_t until);
 
 /* Takes the lock through handle; deadline as for filelock_acquire(). */
 int file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t deadline);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "common/base/clock.h"
 #include "common/base/forkmark.h"
 #include "common/base/mutex.h"
 
@@ -16,9 +17,12 @@ static int install_error; /* of pthread_atfork(3): 0 or a negative errno */
 static void
 run_prepare(void)
 {
+	uint64_t until = clock_after_ms(clock_now(), FORKHOOKS_READY_MS);
 	struct forkhook *h;
 
 	(void)pthread_mutex_lock(&mutex);
+	TAILQ_FOREACH(h, &hooks, link)
+		h->ready(h, until);
 	TAILQ_FOREACH(h, &hooks, link)
 		h->prepare(h);
 }

@@ -1,10 +1,11 @@
 /*
  * forkhooks: the work of the library around fork(2).
  *
- * fork(2) itself runs the hooks of all registered objects: prepare in the parent before it, which
- * gets ready what the child will need and takes every lock of the library, so that the child finds
- * consistent state; then parent or child. A fork that skips them (clone(2), _Fork(3)) is detected
- * at the first call in the child: forkhooks_check().
+ * fork(2) itself runs the hooks of all registered objects: ready and then prepare in the parent
+ * before it. ready gets what the child will need, from servers too, for FORKHOOKS_READY_MS at most
+ * for all objects together. prepare takes every lock of the library, so that the child finds
+ * consistent state, and waits for nothing else. Then parent or child runs. A fork that skips the
+ * hooks (clone(2), _Fork(3)) is detected at the first call in the child: forkhooks_check().
  */
 #ifndef COMMON_CLIENT_FORKHOOKS_H
 #define COMMON_CLIENT_FORKHOOKS_H
@@ -13,9 +14,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { FORKHOOKS_READY_MS = 1000 };
+
 struct forkhook {
 	TAILQ_ENTRY(forkhook) link;
 	uint64_t copy; /* of the process, that the state belongs to: see forkmark.h */
+	void (*ready)(struct forkhook *, uint64_t until); /* nanoseconds of CLOCK_MONOTONIC */
 	void (*prepare)(struct forkhook *);
 	void (*parent)(struct forkhook *);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 
 int
@@ -55,10 +56,17 @@ mount_create(struct mount **out, const struct backend_ops *ops, const char *poin
 		return -ENOMEM;
 	}
 	m->ops = ops;
+	m->silence = MOUNT_SILENCE_DEFAULT * CLOCK_SEC;
 	(void)pthread_mutex_init(&m->mutex, NULL);
 	TAILQ_INIT(&m->files);
 	*out = m;
 	return 0;
+}
+
+uint64_t
+mount_deadline(const struct mount *m)
+{
+	return clock_now() + m->silence;
 }
 
 void

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/client/backend.h"
 #include "common/crypto/keys.h"
@@ -39,9 +40,12 @@ struct mount {
 	char *name;                      /* name=; NULL: not given */
 	char *key_file;                  /* key=; NULL: not given */
 	bool has_master_key;             /* it was read */
+	uint64_t silence; /* silence=, ns: without an answer so long a server is gone */
 	uint8_t master_key[KEYS_SIZE];
 	enum mount_locks locks;
 	char *directory; /* of the host's files, for backends that have one */
+
+	bool is_ready; /* between a fork's beginning and end: its thread has the mutex */
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */
 	pthread_mutex_t mutex;
@@ -51,7 +55,7 @@ struct mount {
 	void *backend_state;
 };
 
-enum { MOUNT_PATH_SIZE = 4096 };
+enum { MOUNT_PATH_SIZE = 4096, MOUNT_SILENCE_DEFAULT = 30, MOUNT_SILENCE_MOST = 86400 }; /* s */
 
 /* Brings path to normal form. Returns 0; -EINVAL (not absolute, or with a ".."); -ENAMETOOLONG. */
 int mount_normalize(char out[MOUNT_PATH_SIZE], const char *path);
@@ -64,6 +68,12 @@ int mount_create(struct mount **out, const struct backend_ops *ops, const char *
  * "file:/dir". Returns 0, -EINVAL or -ENOMEM.
  */
 int mount_set_directory(struct mount *m, const char *uri);
+
+/*
+ * When a call that begins now gives up, unless it waits for a lock: the server is silent. A call
+ * that moves bytes has a second more for each MiB.
+ */
+uint64_t mount_deadline(const struct mount *m);
 
 /* Takes NULL. The mount must have no files. */
 void mount_destroy(struct mount *m);

@@ -1,9 +1,11 @@
 #include "common/client/mountspec.h"
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/wholefile.h"
 #include "common/client/backends.h"
@@ -80,6 +82,20 @@ set_locks(struct mount *m, const char *value)
 	return 0;
 }
 
+static int
+set_silence(struct mount *m, const char *value)
+{
+	const char *wrong;
+	long long seconds = strtonum(value, 1, MOUNT_SILENCE_MOST, &wrong);
+
+	if (wrong != NULL)
+		return error_message(-EINVAL,
+		    "silence=%s: the value must be a number of seconds, 1 to %d", value,
+		    MOUNT_SILENCE_MOST);
+	m->silence = (uint64_t)seconds * CLOCK_SEC;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct mount *, const char *value);
@@ -89,6 +105,7 @@ static const struct {
 	{ "key", set_key },
 	{ "locks", set_locks },
 	{ "name", set_name },
+	{ "silence", set_silence },
 };
 enum { OPTIONS_KNOWN = sizeof options_known / sizeof options_known[0] };
 

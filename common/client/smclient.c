@@ -21,6 +21,8 @@
 #include "common/client/mountspec.h"
 #include "common/crypto/tls_context.h"
 
+enum { CLOSE_LEAST_MS = 1000 };
+
 struct sm_file {
 	TAILQ_ENTRY(sm_file) link;
 	struct sm *sm;
@@ -62,21 +64,56 @@ sm_of_hook(struct forkhook *h)
 	return container_of(h, struct sm, fork);
 }
 
-/* Locks are always taken in this order: sm, mount, those of the backend, file. */
+/*
+ * Locks are always taken in this order: sm, mount, those of the backend, file. While a mount waits
+ * for its server the critical sections of all mounts go on. A mount whose mutex another thread has,
+ * which waits for a silent server, is left out: the child finds it as if its fork had skipped the
+ * hooks.
+ */
+static void
+fork_ready(struct forkhook *h, uint64_t until)
+{
+	struct sm *sm = sm_of_hook(h);
+	struct mount *m;
+
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_FOREACH(m, &sm->mounts, link) {
+		m->is_ready = mutex_lock_until(&m->mutex, until);
+		if (m->is_ready && m->ops->fork_ready != NULL)
+			m->ops->fork_ready(m, until);
+	}
+}
+
+static void
+prepare_mount(struct mount *m)
+{
+	struct file *f;
+
+	m->ops->fork_prepare(m);
+	TAILQ_FOREACH(f, &m->files, link)
+		file_fork_prepare(f);
+}
+
 static void
 fork_prepare(struct forkhook *h)
 {
 	struct sm *sm = sm_of_hook(h);
 	struct mount *m;
+
+	TAILQ_FOREACH(m, &sm->mounts, link)
+		if (m->is_ready)
+			prepare_mount(m);
+}
+
+static void
+resume_mount(struct mount *m)
+{
 	struct file *f;
 
-	(void)pthread_mutex_lock(&sm->mutex);
-	TAILQ_FOREACH(m, &sm->mounts, link) {
-		(void)pthread_mutex_lock(&m->mutex);
-		m->ops->fork_prepare(m);
-		TAILQ_FOREACH(f, &m->files, link)
-			file_fork_prepare(f);
-	}
+	TAILQ_FOREACH(f, &m->files, link)
+		file_fork_parent(f);
+	m->ops->fork_parent(m);
+	(void)pthread_mutex_unlock(&m->mutex);
 }
 
 static void
@@ -84,14 +121,10 @@ fork_parent(struct forkhook *h)
 {
 	struct sm *sm = sm_of_hook(h);
 	struct mount *m;
-	struct file *f;
 
-	TAILQ_FOREACH(m, &sm->mounts, link) {
-		TAILQ_FOREACH(f, &m->files, link)
-			file_fork_parent(f);
-		m->ops->fork_parent(m);
-		(void)pthread_mutex_unlock(&m->mutex);
-	}
+	TAILQ_FOREACH(m, &sm->mounts, link)
+		if (m->is_ready)
+			resume_mount(m);
 	(void)pthread_mutex_unlock(&sm->mutex);
 }
 
@@ -101,12 +134,14 @@ fork_child(struct forkhook *h, bool is_prepared)
 	struct sm *sm = sm_of_hook(h);
 	struct mount *m;
 	struct file *f;
+	bool is_ready;
 
 	TAILQ_FOREACH(m, &sm->mounts, link) {
-		m->ops->fork_child(m, is_prepared);
+		is_ready = is_prepared && m->is_ready;
+		m->ops->fork_child(m, is_ready);
 		TAILQ_FOREACH(f, &m->files, link)
-			file_fork_child(f, is_prepared);
-		mutex_fork_child(&m->mutex, is_prepared);
+			file_fork_child(f, is_ready);
+		mutex_fork_child(&m->mutex, is_ready);
 	}
 	mutex_fork_child(&sm->mutex, is_prepared);
 }
@@ -125,6 +160,7 @@ sm_new(void)
 	(void)pthread_mutex_init(&sm->mutex, NULL);
 	TAILQ_INIT(&sm->mounts);
 	TAILQ_INIT(&sm->handles);
+	sm->fork.ready = fork_ready;
 	sm->fork.prepare = fork_prepare;
 	sm->fork.parent = fork_parent;
 	sm->fork.child = fork_child;
@@ -137,9 +173,22 @@ sm_new(void)
 	return sm;
 }
 
+/*
+ * When the end of a file of m gives up: the silence after sm_free() has begun, but each silent
+ * server costs it a second.
+ */
+static uint64_t
+until_of(const struct mount *m, uint64_t begun)
+{
+	uint64_t until = begun + m->silence, least = clock_after_ms(clock_now(), CLOSE_LEAST_MS);
+
+	return until > least ? until : least;
+}
+
 void
 sm_free(struct sm *sm)
 {
+	uint64_t begun = clock_now();
 	struct sm_file *file;
 	struct mount *m;
 	struct file *f;
@@ -149,14 +198,14 @@ sm_free(struct sm *sm)
 	begin_call(sm);
 	forkhooks_remove(&sm->fork);
 	while ((file = TAILQ_FIRST(&sm->handles)) != NULL) {
-		(void)file_close(file->file, file);
+		(void)file_close(file->file, file, until_of(file->file->mount, begun));
 		TAILQ_REMOVE(&sm->handles, file, link);
 		free(file);
 	}
 	while ((m = TAILQ_FIRST(&sm->mounts)) != NULL) {
 		/* The handles are closed: the files that are left are mapped. */
 		while ((f = TAILQ_FIRST(&m->files)) != NULL)
-			(void)file_unmap(m, f->replica.dirty.base);
+			(void)file_unmap(m, f->replica.dirty.base, until_of(m, begun));
 		TAILQ_REMOVE(&sm->mounts, m, link);
 		mount_destroy(m);
 	}
@@ -279,7 +328,7 @@ sm_close(struct sm_file *file)
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_REMOVE(&sm->handles, file, link);
 	(void)pthread_mutex_unlock(&sm->mutex);
-	error = file_close(file->file, file);
+	error = file_close(file->file, file, mount_deadline(file->file->mount));
 	free(file);
 	return end_call(error);
 }
@@ -315,7 +364,7 @@ sm_unmap(struct sm *sm, void *address)
 	do {
 		m = next_mount(sm, m);
 		error = m == NULL ? error_message(-EINVAL, "there is no mapping at the address") :
-				    file_unmap(m, address);
+				    file_unmap(m, address, mount_deadline(m));
 	} while (error == -ENOENT);
 	return end_call(error);
 }

@@ -98,6 +98,7 @@ SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
  *	sync=delta|full			transfer the changed blocks, or always all blocks
  *	track=auto|diff|uffd|hint	how sm_unlock() finds the changes
  *	name=NAME			the name that the server's certificate must carry
+ *	silence=SECONDS			how long a server may be silent, 30 by default
  *	key=PATH			smc: the master key, a file of 32 bytes
  *	locks=kernel|none		smc: processes see each other by kernel locks, or not
  *
@@ -145,12 +146,16 @@ SMCLIENT_PUBLIC int sm_unmap(struct sm *sm, void *address);
  */
 SMCLIENT_PUBLIC int sm_lock(struct sm_file *file);
 
-/* Like sm_lock(), but does not wait for other holders: EAGAIN. */
+/*
+ * Like sm_lock(), but does not wait for other holders: EAGAIN. For a silent server it waits a
+ * second at most: ETIMEDOUT.
+ */
 SMCLIENT_PUBLIC int sm_trylock(struct sm_file *file);
 
 /*
  * Like sm_lock(), but waits until deadline, an absolute time of CLOCK_MONOTONIC, rounded up to a
- * millisecond: ETIMEDOUT. EINVAL: not a valid time.
+ * millisecond: ETIMEDOUT, also when the server is silent; the other files of the mount go on.
+ * EINVAL: not a valid time.
  */
 SMCLIENT_PUBLIC int sm_timedlock(struct sm_file *file, const struct timespec *deadline);
 

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/client/replica.h"
+#include "common/remote/remotefile_core.h"
 
 enum { PAUSE_LEAST = 50 * 1000, PAUSE_MOST = 5 * 1000 * 1000 }; /* nanoseconds */
 
@@ -39,13 +40,17 @@ apply_lock(struct remotefile *f, struct wire_reader reply)
 	return 0;
 }
 
-/* LOCK, once. */
+/*
+ * LOCK, once. This protocol cannot take it back: a server that is silent costs the connection, for
+ * a try and a timed wait as well.
+ */
 static int
-try_lock(struct remotefile *f, uint64_t deadline)
+try_lock(struct remotefile *f, uint64_t until)
 {
 	struct mux *mux = f->remote->mux;
+	struct mux_limit limit = mux_limit(mux, until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, deadline == 0 ? CLOCK_NEVER : deadline);
+	int error = mux_become_sender(mux, limit);
 
 	if (error != 0)
 		return remotefile_fail(f, OP_LOCK, error);
@@ -54,7 +59,9 @@ try_lock(struct remotefile *f, uint64_t deadline)
 	mux_put_u8(mux, f->v1_type);
 	error = mux_send(mux);
 	if (error == 0)
-		error = mux_wait(mux, &c, CLOCK_NEVER);
+		error = mux_wait(mux, &c, limit);
+	if (error == -ETIMEDOUT)
+		error = mux_abort(mux, error);
 	if (error == 0 && apply_lock(f, c.reply) != 0)
 		error = mux_abort(mux, -EPROTO);
 	mux_end_call(mux, &c);
@@ -70,6 +77,13 @@ sleep_between(uint64_t pause, uint64_t left)
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
+/* When the reply to a LOCK that is sent now must have come. */
+static uint64_t
+due_of(const struct remotefile *f, uint64_t deadline)
+{
+	return remotefile_step_due(f, remotefile_answer_due(deadline));
+}
+
 int
 compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline)
 {
@@ -79,7 +93,7 @@ compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadli
 	f->mode = mode;
 	f->v1_type = replica_is_mapped(f->base.replica) ? PROTOCOL_TYPE_SEGMENT :
 							  PROTOCOL_TYPE_PURE;
-	while ((error = try_lock(f, deadline)) == -EAGAIN && deadline != 0) {
+	while ((error = try_lock(f, due_of(f, deadline))) == -EAGAIN && deadline != 0) {
 		if (deadline != CLOCK_NEVER) {
 			now = clock_now();
 			if (now >= deadline)
@@ -94,15 +108,18 @@ compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadli
 
 /* UNLOCK, with the shadow if there is a segment. */
 static int
-unlock(struct remotefile *f)
+unlock(struct remotefile *f, uint64_t until)
 {
 	struct replica *replica = f->base.replica;
 	struct mux *mux = f->remote->mux;
 	bool has_segment = f->v1_type == PROTOCOL_TYPE_SEGMENT;
 	uint32_t size = replica->dirty.size;
+	struct mux_limit limit = mux_limit(mux, until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, limit);
 
+	if (error == -ETIMEDOUT)
+		error = mux_abort(mux, error);
 	if (error != 0)
 		return remotefile_fail(f, OP_UNLOCK, error);
 	mux_begin_call(mux, &c, OP_UNLOCK, 5 + (has_segment ? (uint64_t)4 + size : 0), 0);
@@ -112,13 +129,13 @@ unlock(struct remotefile *f)
 		mux_put_u32(mux, size);
 		mux_put(mux, replica->dirty.shadow, size);
 	}
-	error = dial_exchange(mux, &c, 0);
+	error = dial_exchange(mux, &c, 0, limit);
 	mux_end_call(mux, &c);
 	return error != 0 ? remotefile_fail(f, OP_UNLOCK, error) : 0;
 }
 
 int
-compat_v1_release(struct remotefile *f, bool is_publishing)
+compat_v1_release(struct remotefile *f, bool is_publishing, uint64_t until)
 {
 	struct replica *replica = f->base.replica;
 	bool has_segment = f->v1_type == PROTOCOL_TYPE_SEGMENT;
@@ -129,7 +146,7 @@ compat_v1_release(struct remotefile *f, bool is_publishing)
 	 */
 	if (has_segment && is_publishing && (f->mode == PROTOCOL_EXCLUSIVE || replica->is_fresh))
 		replica_collect_all(replica);
-	error = unlock(f);
+	error = unlock(f, until);
 	if (has_segment) {
 		if (error != 0 || !is_publishing)
 			replica_void(replica);

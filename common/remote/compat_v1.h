@@ -19,6 +19,6 @@
  * not mapped here.
  */
 int compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline);
-int compat_v1_release(struct remotefile *f, bool is_publishing);
+int compat_v1_release(struct remotefile *f, bool is_publishing, uint64_t until);
 
 #endif

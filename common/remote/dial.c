@@ -11,10 +11,7 @@
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
 
-enum {
-	CONNECT_MS = 10000, /* for the socket, and again for handshake and HELLO */
-	REPLY_MS = 30000    /* for what the server answers at once */
-};
+enum { CONNECT_MS = 10000 }; /* for the socket, and again for handshake and HELLO */
 
 const char *
 dial_describe(struct mux *mux, int error, char *text, size_t size)
@@ -60,13 +57,14 @@ dial_fail(const struct dial_target *t, struct mux *mux, int error)
 }
 
 int
-dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size)
+dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_limit limit)
 {
 	int error = mux_send(mux);
 
 	if (error == 0)
-		error = mux_wait(mux, c, clock_after_ms(clock_now(), REPLY_MS));
-	if (error == -ETIMEDOUT && !mux_is_answered(mux, c))
+		error = mux_wait(mux, c, limit);
+	/* The server never answers so. */
+	if (error == -ETIMEDOUT)
 		return mux_abort(mux, -ETIMEDOUT);
 	if (error == 0 && c->reply.left != size)
 		return mux_abort(mux, -EPROTO);
@@ -96,17 +94,18 @@ read_hello(struct dial_terms *t, struct wire_reader reply)
 
 /* HELLO: agrees on the version. */
 static int
-agree(const struct dial_target *t, struct mux *mux, struct dial_terms *terms)
+agree(const struct dial_target *t, struct mux *mux, struct dial_terms *terms, uint64_t until)
 {
+	struct mux_limit limit = mux_limit_exact(until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, limit);
 
 	if (error != 0)
 		return error;
 	mux_begin_call(mux, &c, OP_HELLO, 8, PROTOCOL_HELLO_REPLY_SIZE);
 	mux_put_u32(mux, PROTOCOL_VERSION_2);
 	mux_put_u32(mux, 0);
-	error = dial_exchange(mux, &c, PROTOCOL_HELLO_REPLY_SIZE);
+	error = dial_exchange(mux, &c, PROTOCOL_HELLO_REPLY_SIZE, limit);
 	if (error == 0)
 		error = read_hello(terms, c.reply);
 	mux_end_call(mux, &c);
@@ -133,9 +132,18 @@ check_plaintext(const struct dial_target *t)
 	return 0;
 }
 
+/* The earlier one of until and ms milliseconds from now. */
+static uint64_t
+sooner(uint64_t until, uint64_t ms)
+{
+	uint64_t then = clock_after_ms(clock_now(), ms);
+
+	return then < until ? then : until;
+}
+
 /* Connects; nothing has been sent yet. */
 static int
-open_mux(struct mux **out, const struct dial_target *t)
+open_mux(struct mux **out, const struct dial_target *t, uint64_t until)
 {
 	const char *name = t->name;
 	struct stream *s;
@@ -143,7 +151,7 @@ open_mux(struct mux **out, const struct dial_target *t)
 
 	if (name == NULL && t->addr->kind == ADDR_TCP)
 		name = t->addr->host;
-	error = socket_connect(t->addr, CONNECT_MS, &fd);
+	error = socket_connect(t->addr, sooner(until, CONNECT_MS), &fd);
 	if (error != 0)
 		return error;
 	error = stream_create(&s, fd, t->tls, name);
@@ -151,14 +159,15 @@ open_mux(struct mux **out, const struct dial_target *t)
 		(void)close(fd);
 		return error;
 	}
-	error = mux_create(out, s);
+	error = mux_create(out, s, t->silence);
 	if (error != 0)
 		stream_destroy(s);
 	return error;
 }
 
 int
-dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms)
+dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms,
+    uint64_t until)
 {
 	struct dial_terms agreed = { 0 };
 	struct mux *mux = NULL;
@@ -166,13 +175,13 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 
 	if (error != 0)
 		return error;
-	error = open_mux(&mux, t);
+	error = open_mux(&mux, t, until);
 	if (error == 0) {
-		mux_set_deadline(mux, clock_after_ms(clock_now(), CONNECT_MS));
-		error = mux_handshake(mux);
+		until = sooner(until, CONNECT_MS);
+		error = mux_handshake(mux, until);
 	}
 	if (error == 0)
-		error = agree(t, mux, &agreed);
+		error = agree(t, mux, &agreed, until);
 	if (error != 0) {
 		dial_fail(t, mux, error);
 		mux_destroy(mux);

@@ -24,6 +24,7 @@ struct dial_target {
 	const char *name;        /* that the certificate must carry; NULL: over TCP, the host */
 	struct tls_context *tls; /* NULL: plaintext */
 	bool speaks_version_1;   /* if the server does not know HELLO */
+	uint64_t silence;        /* of the connection: see mux.h */
 };
 
 /* The terms that both ends of a connection agreed on in HELLO. */
@@ -35,19 +36,20 @@ struct dial_terms {
 };
 
 /*
- * Connects and agrees on the version. The session has no descriptors yet, and every wait on *out is
- * limited until mux_set_deadline(). Returns 0; -EPERM (plaintext over TCP, or a name without TLS);
- * -EPROTONOSUPPORT (a server of version 1, and not speaks_version_1); -ETIMEDOUT; -ENOMEM; or see
- * socket_connect(), stream_handshake(), mux_wait(). Failures have words.
+ * Connects and agrees on the version, until that time. The session has no descriptors yet. Returns
+ * 0; -EPERM (plaintext over TCP, or a name without TLS); -EPROTONOSUPPORT (a server of version 1,
+ * and not speaks_version_1); -ETIMEDOUT; -ENOMEM; or see socket_connect(), stream_handshake(),
+ * mux_wait(). Failures have words.
  */
-int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms);
+int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms,
+    uint64_t until);
 
 /*
- * Sends the request that was put and waits at most 30 seconds for the reply to c, whose body must
- * have exactly size bytes. Returns 0 or see mux_wait(). The caller calls mux_end_call() whatever
- * the result.
+ * Sends the request that was put and waits for the reply to c, whose body must have exactly size
+ * bytes; at the limit the connection ends. Returns 0 or see mux_wait(). The caller calls
+ * mux_end_call() whatever the result.
  */
-int dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size);
+int dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_limit limit);
 
 /*
  * Puts the failure to connect into words; mux is NULL when there is no connection. Returns error.

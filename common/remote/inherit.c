@@ -15,6 +15,7 @@
 
 enum {
 	RECLAIM_COUNT = 32, /* orphans that are reclaimed together */
+	RECLAIM_MS = 1000,  /* at the end of a connection */
 	COPIES_LEAST = 8
 };
 
@@ -60,25 +61,24 @@ inherit_fini(struct inherit *k)
 
 /* CHILD_ATTACH over mux. */
 static int
-attach(struct mux *mux, uint64_t ident)
+attach(struct mux *mux, uint64_t ident, uint64_t until)
 {
+	struct mux_limit limit = mux_limit_exact(until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, limit);
 
 	if (error != 0)
 		return error;
 	mux_begin_call(mux, &c, OP_CHILD_ATTACH, 8, 0);
 	mux_put_u64(mux, ident);
-	error = mux_send(mux);
-	if (error == 0)
-		error = mux_wait(mux, &c, CLOCK_NEVER);
+	error = dial_exchange(mux, &c, 0, limit);
 	mux_end_call(mux, &c);
 	return error;
 }
 
 /* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
 static int
-connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	const char *address = k->target->addr->text;
 	struct dial_terms new_terms;
@@ -88,15 +88,14 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	if (!k->has_ident)
 		return error_message(-ESTALE, "%s: this forked child has inherited no descriptors",
 		    address);
-	error = dial_connect(k->target, &new_mux, &new_terms);
+	error = dial_connect(k->target, &new_mux, &new_terms, until);
 	if (error != 0)
 		return error;
-	error = attach(new_mux, k->ident);
+	error = attach(new_mux, k->ident, until);
 	/* An ident is good once, whatever the result. */
 	k->has_ident = false;
 	close_fd(&k->pipe[1]);
 	if (error == 0) {
-		mux_set_deadline(new_mux, CLOCK_NEVER);
 		mux_destroy(*mux);
 		*mux = new_mux;
 		*terms = new_terms;
@@ -110,15 +109,17 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 }
 
 int
-inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	int error = 0;
 
 	if (!atomic_load_explicit(&k->is_inherited, memory_order_acquire))
 		return 0;
-	(void)pthread_mutex_lock(&k->mutex);
+	if (!mutex_lock_until(&k->mutex, until))
+		return error_message(-ETIMEDOUT, "%s: another thread is connecting",
+		    k->target->addr->text);
 	if (atomic_load(&k->is_inherited)) {
-		error = connect_and_attach(k, mux, terms);
+		error = connect_and_attach(k, mux, terms, until);
 		if (error == 0)
 			atomic_store_explicit(&k->is_inherited, false, memory_order_release);
 	}
@@ -147,21 +148,21 @@ count_orphans(struct inherit *k)
  * failure.
  */
 static void
-reclaim(struct inherit *k)
+reclaim(struct inherit *k, uint64_t until)
 {
 	struct dial_terms terms; /* not kept: this may be another server by now */
 	struct mux *mux;
 	size_t i = 0;
 	int error;
 
-	if (dial_connect(k->target, &mux, &terms) != 0)
+	if (dial_connect(k->target, &mux, &terms, until) != 0)
 		return;
 	while (i < k->count) {
 		if (k->copies[i].child_fd >= 0) {
 			i++;
 			continue;
 		}
-		error = attach(mux, k->copies[i].ident);
+		error = attach(mux, k->copies[i].ident, until);
 		/* EINVAL: its child had attached after all, and ended. */
 		if (error != 0 && error != -EINVAL)
 			break;
@@ -174,7 +175,7 @@ void
 inherit_reclaim(struct inherit *k)
 {
 	if (!atomic_load(&k->is_inherited) && count_orphans(k) > 0)
-		reclaim(k);
+		reclaim(k, clock_after_ms(clock_now(), RECLAIM_MS));
 }
 
 /* Room for one copy more. */
@@ -194,17 +195,26 @@ reserve(struct inherit *k)
 	return true;
 }
 
-/* FORK: *ident is good for one child. */
+/*
+ * FORK: *ident is good for one child. A server that does not answer until then costs the child its
+ * files, and the parent nothing.
+ */
 static int
-request_copy(struct mux *mux, uint64_t *ident)
+request_copy(struct mux *mux, uint64_t *ident, uint64_t until)
 {
 	struct mux_call c;
-	int error = mux_become_sender(mux, CLOCK_NEVER);
+	int error = mux_become_quick_sender(mux, until, mux_limit(mux, until));
 
 	if (error != 0)
 		return error;
 	mux_begin_call(mux, &c, OP_FORK, 0, 8);
-	error = dial_exchange(mux, &c, 8);
+	error = mux_send(mux);
+	if (error == 0)
+		error = mux_wait(mux, &c, mux_limit_exact(until));
+	if (error == -ETIMEDOUT && !mux_leave(mux, &c))
+		error = mux_wait(mux, &c, mux_limit_exact(until));
+	if (error == 0 && c.reply.left != 8)
+		error = mux_abort(mux, -EPROTO);
 	if (error == 0)
 		*ident = wire_get_u64(&c.reply);
 	mux_end_call(mux, &c);
@@ -212,22 +222,22 @@ request_copy(struct mux *mux, uint64_t *ident)
 }
 
 void
-inherit_fork_prepare(struct inherit *k, struct mux **mux, struct dial_terms *terms)
+inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	size_t orphans = count_orphans(k);
 	int error;
 
 	k->is_ready = false;
 	/* A child that forks before its first call has no connection to send FORK on. */
-	if (inherit_attach(k, mux, terms) != 0 || mux_has_ended(*mux) || !reserve(k) ||
+	if (inherit_attach(k, mux, terms, until) != 0 || mux_has_ended(*mux) || !reserve(k) ||
 	    pipe2(k->pipe, O_CLOEXEC) != 0)
 		return;
 	if (orphans >= RECLAIM_COUNT)
-		reclaim(k);
-	error = request_copy(*mux, &k->ident);
+		reclaim(k, until);
+	error = request_copy(*mux, &k->ident, until);
 	if (error == -EMFILE) {
-		reclaim(k);
-		error = request_copy(*mux, &k->ident);
+		reclaim(k, until);
+		error = request_copy(*mux, &k->ident, until);
 	}
 	k->is_ready = error == 0;
 	if (!k->is_ready)

@@ -41,11 +41,11 @@ struct inherit {
 	size_t count; /* of copies */
 	size_t room;
 
-	/* Between prepare and parent or child. */
+	/* Between ready and parent or child. */
 	bool is_ready; /* there is a copy for the child */
 	int pipe[2];   /* -1 when there is none */
 
-	/* In the child, and in prepare. */
+	/* In the child, and in ready. */
 	bool has_ident; /* of a copy that no process has attached to */
 	uint64_t ident;
 	atomic_bool is_inherited; /* the connection is the parent's: attach before the first call */
@@ -60,10 +60,10 @@ void inherit_fini(struct inherit *k);
 
 /*
  * Before every use of *mux: in a forked child's first call, replaces it and *terms by a connection
- * of its own. Returns 0, -ESTALE (the copy is gone, or there was none), or see dial_connect(); with
- * words.
+ * of its own, until that time. Returns 0, -ESTALE (the copy is gone, or there was none), or see
+ * dial_connect(); with words.
  */
-int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms);
+int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until);
 
 /*
  * The connection, which lives, is going to be closed: reclaims the orphans, so that files do not
@@ -72,10 +72,12 @@ int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 void inherit_reclaim(struct inherit *k);
 
 /*
- * For fork(2), beside the functions of mux. prepare attaches first, if need be, and gets a copy for
- * the child; without one the child will get -ESTALE. is_prepared false: prepare was not called.
+ * For fork(2), beside the functions of mux. ready speaks to the server, until that time: attaches
+ * first, if need be, and gets a copy for the child; without one the child will get -ESTALE.
+ * is_prepared false: neither ready nor parent was called.
  */
-void inherit_fork_prepare(struct inherit *k, struct mux **mux, struct dial_terms *terms);
+void inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
+    uint64_t until);
 void inherit_fork_parent(struct inherit *k);
 void inherit_fork_child(struct inherit *k, bool is_prepared);
 

@@ -11,18 +11,19 @@
 #include "common/wire/stream.h"
 
 int
-mux_create(struct mux **out, struct stream *s)
+mux_create(struct mux **out, struct stream *s, uint64_t silence)
 {
 	struct mux *m = calloc(1, sizeof *m);
 
 	if (m == NULL)
 		return -ENOMEM;
 	m->stream = s;
-	m->deadline = CLOCK_NEVER;
+	m->silence = silence;
 	m->replies_since_large = KEEP_REPLIES;
 	(void)pthread_mutex_init(&m->mutex, NULL);
 	cond_init(&m->sender_done);
 	TAILQ_INIT(&m->calls);
+	TAILQ_INIT(&m->orphans);
 	*out = m;
 	return 0;
 }
@@ -34,6 +35,7 @@ mux_destroy(struct mux *m)
 		return;
 	assert(TAILQ_EMPTY(&m->calls) && m->pollers == 0);
 	stream_destroy(m->stream);
+	mux_orphan_forget(m);
 	buf_fini(&m->spare);
 	free(m->failures);
 	/* In a forked child, destroying sender_done would wait for threads that are not there. */
@@ -43,7 +45,7 @@ mux_destroy(struct mux *m)
 }
 
 int
-mux_handshake(struct mux *m)
+mux_handshake(struct mux *m, uint64_t until)
 {
 	short ready;
 	int error;
@@ -51,9 +53,9 @@ mux_handshake(struct mux *m)
 	mux_core_lock(m);
 	while ((error = stream_handshake(m->stream)) == -EAGAIN) {
 		if (!stream_is_paused(m->stream))
-			error = mux_core_poll(m, mux_core_read_events(m), m->deadline, &ready);
+			error = mux_core_poll(m, mux_core_read_events(m), until, &ready);
 		else
-			error = clock_now() < m->deadline ? 0 : -ETIMEDOUT;
+			error = clock_now() < until ? 0 : -ETIMEDOUT;
 		if (error != 0)
 			break;
 	}
@@ -63,12 +65,15 @@ mux_handshake(struct mux *m)
 	return error;
 }
 
-void
-mux_set_deadline(struct mux *m, uint64_t deadline)
+struct mux_limit
+mux_limit(struct mux *m, uint64_t until)
 {
+	struct mux_limit limit = { .until = until };
+
 	mux_core_lock(m);
-	m->deadline = deadline;
+	limit.moved = m->moved;
 	mux_core_unlock(m);
+	return limit;
 }
 
 void
@@ -79,33 +84,65 @@ mux_use_tags(struct mux *m)
 	mux_core_unlock(m);
 }
 
-int
-mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline)
+/* Sleeps until something has happened that concerns c, or until that time. With the mutex. */
+static int
+wait_once(struct mux *m, struct mux_call *c, uint64_t until)
 {
-	bool ends_at_deadline;
+	int error = 0;
+
+	if (!m->has_driver)
+		return mux_input_drive(m, until);
+	c->is_waiting = true;
+	if (!cond_wait_until(&c->woken, &m->mutex, until))
+		error = -ETIMEDOUT;
+	c->is_waiting = false;
+	return error;
+}
+
+/* The end of a wait: its result. */
+static int
+result_of(struct mux *m, const struct mux_call *c)
+{
+	mux_input_wake_driver(m);
+	if (c->is_done)
+		return c->status;
+	return m->has_ended ? m->error : -ETIMEDOUT;
+}
+
+int
+mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
+{
+	uint64_t until;
 	int error = 0;
 
 	mux_core_lock(m);
-	ends_at_deadline = m->deadline <= deadline;
-	if (ends_at_deadline)
-		deadline = m->deadline;
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
-		if (!m->has_driver) {
-			error = mux_input_drive(m, deadline);
-			continue;
-		}
-		c->is_waiting = true;
-		if (!cond_wait_until(&c->woken, &m->mutex, deadline))
-			error = -ETIMEDOUT;
-		c->is_waiting = false;
+		until = mux_core_limit(m, limit);
+		error = wait_once(m, c, until);
+		if (mux_core_limit(m, limit) > until)
+			error = 0;
 	}
-	if (!c->is_done && !m->has_ended && ends_at_deadline)
-		(void)mux_core_end(m, -ETIMEDOUT);
-	mux_input_wake_driver(m);
-	if (c->is_done)
-		error = c->status;
-	else if (m->has_ended && error != -ETIMEDOUT)
-		error = m->error;
+	error = result_of(m, c);
+	mux_core_unlock(m);
+	return error;
+}
+
+int
+mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until)
+{
+	uint64_t check = clock_now() + m->silence / 3, answers;
+	int error = 0;
+
+	mux_core_lock(m);
+	answers = m->answers;
+	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
+		error = wait_once(m, c, check < until ? check : until);
+		if (error != -ETIMEDOUT || check >= until)
+			continue;
+		error = 0;
+		mux_cancel_check(m, &check, &answers);
+	}
+	error = result_of(m, c);
 	mux_core_unlock(m);
 	return error;
 }
@@ -145,17 +182,6 @@ mux_end_call(struct mux *m, struct mux_call *c)
 	mux_core_unlock(m);
 	(void)pthread_cond_destroy(&c->woken);
 	explicit_bzero(c->small, sizeof c->small);
-}
-
-bool
-mux_is_answered(struct mux *m, const struct mux_call *c)
-{
-	bool is_done;
-
-	mux_core_lock(m);
-	is_done = c->is_done;
-	mux_core_unlock(m);
-	return is_done;
 }
 
 int
@@ -230,5 +256,9 @@ mux_fork_child(struct mux *m, bool is_prepared)
 	m->has_driver = m->is_sending = false;
 	m->incoming = NULL;
 	TAILQ_INIT(&m->calls);
+	/* Without prepare the list may have been changing. */
+	if (is_prepared)
+		mux_orphan_forget(m);
+	TAILQ_INIT(&m->orphans);
 	mutex_fork_child(&m->mutex, is_prepared);
 }

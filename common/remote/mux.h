@@ -12,6 +12,13 @@
  * bytes, the sender drives too if there is no driver: two ends that both have much to send cannot
  * block each other.
  *
+ * Every wait has a limit (struct mux_limit). A server that answers nothing within it has gone: the
+ * connection ends. A wait for a lock may be long: once nothing has been answered for a third of the
+ * connection's *silence*, the waiting thread sends a *ping*, and without an answer within the rest
+ * of it the connection ends. A thread that gives up its wait for a lock does not wait for the
+ * server: mux_cancel() leaves the call to the connection, which sends its CANCEL and discards both
+ * replies.
+ *
  * A *one-way* request is answered only when it fails. Its failure is recorded in a struct
  * mux_failure before any later request is answered.
  *
@@ -40,6 +47,16 @@ struct stream;
 
 enum { MUX_SMALL = 64 }; /* bytes; a reply of this size or less needs no buffer */
 
+/*
+ * When a wait ends: at until (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER), or later by a second
+ * for each MiB that the connection has moved since it had moved so many bytes, unless it is exact.
+ */
+struct mux_limit {
+	uint64_t until;
+	uint64_t moved;
+	bool is_exact;
+};
+
 /* One request and its reply; the caller's storage, filled by mux_begin_call(). */
 struct mux_call {
 	struct wire_reader reply; /* the body, after mux_wait() returned 0, until mux_end_call() */
@@ -50,8 +67,8 @@ struct mux_call {
 	uint16_t tag;
 	uint32_t reply_most;
 	bool is_waiting; /* its thread sleeps on woken */
-	bool is_done;
-	int status; /* when done: 0 or a negative errno */
+	bool is_done;    /* answered, or left to the connection by mux_cancel() */
+	int status;      /* when done: 0 or a negative errno */
 	struct buf body;
 	uint8_t small[MUX_SMALL];
 };
@@ -66,22 +83,26 @@ struct mux_failure {
 
 /*
  * A connection over s, which it owns from then on; the handshake is still to be done. Frames have
- * no tags until mux_use_tags(); replies then come in the order of the requests. Returns 0 or
- * -ENOMEM (s stays the caller's).
+ * no tags until mux_use_tags(); replies then come in the order of the requests. silence:
+ * nanoseconds. Returns 0 or -ENOMEM (s stays the caller's).
  */
-int mux_create(struct mux **out, struct stream *s);
+int mux_create(struct mux **out, struct stream *s, uint64_t silence);
 
 /* Takes NULL. Closes the connection and wipes; there must be no calls. */
 void mux_destroy(struct mux *m);
 
-/*
- * Limits every wait on m, until it is called again: nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER at
- * first. A call that waits until then in vain ends the connection.
- */
-void mux_set_deadline(struct mux *m, uint64_t deadline);
+/* The limit of a call that begins now, moves bytes and has until that time at least. */
+struct mux_limit mux_limit(struct mux *m, uint64_t until);
+
+/* The limit at that time, whatever the connection moves. */
+static inline struct mux_limit
+mux_limit_exact(uint64_t until)
+{
+	return (struct mux_limit){ .until = until, .is_exact = true };
+}
 
 /* Does the handshake, before m is shared. Returns 0, -ETIMEDOUT, or see stream_handshake(). */
-int mux_handshake(struct mux *m);
+int mux_handshake(struct mux *m, uint64_t until);
 
 /* HELLO was agreed to: frames carry tags from now on. There must be no calls. */
 void mux_use_tags(struct mux *m);
@@ -108,11 +129,18 @@ int mux_failure_take(struct mux *m, struct mux_failure *f, bool *was_reported);
 int mux_failure_report(struct mux *m, struct mux_failure *f);
 
 /*
- * Makes the caller the sender, waiting at most until deadline (CLOCK_NEVER: without limit). Returns
- * 0, -ETIMEDOUT, or -ENOTCONN when the connection has ended. After 0 the caller ends the role with
- * mux_send().
+ * Makes the caller the sender, waiting at most until the limit, which is also that of writing the
+ * request: a connection that takes no bytes until then ends. Returns 0, -ETIMEDOUT, or -ENOTCONN
+ * when the connection has ended. After 0 the caller ends the role with mux_send().
  */
-int mux_become_sender(struct mux *m, uint64_t deadline);
+int mux_become_sender(struct mux *m, struct mux_limit limit);
+
+/*
+ * The same for a request of a few bytes, which will be written at once: returns -ETIMEDOUT, with
+ * nothing sent, when the socket takes no bytes until then. After that writing it may take until
+ * limit.
+ */
+int mux_become_quick_sender(struct mux *m, uint64_t until, struct mux_limit limit);
 
 /*
  * The sender begins a request that is answered, by a body of at most reply_most bytes: operation op
@@ -140,18 +168,32 @@ void mux_put_u64(struct mux *m, uint64_t value);
 int mux_send(struct mux *m);
 
 /*
- * Waits for the reply to c until deadline. Returns 0 with c->reply, the negative errno that the
+ * Waits for the reply to c until the limit. Returns 0 with c->reply, the negative errno that the
  * server answered with, the error with which the connection has ended (mux_has_ended() tells them
- * apart), or -ETIMEDOUT. After that c is still the connection's, to be waited for again, until it
- * is answered or the connection has ended.
+ * apart), or -ETIMEDOUT: c is then still the connection's, to be waited for again, cancelled, or
+ * ended with the connection.
  */
-int mux_wait(struct mux *m, struct mux_call *c, uint64_t deadline);
+int mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit);
 
-/* Ends c, which was answered or whose connection has ended, and frees its reply. */
+/*
+ * Waits for the reply to c, an ACQUIRE, as long as it takes until that time. A silent server ends
+ * the connection, as above. Otherwise as mux_wait().
+ */
+int mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until);
+
+/*
+ * Gives up the wait for c, an ACQUIRE, and sends its CANCEL: a grant of it ends at the server with
+ * nothing published. Does not wait for the server. Returns true: c is done, with -ETIMEDOUT.
+ * Returns false when c was answered, or the connection has ended: because of that, because it takes
+ * no bytes, or because calls that were given up before have had no answer for the silence.
+ */
+bool mux_cancel(struct mux *m, struct mux_call *c);
+
+/* The same for another call: it is not cancelled, and its reply is discarded. */
+bool mux_leave(struct mux *m, struct mux_call *c);
+
+/* Ends c, which is done or whose connection has ended, and frees its reply. */
 void mux_end_call(struct mux *m, struct mux_call *c);
-
-/* True when c was answered. */
-bool mux_is_answered(struct mux *m, const struct mux_call *c);
 
 /* Ends the connection, because of a malformed reply or of silence. Returns error. */
 int mux_abort(struct mux *m, int error);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/size.h"
 #include "common/wire/stream.h"
 
 void
@@ -50,6 +51,17 @@ mux_core_end(struct mux *m, int error)
 	return error;
 }
 
+uint64_t
+mux_core_limit(const struct mux *m, struct mux_limit limit)
+{
+	uint64_t ms;
+
+	if (limit.is_exact || limit.until == CLOCK_NEVER)
+		return limit.until;
+	ms = (m->moved - limit.moved) * 1000 / SIZE_MIB;
+	return clock_after_ms(limit.until, ms);
+}
+
 short
 mux_core_read_events(const struct mux *m)
 {
@@ -86,10 +98,22 @@ mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
 	return error;
 }
 
+static bool
+is_ready(const struct mux *m, short events)
+{
+	struct pollfd p = { .fd = stream_fd(m->stream), .events = events };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 bool
 mux_core_is_readable(const struct mux *m)
 {
-	struct pollfd p = { .fd = stream_fd(m->stream), .events = POLLIN };
+	return is_ready(m, POLLIN);
+}
 
-	return poll(&p, 1, 0) == 1;
+bool
+mux_core_is_writable(const struct mux *m)
+{
+	return is_ready(m, POLLOUT);
 }

@@ -2,10 +2,13 @@
  * mux_core: the state of a connection, shared by the files that make up mux. Others include mux.h.
  * Each file calls only those above it in this list:
  *
- *	mux_core.c	the mutex, the end of a connection, and poll(2), which no other file calls
+ *	mux_core.c	the mutex, the end of a connection, limits, and poll(2), which no other
+ *			file calls
  *	mux_failure.c	failures of one-way requests
+ *	mux_orphan.c	replies that no thread waits for
  *	mux_input.c	from bytes to replies
  *	mux_output.c	from requests to bytes
+ *	mux_cancel.c	pings, and calls that are given up
  *	mux.c		creating and destroying, waiting, fork(2)
  *
  * The functions here are called with the mutex, except mux_core_lock().
@@ -32,12 +35,30 @@ enum {
 	KEEP_SIZE = 64 * SIZE_KIB, /* the spare buffer may always keep this much, */
 	KEEP_REPLIES = 64,         /* and more until so many replies in a row did not need it */
 	RECHECK_MS = 20,
+	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,
 	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
 	FAILURES_LEAST = 16
 };
 
 TAILQ_HEAD(call_list, mux_call);
+
+/*
+ * Replies that no thread waits for: that of a call that was given up, while is_awaited, and that of
+ * its CANCEL, until is_answered. A ping is a CANCEL that names itself. The tags are in use until
+ * both have come.
+ */
+struct mux_orphan {
+	TAILQ_ENTRY(mux_orphan) link;
+	uint16_t tag; /* of the CANCEL */
+	uint16_t call;
+	uint32_t most; /* bytes of the reply to the call */
+	bool is_awaited;
+	bool is_sent; /* the CANCEL */
+	bool is_answered;
+	struct mux_limit limit; /* then the server is silent */
+};
+TAILQ_HEAD(orphan_list, mux_orphan);
 
 struct mux {
 	pthread_mutex_t mutex; /* guards all but what is the sender's; never held by a sleeper */
@@ -49,8 +70,11 @@ struct mux {
 	bool has_driver;  /* a thread polls or reads for all */
 	bool has_tags;
 	uint16_t last_tag;
-	uint64_t deadline;      /* of every wait: mux_set_deadline() */
-	struct call_list calls; /* not yet answered, in the order they were sent */
+	uint64_t silence;           /* nanoseconds; see mux.h */
+	uint64_t moved;             /* bytes that were read and written */
+	uint64_t answers;           /* replies that have come; they show that the server lives */
+	struct call_list calls;     /* not yet answered, in the order they were sent */
+	struct orphan_list orphans; /* in the order they were made */
 
 	/* Input: bytes read and not yet dispatched, and the call whose body is arriving. */
 	uint8_t in[READ_SIZE];
@@ -59,7 +83,8 @@ struct mux {
 	struct mux_call *incoming;
 	size_t incoming_have;
 	size_t incoming_size;
-	struct buf spare; /* for the next large reply */
+	uint64_t discarding; /* bytes of a body that are still to come and that nobody wants */
+	struct buf spare;    /* for the next large reply */
 	unsigned replies_since_large;
 
 	/* By tag, from ONE_WAY_TAG on; NULL: not in use. */
@@ -69,7 +94,8 @@ struct mux {
 	/* Output. The members after is_sending are the sender's own. */
 	pthread_cond_t sender_done;
 	bool is_sending;
-	uint64_t body_left; /* of the request, still to be put */
+	struct mux_limit send_limit; /* of the sender; changed and read with the mutex */
+	uint64_t body_left;          /* of the request, still to be put */
 	size_t staged;
 	uint8_t staging[STAGING_SIZE];
 };
@@ -84,6 +110,9 @@ void mux_core_unlock(struct mux *m);
  */
 int mux_core_end(struct mux *m, int error);
 
+/* The time of a limit, as it is now. */
+uint64_t mux_core_limit(const struct mux *m, struct mux_limit limit);
+
 /* The poll(2) events that reading, the handshake included, and writing wait for. */
 short mux_core_read_events(const struct mux *m);
 short mux_core_write_events(const struct mux *m);
@@ -97,11 +126,29 @@ int mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready);
 /* True when a read from the socket would return at once. */
 bool mux_core_is_readable(const struct mux *m);
 
+/* True when a small write to the socket would not wait. */
+bool mux_core_is_writable(const struct mux *m);
+
 /*
  * Records the failure that frame, the answer to a one-way request, brings. Returns 0, or -EPROTO:
  * the connection has ended.
  */
 int mux_failure_record(struct mux *m, struct frame frame);
+
+/*
+ * Takes frame for the reply to an orphan; its body is discarded. Returns 0, or -EPROTO when there
+ * is no such orphan.
+ */
+int mux_orphan_answer(struct mux *m, struct frame frame);
+
+/* True when an orphan's CANCEL or call has that tag. */
+bool mux_orphan_has_tag(const struct mux *m, uint16_t tag);
+
+/* The first one whose CANCEL is to be sent, or NULL. */
+struct mux_orphan *mux_orphan_unsent(const struct mux *m);
+
+/* Frees all. */
+void mux_orphan_forget(struct mux *m);
 
 /* The call that a reply with that tag answers, or NULL. */
 struct mux_call *mux_input_find(struct mux *m, uint16_t tag);
@@ -117,6 +164,18 @@ int mux_input_read(struct mux *m);
  * Returns 0, -ETIMEDOUT, or the error with which the connection has ended.
  */
 int mux_input_drive(struct mux *m, uint64_t deadline);
+
+/* A tag that no request has. */
+uint16_t mux_output_draw_tag(struct mux *m);
+
+/* Sends the CANCELs that are to be sent, unless there is a sender, which will. */
+void mux_output_send_orphans(struct mux *m);
+
+/*
+ * At check, a waiting thread looks whether the server lives: sends a ping when nothing has been
+ * answered since *answers; ends the connection when one is overdue. Sets both for the next check.
+ */
+void mux_cancel_check(struct mux *m, uint64_t *check, uint64_t *answers);
 
 /* If there is no driver, wakes one of the waiting threads to become it. */
 void mux_input_wake_driver(struct mux *m);

@@ -26,6 +26,7 @@ answer(struct mux *m, struct mux_call *c)
 
 	c->reply = wire_reader(body, m->incoming_size);
 	c->is_done = true;
+	m->answers++;
 	TAILQ_REMOVE(&m->calls, c, link);
 	m->incoming = NULL;
 	if (c->is_waiting)
@@ -42,6 +43,10 @@ begin_reply(struct mux *m, struct frame f)
 	if (m->has_tags && frame_tag(f.code) >= ONE_WAY_TAG)
 		return mux_failure_record(m, f);
 	c = mux_input_find(m, frame_tag(f.code));
+	if (c == NULL && m->has_tags && mux_orphan_answer(m, f) == 0) {
+		m->answers++;
+		return 0;
+	}
 	status = status_from_wire(m->has_tags ? frame_untagged(f.code) : f.code);
 	if (c == NULL || f.body_size > (status == 0 ? c->reply_most : 0))
 		return mux_core_end(m, -EPROTO);
@@ -89,7 +94,10 @@ dispatch(struct mux *m)
 	int error;
 
 	while (m->in_size > 0) {
-		if (m->incoming != NULL) {
+		if (m->discarding > 0) {
+			part = m->discarding < m->in_size ? (size_t)m->discarding : m->in_size;
+			m->discarding -= part;
+		} else if (m->incoming != NULL) {
 			part = m->incoming_size - m->incoming_have;
 			if (part > m->in_size)
 				part = m->in_size;
@@ -126,6 +134,7 @@ mux_input_read(struct mux *m)
 		return 0;
 	if (n <= 0)
 		return mux_core_end(m, (int)n);
+	m->moved += (size_t)n;
 	if (is_direct) {
 		commit_incoming(m, (size_t)n);
 		return 1;

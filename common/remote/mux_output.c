@@ -7,7 +7,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/cond.h"
+#include "common/wire/protocol.h"
 #include "common/wire/stream.h"
+#include "common/wire/wire.h"
 
 /*
  * Sleeps until the socket takes bytes again, and drives meanwhile if there is no driver. If there
@@ -18,10 +20,13 @@ static int
 wait_writable(struct mux *m)
 {
 	bool drives = !m->has_driver;
-	uint64_t deadline = m->deadline, soon = clock_after_ms(clock_now(), RECHECK_MS);
+	uint64_t limit = mux_core_limit(m, m->send_limit), now = clock_now();
+	uint64_t soon = clock_after_ms(now, RECHECK_MS), deadline = limit;
 	short reads = drives ? mux_core_read_events(m) : 0, ready = reads;
 	int error = 0;
 
+	if (limit <= now)
+		return mux_core_end(m, -ETIMEDOUT);
 	if (!drives && soon < deadline)
 		deadline = soon;
 	m->has_driver = true;
@@ -35,60 +40,149 @@ wait_writable(struct mux *m)
 	}
 	if (m->has_ended)
 		return m->error;
-	if (error == -ETIMEDOUT && deadline == soon)
+	/* The limit may have moved meanwhile: looks again. */
+	if (error == -ETIMEDOUT)
 		return 0;
 	return error < 0 ? mux_core_end(m, error) : 0;
 }
 
+/* With the mutex. */
 static void
 write_all(struct mux *m, const uint8_t *bytes, size_t size)
 {
 	ssize_t n;
 
-	mux_core_lock(m);
 	while (size > 0 && !m->has_ended) {
 		n = stream_write(m->stream, bytes, size);
 		if (n >= 0) {
 			bytes += n;
 			size -= (size_t)n;
+			m->moved += (size_t)n;
 		} else if (n != -EAGAIN) {
 			(void)mux_core_end(m, (int)n);
 		} else if (wait_writable(m) != 0) {
 			break;
 		}
 	}
+}
+
+static void
+lock_and_write(struct mux *m, const uint8_t *bytes, size_t size)
+{
+	mux_core_lock(m);
+	write_all(m, bytes, size);
 	mux_core_unlock(m);
 }
 
-int
-mux_become_sender(struct mux *m, uint64_t deadline)
+/* With the mutex: waits until there is no sender, or the limit. */
+static int
+take_role(struct mux *m, struct mux_limit limit)
 {
-	int error = 0;
+	bool is_late = false;
+	uint64_t until;
+
+	while (m->is_sending && !m->has_ended && !is_late) {
+		until = mux_core_limit(m, limit);
+		if (!cond_wait_until(&m->sender_done, &m->mutex, until))
+			is_late = mux_core_limit(m, limit) <= until;
+	}
+	if (m->has_ended)
+		return -ENOTCONN;
+	if (m->is_sending)
+		return -ETIMEDOUT;
+	m->is_sending = true;
+	m->send_limit = limit;
+	return 0;
+}
+
+int
+mux_become_sender(struct mux *m, struct mux_limit limit)
+{
+	int error;
 
 	mux_core_lock(m);
-	if (m->deadline < deadline)
-		deadline = m->deadline;
-	while (m->is_sending && !m->has_ended && error == 0)
-		if (!cond_wait_until(&m->sender_done, &m->mutex, deadline))
-			error = -ETIMEDOUT;
-	if (m->has_ended)
-		error = -ENOTCONN;
-	else if (!m->is_sending)
-		error = 0;
-	if (error == 0)
-		m->is_sending = true;
+	error = take_role(m, limit);
 	mux_core_unlock(m);
 	return error;
 }
 
-/* A tag that no call waits for. */
-static uint16_t
-draw_tag(struct mux *m)
+static void
+leave_role(struct mux *m)
+{
+	m->is_sending = false;
+	(void)pthread_cond_signal(&m->sender_done);
+}
+
+/* With the mutex: waits until the socket takes a few bytes. */
+static int
+await_room(struct mux *m, uint64_t until)
+{
+	short ready;
+	int error = mux_core_poll(m, POLLOUT, until, &ready);
+
+	if (m->has_ended)
+		return -ENOTCONN;
+	return error;
+}
+
+int
+mux_become_quick_sender(struct mux *m, uint64_t until, struct mux_limit limit)
+{
+	int error;
+
+	mux_core_lock(m);
+	error = take_role(m, mux_limit_exact(until));
+	if (error == 0) {
+		m->send_limit = limit;
+		if (!mux_core_is_writable(m))
+			error = await_room(m, until);
+		if (error != 0) {
+			leave_role(m);
+			mux_output_send_orphans(m);
+		}
+	}
+	mux_core_unlock(m);
+	return error;
+}
+
+uint16_t
+mux_output_draw_tag(struct mux *m)
 {
 	do
 		m->last_tag = m->last_tag + 1 < ONE_WAY_TAG ? m->last_tag + 1 : 1;
-	while (m->has_tags && mux_input_find(m, m->last_tag) != NULL);
+	while (m->has_tags &&
+	    (mux_input_find(m, m->last_tag) != NULL || mux_orphan_has_tag(m, m->last_tag)));
 	return m->last_tag;
+}
+
+/* The sender, between two requests, with the mutex. */
+static void
+write_orphans(struct mux *m)
+{
+	uint8_t frame[FRAME_HEADER_SIZE + 4];
+	struct mux_orphan *o;
+	struct wire_writer w;
+
+	while (!m->has_ended && (o = mux_orphan_unsent(m)) != NULL) {
+		o->is_sent = true;
+		frame_put(frame,
+		    (struct frame){ frame_tagged(o->tag, OP_CANCEL),
+			sizeof frame - FRAME_HEADER_SIZE });
+		w = wire_writer(frame + FRAME_HEADER_SIZE, sizeof frame - FRAME_HEADER_SIZE);
+		wire_put_u32(&w, o->call);
+		write_all(m, frame, sizeof frame);
+	}
+}
+
+void
+mux_output_send_orphans(struct mux *m)
+{
+	if (m->has_ended || m->is_sending || mux_orphan_unsent(m) == NULL)
+		return;
+	m->is_sending = true;
+	m->send_limit = mux_limit_exact(clock_after_ms(clock_now(), CANCEL_MS));
+	write_orphans(m);
+	leave_role(m);
 }
 
 static void
@@ -113,7 +207,7 @@ mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_siz
 	c->body = (struct buf){ 0 };
 	cond_init(&c->woken);
 	mux_core_lock(m);
-	c->tag = draw_tag(m);
+	c->tag = mux_output_draw_tag(m);
 	TAILQ_INSERT_TAIL(&m->calls, c, link);
 	mux_core_unlock(m);
 	put_header(m, c->tag, op, body_size);
@@ -128,7 +222,7 @@ mux_begin_one_way(struct mux *m, const struct mux_failure *f, uint32_t op, uint6
 static void
 flush(struct mux *m)
 {
-	write_all(m, m->staging, m->staged);
+	lock_and_write(m, m->staging, m->staged);
 	m->staged = 0;
 }
 
@@ -144,7 +238,7 @@ mux_put(struct mux *m, const void *bytes, size_t size)
 		if (m->staged == 0 && size >= STAGING_SIZE) {
 			/* Whole records are not copied. */
 			part = size - size % STAGING_SIZE;
-			write_all(m, next, part);
+			lock_and_write(m, next, part);
 		} else {
 			part = STAGING_SIZE - m->staged;
 			if (part > size)
@@ -195,8 +289,8 @@ mux_send(struct mux *m)
 	assert(m->body_left == 0);
 	flush(m);
 	mux_core_lock(m);
-	m->is_sending = false;
-	(void)pthread_cond_signal(&m->sender_done);
+	write_orphans(m);
+	leave_role(m);
 	error = m->has_ended ? m->error : 0;
 	mux_core_unlock(m);
 	return error;

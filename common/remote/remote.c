@@ -96,41 +96,39 @@ remote_is_shared(const struct remote *r)
 
 /* NEW_FDTABLE. */
 static int
-request_table(struct mux *mux)
+request_table(struct mux *mux, uint64_t until)
 {
+	struct mux_limit limit = mux_limit_exact(until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, CLOCK_NEVER);
+	int error = mux_become_sender(mux, limit);
 
 	if (error != 0)
 		return error;
 	mux_begin_call(mux, &c, OP_NEW_FDTABLE, 0, 0);
-	error = dial_exchange(mux, &c, 0);
+	error = dial_exchange(mux, &c, 0, limit);
 	mux_end_call(mux, &c);
 	return error;
 }
 
 /* Connects, and gets an empty table of descriptors. */
 static int
-connect_to(struct remote *r)
+connect_to(struct remote *r, uint64_t until)
 {
 	struct remote_mount *rm = r->mount->backend_state;
 	struct mux *mux;
-	int error = dial_connect(&r->target, &mux, &r->terms);
+	int error = dial_connect(&r->target, &mux, &r->terms, until);
 
 	if (error != 0)
 		return error;
 	r->mux = mux;
 	TAILQ_INSERT_TAIL(&rm->remotes, r, link);
-	error = request_table(mux);
-	if (error != 0)
-		return dial_fail(&r->target, mux, error);
-	mux_set_deadline(mux, CLOCK_NEVER);
-	return 0;
+	error = request_table(mux, until);
+	return error != 0 ? dial_fail(&r->target, mux, error) : 0;
 }
 
 /* Makes the connection for new files. */
 static int
-connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
+connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1, uint64_t until)
 {
 	struct remote_mount *rm = m->backend_state;
 	struct remote *r;
@@ -146,9 +144,10 @@ connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 		.name = m->name,
 		.tls = tls,
 		.speaks_version_1 = speaks_version_1,
+		.silence = m->silence,
 	};
 	inherit_init(&r->inherit, &r->target);
-	error = connect_to(r);
+	error = connect_to(r, until);
 	if (error != 0) {
 		remote_put(r);
 		return error;
@@ -158,16 +157,17 @@ connect_mount(struct mount *m, struct tls_context *tls, bool speaks_version_1)
 }
 
 int
-remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool speaks_version_1)
+remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool speaks_version_1,
+    uint64_t until)
 {
 	struct remote_mount *rm = m->backend_state;
 	int error;
 
 	if (rm->current != NULL &&
-	    (remote_attach(rm->current) != 0 || !mux_is_alive(rm->current->mux)))
+	    (remote_attach(rm->current, until) != 0 || !mux_is_alive(rm->current->mux)))
 		drop_current(rm);
 	if (rm->current == NULL) {
-		error = connect_mount(m, tls, speaks_version_1);
+		error = connect_mount(m, tls, speaks_version_1, until);
 		if (error != 0)
 			return error;
 	}
@@ -177,13 +177,21 @@ remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool s
 }
 
 void
-remote_fork_prepare(struct mount *m)
+remote_fork_ready(struct mount *m, uint64_t until)
 {
 	struct remote_mount *rm = m->backend_state;
 	struct remote *r;
 
 	TAILQ_FOREACH(r, &rm->remotes, link)
-		inherit_fork_prepare(&r->inherit, &r->mux, &r->terms);
+		inherit_fork_ready(&r->inherit, &r->mux, &r->terms, until);
+}
+
+void
+remote_fork_prepare(struct mount *m)
+{
+	struct remote_mount *rm = m->backend_state;
+	struct remote *r;
+
 	TAILQ_FOREACH(r, &rm->remotes, link)
 		mux_fork_prepare(r->mux);
 }

@@ -56,6 +56,7 @@ struct remote {
 /* Members of struct backend_ops. */
 int remote_configure(struct mount *m, const char *uri);
 void remote_detach(struct mount *m);
+void remote_fork_ready(struct mount *m, uint64_t until);
 void remote_fork_prepare(struct mount *m);
 void remote_fork_parent(struct mount *m);
 void remote_fork_child(struct mount *m, bool is_prepared);
@@ -67,20 +68,21 @@ bool remote_is_connected(const struct mount *m);
 bool remote_is_shared(const struct remote *r);
 
 /*
- * Gives the caller a reference to the connection of m, and connects first if there is none that
- * lives; tls NULL: in plaintext. With the mount's mutex. Returns 0, -ENOMEM, or see dial_connect().
+ * Gives the caller a reference to the connection of m, and connects first, until that time, if
+ * there is none that lives; tls NULL: in plaintext. With the mount's mutex. Returns 0, -ENOMEM, or
+ * see dial_connect().
  */
-int remote_get(struct remote **out, struct mount *m, struct tls_context *tls,
-    bool speaks_version_1);
+int remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool speaks_version_1,
+    uint64_t until);
 
 /* Drops a reference; closes with the last one. With the mount's mutex. Takes NULL. */
 void remote_put(struct remote *r);
 
 /* Before every use of r->mux: see inherit_attach(). */
 static inline int
-remote_attach(struct remote *r)
+remote_attach(struct remote *r, uint64_t until)
 {
-	return inherit_attach(&r->inherit, &r->mux, &r->terms);
+	return inherit_attach(&r->inherit, &r->mux, &r->terms, until);
 }
 
 /* Puts the failure of an operation on the file of that name into words. Returns error. */

@@ -10,6 +10,11 @@
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
 
+enum {
+	LATE_MS = 20, /* how late the reply to a timed request for a lock may be */
+	TRY_MS = 900  /* for one that the server can answer at once */
+};
+
 int
 remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
 {
@@ -18,7 +23,7 @@ remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
 
 /* OPEN; the caller is the sender. */
 static int
-request_open(struct remotefile *f)
+request_open(struct remotefile *f, struct mux_limit limit)
 {
 	struct remote *r = f->remote;
 	size_t size = strlen(f->name);
@@ -28,7 +33,7 @@ request_open(struct remotefile *f)
 	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
 	mux_put_u32(r->mux, (uint32_t)size);
 	mux_put(r->mux, f->name, size);
-	error = dial_exchange(r->mux, &c, 4);
+	error = dial_exchange(r->mux, &c, 4, limit);
 	if (error == 0)
 		f->fd = wire_get_u32(&c.reply);
 	mux_end_call(r->mux, &c);
@@ -37,16 +42,17 @@ request_open(struct remotefile *f)
 
 /* Registers f with the connection, and opens it there. */
 static int
-open_name(struct remotefile *f)
+open_name(struct remotefile *f, uint64_t until)
 {
 	struct mux *mux = f->remote->mux;
+	struct mux_limit limit = mux_limit(mux, until);
 	int error = mux_failure_register(mux, &f->failure);
 
 	if (error != 0)
 		return error;
-	error = mux_become_sender(mux, CLOCK_NEVER);
+	error = mux_become_sender(mux, limit);
 	if (error == 0)
-		error = request_open(f);
+		error = request_open(f, limit);
 	if (error != 0)
 		mux_failure_unregister(mux, &f->failure);
 	f->epoch = f->remote->inherit.epoch;
@@ -55,13 +61,13 @@ open_name(struct remotefile *f)
 
 /* Opens f over the mount's connection. */
 static int
-open_once(struct remotefile *f, struct mount *m, struct tls_context *tls)
+open_once(struct remotefile *f, struct mount *m, struct tls_context *tls, uint64_t until)
 {
-	int error = remote_get(&f->remote, m, tls, f->codec->speaks_version_1);
+	int error = remote_get(&f->remote, m, tls, f->codec->speaks_version_1, until);
 
 	if (error != 0)
 		return error;
-	error = open_name(f);
+	error = open_name(f, until);
 	if (error == 0)
 		return 0;
 	remotefile_fail(f, OP_OPEN, error);
@@ -82,7 +88,7 @@ destroy(struct remotefile *f)
 int
 remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name)
+    struct replica *replica, const char *name, uint64_t until)
 {
 	struct remotefile *f = calloc(1, codec->size);
 	bool was_connected = remote_is_connected(m);
@@ -94,10 +100,10 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	f->codec = codec;
 	f->name = strdup(name);
 	if (f->name != NULL)
-		error = open_once(f, m, tls);
+		error = open_once(f, m, tls, until);
 	/* An old connection may have been dead before this call: try once more. */
 	if (was_connected && (error == -ECONNRESET || error == -ENOTCONN))
-		error = open_once(f, m, tls);
+		error = open_once(f, m, tls, until);
 	if (error != 0) {
 		destroy(f);
 		return error;
@@ -126,9 +132,9 @@ register_again(struct remotefile *f)
 }
 
 int
-remotefile_attach(struct remotefile *f)
+remotefile_attach(struct remotefile *f, uint64_t until)
 {
-	int error = remote_attach(f->remote);
+	int error = remote_attach(f->remote, until);
 
 	if (error != 0 || f->epoch == f->remote->inherit.epoch)
 		return error;
@@ -147,9 +153,9 @@ remotefile_take_failure(struct remotefile *f, bool *was_reported)
 }
 
 int
-remotefile_become_sender(struct remotefile *f, enum protocol_op op, uint64_t deadline)
+remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit)
 {
-	int error = mux_become_sender(f->remote->mux, deadline);
+	int error = mux_become_sender(f->remote->mux, limit);
 
 	return error != 0 ? remotefile_fail(f, op, error) : 0;
 }
@@ -167,22 +173,45 @@ remotefile_end_call(struct remotefile *f, struct mux_call *c, enum protocol_op o
 	return failure != 0 && !was_reported ? failure : error;
 }
 
-static int
-request_close(struct remotefile *f)
+uint64_t
+remotefile_answer_due(uint64_t deadline)
 {
+	uint64_t now;
+
+	if (deadline == CLOCK_NEVER)
+		return CLOCK_NEVER;
+	now = clock_now();
+	if (deadline == 0)
+		return clock_after_ms(now, TRY_MS);
+	return clock_after_ms(deadline > now ? deadline : now, LATE_MS);
+}
+
+uint64_t
+remotefile_step_due(const struct remotefile *f, uint64_t due)
+{
+	uint64_t silence = mount_deadline(f->remote->mount);
+
+	return due < silence ? due : silence;
+}
+
+static int
+request_close(struct remotefile *f, uint64_t until)
+{
+	struct mux_limit limit;
 	struct mux *mux;
 	struct mux_call c;
-	int error = remotefile_attach(f);
+	int error = remotefile_attach(f, until);
 
 	if (error != 0)
 		return error;
 	mux = f->remote->mux;
-	error = mux_become_sender(mux, CLOCK_NEVER);
+	limit = mux_limit(mux, until);
+	error = mux_become_sender(mux, limit);
 	if (error != 0)
 		return remotefile_fail(f, OP_CLOSE, error);
 	mux_begin_call(mux, &c, OP_CLOSE, 4, 0);
 	mux_put_u32(mux, f->fd);
-	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0));
+	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0, limit));
 }
 
 /*
@@ -196,11 +225,11 @@ needs_no_close(const struct remote *r)
 }
 
 int
-remotefile_close(struct backend_file *base)
+remotefile_close(struct backend_file *base, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
-	int error = needs_no_close(r) ? 0 : request_close(f);
+	int error = needs_no_close(r) ? 0 : request_close(f, until);
 
 	if (f->epoch == r->inherit.epoch)
 		mux_failure_unregister(r->mux, &f->failure);
@@ -210,43 +239,47 @@ remotefile_close(struct backend_file *base)
 }
 
 bool
-remotefile_is_alive(struct backend_file *f)
+remotefile_is_alive(struct backend_file *f, uint64_t until)
 {
 	struct remote *r = remotefile_of(f)->remote;
 
-	return remote_attach(r) == 0 && mux_is_alive(r->mux);
+	return remote_attach(r, until) == 0 && mux_is_alive(r->mux);
 }
 
 int
-remotefile_map(struct backend_file *base, uint32_t size)
+remotefile_map(struct backend_file *base, uint32_t size, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
+	struct mux_limit limit;
 	struct mux_call c;
-	int error = remotefile_attach(f);
+	int error = remotefile_attach(f, until);
 
-	if (error == 0)
-		error = remotefile_become_sender(f, OP_MMAP, CLOCK_NEVER);
+	if (error != 0)
+		return error;
+	limit = mux_limit(r->mux, until);
+	error = remotefile_become_sender(f, OP_MMAP, limit);
 	if (error != 0)
 		return error;
 	mux_begin_call(r->mux, &c, OP_MMAP, 8, 0);
 	mux_put_u32(r->mux, f->fd);
 	mux_put_u32(r->mux, size);
-	return remotefile_end_call(f, &c, OP_MMAP, dial_exchange(r->mux, &c, 0));
+	return remotefile_end_call(f, &c, OP_MMAP, dial_exchange(r->mux, &c, 0, limit));
 }
 
 static int
-request_stat(struct remotefile *f, struct protocol_stat *s)
+request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until)
 {
 	struct remote *r = f->remote;
+	struct mux_limit limit = mux_limit(r->mux, until);
 	struct mux_call c;
-	int error = remotefile_become_sender(f, OP_STAT, CLOCK_NEVER);
+	int error = remotefile_become_sender(f, OP_STAT, limit);
 
 	if (error != 0)
 		return error;
 	mux_begin_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
 	mux_put_u32(r->mux, f->fd);
-	error = dial_exchange(r->mux, &c, PROTOCOL_STAT_SIZE);
+	error = dial_exchange(r->mux, &c, PROTOCOL_STAT_SIZE, limit);
 	if (error == 0)
 		protocol_get_stat(&c.reply, s);
 	mux_end_call(r->mux, &c);
@@ -258,20 +291,20 @@ request_stat(struct remotefile *f, struct protocol_stat *s)
  * holder.
  */
 int
-remotefile_stat(struct backend_file *base, struct sm_stat *out)
+remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
 	struct protocol_stat s = { 0 };
 	int error, failure;
 
-	error = remotefile_attach(f);
+	error = remotefile_attach(f, until);
 	if (error != 0)
 		return error;
 	if (r->terms.version == PROTOCOL_VERSION_1)
 		return error_message(-ENOTSUP, "%s: a version 1 server has no STAT",
 		    r->target.addr->text);
-	error = request_stat(f, &s);
+	error = request_stat(f, &s, until);
 	failure = mux_failure_report(r->mux, &f->failure);
 	if (failure != 0)
 		return remotefile_fail(f, OP_RELEASE, failure);

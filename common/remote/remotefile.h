@@ -75,15 +75,15 @@ struct remotefile {
  */
 int remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name);
+    struct replica *replica, const char *name, uint64_t until);
 
 /* Members of struct backend_ops. */
-int remotefile_close(struct backend_file *f);
-bool remotefile_is_alive(struct backend_file *f);
-int remotefile_map(struct backend_file *f, uint32_t size);
-int remotefile_stat(struct backend_file *f, struct sm_stat *out);
+int remotefile_close(struct backend_file *f, uint64_t until);
+bool remotefile_is_alive(struct backend_file *f, uint64_t until);
+int remotefile_map(struct backend_file *f, uint32_t size, uint64_t until);
+int remotefile_stat(struct backend_file *f, struct sm_stat *out, uint64_t until);
 int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
-int remotefile_release(struct backend_file *f, bool is_publishing);
+int remotefile_release(struct backend_file *f, bool is_publishing, uint64_t until);
 
 /* Puts the failure of op on f into words. Returns error. */
 int remotefile_fail(const struct remotefile *f, enum protocol_op op, int error);

@@ -3,13 +3,9 @@
 #include <errno.h>
 
 #include "common/base/clock.h"
+#include "common/client/mount.h"
 #include "common/client/replica.h"
 #include "common/remote/compat_v1.h"
-
-enum {
-	LATE_MS = 50,     /* how late the reply to a timed ACQUIRE may be before it is cancelled */
-	SILENCE_MS = 5000 /* how long to wait for a reply that the server can send at once */
-};
 
 /* Reads the head of the reply to an ACQUIRE from since, and leaves the delta in reply. */
 static int
@@ -44,7 +40,8 @@ apply_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struc
 	error = f->codec->apply(f, version, reply);
 	if (error != 0) {
 		replica_void(replica);
-		remotefile_release_empty(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0);
+		remotefile_release_empty(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0,
+		    mount_deadline(f->remote->mount));
 	}
 	return error;
 }
@@ -78,58 +75,36 @@ grant_most(const struct remotefile *f)
 	return most > PROTOCOL_SMALL_BODY_MOST ? most : PROTOCOL_SMALL_BODY_MOST;
 }
 
-/* Cancels an ACQUIRE, which is then answered, unless the connection ends. */
-static void
-cancel(struct remotefile *f, struct mux_call *acquire, uint64_t deadline)
-{
-	struct mux *mux = f->remote->mux;
-	struct mux_call c;
-
-	if (mux_become_sender(mux, deadline) != 0)
-		return;
-	mux_begin_call(mux, &c, OP_CANCEL, 4, 0);
-	mux_put_u32(mux, acquire->tag);
-	if (mux_send(mux) != 0 || mux_wait(mux, &c, deadline) != 0)
-		(void)mux_abort(mux, -ETIMEDOUT);
-	mux_end_call(mux, &c);
-}
-
-/* When the reply must have come to an ACQUIRE that was sent just now, with that deadline. */
-static uint64_t
-answer_due(uint64_t deadline)
-{
-	uint64_t now;
-
-	if (deadline == CLOCK_NEVER)
-		return CLOCK_NEVER;
-	now = clock_now();
-	return clock_after_ms(deadline > now ? deadline : now, LATE_MS);
-}
-
 /*
- * Waits for the reply to an ACQUIRE. The server ends a timed wait by its own clock; if it is late,
- * cancels the ACQUIRE. A grant that crosses the CANCEL has ended with it. If the server is silent
- * even then, ends the connection.
+ * Waits for the reply to an ACQUIRE until due. The server ends a timed wait by its own clock; if it
+ * is late, or silent, gives the ACQUIRE up without it. A grant that crosses the CANCEL has ended
+ * with it.
  */
 static int
-await_grant(struct remotefile *f, struct mux_call *c, uint64_t deadline)
+await_grant(struct remotefile *f, struct mux_call *c, uint64_t due)
 {
 	struct mux *mux = f->remote->mux;
-	uint64_t patience;
+	int error = mux_wait_for_lock(mux, c, due);
+
+	if (error != -ETIMEDOUT || mux_has_ended(mux) || mux_cancel(mux, c))
+		return error;
+	/* The reply came between the two calls. */
+	return mux_wait_for_lock(mux, c, due);
+}
+
+/* Makes the caller the sender of an ACQUIRE whose reply must come until due. */
+static int
+become_sender(struct remotefile *f, uint64_t due)
+{
+	struct mux *mux = f->remote->mux;
+	struct mux_limit limit = mux_limit(mux, mount_deadline(f->remote->mount));
 	int error;
 
-	error = mux_wait(mux, c, answer_due(deadline));
-	/* A reply that came between the two calls counts. */
-	if (error == -ETIMEDOUT && mux_is_answered(mux, c))
-		return mux_wait(mux, c, 0);
-	if (error != -ETIMEDOUT || mux_has_ended(mux))
-		return error;
-	patience = clock_after_ms(clock_now(), SILENCE_MS);
-	cancel(f, c, patience);
-	(void)mux_wait(mux, c, patience);
-	if (!mux_is_answered(mux, c))
-		(void)mux_abort(mux, -ETIMEDOUT);
-	return -ETIMEDOUT;
+	if (due == CLOCK_NEVER)
+		error = mux_become_sender(mux, limit);
+	else
+		error = mux_become_quick_sender(mux, remotefile_step_due(f, due), limit);
+	return error != 0 ? remotefile_fail(f, OP_ACQUIRE, error) : 0;
 }
 
 static void
@@ -163,14 +138,17 @@ use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct 
 	error = read_grant(f, mode, since, &reply, &version);
 	if (error != 0)
 		return error;
-	remotefile_release_empty(f, 0);
+	remotefile_release_empty(f, 0, mount_deadline(f->remote->mount));
 	*retry = was_reported;
 	return was_reported ? 0 : failure;
 }
 
-/* One ACQUIRE. *retry: the grant was of no use, because of a failure that was reported before. */
+/*
+ * One ACQUIRE, to be answered until due. *retry: the grant was of no use, because of a failure that
+ * was reported before.
+ */
 static int
-acquire_once(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_t deadline,
+acquire_once(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, uint64_t due,
     bool *retry)
 {
 	struct mux *mux = f->remote->mux;
@@ -179,19 +157,19 @@ acquire_once(struct remotefile *f, enum protocol_mode mode, bool is_try, uint64_
 	int error;
 
 	*retry = false;
-	error = remotefile_become_sender(f, OP_ACQUIRE, deadline);
+	error = become_sender(f, due);
 	if (error != 0)
 		return error;
-	begin_acquire(f, &c, mode, since, is_try ? PROTOCOL_TIMEOUT_TRY : timeout_until(deadline));
+	begin_acquire(f, &c, mode, since, timeout_until(deadline));
 	error = mux_send(mux);
 	if (error == 0)
-		error = await_grant(f, &c, deadline);
+		error = await_grant(f, &c, due);
 	if (error == 0) {
 		error = use_grant(f, mode, since, c.reply, retry);
 		mux_end_call(mux, &c);
 		return error == -EPROTO ? remotefile_fail(f, OP_ACQUIRE, error) : error;
 	}
-	if (error == -EAGAIN && !is_try)
+	if (error == -EAGAIN && deadline != 0)
 		error = -ETIMEDOUT;
 	return remotefile_end_call(f, &c, OP_ACQUIRE, error);
 }
@@ -200,8 +178,9 @@ int
 remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 {
 	struct remotefile *f = remotefile_of(base);
-	bool is_try = deadline == 0, was_reported, retry;
-	int error = remotefile_attach(f);
+	uint64_t due = remotefile_answer_due(deadline);
+	bool was_reported, retry;
+	int error = remotefile_attach(f, remotefile_step_due(f, due));
 
 	if (error != 0)
 		return error;
@@ -210,11 +189,8 @@ remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t 
 	error = remotefile_take_failure(f, &was_reported);
 	if (error != 0 && !was_reported)
 		return error;
-	/* The server can answer a try at once: do not wait for long. */
-	if (is_try)
-		deadline = clock_after_ms(clock_now(), SILENCE_MS);
 	do
-		error = acquire_once(f, mode, is_try, deadline, &retry);
+		error = acquire_once(f, mode, deadline, due, &retry);
 	while (retry);
 	return error;
 }

@@ -18,7 +18,7 @@ remotefile_of(struct backend_file *f)
  * Before every use of the connection: makes sure that it is this process's, and that f is
  * registered there. Errors: see inherit_attach(), mux_failure_register().
  */
-int remotefile_attach(struct remotefile *f);
+int remotefile_attach(struct remotefile *f, uint64_t until);
 
 /*
  * Returns the recorded failure of a release, and voids the replica, since that was not published; 0
@@ -28,7 +28,16 @@ int remotefile_attach(struct remotefile *f);
 int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
 /* Makes the caller the sender, for op: see mux_become_sender(). */
-int remotefile_become_sender(struct remotefile *f, enum protocol_op op, uint64_t deadline);
+int remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit);
+
+/*
+ * When the reply must have come to a request for a lock that is sent now, with that deadline
+ * (CLOCK_NEVER; 0: a try).
+ */
+uint64_t remotefile_answer_due(uint64_t deadline);
+
+/* When a step towards it must be done, which the server can do at once. */
+uint64_t remotefile_step_due(const struct remotefile *f, uint64_t due);
 
 /*
  * Ends a call whose result is error. Returns that, or a failure of an earlier release that no call
@@ -38,8 +47,9 @@ int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum protocol_
 
 /*
  * Ends a grant that cannot be used or is no longer wanted, with nothing published; flags as in
- * RELEASE. For a caller that has another error to return.
+ * RELEASE. For a caller that has another error to return. A connection that takes no bytes until
+ * that time ends.
  */
-void remotefile_release_empty(struct remotefile *f, uint8_t flags);
+void remotefile_release_empty(struct remotefile *f, uint8_t flags, uint64_t until);
 
 #endif

@@ -1,6 +1,7 @@
 #include "common/remote/remotefile_core.h"
 
-#include "common/base/clock.h"
+#include <errno.h>
+
 #include "common/client/replica.h"
 #include "common/remote/compat_v1.h"
 #include "common/wire/delta.h"
@@ -21,13 +22,16 @@ put_release(struct remotefile *f, uint8_t flags)
 }
 
 void
-remotefile_release_empty(struct remotefile *f, uint8_t flags)
+remotefile_release_empty(struct remotefile *f, uint8_t flags, uint64_t until)
 {
 	struct mux *mux = f->remote->mux;
 	size_t size = f->has_segment ? sizeof no_blocks : 0;
 
-	if (mux_become_sender(mux, CLOCK_NEVER) != 0)
+	/* A lock that cannot be released ends with the connection. */
+	if (mux_become_sender(mux, mux_limit(mux, until)) != 0) {
+		(void)mux_abort(mux, -ETIMEDOUT);
 		return;
+	}
 	mux_begin_one_way(mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + size);
 	put_release(f, flags | PROTOCOL_RELEASE_ONE_WAY);
 	mux_put(mux, no_blocks, size);
@@ -37,7 +41,7 @@ remotefile_release_empty(struct remotefile *f, uint8_t flags)
 /* RELEASE and its reply. */
 static int
 release_and_wait(struct remotefile *f, uint64_t delta_size,
-    void (*put)(struct remotefile *, struct mux *))
+    void (*put)(struct remotefile *, struct mux *), struct mux_limit limit)
 {
 	struct remote *r = f->remote;
 	struct mux_call c;
@@ -46,7 +50,7 @@ release_and_wait(struct remotefile *f, uint64_t delta_size,
 	mux_begin_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
 	put_release(f, 0);
 	put(f, r->mux);
-	error = dial_exchange(r->mux, &c, 8);
+	error = dial_exchange(r->mux, &c, 8, limit);
 	mux_end_call(r->mux, &c);
 	return error;
 }
@@ -59,15 +63,19 @@ put_no_blocks(struct remotefile *f, struct mux *mux)
 
 /* Sends a RELEASE; if the server has leases, waits for the reply. */
 static int
-send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
+send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint64_t until)
 {
 	void (*put)(struct remotefile *, struct mux *) = is_prepared ? f->codec->put :
 								       put_no_blocks;
 	struct remote *r = f->remote;
-	int error = mux_become_sender(r->mux, CLOCK_NEVER);
+	struct mux_limit limit = mux_limit(r->mux, until);
+	int error = mux_become_sender(r->mux, limit);
 
+	/* The lock ends with the connection: nobody waits for it any longer than for this. */
+	if (error == -ETIMEDOUT)
+		error = mux_abort(r->mux, error);
 	if (error == 0 && r->terms.has_leases) {
-		error = release_and_wait(f, delta_size, put);
+		error = release_and_wait(f, delta_size, put, limit);
 	} else if (error == 0) {
 		mux_begin_one_way(r->mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
 		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
@@ -78,7 +86,7 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared)
 }
 
 int
-remotefile_release(struct backend_file *base, bool is_publishing)
+remotefile_release(struct backend_file *base, bool is_publishing, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
 	struct replica *replica = base->replica;
@@ -87,12 +95,12 @@ remotefile_release(struct backend_file *base, bool is_publishing)
 	int error = 0, sent;
 
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
-		return compat_v1_release(f, is_publishing);
+		return compat_v1_release(f, is_publishing, until);
 	if (is_publishing && is_exclusive && replica_is_mapped(replica)) {
 		error = f->codec->prepare(f, &size, &has_blocks);
 		is_prepared = error == 0;
 	}
-	sent = send_release(f, size, is_prepared);
+	sent = send_release(f, size, is_prepared, until);
 	if (sent != 0)
 		error = sent;
 	if (error != 0 || (is_exclusive && !is_publishing))

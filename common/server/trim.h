@@ -2,8 +2,8 @@
  * trim: gives memory that peers used back to the system.
  *
  * free(3) alone keeps the pages below a block that is in use, so the effect of an attack would
- * last. malloc_trim(3) returns all free pages in one step, which takes as long as there are holes in
- * the heap. So it is called a second after something has become free, and then rests for TRIM_REST
+ * last. malloc_trim(3) returns all free pages in one step, which takes long when the heap is full
+ * of holes. So it is called a second after something has become free, and then rests for TRIM_REST
  * times the time that it took.
  */
 #ifndef COMMON_SERVER_TRIM_H

@@ -228,14 +228,14 @@ socket_unlink(const struct addr *a, const struct socket_file *file)
 
 /* Waits until the connection is made or refused. */
 static int
-finish_connect(int fd, int timeout_ms)
+finish_connect(int fd, uint64_t until)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	socklen_t size = sizeof(int);
 	int error = 0, n;
 
 	do
-		n = poll(&p, 1, timeout_ms);
+		n = poll(&p, 1, clock_poll_timeout(clock_now(), until));
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return -ETIMEDOUT;
@@ -245,7 +245,7 @@ finish_connect(int fd, int timeout_ms)
 }
 
 static int
-connect_target(const struct target *t, int timeout_ms, int *out)
+connect_target(const struct target *t, uint64_t until, int *out)
 {
 	int fd = open_socket(t), error;
 
@@ -254,13 +254,11 @@ connect_target(const struct target *t, int timeout_ms, int *out)
 	do {
 		error = connect(fd, (const struct sockaddr *)&t->sa, t->size) == 0 ? 0 : -errno;
 		/* The backlog of a unix socket is full, and poll(2) cannot wait for room in it. */
-		if (error == -EAGAIN && timeout_ms > 0) {
+		if (error == -EAGAIN)
 			poll(NULL, 0, 1);
-			timeout_ms--;
-		}
-	} while (error == -EINTR || (error == -EAGAIN && timeout_ms > 0));
+	} while (error == -EINTR || (error == -EAGAIN && clock_now() < until));
 	if (error == -EINPROGRESS)
-		error = finish_connect(fd, timeout_ms);
+		error = finish_connect(fd, until);
 	if (error != 0) {
 		close(fd);
 		if (error == -ECONNREFUSED || error == -ENOENT)
@@ -273,7 +271,7 @@ connect_target(const struct target *t, int timeout_ms, int *out)
 }
 
 int
-socket_connect(const struct addr *a, int timeout_ms, int *fd)
+socket_connect(const struct addr *a, uint64_t until, int *fd)
 {
 	struct target targets[SOCKET_LISTEN_MOST];
 	int count = resolve(a, targets, false), i, error = -EADDRNOTAVAIL;
@@ -281,7 +279,7 @@ socket_connect(const struct addr *a, int timeout_ms, int *fd)
 	if (count < 0)
 		return count;
 	for (i = 0; i < count; i++) {
-		error = connect_target(&targets[i], timeout_ms, fd);
+		error = connect_target(&targets[i], until, fd);
 		if (error == 0)
 			return 0;
 	}

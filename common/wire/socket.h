@@ -8,6 +8,7 @@
 #ifndef COMMON_WIRE_SOCKET_H
 #define COMMON_WIRE_SOCKET_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/wire/addr.h"
@@ -38,12 +39,12 @@ int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct sock
 void socket_unlink(const struct addr *a, const struct socket_file *file);
 
 /*
- * Connects to an address, waiting up to timeout_ms; tries every address of a TCP host in turn. *fd
+ * Connects to an address, waiting until that time; tries every address of a TCP host in turn. *fd
  * is then non-blocking, close-on-exec and, for TCP, tuned by socket_tune(). Returns 0, -ENOTCONN
  * when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, or
  * another negative errno.
  */
-int socket_connect(const struct addr *a, int timeout_ms, int *fd);
+int socket_connect(const struct addr *a, uint64_t until, int *fd);
 
 /*
  * Sets TCP_NODELAY on a connected socket, and keepalive and TCP_USER_TIMEOUT so that a peer that
@@ -53,7 +54,7 @@ void socket_tune(int fd);
 
 /*
  * The peer as far as its address tells, whatever process or port it uses: "uid 0" of a unix socket,
- * "host 192.0.2.1" of TCP, "host 2001:db8::/64" of IPv6, whose last 64 bits do not tell peers apart.
+ * "host 192.0.2.1" of TCP, "host 2001:db8::/64" of IPv6, whose other 64 bits tell no peers apart.
  */
 void socket_peer_key(int fd, char out[ADDR_TEXT_SIZE]);
 

@@ -55,7 +55,7 @@ remove_directory(void **state)
 static int
 connect_to(const struct addr *a, int *fd)
 {
-	return socket_connect(a, (int)patience_ms(PATIENCE_MS), fd);
+	return socket_connect(a, patience_until(PATIENCE_MS), fd);
 }
 
 /* Parses what must be an address. */
@@ -536,7 +536,7 @@ connecting_to_a_server_that_does_not_accept_times_out(void **state)
 			break;
 	}
 	assert_true(count < 16);
-	r = socket_connect(&a, 30, &client);
+	r = socket_connect(&a, clock_after_ms(clock_now(), 30), &client);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(client, 4711);
 	close_all(waiting, count + 1);

@@ -163,7 +163,7 @@ meet(struct stream **accepted)
 {
 	int peer, fd;
 
-	assert_int_equal(socket_connect(&address, (int)patience_ms(PATIENCE_MS), &peer), 0);
+	assert_int_equal(socket_connect(&address, patience_until(PATIENCE_MS), &peer), 0);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(fd >= 0);
 	assert_int_equal(stream_create_accepted(accepted, fd, NULL), 0);
@@ -256,7 +256,7 @@ meet_with_rights(struct stream **accepted)
 
 	/* 83: SO_PASSRIGHTS. */
 	(void)setsockopt(listener, SOL_SOCKET, 83, &one, sizeof one);
-	assert_int_equal(socket_connect(&address, (int)patience_ms(PATIENCE_MS), &peer), 0);
+	assert_int_equal(socket_connect(&address, patience_until(PATIENCE_MS), &peer), 0);
 	rights_refuse(listener);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(fd >= 0);
@@ -358,7 +358,7 @@ a_listening_socket_is_not_shut_down(void **state)
 	(void)state;
 	closer_close(dup(listener));
 	await_descriptors(before);
-	assert_int_equal(socket_connect(&address, (int)patience_ms(PATIENCE_MS), &peer), 0);
+	assert_int_equal(socket_connect(&address, patience_until(PATIENCE_MS), &peer), 0);
 	close(peer);
 	close(accept(listener, NULL, NULL));
 }

@@ -1,0 +1,112 @@
+#include "common/remote/mux_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+
+/* The one whose limit tells of silence, or NULL. */
+static const struct mux_orphan *
+oldest(const struct mux *m)
+{
+	return TAILQ_FIRST(&m->orphans);
+}
+
+/* Adds a CANCEL of nothing, to be sent. Returns NULL when there is no memory. */
+static struct mux_orphan *
+add(struct mux *m, uint64_t patience)
+{
+	struct mux_orphan *o = calloc(1, sizeof *o);
+
+	if (o == NULL)
+		return NULL;
+	o->tag = o->call = mux_output_draw_tag(m);
+	o->limit = (struct mux_limit){ clock_now() + patience, m->moved, false };
+	TAILQ_INSERT_TAIL(&m->orphans, o, link);
+	return o;
+}
+
+static bool
+is_overdue(const struct mux *m)
+{
+	const struct mux_orphan *o = oldest(m);
+
+	return o != NULL && clock_now() >= mux_core_limit(m, o->limit);
+}
+
+void
+mux_cancel_check(struct mux *m, uint64_t *check, uint64_t *answers)
+{
+	uint64_t third = m->silence / 3;
+
+	if (is_overdue(m)) {
+		(void)mux_core_end(m, -ETIMEDOUT);
+		return;
+	}
+	if (oldest(m) == NULL && *answers == m->answers) {
+		if (add(m, m->silence - third) == NULL)
+			(void)mux_core_end(m, -ENOMEM);
+		else
+			mux_output_send_orphans(m);
+	}
+	*answers = m->answers;
+	*check = oldest(m) != NULL ? mux_core_limit(m, oldest(m)->limit) : clock_now() + third;
+}
+
+/* Leaves c, which is not answered, to an orphan. */
+static void
+abandon(struct mux *m, struct mux_call *c, struct mux_orphan *o)
+{
+	o->call = c->tag;
+	o->most = c->reply_most;
+	o->is_awaited = m->incoming != c;
+	if (m->incoming == c) {
+		m->discarding = m->incoming_size - m->incoming_have;
+		m->incoming = NULL;
+	}
+	TAILQ_REMOVE(&m->calls, c, link);
+	c->is_done = true;
+	c->status = -ETIMEDOUT;
+}
+
+/* With the mutex. Returns false when c is done, or the connection has ended. */
+static bool
+give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
+{
+	struct mux_orphan *o;
+
+	if (c->is_done || m->has_ended)
+		return false;
+	o = is_overdue(m) ? NULL : add(m, m->silence);
+	if (o == NULL) {
+		(void)mux_core_end(m, -ETIMEDOUT);
+		return false;
+	}
+	o->is_sent = o->is_answered = !is_cancelled;
+	abandon(m, c, o);
+	mux_output_send_orphans(m);
+	mux_input_wake_driver(m);
+	return true;
+}
+
+bool
+mux_cancel(struct mux *m, struct mux_call *c)
+{
+	bool has_given_up;
+
+	mux_core_lock(m);
+	has_given_up = give_up(m, c, true);
+	mux_core_unlock(m);
+	return has_given_up;
+}
+
+bool
+mux_leave(struct mux *m, struct mux_call *c)
+{
+	bool has_given_up;
+
+	mux_core_lock(m);
+	has_given_up = give_up(m, c, false);
+	mux_core_unlock(m);
+	return has_given_up;
+}
