@@ -24,7 +24,7 @@ enum {
 	SUBJECT_TOTAL_MOST = 256 * 1024,  /* -m */
 	SUBJECT_LEASE_MS = 1000 * 1000,   /* -t, of a smdishserver that has leases */
 	SUBJECT_LEAKS = 98,               /* exit status */
-	SUBJECT_WAIT_MS = 10 * 1000       /* for what the daemon should do at once */
+	SUBJECT_WAIT_MS = 15 * 1000       /* the daemon waits for memory for 10 s itself */
 };
 
 struct subject {

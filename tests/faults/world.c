@@ -187,9 +187,10 @@ settle(struct world *w, bool is_thorough)
 
 	while (!w->v.is_bad &&
 	    (model_find_disputed(&w->model) != NULL || (is_thorough && find_busy(w) != NULL))) {
-		world_pump(w, 100);
-		if (!w->v.is_bad && clock_now() > deadline)
+		if (clock_now() > deadline)
 			report_silence(w);
+		else
+			world_pump(w, 100);
 	}
 }
 

@@ -28,7 +28,10 @@ charge(struct session *s)
 	return 0;
 }
 
-/* Grows b; without room in the account it fails, and b shrinks again if it is empty. */
+/*
+ * Grows b. Without room in the account it fails, and b shrinks again if it is empty. Returns 0,
+ * -EAGAIN without room, or -ENOMEM.
+ */
 static int
 grow(struct session *s, struct buf *b, size_t size)
 {
@@ -37,7 +40,7 @@ grow(struct session *s, struct buf *b, size_t size)
 	if (charge(s) == 0)
 		return 0;
 	buf_trim(b, 0);
-	return -ENOMEM;
+	return -EAGAIN;
 }
 
 uint8_t *

@@ -36,13 +36,14 @@ int buffers_append_anyway(struct session *s, struct buf *b, const void *data, si
 
 /*
  * Takes room for the reply of a request that will be executed; while few replies are unsent, even
- * if the account has none: a peer that has used up its memory reads why. Returns 0 or -ENOMEM.
+ * if the account has none: a peer that has used up its memory reads why. Returns 0, -EAGAIN when it
+ * must wait for room, or -ENOMEM.
  */
 int buffers_take_reply_room(struct session *s);
 
 /*
  * Makes room in s->body, which is empty, for a body of size bytes, of which none has come; for a
- * small one even if the account has no room. Returns 0 or -ENOMEM.
+ * small one even if the account has no room. Returns 0, -EAGAIN without room, or -ENOMEM.
  */
 int buffers_grow_body(struct session *s, size_t size);
 

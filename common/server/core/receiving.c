@@ -221,8 +221,14 @@ retry_memory(struct timer *t)
 static void
 execute_kept(struct session *s, const struct budget *b)
 {
-	if (!publishing_is_active(s) && buffers_take_reply_room(s) != 0) {
+	int error = publishing_is_active(s) ? 0 : buffers_take_reply_room(s);
+
+	if (error == -EAGAIN) {
 		await_memory(s);
+		return;
+	}
+	if (error != 0) {
+		reply_end_session(s, "no memory for a reply");
 		return;
 	}
 	if (!execute(s, buf_data(&s->body), b))
