@@ -20,6 +20,7 @@
 #include "smc/lockfile.h"
 #include "smc/segment.h"
 #include "smc/segmentkey.h"
+#include "smc/stalename.h"
 
 struct smc_file {
 	struct backend_file base;
@@ -123,6 +124,10 @@ create_segment(struct smc_file *f, int directory, const char *name, uint32_t siz
 	atomic_store(&h->block_count, size_block_count(size));
 	testpoint_reach("map: segment announced");
 	error = segment_create(directory, name, size);
+	if (error == -EEXIST && !f->lockfile.has_kernel_locks) {
+		stalename_forget(directory, name);
+		error = segment_create(directory, name, size);
+	}
 	testpoint_reach("map: segment made");
 	if (error != 0) {
 		atomic_store(&h->block_count, 0);
@@ -141,6 +146,18 @@ create_segment(struct smc_file *f, int directory, const char *name, uint32_t siz
 	return 0;
 }
 
+/* Opens it to find out: a library OS may remember the name of a file that is gone. */
+static bool
+has_file(int directory, const char *name)
+{
+	struct hostfile file;
+	int error = hostfile_open(&file, directory, name, 0);
+
+	if (error == 0)
+		hostfile_close(&file);
+	return error != -ENOENT;
+}
+
 /* Finds the segment of that size, or creates it, under the recovery lock. */
 static int
 find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
@@ -156,7 +173,7 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 	if (atomic_load(&h->block_count) != 0)
 		(void)unlinkat(directory, name, 0);
 	atomic_store(&h->block_count, 0);
-	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (has_file(directory, name))
 		return error_message(-EEXIST, "%s/%s: a foreign file has this name: move it away",
 		    f->lockfile.directory, name);
 	return create_segment(f, directory, name, size);

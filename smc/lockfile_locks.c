@@ -34,13 +34,14 @@ lockfile_locks_choose(const struct lockfile *l, uint32_t found, uint32_t *format
 	return 0;
 }
 
-/* Waits until the process that stored the format has started the file. */
+/* Waits until the process that stored the format has started the file, or ended it. */
 static int
 await_start(const struct lockfile *l)
 {
 	uint64_t deadline = clock_after_ms(clock_now(), LOCKFILE_PATIENCE_MS);
 
-	while (atomic_load(&l->untrusted_head->magic) != LOCKFILE_MAGIC) {
+	while (atomic_load(&l->untrusted_head->magic) != LOCKFILE_MAGIC &&
+	    atomic_load(&l->untrusted_head->dead) == 0) {
 		if (clock_now() >= deadline)
 			return lockfile_fail_of_another(l, -ETIMEDOUT,
 			    "another process has been creating it for 10 s");

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,26 +12,9 @@
 #include "smc/lockfile_core.h"
 #include "smc/lockfile_kind.h"
 #include "smc/lockfile_locks.h"
+#include "smc/stalename.h"
 
-enum {
-	NAME_TRIES = 1000,  /* to open or create a name that is there and not there */
-	TOUCHED_MODE = 0660 /* less the umask, until the file gets its size */
-};
-
-/*
- * Makes a file of that name, or opens the one that there is, in one call. A library OS may remember
- * the name of a file that another process has removed: then there is none to open, and
- * hostfile_create() finds the name taken without asking the host. This call asks the host.
- */
-static void
-touch(int directory, const char *name)
-{
-	int fd = openat(directory, name,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, TOUCHED_MODE);
-
-	if (fd >= 0)
-		(void)close(fd);
-}
+enum { NAME_TRIES = 1000 }; /* to open or create a name that is there and not there */
 
 static int
 fail_to_open(const struct lockfile *l, int error)
@@ -68,7 +50,8 @@ open_or_create(struct lockfile *l, int directory)
 	int error = try_open_or_create(l, directory), tries;
 
 	for (tries = 0; error == -EEXIST && tries < NAME_TRIES; tries++) {
-		touch(directory, l->name);
+		if (!l->has_kernel_locks)
+			stalename_forget_lockfile(directory, l->name);
 		error = try_open_or_create(l, directory);
 		if (error == -EEXIST)
 			lockfile_pause();

@@ -67,18 +67,42 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 	return libos_mmap(gives, hint, size, prot, flags, fd, offset);
 }
 
-/* A file that this system believes to be there; and how it then asks the host all the same. */
-static const char *remembered;
-static enum { NEVER, WITHOUT_EXCL } asks_host;
+/* Names that this system believes to be files, until it removes them itself, or for ever. */
+static const char *remembered[2];
+static bool is_stubborn;
 
 int fake_openat(int directory, const char *name, int flags, ...) __asm__("openat");
 int fake_openat64(int directory, const char *name, int flags, ...) __asm__("openat64");
 
+static const char **
+find_remembered(const char *name)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (remembered[i] != NULL && strcmp(name, remembered[i]) == 0)
+			return &remembered[i];
+	return NULL;
+}
+
+int fake_unlinkat(int directory, const char *name, int flags) __asm__("unlinkat");
+
+int
+fake_unlinkat(int directory, const char *name, int flags)
+{
+	const char **found = find_remembered(name);
+	int rc = (int)syscall(SYS_unlinkat, directory, name, flags);
+
+	if (rc == 0 && found != NULL && !is_stubborn)
+		*found = NULL;
+	return rc;
+}
+
 static int
 call_openat(int directory, const char *name, int flags, mode_t mode)
 {
-	if (remembered != NULL && strcmp(name, remembered) == 0 && (flags & O_CREAT) != 0 &&
-	    ((flags & O_EXCL) != 0 || asks_host == NEVER)) {
+	if (find_remembered(name) != NULL && (flags & O_CREAT) != 0 &&
+	    ((flags & O_EXCL) != 0 || is_stubborn)) {
 		errno = EEXIST;
 		return -1;
 	}
@@ -497,16 +521,16 @@ open_remembered(int mode)
 	struct client p;
 	int i;
 
-	(void)mode;
-	remembered = "gone";
-	asks_host = WITHOUT_EXCL;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3 && (mode & NO_LOCKS) != 0; i++) {
+		remembered[0] = "gone";
+		remembered[1] = "gone.segment";
 		child_expect(smc_join(&p, &world, "gone", SMC_SEGMENT) == 0, "it can be opened");
 		increment(&p);
 		client_close(&p);
 		child_expect(access(smc_path(&world, "gone", ""), F_OK) != 0, "it is gone");
 	}
-	asks_host = NEVER;
+	remembered[0] = "gone";
+	is_stubborn = true;
 	child_expect(smc_join(&p, &world, "gone", 0) == ESTALE, "an error, in the end");
 	child_expect(strstr(sm_error(NULL), "remember") != NULL, "its words say why");
 	child_expect(smc_join(&p, &world, "other", 0) == 0, "other names work");

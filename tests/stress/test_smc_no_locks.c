@@ -43,7 +43,7 @@ static struct smc_world world;
 
 /* Shared by the processes of a test. */
 static struct page {
-	atomic_bool is_held, may_go_on;
+	atomic_bool is_held, may_go_on, is_over;
 } * page;
 
 /* A process's system and its mount option. */
@@ -347,10 +347,12 @@ child_goes_on_when_its_parent_closes_or_is_too_late(void **state)
 		if (pids[i] != 0)
 			continue;
 		/* The first one calls in time. */
-		if (i == 0)
+		if (i == 0) {
 			section(&mine);
-		atomic_store(&page->is_held, i == 0);
-		child_expect(child_await(&page->may_go_on, PATIENCE_MS), "the parent has closed");
+			atomic_store(&page->is_held, true);
+		}
+		child_expect(child_await(i == 0 ? &page->may_go_on : &page->is_over, PATIENCE_MS),
+		    "the parent goes on");
 		if (i == 0)
 			section(&mine);
 		else
@@ -364,8 +366,9 @@ child_goes_on_when_its_parent_closes_or_is_too_late(void **state)
 	assert_int_equal(count_files(), 2);
 	atomic_store(&page->may_go_on, true);
 	child_expect_success(pids[0]);
-	child_expect_success(pids[1]);
 	assert_int_equal(count_files(), 0);
+	atomic_store(&page->is_over, true);
+	child_expect_success(pids[1]);
 }
 
 /* Giving up, and death. */
