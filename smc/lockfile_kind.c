@@ -52,7 +52,9 @@ read_head(struct lockfile *l, struct lockfile_head *head, bool *is_empty)
 	if (hostfile_read(&l->file, 0, head, sizeof *head) != 0) {
 		if (hostfile_map(&l->file, 1) != 0)
 			return 0;
-		/* The process that creates it may have given it its size between the two. */
+		/* The process that creates it may have given it its size meanwhile. */
+		if (l->file.is_by_mapping)
+			(void)hostfile_map(&l->file, LOCKFILE_SIZE);
 		if (hostfile_read(&l->file, 0, head, sizeof *head) != 0)
 			return fail_foreign(l);
 	}
