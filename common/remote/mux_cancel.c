@@ -20,7 +20,8 @@ add(struct mux *m, uint64_t patience)
 
 	if (o == NULL)
 		return NULL;
-	o->tag = o->call = mux_output_draw_tag(m);
+	o->tag = mux_output_draw_tag(m);
+	o->call = NO_TAG;
 	o->limit = (struct mux_limit){ clock_now() + patience, m->moved, false };
 	TAILQ_INSERT_TAIL(&m->orphans, o, link);
 	return o;

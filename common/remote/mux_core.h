@@ -37,6 +37,7 @@ enum {
 	RECHECK_MS = 20,
 	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,
+	NO_TAG = 0, /* no request has it */
 	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
 	FAILURES_LEAST = 16
 };
@@ -45,13 +46,14 @@ TAILQ_HEAD(call_list, mux_call);
 
 /*
  * Replies that no thread waits for: that of a call that was given up, while is_awaited, and that of
- * its CANCEL, until is_answered. A ping is a CANCEL that names itself. The tags are in use until
- * both have come.
+ * its CANCEL, until is_answered. The tags are in use until both have come. A ping is a CANCEL of
+ * NO_TAG: every other tag may be that of an ACQUIRE that was answered long ago, whose grant is
+ * still held, and which the CANCEL would end.
  */
 struct mux_orphan {
 	TAILQ_ENTRY(mux_orphan) link;
 	uint16_t tag; /* of the CANCEL */
-	uint16_t call;
+	uint16_t call; /* its tag; NO_TAG: there is none */
 	uint32_t most; /* bytes of the reply to the call */
 	bool is_awaited;
 	bool is_sent; /* the CANCEL */

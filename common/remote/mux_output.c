@@ -149,7 +149,7 @@ uint16_t
 mux_output_draw_tag(struct mux *m)
 {
 	do
-		m->last_tag = m->last_tag + 1 < ONE_WAY_TAG ? m->last_tag + 1 : 1;
+		m->last_tag = m->last_tag + 1 < ONE_WAY_TAG ? m->last_tag + 1 : NO_TAG + 1;
 	while (m->has_tags &&
 	    (mux_input_find(m, m->last_tag) != NULL || mux_orphan_has_tag(m, m->last_tag)));
 	return m->last_tag;

@@ -39,6 +39,7 @@ enum {
 };
 
 #define SILENCE "silence=2"
+#define PING "00000000" /* a tag of no ACQUIRE: any other may be that of a grant that is held */
 
 static struct sm_file *files[FILES];
 static sem_t reached; /* posted by the script */
@@ -541,8 +542,7 @@ serve_pings(void)
 	greet();
 	take_acquires(requests);
 	for (i = 0; i < PINGS; i++) {
-		if (rig_take_any() != OP_CANCEL)
-			rig_surprise("expected a ping");
+		rig_take(OP_CANCEL, PING);
 		rig_answer(0, "");
 	}
 	for (i = 0; i < FILES; i++) {
