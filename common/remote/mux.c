@@ -84,6 +84,17 @@ mux_use_tags(struct mux *m)
 	mux_core_unlock(m);
 }
 
+/* Drives until that time: also while bytes for others come without a pause. */
+static int
+drive_once(struct mux *m, const struct mux_call *c, uint64_t until)
+{
+	int error = mux_input_drive(m, until);
+
+	if (error == 0 && !c->is_done && clock_now() >= until)
+		error = -ETIMEDOUT;
+	return error;
+}
+
 /* Sleeps until something has happened that concerns c, or until that time. With the mutex. */
 static int
 wait_once(struct mux *m, struct mux_call *c, uint64_t until)
@@ -91,7 +102,7 @@ wait_once(struct mux *m, struct mux_call *c, uint64_t until)
 	int error = 0;
 
 	if (!m->has_driver)
-		return mux_input_drive(m, until);
+		return drive_once(m, c, until);
 	c->is_waiting = true;
 	if (!cond_wait_until(&c->woken, &m->mutex, until))
 		error = -ETIMEDOUT;

@@ -41,6 +41,10 @@ enum {
 #define SILENCE "silence=2"
 #define PING "00000000" /* a tag of no ACQUIRE: any other may be that of a grant that is held */
 
+#define STAT_REPLY \
+	"0000000000000001 0000000000003005 0000000000000000 01 0000000000000009 00000001 00000000 " \
+	"0000000000000002"
+
 static struct sm_file *files[FILES];
 static sem_t reached; /* posted by the script */
 static sem_t go_on;   /* posted by the test */
@@ -569,6 +573,51 @@ a_server_that_answers_pings_is_waited_for(void **state)
 	rig_end();
 }
 
+/* Bytes for others come without a pause, faster than the client can read them. */
+static void
+serve_without_a_pause(void)
+{
+	static uint8_t frames[LARGE];
+	struct request release, acquire;
+	size_t i;
+
+	greet();
+	(void)take_request(); /* ACQUIRE */
+	rig_answer(0, "0000000000000001 " U64_0);
+	release = take_request();
+	for (i = 0; i < sizeof frames; i += FRAME_HEADER_SIZE)
+		frame_put(frames + i, (struct frame){ frame_tagged(release.tag, ESTALE), 0 });
+	acquire = take_request();
+	while (sem_trywait(&go_on) != 0 && rig.fd >= 0)
+		rig_write(frames, sizeof frames);
+	rig_take_any(); /* CANCEL */
+	rig_answer_tag(acquire.tag, ECANCELED, "");
+	rig_answer(0, "");
+	rig_take(OP_STAT, "00000010");
+	rig_answer(0, STAT_REPLY);
+}
+
+static void
+a_timed_call_returns_while_bytes_for_others_come(void **state)
+{
+	struct caller timed;
+	struct sm_stat st;
+
+	(void)state;
+	begin(serve_without_a_pause);
+	OK(sm_lock(files[1]));
+	OK(sm_unlock(files[1]));
+	start(&timed, TIMED_SECTION, files[0]);
+	finish(&timed);
+	expect(&timed, "sm_timedlock", ETIMEDOUT);
+	if (patience_is_over(timed.took, deadline_ms() + LATE_MS))
+		fail_msg("sm_timedlock: expected to give up after %lu ms, took %lu",
+		    (unsigned long)deadline_ms(), (unsigned long)(timed.took / CLOCK_MS));
+	sem_post(&go_on);
+	OK(sm_stat(files[0], &st));
+	rig_end();
+}
+
 /* The end, at each byte. */
 
 static size_t reply_cut;
@@ -631,9 +680,6 @@ a_reply_that_no_call_waits_for_is_eproto_for_all(void **state)
 /* Late refusals. */
 
 #define ACQUIRED_OK "0000000000000009 00000001 00000000 00000002 6f6b"
-#define STAT_REPLY \
-	"0000000000000001 0000000000003005 0000000000000000 01 0000000000000009 00000001 00000000 " \
-	"0000000000000002"
 
 static void
 greet_mapped(void)
@@ -1005,6 +1051,7 @@ main(void)
 		TEST(a_silent_server_is_disconnected_after_its_silence),
 		TEST(half_a_reply_to_another_thread_then_silence_disconnects),
 		TEST(a_server_that_answers_pings_is_waited_for),
+		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
 		TEST(a_reply_that_no_call_waits_for_is_eproto_for_all),
 		TEST(a_late_refusal_is_reported_on_its_own_file_only),
