@@ -85,6 +85,8 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
 	}
 	o->is_sent = o->is_answered = !is_cancelled;
 	abandon(m, c, o);
+	/* Half of the reply may have come, and the call be one that is not cancelled. */
+	mux_orphan_settle(m, o);
 	mux_output_send_orphans(m);
 	mux_input_wake_driver(m);
 	return true;

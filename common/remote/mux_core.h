@@ -37,7 +37,7 @@ enum {
 	RECHECK_MS = 20,
 	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,
-	NO_TAG = 0, /* no request has it */
+	NO_TAG = 0,           /* no request has it */
 	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
 	FAILURES_LEAST = 16
 };
@@ -52,7 +52,7 @@ TAILQ_HEAD(call_list, mux_call);
  */
 struct mux_orphan {
 	TAILQ_ENTRY(mux_orphan) link;
-	uint16_t tag; /* of the CANCEL */
+	uint16_t tag;  /* of the CANCEL */
 	uint16_t call; /* its tag; NO_TAG: there is none */
 	uint32_t most; /* bytes of the reply to the call */
 	bool is_awaited;
@@ -142,6 +142,9 @@ int mux_failure_record(struct mux *m, struct frame frame);
  * is no such orphan.
  */
 int mux_orphan_answer(struct mux *m, struct frame frame);
+
+/* Frees o if both replies have come. */
+void mux_orphan_settle(struct mux *m, struct mux_orphan *o);
 
 /* True when an orphan's CANCEL or call has that tag. */
 bool mux_orphan_has_tag(const struct mux *m, uint16_t tag);

@@ -36,6 +36,13 @@ record(struct mux_orphan *o, uint16_t tag, bool is_success)
 	return is_success ? 0 : -EPROTO;
 }
 
+void
+mux_orphan_settle(struct mux *m, struct mux_orphan *o)
+{
+	if (o->is_answered && !o->is_awaited)
+		forget(m, o);
+}
+
 int
 mux_orphan_answer(struct mux *m, struct frame frame)
 {
@@ -46,8 +53,7 @@ mux_orphan_answer(struct mux *m, struct frame frame)
 	if (o == NULL || (int64_t)frame.body_size > record(o, tag, is_success))
 		return -EPROTO;
 	m->discarding = frame.body_size;
-	if (o->is_answered && !o->is_awaited)
-		forget(m, o);
+	mux_orphan_settle(m, o);
 	return 0;
 }
 

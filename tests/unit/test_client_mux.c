@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -573,6 +574,49 @@ a_server_that_answers_pings_is_waited_for(void **state)
 	rig_end();
 }
 
+/* Half of the reply to FORK comes before the fork gives it up, the rest later. */
+static void
+serve_half_a_fork_in_time(void)
+{
+	uint8_t frame[FRAME_HEADER_SIZE + 8] = { 0 };
+	uint16_t acquire;
+
+	greet();
+	rig_take(OP_FORK, "");
+	frame_put(frame, (struct frame){ frame_tagged(rig.tag, 0), 8 });
+	rig_write(frame, sizeof frame - 4);
+	sem_wait(&go_on);
+	rig_write(frame + sizeof frame - 4, 4);
+	rig_serve(OP_STAT, "00000010", STAT_REPLY);
+	acquire = take_request().tag;
+	rig_take_any(); /* CANCEL */
+	rig_answer_tag(acquire, ECANCELED, "");
+	rig_answer(0, "");
+	rig_serve(OP_STAT, "00000010", STAT_REPLY);
+}
+
+static void
+half_a_reply_that_a_fork_gave_up_is_no_silence(void **state)
+{
+	struct timespec deadline;
+	struct sm_stat st;
+	pid_t pid;
+
+	(void)state;
+	begin_with(SILENCE, serve_half_a_fork_in_time);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	sem_post(&go_on);
+	OK(sm_stat(files[0], &st));
+	usleep(SILENCE_MS * 1000);
+	deadline = soon();
+	FAILS(sm_timedlock(files[0], &deadline), ETIMEDOUT);
+	OK(sm_stat(files[0], &st));
+	rig_end();
+}
+
 /* Bytes for others come without a pause, faster than the client can read them. */
 static void
 serve_without_a_pause(void)
@@ -1051,6 +1095,7 @@ main(void)
 		TEST(a_silent_server_is_disconnected_after_its_silence),
 		TEST(half_a_reply_to_another_thread_then_silence_disconnects),
 		TEST(a_server_that_answers_pings_is_waited_for),
+		TEST(half_a_reply_that_a_fork_gave_up_is_no_silence),
 		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
 		TEST(a_reply_that_no_call_waits_for_is_eproto_for_all),
