@@ -197,7 +197,7 @@ reserve(struct inherit *k)
 
 /*
  * FORK: *ident is good for one child. A server that does not answer until then costs the child its
- * files, and the parent nothing.
+ * files, and the parent nothing, or with version 1 the connection.
  */
 static int
 request_copy(struct mux *mux, uint64_t *ident, uint64_t until)

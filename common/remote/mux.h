@@ -189,7 +189,10 @@ int mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until);
  */
 bool mux_cancel(struct mux *m, struct mux_call *c);
 
-/* The same for another call: it is not cancelled, and its reply is discarded. */
+/*
+ * The same for another call: it is not cancelled, and its reply is discarded. A connection without
+ * tags ends.
+ */
 bool mux_leave(struct mux *m, struct mux_call *c);
 
 /* Ends c, which is done or whose connection has ended, and frees its reply. */

@@ -78,7 +78,8 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
 
 	if (c->is_done || m->has_ended)
 		return false;
-	o = is_overdue(m) ? NULL : add(m, m->silence);
+	/* Without tags the late reply would be taken for that to the next request. */
+	o = !m->has_tags || is_overdue(m) ? NULL : add(m, m->silence);
 	if (o == NULL) {
 		(void)mux_core_end(m, -ETIMEDOUT);
 		return false;

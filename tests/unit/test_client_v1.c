@@ -5,7 +5,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/client/smclient.h"
@@ -123,6 +125,30 @@ a_version_1_lock_is_polled_with_growing_pauses(void **state)
 	rig_end();
 }
 
+static void
+serve_v1_without_an_answer_to_fork(void)
+{
+	greet_v1();
+	rig_take(OP_FORK, "");
+	rig_take_end();
+}
+
+/* Its reply, which comes late, would be taken for that to the next request. */
+static void
+a_version_1_server_that_does_not_answer_a_fork_is_disconnected(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	rig_begin_with(NULL, serve_v1_without_an_answer_to_fork);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	FAILS(sm_lock(rig.file), ENOTCONN);
+	rig_end();
+}
+
 static const char *bad_grant;
 
 static void
@@ -161,6 +187,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_client_speaks_version_1_with_a_version_1_server),
 		cmocka_unit_test(a_version_1_lock_is_polled_with_growing_pauses),
+		cmocka_unit_test(a_version_1_server_that_does_not_answer_a_fork_is_disconnected),
 		cmocka_unit_test(a_malformed_version_1_reply_touches_nothing),
 	};
 
