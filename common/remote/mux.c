@@ -141,17 +141,16 @@ mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
 int
 mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until)
 {
-	uint64_t check = clock_now() + m->silence / 3, answers;
+	uint64_t begun = clock_now(), check = begun + m->silence / 3;
 	int error = 0;
 
 	mux_core_lock(m);
-	answers = m->answers;
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
 		error = wait_once(m, c, check < until ? check : until);
 		if (error != -ETIMEDOUT || check >= until)
 			continue;
 		error = 0;
-		mux_cancel_check(m, &check, &answers);
+		check = mux_cancel_check(m, begun);
 	}
 	error = result_of(m, c);
 	mux_core_unlock(m);

@@ -12,9 +12,12 @@ oldest(const struct mux *m)
 	return TAILQ_FIRST(&m->orphans);
 }
 
-/* Adds a CANCEL of nothing, to be sent. Returns NULL when there is no memory. */
+/*
+ * Adds a CANCEL of nothing, to be sent, and to be answered until that time. Returns NULL when there
+ * is no memory.
+ */
 static struct mux_orphan *
-add(struct mux *m, uint64_t patience)
+add(struct mux *m, uint64_t until)
 {
 	struct mux_orphan *o = calloc(1, sizeof *o);
 
@@ -22,36 +25,55 @@ add(struct mux *m, uint64_t patience)
 		return NULL;
 	o->tag = mux_output_draw_tag(m);
 	o->call = NO_TAG;
-	o->limit = (struct mux_limit){ clock_now() + patience, m->moved, false };
+	o->limit = (struct mux_limit){ until, m->moved, false };
 	TAILQ_INSERT_TAIL(&m->orphans, o, link);
 	return o;
 }
 
+/*
+ * True when the server is silent. What it has sent while this process was stopped is still to be
+ * read.
+ */
 static bool
 is_overdue(const struct mux *m)
 {
 	const struct mux_orphan *o = oldest(m);
 
-	return o != NULL && clock_now() >= mux_core_limit(m, o->limit);
+	return o != NULL && clock_now() >= mux_core_limit(m, o->limit) && !mux_core_is_readable(m);
 }
 
-void
-mux_cancel_check(struct mux *m, uint64_t *check, uint64_t *answers)
+static uint64_t
+sooner(uint64_t a, uint64_t b)
 {
-	uint64_t third = m->silence / 3;
+	return a < b ? a : b;
+}
 
-	if (is_overdue(m)) {
+/* Its limit is the end of the silence, unless this process was stopped meanwhile. */
+static void
+ping(struct mux *m, uint64_t heard, uint64_t now)
+{
+	uint64_t third = m->silence / 3, end = heard + m->silence;
+
+	if (add(m, end > now + third ? end : now + third) == NULL)
+		(void)mux_core_end(m, -ENOMEM);
+	else
+		mux_output_send_orphans(m);
+}
+
+uint64_t
+mux_cancel_check(struct mux *m, uint64_t begun)
+{
+	uint64_t heard = m->heard > begun ? m->heard : begun;
+	uint64_t third = m->silence / 3, now = clock_now(), limit;
+
+	if (is_overdue(m))
 		(void)mux_core_end(m, -ETIMEDOUT);
-		return;
-	}
-	if (oldest(m) == NULL && *answers == m->answers) {
-		if (add(m, m->silence - third) == NULL)
-			(void)mux_core_end(m, -ENOMEM);
-		else
-			mux_output_send_orphans(m);
-	}
-	*answers = m->answers;
-	*check = oldest(m) != NULL ? mux_core_limit(m, oldest(m)->limit) : clock_now() + third;
+	else if (oldest(m) == NULL && now >= heard + third)
+		ping(m, heard, now);
+	if (oldest(m) == NULL)
+		return heard + third;
+	limit = mux_core_limit(m, oldest(m)->limit);
+	return limit <= now ? clock_after_ms(now, RECHECK_MS) : sooner(limit, now + third);
 }
 
 /* Leaves c, which is not answered, to an orphan. */
@@ -79,7 +101,7 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
 	if (c->is_done || m->has_ended)
 		return false;
 	/* Without tags the late reply would be taken for that to the next request. */
-	o = !m->has_tags || is_overdue(m) ? NULL : add(m, m->silence);
+	o = !m->has_tags || is_overdue(m) ? NULL : add(m, clock_now() + m->silence);
 	if (o == NULL) {
 		(void)mux_core_end(m, -ETIMEDOUT);
 		return false;

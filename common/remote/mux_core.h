@@ -72,10 +72,10 @@ struct mux {
 	bool has_driver;  /* a thread polls or reads for all */
 	bool has_tags;
 	uint16_t last_tag;
-	uint64_t silence;           /* nanoseconds; see mux.h */
-	uint64_t moved;             /* bytes that were read and written */
-	uint64_t answers;           /* replies that have come; they show that the server lives */
-	struct call_list calls;     /* not yet answered, in the order they were sent */
+	uint64_t silence;       /* nanoseconds; see mux.h */
+	uint64_t moved;         /* bytes that were read and written */
+	uint64_t heard;         /* when a reply has come while others were waited for; 0: never */
+	struct call_list calls; /* not yet answered, in the order they were sent */
 	struct orphan_list orphans; /* in the order they were made */
 
 	/* Input: bytes read and not yet dispatched, and the call whose body is arriving. */
@@ -177,10 +177,11 @@ uint16_t mux_output_draw_tag(struct mux *m);
 void mux_output_send_orphans(struct mux *m);
 
 /*
- * At check, a waiting thread looks whether the server lives: sends a ping when nothing has been
- * answered since *answers; ends the connection when one is overdue. Sets both for the next check.
+ * A thread that has waited since begun looks whether the server lives: sends a ping when nothing
+ * has been answered for a third of the silence; ends the connection when one is overdue. Returns
+ * when to look again.
  */
-void mux_cancel_check(struct mux *m, uint64_t *check, uint64_t *answers);
+uint64_t mux_cancel_check(struct mux *m, uint64_t begun);
 
 /* If there is no driver, wakes one of the waiting threads to become it. */
 void mux_input_wake_driver(struct mux *m);

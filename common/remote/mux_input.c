@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/wire/status.h"
 #include "common/wire/stream.h"
 
@@ -26,8 +27,9 @@ answer(struct mux *m, struct mux_call *c)
 
 	c->reply = wire_reader(body, m->incoming_size);
 	c->is_done = true;
-	m->answers++;
 	TAILQ_REMOVE(&m->calls, c, link);
+	if (!TAILQ_EMPTY(&m->calls))
+		m->heard = clock_now();
 	m->incoming = NULL;
 	if (c->is_waiting)
 		(void)pthread_cond_signal(&c->woken);
@@ -44,7 +46,7 @@ begin_reply(struct mux *m, struct frame f)
 		return mux_failure_record(m, f);
 	c = mux_input_find(m, frame_tag(f.code));
 	if (c == NULL && m->has_tags && mux_orphan_answer(m, f) == 0) {
-		m->answers++;
+		m->heard = clock_now();
 		return 0;
 	}
 	status = status_from_wire(m->has_tags ? frame_untagged(f.code) : f.code);

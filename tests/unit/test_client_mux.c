@@ -574,6 +574,36 @@ a_server_that_answers_pings_is_waited_for(void **state)
 	rig_end();
 }
 
+/* The server is gone at once after it has answered a ping. */
+static void
+serve_one_ping(void)
+{
+	greet();
+	(void)take_request(); /* ACQUIRE */
+	rig_serve(OP_CANCEL, PING, "");
+	rig_take(OP_CANCEL, PING);
+	rig_take_end();
+}
+
+static void
+silence_is_counted_from_the_last_answer(void **state)
+{
+	uint64_t silence = 3 * CLOCK_SEC, last_answer = silence / 3;
+	struct caller waiter;
+
+	(void)state;
+	begin_with("silence=3", serve_one_ping);
+	start(&waiter, LOCK, files[0]);
+	finish(&waiter);
+	expect(&waiter, "sm_lock", ECONNRESET);
+	if (waiter.took < last_answer + silence ||
+	    patience_is_over(waiter.took - last_answer - silence, SLACK_MS))
+		fail_msg("sm_lock: expected to give up after about %lu ms, took %lu",
+		    (unsigned long)((last_answer + silence) / CLOCK_MS),
+		    (unsigned long)(waiter.took / CLOCK_MS));
+	rig_end();
+}
+
 /* Half of the reply to FORK comes before the fork gives it up, the rest later. */
 static void
 serve_half_a_fork_in_time(void)
@@ -1095,6 +1125,7 @@ main(void)
 		TEST(a_silent_server_is_disconnected_after_its_silence),
 		TEST(half_a_reply_to_another_thread_then_silence_disconnects),
 		TEST(a_server_that_answers_pings_is_waited_for),
+		TEST(silence_is_counted_from_the_last_answer),
 		TEST(half_a_reply_that_a_fork_gave_up_is_no_silence),
 		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
