@@ -23,6 +23,14 @@ clock_after_ms(uint64_t now, uint64_t ms)
 	return now + ms * CLOCK_MS;
 }
 
+uint64_t
+clock_share(uint64_t now, uint64_t deadline, size_t sharers)
+{
+	if (deadline == CLOCK_NEVER || deadline <= now)
+		return deadline;
+	return now + (deadline - now) / sharers;
+}
+
 int
 clock_poll_timeout(uint64_t now, uint64_t deadline)
 {

@@ -8,6 +8,7 @@
 #ifndef COMMON_BASE_CLOCK_H
 #define COMMON_BASE_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,6 +21,9 @@ uint64_t clock_now(void);
 
 /* now + ms milliseconds, CLOCK_NEVER when that does not fit. */
 uint64_t clock_after_ms(uint64_t now, uint64_t ms);
+
+/* When the first of so many has had its equal share of the time from now until deadline. */
+uint64_t clock_share(uint64_t now, uint64_t deadline, size_t sharers);
 
 /*
  * The timeout with which poll(2) or epoll_wait(2) returns at or after deadline: milliseconds,

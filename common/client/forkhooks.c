@@ -19,10 +19,13 @@ run_prepare(void)
 {
 	uint64_t until = clock_after_ms(clock_now(), FORKHOOKS_READY_MS);
 	struct forkhook *h;
+	size_t left = 0;
 
 	(void)pthread_mutex_lock(&mutex);
 	TAILQ_FOREACH(h, &hooks, link)
-		h->ready(h, until);
+		left++;
+	TAILQ_FOREACH(h, &hooks, link)
+		h->ready(h, clock_share(clock_now(), until, left--));
 	TAILQ_FOREACH(h, &hooks, link)
 		h->prepare(h);
 }

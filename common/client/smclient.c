@@ -68,19 +68,24 @@ sm_of_hook(struct forkhook *h)
  * Locks are always taken in this order: sm, mount, those of the backend, file. While a mount waits
  * for its server the critical sections of all mounts go on. A mount whose mutex another thread has,
  * which waits for a silent server, is left out: the child finds it as if its fork had skipped the
- * hooks.
+ * hooks. None of the mounts can use up the time of those after it.
  */
 static void
 fork_ready(struct forkhook *h, uint64_t until)
 {
 	struct sm *sm = sm_of_hook(h);
 	struct mount *m;
+	size_t left = 0;
+	uint64_t share;
 
 	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_FOREACH(m, &sm->mounts, link)
+		left++;
 	TAILQ_FOREACH(m, &sm->mounts, link) {
-		m->is_ready = mutex_lock_until(&m->mutex, until);
+		share = clock_share(clock_now(), until, left--);
+		m->is_ready = mutex_lock_until(&m->mutex, share);
 		if (m->is_ready && m->ops->fork_ready != NULL)
-			m->ops->fork_ready(m, until);
+			m->ops->fork_ready(m, share);
 	}
 }
 

@@ -275,11 +275,14 @@ socket_connect(const struct addr *a, uint64_t until, int *fd)
 {
 	struct target targets[SOCKET_LISTEN_MOST];
 	int count = resolve(a, targets, false), i, error = -EADDRNOTAVAIL;
+	uint64_t share;
 
 	if (count < 0)
 		return count;
+	/* An address that does not answer leaves time for the others. */
 	for (i = 0; i < count; i++) {
-		error = connect_target(&targets[i], until, fd);
+		share = clock_share(clock_now(), until, (size_t)(count - i));
+		error = connect_target(&targets[i], share, fd);
 		if (error == 0)
 			return 0;
 	}

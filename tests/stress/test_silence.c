@@ -206,6 +206,45 @@ a_stopped_server(void **state)
 		try_call(&calls[i], server.address, stop_server, continue_server);
 }
 
+#define OTHER_MOUNT "/other"
+
+/* The exit status of a child that uses a file of the other server. */
+static int
+run_child(struct client *c)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(client_lock_within(c, PATIENCE_MS));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Its mount comes first, and uses up its own part of the second only. */
+static void
+a_stopped_server_does_not_cost_a_forked_child_the_files_of_another(void **state)
+{
+	struct daemon other;
+	struct client c, d;
+	int status;
+
+	(void)state;
+	daemon_open(&other, &(struct daemon_config){ .pki = server.config.pki });
+	begin_client(&c, server.address, &calls[0]);
+	d = (struct client){ .sm = c.sm };
+	assert_int_equal(sm_mount(c.sm, other.address, OTHER_MOUNT, "smdish", NULL), 0);
+	assert_true(client_open_file(&d, OTHER_MOUNT "/file", SEGMENT));
+	stop_server();
+	status = run_child(&d);
+	continue_server();
+	client_close(&c);
+	daemon_close(&other);
+	if (status != 0)
+		fail_msg("the child's lock: expected success, got %s",
+		    strerror(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR));
+}
+
 static void
 slow_down(void)
 {
@@ -251,6 +290,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stopped_server),
+		cmocka_unit_test(
+		    a_stopped_server_does_not_cost_a_forked_child_the_files_of_another),
 		cmocka_unit_test(a_server_that_sends_a_byte_a_second),
 	};
 

@@ -256,6 +256,17 @@ poll_timeout_is_rounded_up(void **state)
 }
 
 static void
+shares_of_a_time_are_equal(void **state)
+{
+	(void)state;
+	assert_int_equal(clock_share(100, 400, 3), 200);
+	assert_int_equal(clock_share(200, 400, 2), 300);
+	assert_int_equal(clock_share(300, 400, 1), 400);
+	assert_int_equal(clock_share(500, 400, 3), 400);
+	assert_true(clock_share(100, CLOCK_NEVER, 3) == CLOCK_NEVER);
+}
+
+static void
 clock_does_not_go_back(void **state)
 {
 	uint64_t before = clock_now(), after = clock_now();
@@ -280,6 +291,7 @@ main(void)
 		cmocka_unit_test_setup(a_spent_budget_leaves_timers_for_the_next_run, start),
 		cmocka_unit_test(deadline_after_ms_does_not_wrap),
 		cmocka_unit_test(poll_timeout_is_rounded_up),
+		cmocka_unit_test(shares_of_a_time_are_equal),
 		cmocka_unit_test(clock_does_not_go_back),
 	};
 
