@@ -4,20 +4,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
 
-/* Takes the mount's mutex, which a thread has that speaks to the server. */
+/*
+ * Takes the mount's mutex, which a thread has that speaks to the server. *until: when the caller,
+ * which then speaks to it, gives up. That the server was slow for others does not count.
+ */
 static int
-lock_mount(struct mount *m, uint64_t until)
+lock_mount(struct mount *m, uint64_t *until)
 {
-	if (mutex_lock_until(&m->mutex, until))
+	if (mutex_lock_until(&m->mutex, mount_deadline(m))) {
+		*until = mount_deadline(m);
 		return 0;
+	}
 	return error_message(-ETIMEDOUT, "%s/: the server is silent, another thread waits for it",
 	    m->point);
+}
+
+/* The same for a caller that cannot fail before it has closed something. */
+static void
+lock_mount_to_close(struct mount *m, uint64_t *until)
+{
+	uint64_t begun = clock_now();
+
+	(void)pthread_mutex_lock(&m->mutex);
+	*until += clock_now() - begun;
 }
 
 /* The file of that name, unless its server is gone. */
@@ -62,9 +78,9 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 int
 file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
 {
-	uint64_t until = mount_deadline(m);
+	uint64_t until;
 	struct file *f;
-	int error = lock_mount(m, until);
+	int error = lock_mount(m, &until);
 
 	if (error != 0)
 		return error;
@@ -112,7 +128,7 @@ file_close(struct file *f, const void *handle, uint64_t until)
 	struct mount *m = f->mount;
 	int error = 0, closed;
 
-	(void)pthread_mutex_lock(&m->mutex);
+	lock_mount_to_close(m, &until);
 	if (filelock_release_handle(&f->lock, handle)) {
 		error = f->backend->ops->release(f->backend, false, until);
 		filelock_hand_over(&f->lock);
@@ -177,8 +193,8 @@ lock_locally(struct file *f, const void *handle)
 int
 file_map(struct file *f, const void *handle, void *hint, size_t size, void **out)
 {
-	uint64_t until = mount_deadline(f->mount);
-	int error = lock_mount(f->mount, until);
+	uint64_t until;
+	int error = lock_mount(f->mount, &until);
 
 	if (error != 0)
 		return error;
@@ -217,7 +233,7 @@ file_unmap(struct mount *m, const void *address, uint64_t until)
 	struct file *f;
 	int error = -ENOENT;
 
-	(void)pthread_mutex_lock(&m->mutex);
+	lock_mount_to_close(m, &until);
 	TAILQ_FOREACH(f, &m->files, link)
 		if (replica_is_mapped(&f->replica) && f->replica.dirty.base == address)
 			break;

@@ -40,7 +40,8 @@ int file_open(struct file **out, struct mount *m, struct tls_context *tls, const
 
 /*
  * Closes a handle: releases the lock if it was taken through handle, and publishes nothing. Closes
- * the file with its last handle, unless it is mapped; gives up at that time, as a backend does.
+ * the file with its last handle, unless it is mapped; gives up at that time, as a backend does, and
+ * later by what it waits for other threads.
  * Returns the result of the last release if that was not reported yet.
  */
 int file_close(struct file *f, const void *handle, uint64_t until);

@@ -33,6 +33,7 @@ enum {
 	DEADLINE_MOST_MS = 1000,
 	SILENCE_MS = 2000, /* the client's, see SILENCE */
 	LATE_MS = 50,      /* that a timed call may take beyond its deadline */
+	SLOW_MS = 1200,
 	SLACK_MS = 1000,
 	PINGS = 6, /* two silences of a second long */
 	LARGE = 8 * SIZE_MIB,
@@ -52,7 +53,7 @@ static sem_t go_on;   /* posted by the test */
 
 /* A call from a thread of its own. */
 
-enum kind { LOCK, RDLOCK, SECTION, TIMED_SECTION };
+enum kind { LOCK, RDLOCK, SECTION, TIMED_SECTION, MAP, CLOSE };
 
 struct caller {
 	enum kind kind;
@@ -98,6 +99,10 @@ call(enum kind kind, struct sm_file *file)
 		return sm_rdlock(file);
 	case SECTION:
 		return sm_lock(file) != 0 ? -1 : sm_unlock(file);
+	case MAP:
+		return sm_map(file, NULL, SIZE_BLOCK) == NULL ? -1 : 0;
+	case CLOSE:
+		return sm_close(file);
 	}
 	return -1;
 }
@@ -601,6 +606,46 @@ silence_is_counted_from_the_last_answer(void **state)
 		fail_msg("sm_lock: expected to give up after about %lu ms, took %lu",
 		    (unsigned long)((last_answer + silence) / CLOCK_MS),
 		    (unsigned long)(waiter.took / CLOCK_MS));
+	rig_end();
+}
+
+/* Each of two calls has its answer within the silence, both together do not. */
+static void
+serve_slowly(void)
+{
+	int i;
+
+	greet();
+	for (i = 0; i < 4; i++) {
+		rig_take_any(); /* MMAP or CLOSE */
+		if (i % 2 == 0)
+			sem_post(&reached);
+		usleep(SLOW_MS * 1000);
+		rig_answer(0, "");
+	}
+}
+
+static void
+expect_both_in_turn(enum kind first, struct sm_file *a, enum kind second, struct sm_file *b)
+{
+	struct caller callers[2];
+
+	start(&callers[0], first, a);
+	sem_wait(&reached);
+	start(&callers[1], second, b);
+	finish(&callers[0]);
+	finish(&callers[1]);
+	expect(&callers[0], "the first call", 0);
+	expect(&callers[1], "the call that waited for it", 0);
+}
+
+static void
+a_call_that_waits_for_another_thread_does_not_blame_the_server(void **state)
+{
+	(void)state;
+	begin_with(SILENCE, serve_slowly);
+	expect_both_in_turn(MAP, files[0], CLOSE, files[1]);
+	expect_both_in_turn(CLOSE, files[2], MAP, files[3]);
 	rig_end();
 }
 
@@ -1126,6 +1171,7 @@ main(void)
 		TEST(half_a_reply_to_another_thread_then_silence_disconnects),
 		TEST(a_server_that_answers_pings_is_waited_for),
 		TEST(silence_is_counted_from_the_last_answer),
+		TEST(a_call_that_waits_for_another_thread_does_not_blame_the_server),
 		TEST(half_a_reply_that_a_fork_gave_up_is_no_silence),
 		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
