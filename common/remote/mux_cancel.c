@@ -66,6 +66,9 @@ mux_cancel_check(struct mux *m, uint64_t begun)
 	uint64_t heard = m->heard > begun ? m->heard : begun;
 	uint64_t third = m->silence / 3, now = clock_now(), limit;
 
+	/* Another thread may have ended it while this one slept. */
+	if (m->has_ended)
+		return now;
 	if (is_overdue(m))
 		(void)mux_core_end(m, -ETIMEDOUT);
 	else if (oldest(m) == NULL && now >= heard + third)

@@ -9,6 +9,9 @@
  * unix socket's name does not appear on the host. With LIBOS_FLOCK, flock(2) always succeeds: there
  * is one process in the instance.
  */
+/* With it the headers define some of these functions themselves. */
+#undef _FORTIFY_SOURCE
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
