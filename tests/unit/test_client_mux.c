@@ -30,9 +30,9 @@ enum {
 	FIRST_FD = 0x10, /* of the files 0 to 3; the rig's own is 7 */
 	ROUNDS = 20,
 	DEADLINE_MS = 60,
-	DEADLINE_MOST_MS = 1000,
-	SILENCE_MS = 2000, /* the client's, see SILENCE */
-	LATE_MS = 50,      /* that a timed call may take beyond its deadline */
+	DEADLINE_MOST_MS = 500, /* a third of the silence would be a ping */
+	SILENCE_MS = 2000,      /* the client's, see SILENCE */
+	LATE_MS = 50,           /* that a timed call may take beyond its deadline */
 	SLOW_MS = 1200,
 	SLACK_MS = 1000,
 	PINGS = 6, /* two silences of a second long */
@@ -63,7 +63,7 @@ struct caller {
 	uint64_t took;
 };
 
-/* Long enough for a request on its way, and much shorter than the silence that the client bears. */
+/* Long enough for a request on its way, and shorter than the silence after which it pings. */
 static uint64_t
 deadline_ms(void)
 {
