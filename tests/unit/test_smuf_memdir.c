@@ -781,7 +781,7 @@ another_process_is_kept_out_too_and_gets_in_after_kill_9(void **state)
 /* In a child: opens the directory again and again, and counts when it was not alone. */
 static void __attribute__((noreturn)) contend(uint64_t until)
 {
-	uint64_t deadline = patience_until(PATIENCE_MS);
+	uint64_t deadline = patience_until(4 * PATIENCE_MS);
 	struct memdir *d;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
