@@ -12,7 +12,7 @@
 
 struct row {
 	const char *name;
-	const char *without; /* what happens where it is missing */
+	const char *without; /* a phrase: the consequence of its absence */
 };
 
 static const struct row system_rows[GROUND_FACTS] = {

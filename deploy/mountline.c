@@ -29,41 +29,25 @@ static const struct type {
 };
 enum { TYPES = sizeof types / sizeof types[0] };
 
+/* Returns the type, or a negative errno. */
 static int
-refuse(struct premanifest_fault *fault, size_t word, int error, const char *text)
-{
-	fault->word = word;
-	(void)strlcpy(fault->reason, text, sizeof fault->reason);
-	return error;
-}
-
-/* Refuses with the message of the call that failed. */
-static int
-refuse_told(struct premanifest_fault *fault, size_t word, int error)
-{
-	error_finish(error);
-	return refuse(fault, word, error, error_text());
-}
-
-static int
-find_type(enum mountline_type *out, const struct premanifest_line *line,
-    struct premanifest_fault *fault)
+find_type(const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	int i;
 
 	if (line->count < 4)
-		return refuse(fault, 0, -EINVAL, "MOUNT needs a URI, a path and a type");
+		return premanifest_refuse(fault, 0, -EINVAL,
+		    "MOUNT needs a URI, a path and a type");
 	for (i = 0; i < TYPES && strcmp(types[i].name, line->words[MOUNTSPEC_TYPE]) != 0; i++)
 		continue;
 	if (i == TYPES)
-		return refuse(fault, MOUNTSPEC_TYPE, -EINVAL,
+		return premanifest_refuse(fault, MOUNTSPEC_TYPE, -EINVAL,
 		    "the type of a MOUNT is chroot, encrypted, nextfs, smdish, smuf or smc");
 	if (line->count > types[i].words_most)
-		return refuse(fault, types[i].words_most, -EINVAL,
+		return premanifest_refuse(fault, types[i].words_most, -EINVAL,
 		    types[i].is_librarys ? "MOUNT has too many words: commas separate options" :
 					   "MOUNT has too many words");
-	*out = (enum mountline_type)i;
-	return 0;
+	return i;
 }
 
 /* Sets a mount point, in normal form. */
@@ -77,7 +61,7 @@ set_point(char **out, const char *text, struct premanifest_fault *fault)
 		*out = strdup(point);
 		error = *out == NULL ? -ENOMEM : 0;
 	}
-	return error == 0 ? 0 : refuse_told(fault, MOUNTSPEC_PATH, error);
+	return error == 0 ? 0 : premanifest_refuse_told(fault, MOUNTSPEC_PATH, error);
 }
 
 static int
@@ -88,11 +72,12 @@ check_uri(const struct mountline *m, struct premanifest_fault *fault)
 	if (m->type == MOUNTLINE_NEXTFS)
 		return addr_parse(&addr, m->uri.text, 0) == 0 && *m->uri.text != '/' ?
 		    0 :
-		    refuse(fault, MOUNTSPEC_URI, -EINVAL,
+		    premanifest_refuse(fault, MOUNTSPEC_URI, -EINVAL,
 			"nextfs needs the address of a server, as pipe:NUMBER or tcp:HOST:PORT");
 	if (strncmp(m->uri.text, scheme, strlen(scheme)) != 0 ||
 	    m->uri.text[strlen(scheme)] == '\0')
-		return refuse(fault, MOUNTSPEC_URI, -EINVAL, "the URI must be file: and a path");
+		return premanifest_refuse(fault, MOUNTSPEC_URI, -EINVAL,
+		    "the URI must be file: and a path");
 	return 0;
 }
 
@@ -107,10 +92,11 @@ parse_packagers(struct mountline *m, struct premanifest_fault *fault)
 	if (error != 0 || m->type != MOUNTLINE_CHROOT)
 		return error;
 	if (m->options.text == NULL)
-		return refuse(fault, MOUNTSPEC_TYPE, -EINVAL, "chroot needs ro or rw after it");
+		return premanifest_refuse(fault, MOUNTSPEC_TYPE, -EINVAL,
+		    "chroot needs ro or rw after it");
 	m->is_writable = strcmp(m->options.text, "rw") == 0;
 	if (!m->is_writable && strcmp(m->options.text, "ro") != 0)
-		return refuse(fault, MOUNTSPEC_OPTIONS, -EINVAL, "chroot is ro or rw");
+		return premanifest_refuse(fault, MOUNTSPEC_OPTIONS, -EINVAL, "chroot is ro or rw");
 	return 0;
 }
 
@@ -125,10 +111,10 @@ parse_librarys(struct mountline *m, struct premanifest_fault *fault)
 	error = mountspec_parse(&m->mount, m->uri.text, m->path.text, types[m->type].name,
 	    m->options.text, &wrong);
 	if (error != 0)
-		return refuse_told(fault, wrong, error);
+		return premanifest_refuse_told(fault, wrong, error);
 	m->point = strdup(m->mount->point);
 	if (m->point == NULL)
-		return refuse_told(fault, 0, -ENOMEM);
+		return premanifest_refuse_told(fault, 0, -ENOMEM);
 	return comma == NULL ? 0 : set_point(&m->second, comma + 1, fault);
 }
 
@@ -144,23 +130,22 @@ copy_words(struct mountline *m, const char *file, const struct premanifest_line 
 		error = word_copy(&m->type_word, file, line, MOUNTSPEC_TYPE);
 	if (error == 0 && line->count > MOUNTSPEC_OPTIONS)
 		error = word_copy(&m->options, file, line, MOUNTSPEC_OPTIONS);
-	return error == 0 ? 0 : refuse_told(fault, 0, error);
+	return error == 0 ? 0 : premanifest_refuse_told(fault, 0, error);
 }
 
 int
 mountline_create(struct mountline **out, const char *file, const struct premanifest_line *line,
     struct premanifest_fault *fault)
 {
-	enum mountline_type type;
+	int type = find_type(line, fault), error;
 	struct mountline *m;
-	int error = find_type(&type, line, fault);
 
-	if (error != 0)
-		return error;
+	if (type < 0)
+		return type;
 	m = calloc(1, sizeof *m);
 	if (m == NULL)
-		return refuse_told(fault, 0, -ENOMEM);
-	m->type = type;
+		return premanifest_refuse_told(fault, 0, -ENOMEM);
+	m->type = (enum mountline_type)type;
 	error = copy_words(m, file, line, fault);
 	if (error == 0)
 		error = types[type].is_librarys ? parse_librarys(m, fault) :

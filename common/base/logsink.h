@@ -47,7 +47,7 @@ struct logsink {
 
 /*
  * Writes to fd from now on, which stays the caller's and open; opens it once more if that is
- * needed. What waits in the queue is kept; the rest of a torn line is lost.
+ * needed. The lines in the queue are kept; the rest of a torn line is lost.
  */
 void logsink_use(struct logsink *s, int fd);
 

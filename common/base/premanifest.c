@@ -1,5 +1,6 @@
 #include "common/base/premanifest.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -256,4 +257,19 @@ premanifest_load(const char *path, premanifest_directive *directive, void *arg,
 		    error_string(error));
 	free(bytes);
 	return error;
+}
+
+int
+premanifest_refuse(struct premanifest_fault *fault, size_t word, int error, const char *text)
+{
+	fault->word = word;
+	(void)strlcpy(fault->reason, text, sizeof fault->reason);
+	return error;
+}
+
+int
+premanifest_refuse_told(struct premanifest_fault *fault, size_t word, int error)
+{
+	error_finish(error);
+	return premanifest_refuse(fault, word, error, error_text());
 }

@@ -42,6 +42,12 @@ struct premanifest_fault {
 	char reason[PREMANIFEST_REASON_SIZE]; /* a sentence, without file, line and column */
 };
 
+/* Refuses the word of that number, with text for the reason, cut to fit. Returns error. */
+int premanifest_refuse(struct premanifest_fault *fault, size_t word, int error, const char *text);
+
+/* The same with the message that the call that failed has set (error.h). */
+int premanifest_refuse_told(struct premanifest_fault *fault, size_t word, int error);
+
 /*
  * Executes a directive. Returns 0 to go on, or a negative errno to stop with, and then sets *fault,
  * which is all zeros before.

@@ -11,22 +11,6 @@
 #include "common/client/mountspec.h"
 #include "common/crypto/tls_context.h"
 
-static int
-refuse(struct premanifest_fault *fault, size_t word, int error, const char *text)
-{
-	fault->word = word;
-	(void)strlcpy(fault->reason, text, sizeof fault->reason);
-	return error;
-}
-
-/* Refuses with the message that the call that failed has set. */
-static int
-refuse_told(struct premanifest_fault *fault, size_t word, int error)
-{
-	error_finish(error);
-	return refuse(fault, word, error, error_text());
-}
-
 /* True for the types of mount that packagers mount. */
 static bool
 is_packagers_type(const char *type)
@@ -46,24 +30,25 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line,
 	int error;
 
 	if (line->count < 4)
-		return refuse(fault, 0, -EINVAL, "MOUNT needs a URI, a path and a type");
+		return premanifest_refuse(fault, 0, -EINVAL,
+		    "MOUNT needs a URI, a path and a type");
 	if (is_packagers_type(line->words[3]))
 		return 0;
 	if (line->count > 5)
-		return refuse(fault, 5, -EINVAL,
+		return premanifest_refuse(fault, 5, -EINVAL,
 		    "MOUNT has too many words: commas separate options");
 	error = mountspec_parse(&m, line->words[1], line->words[2], line->words[3], options,
 	    &wrong);
 	if (error != 0)
-		return refuse_told(fault, wrong, error);
+		return premanifest_refuse_told(fault, wrong, error);
 	error = mountspec_read_key(m);
 	if (error != 0) {
 		mount_destroy(m);
-		return refuse_told(fault, MOUNTSPEC_OPTIONS, error);
+		return premanifest_refuse_told(fault, MOUNTSPEC_OPTIONS, error);
 	}
 	if (mount_at(&f->mounts, m->point) != NULL) {
 		mount_destroy(m);
-		return refuse(fault, 2, -EEXIST, "MOUNT: the mount point is taken");
+		return premanifest_refuse(fault, 2, -EEXIST, "MOUNT: the mount point is taken");
 	}
 	TAILQ_INSERT_TAIL(&f->mounts, m, link);
 	return 0;
@@ -74,12 +59,12 @@ static int
 parse_path(char **out, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
 	if (line->count != 2)
-		return refuse(fault, line->count > 2 ? 2 : 0, -EINVAL,
+		return premanifest_refuse(fault, line->count > 2 ? 2 : 0, -EINVAL,
 		    "the directive names exactly one file");
 	if (*out != NULL)
-		return refuse(fault, 0, -EEXIST, "the file has this directive already");
+		return premanifest_refuse(fault, 0, -EEXIST, "the file has this directive already");
 	*out = strdup(line->words[1]);
-	return *out == NULL ? refuse(fault, 1, -ENOMEM, "no memory") : 0;
+	return *out == NULL ? premanifest_refuse(fault, 1, -ENOMEM, "no memory") : 0;
 }
 
 /* True for the directives that are for packagers only. */

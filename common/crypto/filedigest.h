@@ -2,8 +2,8 @@
  * filedigest: a SHA-256 digest (FIPS 180-4) over the contents of files, to see whether one of them
  * has changed. Times of modification do not tell: a library OS does not pass them on.
  *
- * The files may be the host's, which can change them at any time: what is loaded later need not be
- * what was digested.
+ * The files may be the host's, which can change them at any time: the bytes that are loaded later
+ * need not be those that were digested.
  */
 #ifndef COMMON_CRYPTO_FILEDIGEST_H
 #define COMMON_CRYPTO_FILEDIGEST_H

@@ -1,6 +1,6 @@
 /*
- * pem: what packagers take from PEM files: the bytes of a certificate, and the numbers of a public
- * key, as hexadecimal digits.
+ * pem: the bytes of a certificate and the numbers of a public key, as hexadecimal digits, for
+ * packagers, from PEM files.
  *
  * The files are public. They may contain anything: the result is digits, or an error.
  */

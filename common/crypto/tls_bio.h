@@ -1,5 +1,5 @@
 /*
- * tls_bio: what a TLS connection (tls.h) reads and writes below OpenSSL: a BIO over a socket that
+ * tls_bio: the BIO through which OpenSSL reads and writes the socket of a TLS connection (tls.h). It
  * reads ahead a little, knows where records begin and end, and lets OpenSSL have a few at a time.
  *
  * One system call brings a small record and what follows it, or the rest of a large one and the

@@ -1,7 +1,7 @@
 /*
- * shadow: the library's copy of a segment, which the program cannot see: what the trackers compare
- * the program's mapping with, where the blocks of a grant wait until all of them have verified, and
- * what the backends send or seal.
+ * shadow: the library's copy of a segment, which the program cannot see. The trackers compare the
+ * program's mapping with it, the blocks of a grant wait in it until all of them have verified, and
+ * the backends send or seal it.
  *
  * It is as large as the segment, so it exists only where it is needed: from a process's first lock
  * on, and not in a fork's child before its own first lock. Where the kernel can withhold memory
