@@ -1,6 +1,7 @@
 /*
- * tls_bio: the BIO through which OpenSSL reads and writes the socket of a TLS connection (tls.h). It
- * reads ahead a little, knows where records begin and end, and lets OpenSSL have a few at a time.
+ * tls_bio: the BIO through which OpenSSL reads and writes the socket of a TLS connection (tls.h).
+ * It reads ahead a little, knows where records begin and end, and lets OpenSSL have a few at
+ * a time.
  *
  * One system call brings a small record and what follows it, or the rest of a large one and the
  * beginning of the next; the rest of a large record goes into OpenSSL's memory without a copy.
