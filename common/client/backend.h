@@ -50,11 +50,13 @@ struct backend_ops {
 
 	/*
 	 * fork(2), with the mount's mutex: fork_ready (may be NULL) gets ready what a child needs
-	 * and may wait until that time; fork_prepare takes the backend's locks; then one of the
-	 * other two runs. fork_child closes what is the parent's and sends nothing; the mount's
-	 * files in the child find their state at their next calls. is_prepared: see forkhooks.h.
+	 * and may wait until that time. When it returns false, the fork skips this mount, whose
+	 * files are then void in the child. Otherwise fork_prepare takes the backend's locks; then
+	 * one of the other two runs. fork_child closes what is the parent's and sends nothing; the
+	 * mount's files in the child find their state at their next calls. is_prepared: see
+	 * forkhooks.h.
 	 */
-	void (*fork_ready)(struct mount *m, uint64_t until);
+	bool (*fork_ready)(struct mount *m, uint64_t until);
 	void (*fork_prepare)(struct mount *m);
 	void (*fork_parent)(struct mount *m);
 	void (*fork_child)(struct mount *m, bool is_prepared);

@@ -84,8 +84,10 @@ fork_ready(struct forkhook *h, uint64_t until)
 	TAILQ_FOREACH(m, &sm->mounts, link) {
 		share = clock_share(clock_now(), until, left--);
 		m->is_ready = mutex_lock_until(&m->mutex, share);
-		if (m->is_ready && m->ops->fork_ready != NULL)
-			m->ops->fork_ready(m, share);
+		if (!m->is_ready || m->ops->fork_ready == NULL || m->ops->fork_ready(m, share))
+			continue;
+		m->is_ready = false;
+		(void)pthread_mutex_unlock(&m->mutex);
 	}
 }
 

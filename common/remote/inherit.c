@@ -82,7 +82,7 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 {
 	const char *address = k->target->addr->text;
 	struct dial_terms new_terms;
-	struct mux *new_mux;
+	struct mux *new_mux, *old_mux;
 	int error;
 
 	if (!k->has_ident)
@@ -96,9 +96,10 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	k->has_ident = false;
 	close_fd(&k->pipe[1]);
 	if (error == 0) {
-		mux_destroy(*mux);
+		old_mux = *mux;
 		*mux = new_mux;
 		*terms = new_terms;
+		mux_destroy(old_mux);
 		return 0;
 	}
 	mux_destroy(new_mux);
@@ -221,27 +222,39 @@ request_copy(struct mux *mux, uint64_t *ident, uint64_t until)
 	return error;
 }
 
-void
-inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+/* Gets a copy for the child, if the server gives one. */
+static void
+get_copy(struct inherit *k, struct mux *mux, uint64_t until)
 {
 	size_t orphans = count_orphans(k);
 	int error;
 
-	k->is_ready = false;
-	/* A child that forks before its first call has no connection to send FORK on. */
-	if (inherit_attach(k, mux, terms, until) != 0 || mux_has_ended(*mux) || !reserve(k) ||
-	    pipe2(k->pipe, O_CLOEXEC) != 0)
+	if (mux_has_ended(mux) || !reserve(k) || pipe2(k->pipe, O_CLOEXEC) != 0)
 		return;
 	if (orphans >= RECLAIM_COUNT)
 		reclaim(k, until);
-	error = request_copy(*mux, &k->ident, until);
+	error = request_copy(mux, &k->ident, until);
 	if (error == -EMFILE) {
 		reclaim(k, until);
-		error = request_copy(*mux, &k->ident, until);
+		error = request_copy(mux, &k->ident, until);
 	}
 	k->is_ready = error == 0;
 	if (!k->is_ready)
 		close_pipe(k);
+}
+
+bool
+inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	int error;
+
+	k->is_ready = false;
+	/* A child that forks before its first call has no connection to send FORK on. */
+	error = inherit_attach(k, mux, terms, until);
+	if (error == 0)
+		get_copy(k, *mux, until);
+	/* After ESTALE no thread tries to attach any more. */
+	return error == 0 || error == -ESTALE;
 }
 
 void

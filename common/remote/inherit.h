@@ -73,10 +73,11 @@ void inherit_reclaim(struct inherit *k);
 
 /*
  * For fork(2), beside the functions of mux. ready speaks to the server, until that time: attaches
- * first, if need be, and gets a copy for the child; without one the child will get -ESTALE.
- * is_prepared false: neither ready nor parent was called.
+ * first, if need be, and gets a copy for the child; without one the child will get -ESTALE. Returns
+ * false when it could not attach: another thread may, and replace *mux during the fork.
+ * is_prepared false: prepare was not called.
  */
-void inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
+bool inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
     uint64_t until);
 void inherit_fork_parent(struct inherit *k);
 void inherit_fork_child(struct inherit *k, bool is_prepared);

@@ -176,14 +176,21 @@ remote_get(struct remote **out, struct mount *m, struct tls_context *tls, bool s
 	return 0;
 }
 
-void
+bool
 remote_fork_ready(struct mount *m, uint64_t until)
 {
 	struct remote_mount *rm = m->backend_state;
+	bool is_ready = true;
 	struct remote *r;
 
 	TAILQ_FOREACH(r, &rm->remotes, link)
-		inherit_fork_ready(&r->inherit, &r->mux, &r->terms, until);
+		if (!inherit_fork_ready(&r->inherit, &r->mux, &r->terms, until))
+			is_ready = false;
+	/* There will be no child for the copies: they are orphans. */
+	TAILQ_FOREACH(r, &rm->remotes, link)
+		if (!is_ready)
+			inherit_fork_parent(&r->inherit);
+	return is_ready;
 }
 
 void

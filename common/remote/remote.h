@@ -56,7 +56,7 @@ struct remote {
 /* Members of struct backend_ops. */
 int remote_configure(struct mount *m, const char *uri);
 void remote_detach(struct mount *m);
-void remote_fork_ready(struct mount *m, uint64_t until);
+bool remote_fork_ready(struct mount *m, uint64_t until);
 void remote_fork_prepare(struct mount *m);
 void remote_fork_parent(struct mount *m);
 void remote_fork_child(struct mount *m, bool is_prepared);
