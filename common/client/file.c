@@ -243,6 +243,18 @@ file_unmap(struct mount *m, const void *address, uint64_t until)
 	return error;
 }
 
+void
+file_end(struct file *f, uint64_t until)
+{
+	struct mount *m = f->mount;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	f->handles = 0;
+	replica_unmap(&f->replica);
+	(void)close_if_unused(f, until);
+	(void)pthread_mutex_unlock(&m->mutex);
+}
+
 int
 file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t deadline)
 {

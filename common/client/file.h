@@ -55,6 +55,12 @@ int file_map(struct file *f, const void *handle, void *hint, size_t size, void *
  */
 int file_unmap(struct mount *m, const void *address, uint64_t until);
 
+/*
+ * Ends f at the end of its set, with its mapping, whatever handles it counts: in a forked child, a
+ * thread of the parent may have been opening or closing one. Gives up as file_close() does.
+ */
+void file_end(struct file *f, uint64_t until);
+
 /* Takes the lock through handle; deadline as for filelock_acquire(). */
 int file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t deadline);
 

@@ -210,9 +210,8 @@ sm_free(struct sm *sm)
 		free(file);
 	}
 	while ((m = TAILQ_FIRST(&sm->mounts)) != NULL) {
-		/* The handles are closed: the files that are left are mapped. */
 		while ((f = TAILQ_FIRST(&m->files)) != NULL)
-			(void)file_unmap(m, f->replica.dirty.base, until_of(m, begun));
+			file_end(f, until_of(m, begun));
 		TAILQ_REMOVE(&sm->mounts, m, link);
 		mount_destroy(m);
 	}

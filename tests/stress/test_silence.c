@@ -9,7 +9,10 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -267,6 +270,40 @@ a_server_that_sends_a_byte_a_second(void **state)
 		try_call(&calls[i], proxy.address, slow_down, speed_up);
 }
 
+/* At the fork another thread is closing a file, which has no handle any more. */
+
+static void *
+close_file(void *arg)
+{
+	(void)sm_close(arg);
+	return NULL;
+}
+
+static void
+a_child_forked_beside_a_close_can_free_its_set(void **state)
+{
+	static const struct call fork_beside = { .name = "fork" };
+	struct client c;
+	pthread_t thread;
+	pid_t pid;
+
+	(void)state;
+	begin_client(&c, server.address, &fork_beside);
+	stop_server();
+	assert_int_equal(pthread_create(&thread, NULL, close_file, c.file), 0);
+	poll(NULL, 0, TIMED_MS);
+	pid = child_begin();
+	if (pid == 0) {
+		alarm((unsigned)(patience_ms(PATIENCE_MS) / 1000));
+		client_close(&c);
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect_success(pid);
+	continue_server();
+	pthread_join(thread, NULL);
+	client_close(&c);
+}
+
 static int
 begin_all(void **state)
 {
@@ -293,6 +330,7 @@ main(void)
 		cmocka_unit_test(
 		    a_stopped_server_does_not_cost_a_forked_child_the_files_of_another),
 		cmocka_unit_test(a_server_that_sends_a_byte_a_second),
+		cmocka_unit_test(a_child_forked_beside_a_close_can_free_its_set),
 	};
 
 	return cmocka_run_group_tests(tests, begin_all, end_all);
