@@ -67,7 +67,7 @@ struct sm_stat {
 	uint64_t size;        /* bytes of the segment; 0 for a pure lock */
 	uint64_t committed;   /* bytes of the segment that have memory or storage */
 	uint32_t type;        /* enum sm_type */
-	uint32_t open_count;  /* one a process, and one a forked child that has not called */
+	uint32_t open_count;  /* one a process, forked children included */
 	uint32_t waiters;     /* requests that wait for the lock */
 	uint64_t version;     /* of the segment: the grant that published last; 0: none did */
 	uint64_t grants;      /* of the lock, since the file was created; smc: turns of the lock */

@@ -9,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
-#include "common/remote/dial.h"
 #include "common/remote/mux.h"
 #include "common/wire/protocol.h"
 
@@ -51,9 +50,17 @@ free_copies(struct inherit *k)
 	k->room = 0;
 }
 
+static void
+drop(struct mux **mux)
+{
+	mux_destroy(*mux);
+	*mux = NULL;
+}
+
 void
 inherit_fini(struct inherit *k)
 {
+	drop(&k->first_mux);
 	close_pipe(k);
 	free_copies(k);
 	(void)pthread_mutex_destroy(&k->mutex);
@@ -76,13 +83,25 @@ attach(struct mux *mux, uint64_t ident, uint64_t until)
 	return error;
 }
 
+/* Replaces the parent's connection by the child's. */
+static void
+take_over(struct mux **mux, struct dial_terms *terms, struct mux *new_mux,
+    const struct dial_terms *new_terms)
+{
+	struct mux *old = *mux;
+
+	*mux = new_mux;
+	*terms = *new_terms;
+	mux_destroy(old);
+}
+
 /* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
 static int
 connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	const char *address = k->target->addr->text;
 	struct dial_terms new_terms;
-	struct mux *new_mux, *old_mux;
+	struct mux *new_mux;
 	int error;
 
 	if (!k->has_ident)
@@ -96,10 +115,7 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	k->has_ident = false;
 	close_fd(&k->pipe[1]);
 	if (error == 0) {
-		old_mux = *mux;
-		*mux = new_mux;
-		*terms = new_terms;
-		mux_destroy(old_mux);
+		take_over(mux, terms, new_mux, &new_terms);
 		return 0;
 	}
 	mux_destroy(new_mux);
@@ -107,6 +123,17 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
 	return error_message(error, "%s: this child cannot attach to what it inherited", address);
+}
+
+/* In the child, with the mutex. */
+static int
+leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	if (k->first_mux == NULL)
+		return connect_and_attach(k, mux, terms, until);
+	take_over(mux, terms, k->first_mux, &k->child_terms);
+	k->first_mux = NULL;
+	return 0;
 }
 
 int
@@ -120,7 +147,7 @@ inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 		return error_message(-ETIMEDOUT, "%s: another thread is connecting",
 		    k->target->addr->text);
 	if (atomic_load(&k->is_inherited)) {
-		error = connect_and_attach(k, mux, terms, until);
+		error = leave_parent(k, mux, terms, until);
 		if (error == 0)
 			atomic_store_explicit(&k->is_inherited, false, memory_order_release);
 	}
@@ -222,15 +249,15 @@ request_copy(struct mux *mux, uint64_t *ident, uint64_t until)
 	return error;
 }
 
-/* Gets a copy for the child, if the server gives one. */
-static void
+/* Gets a copy for the child. Returns false when the server gives none. */
+static bool
 get_copy(struct inherit *k, struct mux *mux, uint64_t until)
 {
 	size_t orphans = count_orphans(k);
 	int error;
 
-	if (mux_has_ended(mux) || !reserve(k) || pipe2(k->pipe, O_CLOEXEC) != 0)
-		return;
+	if (mux_has_ended(mux))
+		return false;
 	if (orphans >= RECLAIM_COUNT)
 		reclaim(k, until);
 	error = request_copy(mux, &k->ident, until);
@@ -238,9 +265,32 @@ get_copy(struct inherit *k, struct mux *mux, uint64_t until)
 		reclaim(k, until);
 		error = request_copy(mux, &k->ident, until);
 	}
-	k->is_ready = error == 0;
-	if (!k->is_ready)
-		close_pipe(k);
+	return error == 0;
+}
+
+/*
+ * Makes the child's connection, and attaches it to the copy. Returns false when the copy can still
+ * be attached to.
+ */
+static bool
+attach_child(struct inherit *k, uint64_t until)
+{
+	struct mux *mux;
+
+	if (dial_connect(k->target, &mux, &k->child_terms, until) != 0)
+		return false;
+	if (attach(mux, k->ident, until) == 0)
+		k->child_mux = mux;
+	else
+		mux_destroy(mux);
+	return true;
+}
+
+/* The child will connect: remembers its copy. */
+static void
+leave_to_child(struct inherit *k)
+{
+	k->is_ready = reserve(k) && pipe2(k->pipe, O_CLOEXEC) == 0;
 }
 
 bool
@@ -251,8 +301,8 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	k->is_ready = false;
 	/* A child that forks before its first call has no connection to send FORK on. */
 	error = inherit_attach(k, mux, terms, until);
-	if (error == 0)
-		get_copy(k, *mux, until);
+	if (error == 0 && get_copy(k, *mux, until) && !attach_child(k, until))
+		leave_to_child(k);
 	/* After ESTALE no thread tries to attach any more. */
 	return error == 0 || error == -ESTALE;
 }
@@ -260,6 +310,7 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 void
 inherit_fork_parent(struct inherit *k)
 {
+	drop(&k->child_mux);
 	if (!k->is_ready)
 		return;
 	k->copies[k->count++] = (struct inherit_copy){ .ident = k->ident, .child_fd = k->pipe[0] };
@@ -270,6 +321,9 @@ inherit_fork_parent(struct inherit *k)
 void
 inherit_fork_child(struct inherit *k, bool is_prepared)
 {
+	/* Without prepare another thread may be in ready. */
+	k->first_mux = is_prepared ? k->child_mux : NULL;
+	k->child_mux = NULL;
 	close_fd(&k->pipe[0]);
 	k->has_ident = is_prepared && k->is_ready;
 	if (!k->has_ident)

@@ -2,15 +2,18 @@
  * inherit: the descriptors of a connection that a forked child inherits.
  *
  * Parent and child both go on with all they had open, each over a connection of its own. Before the
- * fork the parent asks the server for a copy of its descriptors (FORK). The child closes the
- * inherited socket without sending a byte: a TLS shutdown would use up a record number of the
- * parent. At its first call it connects and attaches to the copy (CHILD_ATTACH); the numbers of its
- * descriptors stay the same.
+ * fork the parent asks the server for a copy of its descriptors (FORK), makes a connection for the
+ * child, and attaches it to the copy (CHILD_ATTACH). After the fork the child has that connection
+ * alone: the parent closes its socket, and the child that of the parent, both without sending a
+ * byte (a TLS shutdown would use up a record number of the other). So the server notices at once
+ * when the child ends or execs, and a child that has given up its privileges need not connect. The
+ * numbers of the descriptors stay the same.
  *
- * A child that never calls, because it only execs, leaves its copy at the server, which keeps few
- * of them. So each child holds one end of a pipe until it has attached, execs, or ends. The copy is
- * then an *orphan*, which the parent finds at a later fork. When there are many orphans the parent
- * reclaims them: it attaches to them over a connection that it then closes.
+ * If the server gives a copy but takes no connection in time, the child connects and attaches at
+ * its first call. When it never calls, its copy stays at the server, which keeps few of them. So
+ * such a child holds one end of a pipe until it has attached, execs, or ends. The copy is then an
+ * *orphan*, which the parent finds at a later fork. When there are many orphans the parent reclaims
+ * them: it attaches to them over a connection that it then closes.
  *
  * All functions except inherit_attach() are called with the mount's mutex.
  */
@@ -23,11 +26,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct dial_target;
-struct dial_terms;
+#include "common/remote/dial.h"
+
 struct mux;
 
-/* A copy that a child may attach to, in the parent. */
+/* A copy that a child without a connection may attach to, in the parent. */
 struct inherit_copy {
 	uint64_t ident;
 	int child_fd; /* reads end of file when the copy is an orphan; -1: it is known to be one */
@@ -42,8 +45,13 @@ struct inherit {
 	size_t room;
 
 	/* Between ready and parent or child. */
-	bool is_ready; /* there is a copy for the child */
+	struct mux *child_mux; /* the child's connection; NULL: there is none */
+	struct dial_terms child_terms;
+	bool is_ready; /* there is a copy for a child that will connect */
 	int pipe[2];   /* -1 when there is none */
+
+	/* In the child, until its first call. */
+	struct mux *first_mux; /* its connection, of child_terms; NULL: it is still to connect */
 
 	/* In the child, and in ready. */
 	bool has_ident; /* of a copy that no process has attached to */
@@ -59,8 +67,8 @@ void inherit_init(struct inherit *k, const struct dial_target *target);
 void inherit_fini(struct inherit *k);
 
 /*
- * Before every use of *mux: in a forked child's first call, replaces it and *terms by a connection
- * of its own, until that time. Returns 0, -ESTALE (the copy is gone, or there was none), or see
+ * Before every use of *mux: in a forked child's first call, replaces it and *terms by the child's
+ * own, and connects, until that time, if the parent has not. Returns 0, -ESTALE (the copy is gone, or there was none), or see
  * dial_connect(); with words.
  */
 int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until);
@@ -73,9 +81,9 @@ void inherit_reclaim(struct inherit *k);
 
 /*
  * For fork(2), beside the functions of mux. ready speaks to the server, until that time: attaches
- * first, if need be, and gets a copy for the child; without one the child will get -ESTALE. Returns
- * false when it could not attach: another thread may, and replace *mux during the fork.
- * is_prepared false: prepare was not called.
+ * first, if need be, and gets a copy and a connection for the child; without a copy the child will
+ * get -ESTALE. Returns false when it could not attach: another thread may, and replace *mux during
+ * the fork. is_prepared false: prepare was not called.
  */
 bool inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
     uint64_t until);

@@ -2,6 +2,7 @@
  * fork(2): parent and child both go on with all files, each over its own connection (PROTOCOL 6).
  */
 #include <errno.h>
+#include <grp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -275,6 +276,88 @@ a_file_does_not_outlive_those_who_had_it_open(void **state)
 	assert_false(is_there(CLIENT_MOUNT "/gone"));
 }
 
+/* Waits until the file is open count times. */
+static void
+await_opens(uint32_t count, uint64_t ms)
+{
+	uint64_t deadline = patience_until(ms);
+	struct sm_stat st;
+
+	do {
+		assert_int_equal(sm_stat(mine.file, &st), 0);
+		if (st.open_count == count)
+			return;
+		patience_breathe();
+	} while (clock_now() < deadline);
+	fail_msg("the file is open %u times, not %u", st.open_count, count);
+}
+
+static void
+a_child_that_dies_before_its_first_call_is_noticed(void **state)
+{
+	enum { NOTICED_MS = 2000 };
+	pid_t pid;
+
+	(void)state;
+	await_opens(1, NOTICED_MS);
+	pid = child_begin();
+	if (pid == 0) {
+		pause();
+		_exit(1);
+	}
+	await_opens(2, NOTICED_MS);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	await_opens(1, NOTICED_MS);
+	assert_true(child_was_killed(pid));
+}
+
+/* The socket is in a directory of the test's user alone. */
+static void
+a_child_without_privileges_uses_what_it_inherited(void **state)
+{
+	enum { NOBODY = 65534 };
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0,
+		    "another user");
+		child_expect(access(server.socket, W_OK) != 0, "a socket out of reach");
+		_exit(increment(1));
+	}
+	child_expect_success(pid);
+	assert_int_equal(read_counter(), 1);
+}
+
+/* At the fork the server's socket is out of reach. */
+static void
+a_child_connects_by_itself_when_its_parent_could_not(void **state)
+{
+	char away[DAEMON_PATH_SIZE + 8];
+	atomic_bool *go = child_share(2 * sizeof *go), *has_tried = go + 1;
+	pid_t pid;
+
+	(void)state;
+	snprintf(away, sizeof away, "%s.away", server.socket);
+	assert_int_equal(rename(server.socket, away), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(sm_lock(mine.file) != 0, "no connection");
+		atomic_store(has_tried, true);
+		child_expect(child_await(go, PATIENCE_MS), "the parent's word");
+		_exit(increment(1));
+	}
+	assert_true(child_await(has_tried, PATIENCE_MS));
+	assert_int_equal(increment(1), 0);
+	assert_int_equal(rename(away, server.socket), 0);
+	atomic_store(go, true);
+	child_expect_success(pid);
+	assert_int_equal(read_counter(), 2);
+}
+
 static void
 many_children_that_wait_at_a_time(void **state)
 {
@@ -452,7 +535,7 @@ a_child_comes_after_its_server_ended(void **state)
 		close(go[1]);
 		if (read(go[0], &byte, 1) != 0)
 			_exit(1);
-		if (sm_lock(mine.file) == 0 || errno != ESTALE)
+		if (sm_lock(mine.file) == 0 || (errno != ENOTCONN && errno != ECONNRESET))
 			_exit(2);
 		_exit(0);
 	}
@@ -483,6 +566,9 @@ main(void)
 		TEST(threads_are_in_calls_meanwhile),
 		TEST(a_thousand_children_that_only_exec),
 		TEST(a_file_does_not_outlive_those_who_had_it_open),
+		TEST(a_child_that_dies_before_its_first_call_is_noticed),
+		TEST(a_child_without_privileges_uses_what_it_inherited),
+		TEST(a_child_connects_by_itself_when_its_parent_could_not),
 		TEST(many_children_that_wait_at_a_time),
 		TEST(a_child_may_idle_as_long_as_its_parent_lives),
 		TEST(a_killed_parents_lock_is_free_though_its_child_idles),
