@@ -5,14 +5,26 @@
 #include <limits.h>
 #include <time.h>
 
-uint64_t
-clock_now(void)
+static uint64_t
+read_clock(clockid_t id)
 {
 	struct timespec ts;
-	int error = clock_gettime(CLOCK_MONOTONIC, &ts);
+	int error = clock_gettime(id, &ts);
 
 	assert(error == 0);
 	return (uint64_t)ts.tv_sec * CLOCK_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+clock_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_coarse(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t

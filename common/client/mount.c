@@ -66,7 +66,7 @@ mount_create(struct mount **out, const struct backend_ops *ops, const char *poin
 uint64_t
 mount_deadline(const struct mount *m)
 {
-	return clock_now() + m->silence;
+	return clock_coarse() + m->silence;
 }
 
 void

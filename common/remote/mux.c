@@ -68,12 +68,8 @@ mux_handshake(struct mux *m, uint64_t until)
 struct mux_limit
 mux_limit(struct mux *m, uint64_t until)
 {
-	struct mux_limit limit = { .until = until };
-
-	mux_core_lock(m);
-	limit.moved = m->moved;
-	mux_core_unlock(m);
-	return limit;
+	return (struct mux_limit){ until, atomic_load_explicit(&m->moved, memory_order_relaxed),
+		false };
 }
 
 void

@@ -35,6 +35,7 @@
 
 #include <bsd/sys/queue.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,7 +78,7 @@ struct mux_call {
 struct mux_failure {
 	bool is_registered;
 	uint16_t tag;     /* while registered: of the requests */
-	int error;        /* the last failure, a negative errno; 0: none */
+	atomic_int error; /* the last failure, a negative errno; 0: none */
 	bool is_reported; /* by mux_failure_report() */
 };
 

@@ -51,6 +51,14 @@ mux_core_end(struct mux *m, int error)
 	return error;
 }
 
+void
+mux_core_moved(struct mux *m, size_t size)
+{
+	uint64_t moved = atomic_load_explicit(&m->moved, memory_order_relaxed) + size;
+
+	atomic_store_explicit(&m->moved, moved, memory_order_relaxed);
+}
+
 uint64_t
 mux_core_limit(const struct mux *m, struct mux_limit limit)
 {
@@ -74,6 +82,18 @@ mux_core_write_events(const struct mux *m)
 	return stream_write_wants_write(m->stream) ? POLLOUT : POLLIN;
 }
 
+/* The timeout for poll(2): exact, unless the deadline is far away. */
+static int
+poll_timeout(uint64_t deadline)
+{
+	enum { FAR_MS = 1000 };
+	int timeout = clock_poll_timeout(clock_coarse(), deadline);
+
+	if (timeout >= 0 && timeout < FAR_MS)
+		timeout = clock_poll_timeout(clock_now(), deadline);
+	return timeout;
+}
+
 int
 mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
 {
@@ -83,9 +103,7 @@ mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
 	m->pollers++;
 	mux_core_unlock(m);
 	do {
-		timeout = -1;
-		if (deadline != CLOCK_NEVER)
-			timeout = clock_poll_timeout(clock_now(), deadline);
+		timeout = poll_timeout(deadline);
 		n = poll(&p, 1, timeout);
 		/* A wait for a lock goes on after a signal. */
 	} while (n < 0 && errno == EINTR);

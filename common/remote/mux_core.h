@@ -73,7 +73,7 @@ struct mux {
 	bool has_tags;
 	uint16_t last_tag;
 	uint64_t silence;       /* nanoseconds; see mux.h */
-	uint64_t moved;         /* bytes that were read and written */
+	_Atomic uint64_t moved; /* bytes that were read and written; read without the mutex */
 	uint64_t heard;         /* when a reply has come while others were waited for; 0: never */
 	struct call_list calls; /* not yet answered, in the order they were sent */
 	struct orphan_list orphans; /* in the order they were made */
@@ -111,6 +111,9 @@ void mux_core_unlock(struct mux *m);
  * callers see -ECONNRESET: their deadlines have not passed.
  */
 int mux_core_end(struct mux *m, int error);
+
+/* Counts bytes that were read or written. */
+void mux_core_moved(struct mux *m, size_t size);
 
 /* The time of a limit, as it is now. */
 uint64_t mux_core_limit(const struct mux *m, struct mux_limit limit);

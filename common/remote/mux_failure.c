@@ -73,6 +73,9 @@ mux_failure_take(struct mux *m, struct mux_failure *f, bool *was_reported)
 {
 	int error;
 
+	/* The reply that the caller has waited for came after it. */
+	if (atomic_load_explicit(&f->error, memory_order_relaxed) == 0)
+		return 0;
 	mux_core_lock(m);
 	error = f->error;
 	*was_reported = f->is_reported;

@@ -136,7 +136,7 @@ mux_input_read(struct mux *m)
 		return 0;
 	if (n <= 0)
 		return mux_core_end(m, (int)n);
-	m->moved += (size_t)n;
+	mux_core_moved(m, (size_t)n);
 	if (is_direct) {
 		commit_incoming(m, (size_t)n);
 		return 1;

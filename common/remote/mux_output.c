@@ -57,7 +57,7 @@ write_all(struct mux *m, const uint8_t *bytes, size_t size)
 		if (n >= 0) {
 			bytes += n;
 			size -= (size_t)n;
-			m->moved += (size_t)n;
+			mux_core_moved(m, (size_t)n);
 		} else if (n != -EAGAIN) {
 			(void)mux_core_end(m, (int)n);
 		} else if (wait_writable(m) != 0) {
@@ -287,8 +287,9 @@ mux_send(struct mux *m)
 	int error;
 
 	assert(m->body_left == 0);
-	flush(m);
 	mux_core_lock(m);
+	write_all(m, m->staging, m->staged);
+	m->staged = 0;
 	write_orphans(m);
 	leave_role(m);
 	error = m->has_ended ? m->error : 0;
