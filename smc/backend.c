@@ -223,7 +223,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	(void)mode;
 	if (error != 0)
 		return error;
-	error = ticketlock_take(&f->lockfile.lock, deadline);
+	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted);
 	if (error == -EBADF)
 		return lockfile_fail(&f->lockfile, error,
 		    "the program has closed the library's descriptors");
@@ -243,6 +243,13 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	replica_void(replica);
 	(void)ticketlock_release(&f->lockfile.lock);
 	return lockfile_fail(&f->lockfile, error, "the segment cannot be read");
+}
+
+static bool
+is_contended(struct backend_file *base, uint64_t until)
+{
+	(void)until;
+	return ticketlock_is_contended(&smc_file(base)->lockfile.lock);
 }
 
 static int
@@ -351,5 +358,6 @@ const struct backend_ops smc_backend = {
 	.map = map,
 	.stat = stat_file,
 	.acquire = acquire,
+	.is_contended = is_contended,
 	.release = release,
 };

@@ -107,5 +107,7 @@ const struct backend_ops smdish_backend = {
 	.map = remotefile_map,
 	.stat = remotefile_stat,
 	.acquire = remotefile_acquire,
+	.interrupt = remotefile_interrupt,
+	.is_contended = remotefile_is_contended,
 	.release = remotefile_release,
 };

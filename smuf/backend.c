@@ -263,5 +263,7 @@ const struct backend_ops smuf_backend = {
 	.map = map,
 	.stat = remotefile_stat,
 	.acquire = remotefile_acquire,
+	.interrupt = remotefile_interrupt,
+	.is_contended = remotefile_is_contended,
 	.release = remotefile_release,
 };

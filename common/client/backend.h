@@ -17,6 +17,7 @@
 #ifndef COMMON_CLIENT_BACKEND_H
 #define COMMON_CLIENT_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,12 @@ struct tls_context;
 struct backend_file {
 	const struct backend_ops *ops;
 	struct replica *replica; /* the caller's; outlives this */
+
+	/*
+	 * Acquire gives up soon, with -ECANCELED, unless it has the grant. Set by the caller's
+	 * other threads, cleared by the one that is going to acquire.
+	 */
+	atomic_bool is_interrupted;
 };
 
 struct backend_ops {
@@ -92,6 +99,18 @@ struct backend_ops {
 	 * and the mapping is unchanged.
 	 */
 	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
+
+	/*
+	 * is_interrupted was set: wakes the thread in acquire, if one sleeps there for long. NULL:
+	 * none does.
+	 */
+	void (*interrupt)(struct backend_file *f);
+
+	/*
+	 * While the lock is held shared: true when another process waits for it, or when that
+	 * cannot be known.
+	 */
+	bool (*is_contended)(struct backend_file *f, uint64_t until);
 
 	/*
 	 * Releases the lock, whatever the result. If is_publishing (never for a shared lock),

@@ -10,6 +10,7 @@
 #define COMMON_CLIENT_FILE_H
 
 #include <bsd/sys/queue.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,11 @@ struct backend_file;
 struct mount;
 struct sm_stat;
 struct tls_context;
+
+/* What the program has opened: a handle of a file. All zeros at first. */
+struct filehandle {
+	atomic_bool is_closing;
+};
 
 struct file {
 	TAILQ_ENTRY(file) link; /* in the mount's list */
@@ -39,15 +45,16 @@ struct file {
 int file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name);
 
 /*
- * Closes a handle: releases the lock if it was taken through handle, and publishes nothing. Closes
- * the file with its last handle, unless it is mapped; gives up at that time, as a backend does, and
- * later by what it waits for other threads.
- * Returns the result of the last release if that was not reported yet.
+ * Closes a handle: ends the waits of other threads for the lock through it (-EBADF), and returns
+ * after them; releases the lock if it was taken through it, and publishes nothing. Closes the file
+ * with its last handle, unless it is mapped; gives up at that time, as a backend does, and later by
+ * what it waits for other threads. Returns the result of the last release if that was not reported
+ * yet.
  */
-int file_close(struct file *f, const void *handle, uint64_t until);
+int file_close(struct file *f, struct filehandle *h, uint64_t until);
 
-/* sm_map() through handle; *out is the address. */
-int file_map(struct file *f, const void *handle, void *hint, size_t size, void **out);
+/* sm_map() through h; *out is the address. */
+int file_map(struct file *f, const struct filehandle *h, void *hint, size_t size, void **out);
 
 /*
  * sm_unmap(); -ENOENT when no file of m is mapped at address. Closes a file without handles, as
@@ -61,8 +68,12 @@ int file_unmap(struct mount *m, const void *address, uint64_t until);
  */
 void file_end(struct file *f, uint64_t until);
 
-/* Takes the lock through handle; deadline as for filelock_acquire(). */
-int file_lock(struct file *f, const void *handle, enum protocol_mode mode, uint64_t deadline);
+/*
+ * Takes the lock through h; deadline as for filelock_acquire(). While it waits, h and f stay,
+ * whatever other threads close.
+ */
+int file_lock(struct file *f, const struct filehandle *h, enum protocol_mode mode,
+    uint64_t deadline);
 
 int file_unlock(struct file *f);
 

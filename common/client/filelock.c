@@ -17,6 +17,7 @@ struct filelock_waiter {
 	enum protocol_mode mode;
 	pthread_cond_t admitted;
 	bool is_admitted;
+	bool is_expelled;
 	bool is_first;
 };
 
@@ -84,9 +85,18 @@ add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder h
 	l->holders[l->count++] = holder;
 	if (mode == PROTOCOL_EXCLUSIVE)
 		atomic_store_explicit(&l->owner, holder.thread, memory_order_relaxed);
-	if (is_first)
+	if (is_first) {
 		l->state = mode == PROTOCOL_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
+		l->is_getting = true;
+	}
 	return is_first;
+}
+
+static void
+dequeue(struct filelock *l, struct filelock_waiter *w)
+{
+	TAILQ_REMOVE(&l->queue, w, link);
+	l->waiters--;
 }
 
 /* Makes holders of the waiters at the head of the queue, as long as the state allows it. */
@@ -96,8 +106,7 @@ admit_waiters(struct filelock *l)
 	struct filelock_waiter *w;
 
 	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_hold(l, w->mode)) {
-		TAILQ_REMOVE(&l->queue, w, link);
-		l->waiters--;
+		dequeue(l, w);
 		w->is_first = add_holder(l, w->mode, w->holder);
 		w->is_admitted = true;
 		(void)pthread_cond_signal(&w->admitted);
@@ -113,15 +122,16 @@ wait_in_queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 	cond_init(&w->admitted);
 	TAILQ_INSERT_TAIL(&l->queue, w, link);
 	l->waiters++;
-	while (!w->is_admitted && is_in_time)
+	while (!w->is_admitted && !w->is_expelled && is_in_time)
 		is_in_time = cond_wait_until(&w->admitted, &l->mutex, deadline);
-	if (!w->is_admitted) {
-		TAILQ_REMOVE(&l->queue, w, link);
-		l->waiters--;
+	if (!w->is_admitted && !w->is_expelled) {
+		dequeue(l, w);
 		/* Readers behind a writer that gives up need not wait for it. */
 		admit_waiters(l);
 	}
 	(void)pthread_cond_destroy(&w->admitted);
+	if (w->is_expelled)
+		return -ECANCELED;
 	return w->is_admitted ? 0 : -ETIMEDOUT;
 }
 
@@ -163,10 +173,73 @@ filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle
 	return error;
 }
 
+/* With the mutex. */
+static bool
+may_join(const struct filelock *l)
+{
+	return l->state == FILELOCK_DRAINING && TAILQ_EMPTY(&l->queue);
+}
+
+bool
+filelock_may_join(struct filelock *l)
+{
+	bool may;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	may = may_join(l) && find_self(l) == l->count;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return may;
+}
+
+bool
+filelock_join(struct filelock *l, const void *handle)
+{
+	const struct filelock_holder self = { .thread = pthread_self(), .handle = handle };
+	bool has_joined;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	has_joined = may_join(l) && reserve_holder(l) == 0;
+	if (has_joined)
+		(void)add_holder(l, PROTOCOL_SHARED, self);
+	(void)pthread_mutex_unlock(&l->mutex);
+	return has_joined;
+}
+
+bool
+filelock_expel(struct filelock *l, const void *handle, bool *is_getting)
+{
+	struct filelock_waiter *w, *next;
+	bool is_here;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	TAILQ_FOREACH_SAFE(w, &l->queue, link, next) {
+		if (w->holder.handle == handle) {
+			dequeue(l, w);
+			w->is_expelled = true;
+			l->expelled++;
+			(void)pthread_cond_signal(&w->admitted);
+		}
+	}
+	admit_waiters(l);
+	*is_getting = l->is_getting && l->holders[0].handle == handle;
+	is_here = l->expelled > 0 || *is_getting;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return is_here;
+}
+
+void
+filelock_leave(struct filelock *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->expelled--;
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
 void
 filelock_admit_readers(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
+	filelock_got(l);
 	if (l->state == FILELOCK_CHANGING) {
 		l->state = FILELOCK_SHARED;
 		admit_waiters(l);
@@ -240,6 +313,7 @@ filelock_hand_over(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
+	filelock_got(l);
 	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -250,7 +324,8 @@ filelock_fork_child(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
 	l->owner = 0;
-	l->count = l->waiters = 0;
+	l->is_getting = false;
+	l->count = l->waiters = l->expelled = 0;
 	TAILQ_INIT(&l->queue);
 	mutex_fork_child(&l->mutex, is_locked);
 }

@@ -6,20 +6,22 @@
  * first one; of readers, the one that finds the lock free, and the others then join. The *last*
  * holder to leave gives the grant back. In the meantime all other threads queue:
  *
- *	acquire -> first: get the grant, then filelock_admit_readers(); or, on failure,
- *		filelock_hand_over()
+ *	acquire -> first: get the grant, then filelock_got() or filelock_admit_readers(); or, on
+ *		failure, filelock_hand_over()
  *	release -> last: give the grant back, then filelock_hand_over()
  *
  * Threads are served first come first served, and no reader overtakes a waiting writer. Writers of
  * other processes wait at the backend, where this queue cannot see them: so that overlapping
- * readers here do not keep the grant for ever, none may join once the first of them has left. Each
- * holder is recorded with the handle that it locked through.
+ * readers here do not keep the grant for ever, once the first of them has left one joins only after
+ * the backend has said that nobody waits (filelock_join()). Each holder and waiter is recorded with
+ * the handle that it locks through.
  */
 #ifndef COMMON_CLIENT_FILELOCK_H
 #define COMMON_CLIENT_FILELOCK_H
 
 #include <bsd/sys/queue.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,12 +41,18 @@ enum filelock_state {
 	FILELOCK_EXCLUSIVE, /* also while the grant is acquired and released */
 	FILELOCK_CHANGING,  /* the shared grant is being acquired or released */
 	FILELOCK_SHARED,
-	FILELOCK_DRAINING /* shared, and a reader has left: no more may join */
+	FILELOCK_DRAINING /* shared, and a reader has left: others join by filelock_join() only */
 };
 
 struct filelock {
 	pthread_mutex_t mutex;
 	enum filelock_state state;
+
+	/*
+	 * The first holder gets the grant. Set with the mutex; that thread may clear it without.
+	 */
+	atomic_bool is_getting;
+	unsigned expelled; /* threads that filelock_expel() has sent away and that are still here */
 
 	/* The exclusive holder; 0: none. A thread may compare it with itself without the mutex. */
 	_Atomic(pthread_t) owner;
@@ -64,15 +72,37 @@ void filelock_fini(struct filelock *l);
  * Makes the calling thread a holder, through handle, waiting until deadline (nanoseconds of
  * CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a try). *is_first is then true when the caller has to get the
  * grant. Returns 0; -EDEADLK when the thread is a holder already; -EAGAIN (a try), -ETIMEDOUT,
- * -ENOMEM.
+ * -ENOMEM; -ECANCELED: expelled.
  */
 int filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle,
     uint64_t deadline, bool *is_first);
 
+/* True when nothing but a wait elsewhere, for which to look, keeps another reader from joining. */
+bool filelock_may_join(struct filelock *l);
+
 /*
- * The first holder has the grant. When it is a shared one, the readers at the head of the queue
- * join.
+ * Nobody waits elsewhere: makes the calling thread a holder beside the readers that are left, if
+ * there are any and nobody waits here. Returns true when it has.
  */
+bool filelock_join(struct filelock *l, const void *handle);
+
+/*
+ * handle is going to be closed: ends the waits of all threads that wait here through it. Returns
+ * true while any of them is still here, or the first holder gets the grant for it (*is_getting).
+ */
+bool filelock_expel(struct filelock *l, const void *handle, bool *is_getting);
+
+/* The last call of a thread that was expelled. */
+void filelock_leave(struct filelock *l);
+
+/* The first holder, an exclusive one, has the grant. */
+static inline void
+filelock_got(struct filelock *l)
+{
+	atomic_store_explicit(&l->is_getting, false, memory_order_release);
+}
+
+/* The first holder, a shared one, has the grant: the readers at the head of the queue join. */
 void filelock_admit_readers(struct filelock *l);
 
 /*

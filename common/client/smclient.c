@@ -27,6 +27,7 @@ struct sm_file {
 	TAILQ_ENTRY(sm_file) link;
 	struct sm *sm;
 	struct file *file;
+	struct filehandle handle;
 };
 
 TAILQ_HEAD(handle_list, sm_file);
@@ -205,7 +206,7 @@ sm_free(struct sm *sm)
 	begin_call(sm);
 	forkhooks_remove(&sm->fork);
 	while ((file = TAILQ_FIRST(&sm->handles)) != NULL) {
-		(void)file_close(file->file, file, until_of(file->file->mount, begun));
+		(void)file_close(file->file, &file->handle, until_of(file->file->mount, begun));
 		TAILQ_REMOVE(&sm->handles, file, link);
 		free(file);
 	}
@@ -334,7 +335,7 @@ sm_close(struct sm_file *file)
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_REMOVE(&sm->handles, file, link);
 	(void)pthread_mutex_unlock(&sm->mutex);
-	error = file_close(file->file, file, mount_deadline(file->file->mount));
+	error = file_close(file->file, &file->handle, mount_deadline(file->file->mount));
 	free(file);
 	return end_call(error);
 }
@@ -346,7 +347,7 @@ sm_map(struct sm_file *file, void *hint, size_t size)
 	int error;
 
 	begin_call(file->sm);
-	error = file_map(file->file, file, hint, size, &address);
+	error = file_map(file->file, &file->handle, hint, size, &address);
 	return end_call(error) == 0 ? address : NULL;
 }
 
@@ -379,14 +380,14 @@ int
 sm_lock(struct sm_file *file)
 {
 	begin_call(file->sm);
-	return end_call(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
+	return end_call(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
 }
 
 int
 sm_trylock(struct sm_file *file)
 {
 	begin_call(file->sm);
-	return end_call(file_lock(file->file, file, PROTOCOL_EXCLUSIVE, 0));
+	return end_call(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, 0));
 }
 
 int
@@ -400,7 +401,7 @@ sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 	if (error != 0)
 		error_message(error, "the deadline is not a valid time");
 	else /* A deadline of 0 would be a try. */
-		error = file_lock(file->file, file, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
+		error = file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
 	return end_call(error);
 }
 
@@ -408,7 +409,7 @@ int
 sm_rdlock(struct sm_file *file)
 {
 	begin_call(file->sm);
-	return end_call(file_lock(file->file, file, PROTOCOL_SHARED, CLOCK_NEVER));
+	return end_call(file_lock(file->file, &file->handle, PROTOCOL_SHARED, CLOCK_NEVER));
 }
 
 int

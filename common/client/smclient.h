@@ -117,8 +117,9 @@ SMCLIENT_PUBLIC int sm_mount(struct sm *sm, const char *uri, const char *path, c
 SMCLIENT_PUBLIC struct sm_file *sm_open(struct sm *sm, const char *path);
 
 /*
- * Closes the handle, whatever the result. If the lock was acquired through it, releases the lock
- * and publishes nothing; the replica is then void. The mapping stays, and keeps the file, until
+ * Closes the handle, whatever the result. Threads that wait for the lock through it fail with
+ * EBADF. If the lock was acquired through it, releases the lock and publishes nothing; the replica
+ * is then void. The mapping stays, and keeps the file, until
  * sm_unmap(). The last of both calls reports the failure of an earlier sm_unlock().
  */
 SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
@@ -142,7 +143,7 @@ SMCLIENT_PUBLIC int sm_unmap(struct sm *sm, void *address);
 /*
  * Acquires the lock exclusively and brings the replica up to date. Waits as long as it takes;
  * signals do not end the wait. On failure the lock is not held and the mapping is unchanged.
- * EDEADLK: this thread holds the lock; EBADE, EBADMSG.
+ * EDEADLK: this thread holds the lock; EBADF: another thread closed the handle; EBADE, EBADMSG.
  */
 SMCLIENT_PUBLIC int sm_lock(struct sm_file *file);
 

@@ -300,3 +300,18 @@ presence_has_others(const struct presence *p)
 			return true;
 	return !presence_is_intact(p);
 }
+
+bool
+presence_has_waiter(const struct presence *p)
+{
+	enum presence_state state;
+	int slot;
+
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
+		state = view(p, slot).state;
+		if (slot != p->own && (state == PRESENCE_CLAIMING || state == PRESENCE_WAITING) &&
+		    (!p->has_locks || is_alive(p, slot)))
+			return true;
+	}
+	return false;
+}

@@ -128,4 +128,7 @@ unsigned presence_count(const struct presence *p);
 /* With kernel locks: true when another process is alive. */
 bool presence_has_others(const struct presence *p);
 
+/* True when another process waits for the lock or has it; with kernel locks only a living one. */
+bool presence_has_waiter(const struct presence *p);
+
 #endif

@@ -125,11 +125,13 @@ recover_turn(struct ticketlock *l, uint32_t seen)
  * and would skip them: we do.
  */
 static int
-await_slot(struct ticketlock *l, uint64_t deadline)
+await_slot(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
 {
 	while (!presence_begin(l->presence)) {
 		if (recover_turn(l, turn_of(l)))
 			continue;
+		if (atomic_load(is_interrupted))
+			return -ECANCELED;
 		if (clock_now() >= deadline)
 			return -ETIMEDOUT;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MOST_US * 1000 }, NULL);
@@ -139,9 +141,9 @@ await_slot(struct ticketlock *l, uint64_t deadline)
 
 /* L1 to L3: the slot says CLAIMING from before the ticket is drawn until the ticket is in it. */
 static int
-draw_ticket(struct ticketlock *l, uint64_t deadline)
+draw_ticket(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
 {
-	int error = await_slot(l, deadline);
+	int error = await_slot(l, deadline, is_interrupted);
 
 	if (error != 0)
 		return error;
@@ -163,16 +165,16 @@ resume_ticket(struct ticketlock *l)
 	return presence_resume(l->presence, l->ticket);
 }
 
-/* O1: gives up waiting. Returns 0 when our turn came at that very moment, else -ETIMEDOUT. */
+/* O1: gives up waiting. Returns 0 when our turn came at that very moment, else error. */
 static int
-abandon_ticket(struct ticketlock *l)
+abandon_ticket(struct ticketlock *l, int error)
 {
 	l->is_abandoned = true;
 	presence_set(l->presence, PRESENCE_ABANDONED, l->ticket);
 	testpoint_reach("ticketlock: abandoned");
 	if (turn_of(l) == l->ticket && resume_ticket(l))
 		return 0;
-	return -ETIMEDOUT;
+	return error;
 }
 
 static bool
@@ -218,7 +220,7 @@ is_woken(const struct ticketlock *l)
 }
 
 static int
-wait_for_turn(struct ticketlock *l, uint64_t deadline)
+wait_for_turn(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
 {
 	const uint64_t least = is_woken(l) ? WAIT_LEAST_US : PAUSE_LEAST_US;
 	const uint64_t most = is_woken(l) ? WAIT_MOST_US : PAUSE_MOST_US;
@@ -238,10 +240,12 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline)
 		 * Without our descriptor we would not notice a holder's death, and wait for ever.
 		 */
 		if (seen == last && l->presence->has_locks && !presence_is_intact(l->presence))
-			return abandon_ticket(l) == 0 ? 0 : -EBADF;
+			return abandon_ticket(l, -EBADF);
+		if (atomic_load(is_interrupted))
+			return abandon_ticket(l, -ECANCELED);
 		now = clock_now();
 		if (now >= deadline)
-			return abandon_ticket(l);
+			return abandon_ticket(l, -ETIMEDOUT);
 		pause = seen == last ? shorter(2 * pause, most) : least;
 		last = seen;
 		sleep_while(l, seen, shorter(pause, time_left(now, deadline)));
@@ -298,15 +302,15 @@ try_lock(struct ticketlock *l)
 }
 
 int
-ticketlock_take(struct ticketlock *l, uint64_t deadline)
+ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
 {
 	int error = 0;
 
 	if (deadline == 0)
 		return try_lock(l);
 	if (!resume_ticket(l))
-		error = draw_ticket(l, deadline);
-	return error == 0 ? wait_for_turn(l, deadline) : error;
+		error = draw_ticket(l, deadline, is_interrupted);
+	return error == 0 ? wait_for_turn(l, deadline, is_interrupted) : error;
 }
 
 bool
@@ -329,4 +333,10 @@ uint32_t
 ticketlock_count(const struct ticketlock *l)
 {
 	return atomic_load(&l->untrusted_words->ticket_number) - turn_of(l);
+}
+
+bool
+ticketlock_is_contended(const struct ticketlock *l)
+{
+	return ticketlock_count(l) > 1 && presence_has_waiter(l->presence);
 }

@@ -55,11 +55,12 @@ void ticketlock_init(struct ticketlock *l, struct ticketlock_words *untrusted_wo
     struct presence *presence);
 
 /*
- * Takes the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER; 0: a try).
- * Returns 0; -EAGAIN for a try; -ETIMEDOUT; -EBADF: we would have to wait, and the program has
- * closed our descriptor.
+ * Takes the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER; 0: a try),
+ * or until another thread sets *is_interrupted. Returns 0; -EAGAIN for a try; -ETIMEDOUT;
+ * -ECANCELED: interrupted; -EBADF: we would have to wait, and the program has closed our
+ * descriptor.
  */
-int ticketlock_take(struct ticketlock *l, uint64_t deadline);
+int ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted);
 
 /* For the holder: false when another process has moved the turn on. */
 bool ticketlock_is_held(const struct ticketlock *l);
@@ -72,5 +73,8 @@ int ticketlock_release(struct ticketlock *l);
 
 /* The number of tickets out: the holder's and all waiters'. */
 uint32_t ticketlock_count(const struct ticketlock *l);
+
+/* For the holder: true when another process waits. An abandoned ticket does not count. */
+bool ticketlock_is_contended(const struct ticketlock *l);
 
 #endif

@@ -94,6 +94,8 @@ compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadli
 	f->v1_type = replica_is_mapped(f->base.replica) ? PROTOCOL_TYPE_SEGMENT :
 							  PROTOCOL_TYPE_PURE;
 	while ((error = try_lock(f, due_of(f, deadline))) == -EAGAIN && deadline != 0) {
+		if (atomic_load(&f->base.is_interrupted))
+			return -ECANCELED;
 		if (deadline != CLOCK_NEVER) {
 			now = clock_now();
 			if (now >= deadline)

@@ -135,12 +135,13 @@ mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
 }
 
 int
-mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until)
+mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until)
 {
-	uint64_t begun = clock_now(), check = begun + m->silence / 3;
+	uint64_t begun = clock_coarse(), check = begun + m->silence / 3;
 	int error = 0;
 
 	mux_core_lock(m);
+	c->owner = owner;
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
 		error = wait_once(m, c, check < until ? check : until);
 		if (error != -ETIMEDOUT || check >= until)

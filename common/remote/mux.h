@@ -65,6 +65,7 @@ struct mux_call {
 	/* The connection's own. */
 	TAILQ_ENTRY(mux_call) link;
 	pthread_cond_t woken;
+	const void *owner; /* of a wait for a lock: see mux_interrupt() */
 	uint16_t tag;
 	uint32_t reply_most;
 	bool is_waiting; /* its thread sleeps on woken */
@@ -177,10 +178,16 @@ int mux_send(struct mux *m);
 int mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit);
 
 /*
- * Waits for the reply to c, an ACQUIRE, as long as it takes until that time. A silent server ends
- * the connection, as above. Otherwise as mux_wait().
+ * Waits for the reply to c, an ACQUIRE, as long as it takes until that time, or until
+ * mux_interrupt() of owner. A silent server ends the connection, as above. Otherwise as mux_wait().
  */
-int mux_wait_for_lock(struct mux *m, struct mux_call *c, uint64_t until);
+int mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until);
+
+/*
+ * Another thread gives up the wait for a lock of that owner, if there is one, as mux_cancel() does:
+ * mux_wait_for_lock() returns -ECANCELED, once the server has answered the CANCEL at the latest.
+ */
+void mux_interrupt(struct mux *m, const void *owner);
 
 /*
  * Gives up the wait for c, an ACQUIRE, and sends its CANCEL: a grant of it ends at the server with

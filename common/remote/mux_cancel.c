@@ -79,9 +79,9 @@ mux_cancel_check(struct mux *m, uint64_t begun)
 	return limit <= now ? clock_after_ms(now, RECHECK_MS) : sooner(limit, now + third);
 }
 
-/* Leaves c, which is not answered, to an orphan. */
+/* Leaves c, which is not answered, to an orphan, with that status. */
 static void
-abandon(struct mux *m, struct mux_call *c, struct mux_orphan *o)
+abandon(struct mux *m, struct mux_call *c, struct mux_orphan *o, int status)
 {
 	o->call = c->tag;
 	o->most = c->reply_most;
@@ -92,12 +92,17 @@ abandon(struct mux *m, struct mux_call *c, struct mux_orphan *o)
 	}
 	TAILQ_REMOVE(&m->calls, c, link);
 	c->is_done = true;
-	c->status = -ETIMEDOUT;
+	c->status = status;
+	if (c->is_waiting)
+		(void)pthread_cond_signal(&c->woken);
 }
 
-/* With the mutex. Returns false when c is done, or the connection has ended. */
+/*
+ * With the mutex: c is done, with that status. Returns false when it was done before, or the
+ * connection has ended.
+ */
 static bool
-give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
+give_up(struct mux *m, struct mux_call *c, bool is_cancelled, int status)
 {
 	struct mux_orphan *o;
 
@@ -110,7 +115,7 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled)
 		return false;
 	}
 	o->is_sent = o->is_answered = !is_cancelled;
-	abandon(m, c, o);
+	abandon(m, c, o, status);
 	/* Half of the reply may have come, and the call be one that is not cancelled. */
 	mux_orphan_settle(m, o);
 	mux_output_send_orphans(m);
@@ -124,7 +129,7 @@ mux_cancel(struct mux *m, struct mux_call *c)
 	bool has_given_up;
 
 	mux_core_lock(m);
-	has_given_up = give_up(m, c, true);
+	has_given_up = give_up(m, c, true, -ETIMEDOUT);
 	mux_core_unlock(m);
 	return has_given_up;
 }
@@ -135,7 +140,21 @@ mux_leave(struct mux *m, struct mux_call *c)
 	bool has_given_up;
 
 	mux_core_lock(m);
-	has_given_up = give_up(m, c, false);
+	has_given_up = give_up(m, c, false, -ETIMEDOUT);
 	mux_core_unlock(m);
 	return has_given_up;
+}
+
+void
+mux_interrupt(struct mux *m, const void *owner)
+{
+	struct mux_call *c;
+
+	mux_core_lock(m);
+	TAILQ_FOREACH(c, &m->calls, link)
+		if (c->owner == owner)
+			break;
+	if (c != NULL)
+		(void)give_up(m, c, true, -ECANCELED);
+	mux_core_unlock(m);
 }

@@ -203,6 +203,7 @@ mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_siz
     uint32_t reply_most)
 {
 	c->is_waiting = c->is_done = false;
+	c->owner = NULL;
 	c->reply_most = reply_most;
 	c->body = (struct buf){ 0 };
 	cond_init(&c->woken);

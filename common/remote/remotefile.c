@@ -323,3 +323,11 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	memcpy(out->instance, r->terms.instance_id, sizeof out->instance);
 	return 0;
 }
+
+bool
+remotefile_is_contended(struct backend_file *base, uint64_t until)
+{
+	struct sm_stat s;
+
+	return remotefile_stat(base, &s, until) != 0 || s.waiters > 0;
+}

@@ -83,6 +83,8 @@ bool remotefile_is_alive(struct backend_file *f, uint64_t until);
 int remotefile_map(struct backend_file *f, uint32_t size, uint64_t until);
 int remotefile_stat(struct backend_file *f, struct sm_stat *out, uint64_t until);
 int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
+void remotefile_interrupt(struct backend_file *f);
+bool remotefile_is_contended(struct backend_file *f, uint64_t until);
 int remotefile_release(struct backend_file *f, bool is_publishing, uint64_t until);
 
 /* Puts the failure of op on f into words. Returns error. */

@@ -84,12 +84,12 @@ static int
 await_grant(struct remotefile *f, struct mux_call *c, uint64_t due)
 {
 	struct mux *mux = f->remote->mux;
-	int error = mux_wait_for_lock(mux, c, due);
+	int error = mux_wait_for_lock(mux, c, f, due);
 
 	if (error != -ETIMEDOUT || mux_has_ended(mux) || mux_cancel(mux, c))
 		return error;
 	/* The reply came between the two calls. */
-	return mux_wait_for_lock(mux, c, due);
+	return mux_wait_for_lock(mux, c, f, due);
 }
 
 /* Makes the caller the sender of an ACQUIRE whose reply must come until due. */
@@ -172,6 +172,16 @@ acquire_once(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, u
 	if (error == -EAGAIN && deadline != 0)
 		error = -ETIMEDOUT;
 	return remotefile_end_call(f, &c, OP_ACQUIRE, error);
+}
+
+void
+remotefile_interrupt(struct backend_file *base)
+{
+	struct remotefile *f = remotefile_of(base);
+
+	/* In a forked child that has not attached nothing waits for the server's answer yet. */
+	if (!atomic_load_explicit(&f->remote->inherit.is_inherited, memory_order_acquire))
+		mux_interrupt(f->remote->mux, f);
 }
 
 int

@@ -648,6 +648,7 @@ struct race {
 static void
 race(struct race *r, int self)
 {
+	static atomic_bool never; /* interrupts the wait */
 	struct lockfile l;
 	int other, error;
 	uint64_t seen;
@@ -656,7 +657,7 @@ race(struct race *r, int self)
 	error = lockfile_open(&l, world.memory, NAME, MOUNT_LOCKS_ANY);
 	child_expect(error == 0, "it can be opened");
 	atomic_store(&r->inodes[self], l.file.descriptor.inode);
-	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER) == 0, "it can be locked");
+	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER, &never) == 0, "it can be locked");
 	child_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
 	is_new = atomic_load(&l.untrusted_head->words.turn) == 0;
 	for (other = 0; other < RACERS; other++) {

@@ -1,0 +1,90 @@
+#include "tests/stress/kinds.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/stress/daemon.h"
+#include "tests/stress/smc.h"
+
+static const char *const names[KINDS] = { "smdish", "smuf", "smc" };
+static struct daemon servers[2];
+static struct smc_world world;
+static int running; /* the kind */
+static unsigned count;
+static char name[32]; /* of the running test's file, without its mount */
+
+int
+kinds_begin(void **state)
+{
+	(void)state;
+	daemon_open(&servers[0], &(struct daemon_config){ .has_keys = true });
+	daemon_open(&servers[1], &(struct daemon_config){ .is_smuf = true, .has_keys = true });
+	smc_world_create(&world);
+	return 0;
+}
+
+int
+kinds_end(void **state)
+{
+	(void)state;
+	daemon_close(&servers[0]);
+	daemon_close(&servers[1]);
+	smc_world_destroy(&world);
+	return 0;
+}
+
+void
+kinds_run(void (*test)(void))
+{
+	for (running = 0; running < KINDS; running++) {
+		snprintf(name, sizeof name, "file-%u", count++);
+		print_message("           over %s\n", names[running]);
+		test();
+	}
+}
+
+static bool
+is_smc(void)
+{
+	return running == KINDS - 1;
+}
+
+/* The path of the file in the sets. */
+static const char *
+path(void)
+{
+	static char text[64];
+
+	snprintf(text, sizeof text, "%s/%s", is_smc() ? SMC_MOUNT : CLIENT_MOUNT, name);
+	return text;
+}
+
+void
+kinds_open(struct client *c, size_t size)
+{
+	int error;
+
+	if (!is_smc()) {
+		client_expect_open(c, &servers[running], path(), size);
+		return;
+	}
+	error = smc_join(c, &world, name, size);
+	if (error != 0)
+		fail_msg("smc: %s", strerror(error));
+}
+
+struct sm_file *
+kinds_handle(const struct client *c)
+{
+	struct sm_file *f = sm_open(c->sm, path());
+
+	if (f == NULL)
+		fail_msg("%s: %s", path(), sm_error(c->sm));
+	return f;
+}
