@@ -257,7 +257,7 @@ check-tsan:
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
-THREADED := test_client_mux test_client_filelock test_threads test_fork
+THREADED := test_client_mux test_client_filelock test_threads test_fork test_closing
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 

@@ -267,5 +267,6 @@ mux_fork_child(struct mux *m, bool is_prepared)
 	if (is_prepared)
 		mux_orphan_forget(m);
 	TAILQ_INIT(&m->orphans);
+	m->orphan_count = 0;
 	mutex_fork_child(&m->mutex, is_prepared);
 }

@@ -193,7 +193,8 @@ void mux_interrupt(struct mux *m, const void *owner);
  * Gives up the wait for c, an ACQUIRE, and sends its CANCEL: a grant of it ends at the server with
  * nothing published. Does not wait for the server. Returns true: c is done, with -ETIMEDOUT.
  * Returns false when c was answered, or the connection has ended: because of that, because it takes
- * no bytes, or because calls that were given up before have had no answer for the silence.
+ * no bytes, or because calls that were given up before have had no answer for the silence, or too
+ * many of them none.
  */
 bool mux_cancel(struct mux *m, struct mux_call *c);
 

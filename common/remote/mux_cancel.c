@@ -14,15 +14,19 @@ oldest(const struct mux *m)
 
 /*
  * Adds a CANCEL of nothing, to be sent, and to be answered until that time. Returns NULL when there
- * is no memory.
+ * is no memory, or the server has left too many without an answer.
  */
 static struct mux_orphan *
 add(struct mux *m, uint64_t until)
 {
-	struct mux_orphan *o = calloc(1, sizeof *o);
+	struct mux_orphan *o;
 
+	if (m->orphan_count == ORPHANS_MOST)
+		return NULL;
+	o = calloc(1, sizeof *o);
 	if (o == NULL)
 		return NULL;
+	m->orphan_count++;
 	o->tag = mux_output_draw_tag(m);
 	o->call = NO_TAG;
 	o->limit = (struct mux_limit){ until, m->moved, false };
@@ -73,6 +77,8 @@ mux_cancel_check(struct mux *m, uint64_t begun)
 		(void)mux_core_end(m, -ETIMEDOUT);
 	else if (oldest(m) == NULL && now >= heard + third)
 		ping(m, heard, now);
+	else
+		mux_output_send_orphans(m);
 	if (oldest(m) == NULL)
 		return heard + third;
 	limit = mux_core_limit(m, oldest(m)->limit);

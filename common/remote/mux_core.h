@@ -37,6 +37,7 @@ enum {
 	RECHECK_MS = 20,
 	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,
+	ORPHANS_MOST = 1024,  /* calls that are given up and have had no answer */
 	NO_TAG = 0,           /* no request has it */
 	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
 	FAILURES_LEAST = 16
@@ -77,6 +78,7 @@ struct mux {
 	uint64_t heard;         /* when a reply has come while others were waited for; 0: never */
 	struct call_list calls; /* not yet answered, in the order they were sent */
 	struct orphan_list orphans; /* in the order they were made */
+	unsigned orphan_count;
 
 	/* Input: bytes read and not yet dispatched, and the call whose body is arriving. */
 	uint8_t in[READ_SIZE];
@@ -176,7 +178,10 @@ int mux_input_drive(struct mux *m, uint64_t deadline);
 /* A tag that no request has. */
 uint16_t mux_output_draw_tag(struct mux *m);
 
-/* Sends the CANCELs that are to be sent, unless there is a sender, which will. */
+/*
+ * Sends the CANCELs that are to be sent, unless there is a sender, which will. A ping waits for
+ * room in the socket.
+ */
 void mux_output_send_orphans(struct mux *m);
 
 /*

@@ -9,6 +9,7 @@ static void
 forget(struct mux *m, struct mux_orphan *o)
 {
 	TAILQ_REMOVE(&m->orphans, o, link);
+	m->orphan_count--;
 	free(o);
 }
 

@@ -177,7 +177,11 @@ write_orphans(struct mux *m)
 void
 mux_output_send_orphans(struct mux *m)
 {
-	if (m->has_ended || m->is_sending || mux_orphan_unsent(m) == NULL)
+	const struct mux_orphan *next = mux_orphan_unsent(m);
+
+	if (m->has_ended || m->is_sending || next == NULL)
+		return;
+	if (next->call == NO_TAG && !mux_core_is_writable(m))
 		return;
 	m->is_sending = true;
 	m->send_limit = mux_limit_exact(clock_after_ms(clock_now(), CANCEL_MS));

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +22,9 @@
 #include "common/base/clock.h"
 #include "common/base/size.h"
 #include "common/client/smclient.h"
+#include "common/remote/mux.h"
 #include "common/wire/frame.h"
+#include "common/wire/stream.h"
 #include "tests/stress/patience.h"
 #include "tests/unit/rig.h"
 
@@ -36,6 +40,7 @@ enum {
 	SLOW_MS = 1200,
 	SLACK_MS = 1000,
 	PINGS = 6, /* two silences of a second long */
+	GIVEN_UP_MOST = 1200,
 	LARGE = 8 * SIZE_MIB,
 	GRANT_FRAME_SIZE = FRAME_HEADER_SIZE + 16
 };
@@ -693,6 +698,109 @@ half_a_reply_that_a_fork_gave_up_is_no_silence(void **state)
 }
 
 /* Bytes for others come without a pause, faster than the client can read them. */
+/* The server takes every request and answers none. */
+static void
+serve_nothing(void)
+{
+	uint8_t requests[SIZE_KIB];
+
+	greet();
+	while (read(rig.fd, requests, sizeof requests) > 0)
+		continue;
+}
+
+/* Gives up waits for the lock, until the connection ends. Returns NULL when it has. */
+static void *
+give_up_until_the_end(void *arg)
+{
+	static const struct timespec past = { .tv_sec = 1 };
+	int i;
+
+	for (i = 0; i < GIVEN_UP_MOST; i++)
+		if (sm_timedlock(arg, &past) == 0 || errno != ETIMEDOUT)
+			return errno == ECONNRESET || errno == ENOTCONN ? NULL : arg;
+	return arg;
+}
+
+static void
+calls_that_are_given_up_are_bounded(void **state)
+{
+	pthread_t threads[FILES];
+	void *failed;
+	int i;
+
+	(void)state;
+	begin(serve_nothing);
+	for (i = 0; i < FILES; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, give_up_until_the_end, files[i]),
+		    0);
+	for (i = 0; i < FILES; i++) {
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	rig_end();
+}
+
+/* A connection of the test's own, whose socket takes no more bytes. */
+
+static void *
+wait_for_grant(void *arg)
+{
+	struct mux_call c;
+	int error = mux_become_sender(arg, mux_limit_exact(CLOCK_NEVER));
+
+	assert(error == 0);
+	mux_begin_call(arg, &c, OP_ACQUIRE, 0, 0);
+	error = mux_send(arg);
+	if (error == 0)
+		error = mux_wait_for_lock(arg, &c, NULL, CLOCK_NEVER);
+	mux_end_call(arg, &c);
+	return (void *)(intptr_t)error;
+}
+
+/* Reads all that the connection has sent, and answers the first request. */
+static void
+drain_and_answer(int fd)
+{
+	uint8_t frame[FRAME_HEADER_SIZE], rest[SIZE_MIB];
+
+	assert_int_equal(read(fd, frame, sizeof frame), sizeof frame);
+	while (recv(fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+		continue;
+	frame_put(frame, (struct frame){ frame_tagged(frame_tag(frame_get(frame).code), 0), 0 });
+	assert_int_equal(write(fd, frame, sizeof frame), sizeof frame);
+}
+
+static void
+a_ping_waits_for_room(void **state)
+{
+	enum { THIRD_MS = 200 };
+	static const uint8_t zeros[SIZE_KIB];
+	struct stream *stream;
+	struct mux *mux;
+	pthread_t waiter;
+	void *error;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(stream_create(&stream, fds[0], NULL, NULL), 0);
+	assert_int_equal(mux_create(&mux, stream, 3 * patience_ms(THIRD_MS) * CLOCK_MS), 0);
+	mux_use_tags(mux);
+	assert_int_equal(pthread_create(&waiter, NULL, wait_for_grant, mux), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = fds[1], .events = POLLIN }, 1, -1), 1);
+	while (write(fds[0], zeros, sizeof zeros) > 0)
+		continue;
+	/* When the first ping is due, and somewhat longer. */
+	usleep((useconds_t)(patience_ms(THIRD_MS) * 3 / 2) * 1000);
+	assert_false(mux_has_ended(mux));
+	drain_and_answer(fds[1]);
+	pthread_join(waiter, &error);
+	assert_int_equal((intptr_t)error, 0);
+	mux_destroy(mux);
+	close(fds[1]);
+}
+
 static void
 serve_without_a_pause(void)
 {
@@ -1173,6 +1281,8 @@ main(void)
 		TEST(silence_is_counted_from_the_last_answer),
 		TEST(a_call_that_waits_for_another_thread_does_not_blame_the_server),
 		TEST(half_a_reply_that_a_fork_gave_up_is_no_silence),
+		TEST(calls_that_are_given_up_are_bounded),
+		TEST(a_ping_waits_for_room),
 		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
 		TEST(a_reply_that_no_call_waits_for_is_eproto_for_all),
