@@ -26,7 +26,9 @@ struct smc_file {
 	struct backend_file base;
 	const struct mount *mount;
 	struct lockfile lockfile;
-	pthread_mutex_t mutex;  /* while segment is opened or closed, or a child attaches */
+	uint64_t fence; /* of the section, for sm_grant(); 0: not drawn yet */
+	pthread_mutex_t
+	    mutex; /* while segment is opened or closed, or a child attaches; of fence */
 	struct segment segment; /* not open until the file is mapped */
 	struct segmentkey key;
 };
@@ -230,6 +232,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	if (error != 0)
 		return lockfile_fail_of_another(&f->lockfile, error,
 		    "another process holds the lock");
+	f->fence = 0;
 	if (!replica_is_mapped(replica))
 		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
@@ -243,6 +246,22 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	replica_void(replica);
 	(void)ticketlock_release(&f->lockfile.lock);
 	return lockfile_fail(&f->lockfile, error, "the segment cannot be read");
+}
+
+/* The numbers of commits do not do: each must be that of a release. */
+static int
+get_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uint64_t until)
+{
+	struct smc_file *f = smc_file(base);
+
+	(void)until;
+	(void)pthread_mutex_lock(&f->mutex);
+	if (f->fence == 0)
+		f->fence = atomic_fetch_add(&f->lockfile.untrusted_head->fences, 1) + 1;
+	*grant = f->fence;
+	(void)pthread_mutex_unlock(&f->mutex);
+	memcpy(life, f->lockfile.salt, sizeof *life);
+	return 0;
 }
 
 static bool
@@ -359,5 +378,6 @@ const struct backend_ops smc_backend = {
 	.stat = stat_file,
 	.acquire = acquire,
 	.is_contended = is_contended,
+	.grant = get_grant,
 	.release = release,
 };

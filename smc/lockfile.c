@@ -20,6 +20,7 @@ _Static_assert(offsetof(struct lockfile_head, type) == 12, "as in the original")
 _Static_assert(offsetof(struct lockfile_head, iv) == 13, "as in the original");
 _Static_assert(offsetof(struct lockfile_head, magic) == 64, "smc/FORMAT 2");
 _Static_assert(offsetof(struct lockfile_head, format) == 72, "smc/FORMAT 2");
+_Static_assert(offsetof(struct lockfile_head, fences) == 168, "smc/FORMAT 2");
 _Static_assert(offsetof(struct lockfile_head, slots) == 256, "smc/FORMAT 2");
 _Static_assert(sizeof(struct lockfile_head) == LOCKFILE_MAPPED, "smc/FORMAT 2");
 

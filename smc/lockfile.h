@@ -69,7 +69,9 @@ struct lockfile_head {
 	_Atomic uint64_t grants;        /* drawn so far, under the lock */
 	_Atomic uint64_t committed;     /* the version of the segment */
 	_Atomic uint32_t recovery_lock; /* without kernel locks: 1 while it is held (presence.h) */
-	uint8_t more_zeros[92];
+	uint32_t more_zeros;
+	_Atomic uint64_t fences; /* drawn by sm_grant(), under the lock */
+	uint8_t last_zeros[80];
 	presence_slot slots[PRESENCE_SLOTS];
 };
 

@@ -128,6 +128,7 @@ start_afresh(struct lockfile *l, int directory)
 	atomic_store(&h->block_count, 0);
 	atomic_store(&h->refcnt, 0);
 	atomic_store(&h->grants, 0);
+	atomic_store(&h->fences, 0);
 	atomic_store(&h->committed, 0);
 	atomic_store(&h->words.turn, atomic_load(&h->words.ticket_number));
 	h->type = 0;

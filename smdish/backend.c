@@ -109,5 +109,6 @@ const struct backend_ops smdish_backend = {
 	.acquire = remotefile_acquire,
 	.interrupt = remotefile_interrupt,
 	.is_contended = remotefile_is_contended,
+	.grant = remotefile_grant,
 	.release = remotefile_release,
 };

@@ -113,6 +113,12 @@ struct backend_ops {
 	bool (*is_contended)(struct backend_file *f, uint64_t until);
 
 	/*
+	 * While the lock is held: the life of the file, and the number of the grant, which rises
+	 * within it. Several readers may ask at a time.
+	 */
+	int (*grant)(struct backend_file *f, uint64_t *life, uint64_t *grant, uint64_t until);
+
+	/*
 	 * Releases the lock, whatever the result. If is_publishing (never for a shared lock),
 	 * publishes the changes of the replica first; if not, makes the replica void, unless the
 	 * lock was shared.

@@ -406,6 +406,14 @@ file_dirty(struct file *f, size_t offset, size_t length)
 }
 
 int
+file_grant(struct file *f, uint64_t *life, uint64_t *grant)
+{
+	if (!filelock_is_holder(&f->lock))
+		return error_message(-ENOLCK, "%s: this thread does not have the lock", f->name);
+	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
+}
+
+int
 file_stat(struct file *f, struct sm_stat *out)
 {
 	return f->backend->ops->stat(f->backend, out, mount_deadline(f->mount));

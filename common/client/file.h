@@ -79,6 +79,9 @@ int file_unlock(struct file *f);
 
 int file_dirty(struct file *f, size_t offset, size_t length);
 
+/* sm_grant(). */
+int file_grant(struct file *f, uint64_t *life, uint64_t *grant);
+
 int file_stat(struct file *f, struct sm_stat *out);
 
 /*

@@ -262,6 +262,17 @@ remove_holder(struct filelock *l, size_t i)
 	return true;
 }
 
+bool
+filelock_is_holder(struct filelock *l)
+{
+	bool is_holder;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	is_holder = find_self(l) < l->count;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return is_holder;
+}
+
 int
 filelock_release(struct filelock *l)
 {

@@ -105,6 +105,9 @@ filelock_got(struct filelock *l)
 /* The first holder, a shared one, has the grant: the readers at the head of the queue join. */
 void filelock_admit_readers(struct filelock *l);
 
+/* True when the calling thread is a holder. */
+bool filelock_is_holder(struct filelock *l);
+
 /*
  * The calling thread leaves. Returns 1 when it was the last holder and has to give the grant back;
  * 0 when others still read; -ENOLCK when it is no holder.

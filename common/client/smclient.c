@@ -427,6 +427,13 @@ sm_dirty(struct sm_file *file, size_t offset, size_t length)
 }
 
 int
+sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant)
+{
+	begin_call(file->sm);
+	return end_call(file_grant(file->file, life, grant));
+}
+
+int
 sm_stat(struct sm_file *file, struct sm_stat *out)
 {
 	begin_call(file->sm);

@@ -183,6 +183,15 @@ SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
  */
 SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length);
 
+/*
+ * While the calling thread holds the lock: a *fencing token*, for effects outside the segment.
+ * Within a life of the file *grant rises from grant to grant, and no two exclusive grants have the
+ * same; so whoever performs the effect refuses a smaller one than it has seen. Lives are random and
+ * have no order: a new *life is a new fence. ENOLCK: this thread does not hold the lock; ENOTSUP: a
+ * version 1 server.
+ */
+SMCLIENT_PUBLIC int sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant);
+
 /* Fills *out. ENOTSUP: a version 1 server has no such request. */
 SMCLIENT_PUBLIC int sm_stat(struct sm_file *file, struct sm_stat *out);
 

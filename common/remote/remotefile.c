@@ -331,3 +331,22 @@ remotefile_is_contended(struct backend_file *base, uint64_t until)
 
 	return remotefile_stat(base, &s, until) != 0 || s.waiters > 0;
 }
+
+int
+remotefile_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uint64_t until)
+{
+	struct remotefile *f = remotefile_of(base);
+	struct sm_stat s;
+	int error;
+
+	/* As long as we have it open it is of one life. */
+	if (atomic_load(&f->life) == 0) {
+		error = remotefile_stat(base, &s, until);
+		if (error != 0)
+			return error;
+		atomic_store(&f->life, s.life);
+	}
+	*life = atomic_load(&f->life);
+	*grant = f->grant;
+	return 0;
+}

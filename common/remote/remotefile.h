@@ -61,6 +61,7 @@ struct remotefile {
 	char *name;
 	uint32_t fd;
 	uint64_t grant;             /* while the lock is held */
+	_Atomic uint64_t life;      /* of the file; 0: not asked for yet */
 	enum protocol_mode mode;    /* of that grant */
 	bool has_segment;           /* that grant had a delta, and so must its release */
 	uint8_t v1_type;            /* version 1: the type in LOCK, and so in UNLOCK */
@@ -84,6 +85,7 @@ int remotefile_map(struct backend_file *f, uint32_t size, uint64_t until);
 int remotefile_stat(struct backend_file *f, struct sm_stat *out, uint64_t until);
 int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
 void remotefile_interrupt(struct backend_file *f);
+int remotefile_grant(struct backend_file *f, uint64_t *life, uint64_t *grant, uint64_t until);
 bool remotefile_is_contended(struct backend_file *f, uint64_t until);
 int remotefile_release(struct backend_file *f, bool is_publishing, uint64_t until);
 

@@ -104,7 +104,7 @@ is_open {
 	gsub(/\\e/, "\\")
 	print >name
 }' "$page" >examples || fail "smclient.3, line $(tail -n 1 examples)"
-[ "$(sort examples | tr '\n' ' ')" = "accounts.c app.conf counter.c meet.c smc.conf smuf.conf " ] ||
+[ "$(sort examples | tr '\n' ' ')" = "accounts.c app.conf counter.c fence.c meet.c smc.conf smuf.conf " ] ||
 	fail "these are not the examples that are known here: $(cat examples)"
 
 # Compiles the examples and runs them with the page's mount files, against servers with the page's
@@ -178,9 +178,11 @@ command=$(sed -n 's/^\.Ql \(head -c 32 .*\) :$/\1/p' "$page")
 eval "$command"
 compile counter counter.c
 compile accounts accounts.c
+compile fence fence.c
 for mounts in plain sealed smc; do
 	run counter $mounts 4000
 	run accounts $mounts '-499500 and 499500'
+	run fence $mounts 'written, refused'
 done
 
 # Two processes that are not each other's child. One with another key gets an error, and one that

@@ -58,7 +58,7 @@ struct seat {
 };
 
 static char path[SMC_PATH_SIZE], dir[SCRATCH_PATH_SIZE];
-static atomic_bool never; /* interrupts a wait */
+static atomic_bool never;               /* interrupts a wait */
 static struct lockbody *body;           /* in memory that all share, followed by: */
 static struct lockbody_ways *ways_gone; /* of each process */
 static struct seat here, there;         /* two of the test's own process */
@@ -312,7 +312,8 @@ first_come_first_served(void **state)
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = begin_child(&s);
 		if (pids[i] == 0) {
-			child_expect(ticketlock_take(&s.lock, CLOCK_NEVER, &never) == 0, "the lock");
+			child_expect(ticketlock_take(&s.lock, CLOCK_NEVER, &never) == 0,
+			    "the lock");
 			child_expect(body->steps[0] == i, "in the order of coming");
 			body->steps[0]++;
 			child_expect(ticketlock_release(&s.lock) == 0, "and back");
