@@ -133,7 +133,7 @@ end_waits(struct file *f, struct filehandle *h)
 	bool is_getting;
 
 	atomic_store(&h->is_closing, true);
-	while (filelock_expel(&f->lock, h, &is_getting)) {
+	while (filelock_expel(&f->lock, h, &is_getting) || atomic_load(&h->readers) > 0) {
 		if (is_getting) {
 			/* Perhaps another thread acquires by now, which then tries again. */
 			atomic_store(&f->backend->is_interrupted, true);
@@ -278,6 +278,12 @@ file_end(struct file *f, uint64_t until)
 	(void)pthread_mutex_unlock(&m->mutex);
 }
 
+static int
+fail_as_closed(const struct file *f)
+{
+	return error_message(-EBADF, "%s: another thread has closed the handle", f->name);
+}
+
 /*
  * Takes the local lock. When nothing but other processes that wait keeps a reader from joining
  * others, asks now and then whether they still do.
@@ -295,8 +301,10 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 		soon = deadline;
 		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock)) {
 			if (!ops->is_contended(f->backend, mount_deadline(f->mount)) &&
-			    filelock_join(&f->lock, h))
+			    !atomic_load(&h->is_closing) && filelock_join(&f->lock, h))
 				return 0;
+			if (atomic_load(&h->is_closing))
+				return fail_as_closed(f);
 			soon = clock_after_ms(clock_now(), JOIN_MS);
 			if (soon > deadline)
 				soon = deadline;
@@ -323,12 +331,6 @@ get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, u
 		error = -ECANCELED;
 	}
 	return error;
-}
-
-static int
-fail_as_closed(const struct file *f)
-{
-	return error_message(-EBADF, "%s: another thread has closed the handle", f->name);
 }
 
 /* The first holder: gets the grant, or leaves. */
@@ -368,13 +370,21 @@ fail_locally(struct file *f, int error)
 }
 
 int
-file_lock(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
+file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
 {
-	bool is_first;
-	int error = take_locally(f, h, mode, deadline, &is_first);
+	bool is_first, reads = mode == PROTOCOL_SHARED;
+	int error;
 
+	/* file_close() waits for readers, which may be asking the server and not be queued. */
+	if (reads)
+		atomic_fetch_add(&h->readers, 1);
+	error = take_locally(f, h, mode, deadline, &is_first);
 	if (error != 0)
-		return fail_locally(f, error);
+		error = fail_locally(f, error);
+	if (reads)
+		atomic_fetch_sub(&h->readers, 1);
+	if (error != 0)
+		return error;
 	return is_first ? begin_section(f, h, mode, deadline) : 0;
 }
 

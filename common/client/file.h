@@ -27,6 +27,7 @@ struct tls_context;
 /* What the program has opened: a handle of a file. All zeros at first. */
 struct filehandle {
 	atomic_bool is_closing;
+	atomic_uint readers; /* threads that try to become readers, perhaps by asking the server */
 };
 
 struct file {
@@ -72,8 +73,7 @@ void file_end(struct file *f, uint64_t until);
  * Takes the lock through h; deadline as for filelock_acquire(). While it waits, h and f stay,
  * whatever other threads close.
  */
-int file_lock(struct file *f, const struct filehandle *h, enum protocol_mode mode,
-    uint64_t deadline);
+int file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline);
 
 int file_unlock(struct file *f);
 

@@ -139,6 +139,7 @@ fork_parent(struct forkhook *h)
 static void
 fork_child(struct forkhook *h, bool is_prepared)
 {
+	struct sm_file *file;
 	struct sm *sm = sm_of_hook(h);
 	struct mount *m;
 	struct file *f;
@@ -151,6 +152,9 @@ fork_child(struct forkhook *h, bool is_prepared)
 			file_fork_child(f, is_ready);
 		mutex_fork_child(&m->mutex, is_ready);
 	}
+	/* The calls of the parent's other threads are not in this process. */
+	TAILQ_FOREACH(file, &sm->handles, link)
+		file->handle = (struct filehandle){ 0 };
 	mutex_fork_child(&sm->mutex, is_prepared);
 }
 

@@ -55,6 +55,14 @@ is_smc(void)
 	return running == KINDS - 1;
 }
 
+bool
+kinds_signal(int signal)
+{
+	if (!is_smc())
+		daemon_signal(&servers[running], signal);
+	return !is_smc();
+}
+
 /* The path of the file in the sets. */
 static const char *
 path(void)

@@ -7,6 +7,7 @@
 #ifndef TESTS_STRESS_KINDS_H
 #define TESTS_STRESS_KINDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tests/stress/client.h"
@@ -19,6 +20,9 @@ int kinds_end(void **state);
 
 /* Runs the test over each kind, whose name it prints. */
 void kinds_run(void (*test)(void));
+
+/* Sends the server of the running kind a signal. False for smc, which has none. */
+bool kinds_signal(int signal);
 
 /* Opens, in a set of its own, the file of the running test; maps size bytes unless size is 0. */
 void kinds_open(struct client *c, size_t size);

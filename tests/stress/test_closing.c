@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -105,6 +106,50 @@ locker_end(struct locker *l)
 {
 	atomic_store(&l->may_go, true);
 	pthread_join(l->thread, NULL);
+}
+
+/* sm_close() in a thread of its own. */
+static struct {
+	struct sm_file *file;
+	pthread_t thread;
+	atomic_int tid;
+	atomic_bool has_returned;
+	int result;
+} closer;
+
+static void *
+call_close(void *arg)
+{
+	(void)arg;
+	atomic_store(&closer.tid, (int)syscall(SYS_gettid));
+	closer.result = sm_close(closer.file);
+	atomic_store(&closer.has_returned, true);
+	return NULL;
+}
+
+/* Begins it, and waits until it sleeps or has returned. */
+static void
+begin_close(struct sm_file *file)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+
+	closer.file = file;
+	atomic_store(&closer.tid, 0);
+	atomic_store(&closer.has_returned, false);
+	assert_int_equal(pthread_create(&closer.thread, NULL, call_close, NULL), 0);
+	while (!atomic_load(&closer.has_returned) &&
+	    (atomic_load(&closer.tid) == 0 || state_of(closer.tid) != 'S')) {
+		if (clock_now() >= deadline)
+			fail_msg("sm_close neither sleeps nor returns");
+		patience_breathe();
+	}
+}
+
+static void
+await_close(void)
+{
+	pthread_join(closer.thread, NULL);
+	assert_int_equal(closer.result, 0);
 }
 
 static void
@@ -289,6 +334,42 @@ read_together(void)
 	client_close(&there);
 }
 
+/* A reader asks the server whether it may join others; the handle is closed before the answer. */
+static void
+close_while_asking(void)
+{
+	struct client here;
+	struct sm_file *second;
+	struct locker reader;
+
+	kinds_open(&here, 0);
+	second = kinds_handle(&here);
+	assert_int_equal(sm_rdlock(here.file), 0);
+	/* After this reader has come and gone, another one has to ask. */
+	locker_begin(&reader, second, sm_rdlock);
+	expect_granted(&reader);
+	locker_end(&reader);
+	if (kinds_signal(SIGSTOP)) {
+		locker_begin(&reader, second, sm_rdlock);
+		locker_await_sleep(&reader);
+		begin_close(second);
+		assert_true(kinds_signal(SIGCONT));
+		await_close();
+		expect_closed(&reader);
+	}
+	assert_int_equal(sm_unlock(here.file), 0);
+	assert_int_equal(sm_lock(here.file), 0);
+	assert_int_equal(sm_unlock(here.file), 0);
+	client_close(&here);
+}
+
+static void
+a_close_ends_the_wait_of_a_reader_that_asks(void **state)
+{
+	(void)state;
+	kinds_run(close_while_asking);
+}
+
 static void
 a_reader_joins_others_while_no_writer_waits(void **state)
 {
@@ -303,6 +384,7 @@ main(void)
 		cmocka_unit_test(a_close_ends_a_wait_for_another_process),
 		cmocka_unit_test(a_close_ends_a_wait_for_another_thread),
 		cmocka_unit_test(a_close_leaves_the_waits_of_other_handles),
+		cmocka_unit_test(a_close_ends_the_wait_of_a_reader_that_asks),
 		cmocka_unit_test(a_reader_joins_others_while_no_writer_waits),
 	};
 
