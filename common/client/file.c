@@ -314,7 +314,7 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 	return error;
 }
 
-/* Asks the backend for the grant. An interrupt that was meant for another thread changes nothing. */
+/* Asks the backend for the grant. An interrupt meant for another thread changes nothing. */
 static int
 get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
 {

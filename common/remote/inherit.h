@@ -68,8 +68,8 @@ void inherit_fini(struct inherit *k);
 
 /*
  * Before every use of *mux: in a forked child's first call, replaces it and *terms by the child's
- * own, and connects, until that time, if the parent has not. Returns 0, -ESTALE (the copy is gone, or there was none), or see
- * dial_connect(); with words.
+ * own, and connects, until that time, if the parent has not. Returns 0, -ESTALE (the copy is gone,
+ * or there was none), or see dial_connect(); with words.
  */
 int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until);
 

@@ -151,15 +151,25 @@ mux_leave(struct mux *m, struct mux_call *c)
 	return has_given_up;
 }
 
+/* The wait for a lock of that owner, or NULL. */
+static struct mux_call *
+find_wait(struct mux *m, const void *owner)
+{
+	struct mux_call *c;
+
+	TAILQ_FOREACH(c, &m->calls, link)
+		if (c->owner == owner)
+			return c;
+	return NULL;
+}
+
 void
 mux_interrupt(struct mux *m, const void *owner)
 {
 	struct mux_call *c;
 
 	mux_core_lock(m);
-	TAILQ_FOREACH(c, &m->calls, link)
-		if (c->owner == owner)
-			break;
+	c = find_wait(m, owner);
 	if (c != NULL)
 		(void)give_up(m, c, true, -ECANCELED);
 	mux_core_unlock(m);
