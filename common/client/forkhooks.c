@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/forkmark.h"
 #include "common/base/mutex.h"
+#include "common/crypto/libctx.h"
 
 TAILQ_HEAD(forkhook_list, forkhook);
 
@@ -28,6 +29,7 @@ run_prepare(void)
 		h->ready(h, clock_share(clock_now(), until, left--));
 	TAILQ_FOREACH(h, &hooks, link)
 		h->prepare(h);
+	libctx_fork_prepare();
 }
 
 static void
@@ -35,6 +37,7 @@ run_parent(void)
 {
 	struct forkhook *h;
 
+	libctx_fork_parent();
 	TAILQ_FOREACH_REVERSE(h, &hooks, forkhook_list, link)
 		h->parent(h);
 	(void)pthread_mutex_unlock(&mutex);
@@ -45,6 +48,7 @@ run_child(void)
 {
 	struct forkhook *h;
 
+	libctx_fork_child(true);
 	TAILQ_FOREACH(h, &hooks, link) {
 		h->child(h, true);
 		h->copy = forkmark_get();
@@ -88,6 +92,7 @@ forkhooks_check(struct forkhook *h)
 		return;
 	/* A thread of the parent may have had the mutex of the list. */
 	mutex_fork_child(&mutex, false);
+	libctx_fork_child(false);
 	h->child(h, false);
 	h->copy = self;
 }

@@ -4,8 +4,9 @@
  * fork(2) itself runs the hooks of all registered objects: ready and then prepare in the parent
  * before it. ready gets what the child will need, from servers too, for FORKHOOKS_READY_MS at most
  * for all objects together. prepare takes every lock of the library, so that the child finds
- * consistent state, and waits for nothing else. Then parent or child runs. A fork that skips the
- * hooks (clone(2), _Fork(3)) is detected at the first call in the child: forkhooks_check().
+ * consistent state, and waits for nothing else. The last lock is that of OpenSSL (libctx.h). Then
+ * parent or child runs, with OpenSSL first. A fork that skips the hooks (clone(2), _Fork(3)) is
+ * detected at the first call in the child: forkhooks_check().
  */
 #ifndef COMMON_CLIENT_FORKHOOKS_H
 #define COMMON_CLIENT_FORKHOOKS_H

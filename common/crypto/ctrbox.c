@@ -11,6 +11,7 @@
 
 #include "common/base/size.h"
 #include "common/base/testpoint.h"
+#include "common/crypto/libctx.h"
 
 enum {
 	AES_BLOCK = 16,
@@ -24,22 +25,37 @@ struct ctrbox {
 	bool has_key;
 };
 
+/* In a step. */
+static int
+make_cipher(struct ctrbox *b)
+{
+	b->cipher = EVP_CIPHER_fetch(libctx_get(), "AES-256-CTR", NULL);
+	b->ctx = EVP_CIPHER_CTX_new();
+	if (b->cipher != NULL && b->ctx != NULL)
+		return 0;
+	ERR_clear_error();
+	return -ENOMEM;
+}
+
 int
 ctrbox_create(struct ctrbox **out)
 {
 	struct ctrbox *b = calloc(1, sizeof *b);
+	struct libctx_step step;
+	int error;
 
 	if (b == NULL)
 		return -ENOMEM;
-	b->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
-	b->ctx = EVP_CIPHER_CTX_new();
-	if (b->cipher == NULL || b->ctx == NULL) {
-		ERR_clear_error();
-		ctrbox_destroy(b);
-		return -ENOMEM;
+	error = libctx_begin_quiet(&step);
+	if (error == 0) {
+		error = make_cipher(b);
+		libctx_end(&step);
 	}
-	*out = b;
-	return 0;
+	if (error == 0)
+		*out = b;
+	else
+		ctrbox_destroy(b);
+	return error;
 }
 
 void
@@ -47,6 +63,7 @@ ctrbox_destroy(struct ctrbox *b)
 {
 	if (b == NULL)
 		return;
+	/* This takes no lock: the library context keeps the cipher. */
 	EVP_CIPHER_CTX_free(b->ctx);
 	EVP_CIPHER_free(b->cipher);
 	OPENSSL_cleanse(b, sizeof *b);

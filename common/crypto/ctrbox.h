@@ -34,7 +34,7 @@ enum {
 
 struct ctrbox;
 
-/* Makes a box without a key. Returns 0 or -ENOMEM. */
+/* Makes a box without a key. Returns 0, -ENOMEM, or see libctx_begin(). */
 int ctrbox_create(struct ctrbox **out);
 
 /* Wipes and frees. Takes NULL. */

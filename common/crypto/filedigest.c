@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/crypto/libctx.h"
 
 enum { PIECE_SIZE = 4096 };
 
@@ -45,13 +48,36 @@ add_file(EVP_MD_CTX *md, const char *path)
 	return error;
 }
 
+/* Returns a digest that has begun, or NULL. */
+static EVP_MD_CTX *
+begin_digest(void)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	EVP_MD *sha256 = EVP_MD_fetch(libctx_get(), "SHA256", NULL);
+
+	if (md == NULL || sha256 == NULL || EVP_DigestInit_ex2(md, sha256, NULL) != 1) {
+		ERR_clear_error();
+		EVP_MD_CTX_free(md);
+		md = NULL;
+	}
+	EVP_MD_free(sha256);
+	return md;
+}
+
 int
 filedigest_get(uint8_t out[FILEDIGEST_SIZE], const char *const *paths)
 {
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	uint8_t digest[FILEDIGEST_SIZE];
-	int error = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+	struct libctx_step step;
+	EVP_MD_CTX *md;
+	int error = libctx_begin_quiet(&step);
 
+	if (error != 0)
+		return error;
+	md = begin_digest();
+	libctx_end(&step);
+	if (md == NULL)
+		return -ENOMEM;
 	for (; error == 0 && *paths != NULL; paths++)
 		error = add_file(md, *paths);
 	if (error == 0 && EVP_DigestFinal_ex(md, digest, NULL) != 1)

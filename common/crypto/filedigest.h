@@ -14,7 +14,7 @@ enum { FILEDIGEST_SIZE = 32 };
 
 /*
  * Digests the files at paths, up to a NULL, each with its length. Returns 0; a negative errno of
- * open(2) or read(2); or -ENOMEM.
+ * open(2) or read(2); -ENOMEM; or see libctx_begin().
  */
 int filedigest_get(uint8_t out[FILEDIGEST_SIZE], const char *const *paths);
 

@@ -7,8 +7,10 @@
 #include <openssl/err.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <stdbool.h>
 #include <string.h>
 
+#include "common/crypto/libctx.h"
 #include "common/crypto/random.h"
 
 /* The size of derive_label counts its NUL, which separates it from the name. */
@@ -22,15 +24,30 @@ octets(const char *name, const void *bytes, size_t size)
 	return OSSL_PARAM_construct_octet_string(name, (void *)bytes, size);
 }
 
+/* In a step. True for success. */
+static bool
+derive(void *out, size_t out_size, const OSSL_PARAM *params)
+{
+	EVP_KDF *kdf = EVP_KDF_fetch(libctx_get(), "HKDF", NULL);
+	EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+	bool is_derived = ctx != NULL && EVP_KDF_derive(ctx, out, out_size, params) == 1;
+
+	/* This wipes the copy of the key in it. */
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	if (!is_derived)
+		ERR_clear_error();
+	return is_derived;
+}
+
 int
 keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const void *salt,
     size_t salt_size, const void *info, size_t info_size)
 {
 	char digest[] = "SHA256";
 	OSSL_PARAM params[5], *p = params;
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-	int error = -EIO;
+	struct libctx_step step;
+	int error;
 
 	assert(out_size > 0 && out_size <= 255 * 32);
 	*p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
@@ -40,15 +57,13 @@ keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const vo
 	if (info_size > 0)
 		*p++ = octets(OSSL_KDF_PARAM_INFO, info, info_size);
 	*p = OSSL_PARAM_construct_end();
-	if (ctx != NULL && EVP_KDF_derive(ctx, out, out_size, params) == 1)
-		error = 0;
-	/* This wipes the copy of the key in it. */
-	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
-	if (error != 0) {
-		ERR_clear_error();
-		OPENSSL_cleanse(out, out_size);
+	error = libctx_begin_quiet(&step);
+	if (error == 0) {
+		error = derive(out, out_size, params) ? 0 : -EIO;
+		libctx_end(&step);
 	}
+	if (error != 0)
+		OPENSSL_cleanse(out, out_size);
 	return error;
 }
 

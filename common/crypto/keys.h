@@ -30,13 +30,13 @@ enum {
 
 /*
  * Derives the key of the file of that name (at most KEYS_NAME_MOST bytes) in the life that has
- * salt. Returns 0, -ENAMETOOLONG, or -EIO when OpenSSL fails for lack of memory. out is wiped on
- * failure.
+ * salt. Returns 0; -ENAMETOOLONG; -EIO when OpenSSL fails for lack of memory; or see
+ * libctx_begin(). out is wiped on failure.
  */
 int keys_derive(uint8_t out[KEYS_SIZE], const uint8_t master[KEYS_SIZE],
     const uint8_t salt[KEYS_SALT_SIZE], const char *name);
 
-/* Computes the check value of key, see above. Returns 0 or -EIO (out is then wiped). */
+/* Computes the check value of key, see above. Returns as keys_hkdf(). */
 int keys_check_value(uint8_t out[KEYS_CHECK_SIZE], const uint8_t key[KEYS_SIZE]);
 
 /* Draws a random key. Returns 0 or -EIO (out is then wiped). */
@@ -44,8 +44,8 @@ int keys_random(uint8_t out[KEYS_SIZE]);
 
 /*
  * HKDF with SHA-256, extract and expand (RFC 5869): out_size bytes (1 to 8160). An empty salt or
- * info may be NULL. Returns 0, or -EIO when OpenSSL fails: for lack of memory, or for an info of
- * more than 1 KiB (out is then wiped).
+ * info may be NULL. Returns 0; -EIO when OpenSSL fails, for lack of memory or for an info of more
+ * than 1 KiB; or see libctx_begin(). out is wiped on failure.
  */
 int keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const void *salt,
     size_t salt_size, const void *info, size_t info_size);

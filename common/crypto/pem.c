@@ -1,6 +1,7 @@
 #include "common/crypto/pem.h"
 
 #include <errno.h>
+#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -11,7 +12,9 @@
 #include <stdlib.h>
 
 #include "common/base/error.h"
+#include "common/crypto/libctx.h"
 #include "common/crypto/sslerror.h"
+#include "common/crypto/tls_load.h"
 
 /* Of a file that is encrypted: OpenSSL would ask for a password. */
 static int
@@ -25,10 +28,11 @@ have_no_password(char *out, int room, int is_writing, void *arg)
 }
 
 static int
-open_file(FILE **out, const char *file)
+read_file(struct tls_load *l, const char *file)
 {
-	*out = fopen(file, "re");
-	return *out == NULL ? error_message(-errno, "%s: %s", file, error_string(-errno)) : 0;
+	int error = tls_load_read(l, file);
+
+	return error != 0 ? error_message(error, "%s: %s", file, error_string(error)) : 0;
 }
 
 /* Returns the digits, or NULL when there is no memory. */
@@ -46,18 +50,18 @@ create_hex(const uint8_t *bytes, size_t size)
 	return hex;
 }
 
-int
-pem_certificate(char **hex, const char *file)
+/* In a step. */
+static int
+convert_certificate(char **hex, const struct tls_load *l, const char *file)
 {
+	BIO *bio = BIO_new_mem_buf(l->text, (int)l->size);
+	X509 *certificate = NULL;
 	uint8_t *der = NULL;
-	X509 *certificate;
-	FILE *f;
-	int size, error = open_file(&f, file);
+	int size;
 
-	if (error != 0)
-		return error;
-	certificate = PEM_read_X509(f, NULL, have_no_password, NULL);
-	fclose(f);
+	if (bio != NULL)
+		certificate = PEM_read_bio_X509(bio, NULL, have_no_password, NULL);
+	BIO_free(bio);
 	if (certificate == NULL)
 		return error_message(-EINVAL, "%s: the file has no certificate in PEM form: %s",
 		    file, sslerror_reason());
@@ -68,6 +72,24 @@ pem_certificate(char **hex, const char *file)
 	*hex = create_hex(der, (size_t)size);
 	OPENSSL_free(der);
 	return *hex == NULL ? -ENOMEM : 0;
+}
+
+int
+pem_certificate(char **hex, const char *file)
+{
+	struct libctx_step step;
+	struct tls_load l;
+	int error = read_file(&l, file);
+
+	if (error != 0)
+		return error;
+	error = libctx_begin(&step);
+	if (error == 0) {
+		error = convert_certificate(hex, &l, file);
+		libctx_end(&step);
+	}
+	tls_load_fini(&l);
+	return error;
 }
 
 /* The digits of one number of the key. */
@@ -105,17 +127,17 @@ read_numbers(char **modulus, char **exponent, const EVP_PKEY *key)
 	return 0;
 }
 
-int
-pem_rsa_public(char **modulus, char **exponent, const char *file)
+/* In a step. */
+static int
+convert_public(char **modulus, char **exponent, const struct tls_load *l, const char *file)
 {
-	EVP_PKEY *key;
-	FILE *f;
-	int error = open_file(&f, file);
+	BIO *bio = BIO_new_mem_buf(l->text, (int)l->size);
+	EVP_PKEY *key = NULL;
+	int error;
 
-	if (error != 0)
-		return error;
-	key = PEM_read_PUBKEY(f, NULL, have_no_password, NULL);
-	fclose(f);
+	if (bio != NULL)
+		key = PEM_read_bio_PUBKEY(bio, NULL, have_no_password, NULL);
+	BIO_free(bio);
 	if (key == NULL)
 		error = error_message(-EINVAL, "%s: the file has no public key in PEM form: %s",
 		    file, sslerror_reason());
@@ -124,5 +146,23 @@ pem_rsa_public(char **modulus, char **exponent, const char *file)
 	else
 		error = read_numbers(modulus, exponent, key);
 	EVP_PKEY_free(key);
+	return error;
+}
+
+int
+pem_rsa_public(char **modulus, char **exponent, const char *file)
+{
+	struct libctx_step step;
+	struct tls_load l;
+	int error = read_file(&l, file);
+
+	if (error != 0)
+		return error;
+	error = libctx_begin(&step);
+	if (error == 0) {
+		error = convert_public(modulus, exponent, &l, file);
+		libctx_end(&step);
+	}
+	tls_load_fini(&l);
 	return error;
 }

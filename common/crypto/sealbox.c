@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "common/base/testpoint.h"
+#include "common/crypto/libctx.h"
 
 struct sealbox {
 	EVP_CIPHER *cipher;
@@ -24,22 +26,38 @@ struct sealbox {
 	uint32_t block;
 };
 
+/* In a step. */
+static int
+make_ciphers(struct sealbox *b)
+{
+	b->cipher = EVP_CIPHER_fetch(libctx_get(), "AES-256-GCM", NULL);
+	b->sealing = EVP_CIPHER_CTX_new();
+	b->opening = EVP_CIPHER_CTX_new();
+	if (b->cipher != NULL && b->sealing != NULL && b->opening != NULL)
+		return 0;
+	ERR_clear_error();
+	return -ENOMEM;
+}
+
 int
 sealbox_create(struct sealbox **out)
 {
 	struct sealbox *b = calloc(1, sizeof *b);
+	struct libctx_step step;
+	int error;
 
 	if (b == NULL)
 		return -ENOMEM;
-	b->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	b->sealing = EVP_CIPHER_CTX_new();
-	b->opening = EVP_CIPHER_CTX_new();
-	if (b->cipher == NULL || b->sealing == NULL || b->opening == NULL) {
-		sealbox_destroy(b);
-		return -ENOMEM;
+	error = libctx_begin_quiet(&step);
+	if (error == 0) {
+		error = make_ciphers(b);
+		libctx_end(&step);
 	}
-	*out = b;
-	return 0;
+	if (error == 0)
+		*out = b;
+	else
+		sealbox_destroy(b);
+	return error;
 }
 
 void
@@ -47,6 +65,7 @@ sealbox_destroy(struct sealbox *b)
 {
 	if (b == NULL)
 		return;
+	/* This takes no lock: the library context keeps the cipher. */
 	EVP_CIPHER_CTX_free(b->sealing);
 	EVP_CIPHER_CTX_free(b->opening);
 	EVP_CIPHER_free(b->cipher);

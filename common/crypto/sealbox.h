@@ -29,7 +29,7 @@ enum { SEALBOX_KEY_SIZE = 32, SEALBOX_NONCE_SIZE = 12, SEALBOX_TAG_SIZE = 16 };
 
 struct sealbox;
 
-/* Makes a box without a key. Returns 0 or -ENOMEM. */
+/* Makes a box without a key. Returns 0, -ENOMEM, or see libctx_begin(). */
 int sealbox_create(struct sealbox **out);
 
 /* Wipes and frees. Takes NULL. */

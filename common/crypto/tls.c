@@ -11,7 +11,7 @@
 
 #include "common/base/error.h"
 #include "common/base/log.h"
-#include "common/crypto/random.h"
+#include "common/crypto/libctx.h"
 #include "common/crypto/sslerror.h"
 #include "common/crypto/tls_bio.h"
 #include "common/crypto/tls_context.h"
@@ -31,41 +31,57 @@ struct tls {
 	char description[64];
 };
 
+/* In a step. */
+static int
+open_ssl(struct tls *t, const struct tls_context *ctx, int fd, const char *name)
+{
+	BIO *bio;
+	int error = tls_bio_open(&t->bio, &bio, fd);
+
+	if (error != 0)
+		return error;
+	error = libctx_start_drawing() == 0 ? tls_context_create_ssl(&t->ssl, ctx, name) : -ENOMEM;
+	if (error == 0)
+		SSL_set_bio(t->ssl, bio, bio);
+	else
+		BIO_free(bio);
+	ERR_clear_error();
+	return error;
+}
+
 int
 tls_create(struct tls **out, struct tls_context *ctx, int fd, const char *name)
 {
 	struct tls *t = calloc(1, sizeof *t);
-	BIO *bio = NULL;
-	int error = -ENOMEM;
+	struct libctx_step step;
+	int error;
 
 	if (t == NULL)
-		goto out;
-	/* OpenSSL draws random numbers for TLS by itself. */
-	if (random_check_fork() != 0)
-		goto out;
-	error = tls_bio_open(&t->bio, &bio, fd);
-	if (error != 0)
-		goto out;
-	error = tls_context_create_ssl(&t->ssl, ctx, name);
-	if (error != 0)
-		goto out;
-	SSL_set_bio(t->ssl, bio, bio);
-	bio = NULL;
-	*out = t;
-	t = NULL;
-out:
-	BIO_free(bio);
-	tls_destroy(t);
-	ERR_clear_error();
+		return -ENOMEM;
+	error = libctx_begin(&step);
+	if (error == 0) {
+		error = open_ssl(t, ctx, fd, name);
+		libctx_end(&step);
+	}
+	if (error == 0)
+		*out = t;
+	else
+		tls_destroy(t);
 	return error;
 }
 
 void
 tls_destroy(struct tls *t)
 {
+	struct libctx_step step;
+
 	if (t == NULL)
 		return;
-	SSL_free(t->ssl);
+	/* Where no step can be taken, this memory is lost. */
+	if (t->ssl != NULL && libctx_begin_quiet(&step) == 0) {
+		SSL_free(t->ssl);
+		libctx_end(&step);
+	}
 	tls_bio_close(&t->bio);
 	free(t);
 }
@@ -189,8 +205,17 @@ end_reading_call(struct tls *t, ssize_t result)
 	t->is_paused = result == -EAGAIN && t->bio.is_paused;
 }
 
-int
-tls_handshake(struct tls *t)
+/* No step can be taken (libctx.h): the connection is of no use. */
+static int
+fail_step(struct tls *t)
+{
+	set_reason(t, error_text());
+	return -EPROTO;
+}
+
+/* In a step. */
+static int
+shake_hands(struct tls *t)
 {
 	int result, error;
 
@@ -200,6 +225,21 @@ tls_handshake(struct tls *t)
 	if (result != 1 && error == 0) {
 		set_reason(t, "the peer closed the connection");
 		error = -ECONNRESET;
+	}
+	return error;
+}
+
+int
+tls_handshake(struct tls *t)
+{
+	struct libctx_step step;
+	int error;
+
+	if (libctx_begin(&step) == 0) {
+		error = shake_hands(t);
+		libctx_end(&step);
+	} else {
+		error = fail_step(t);
 	}
 	end_reading_call(t, error);
 	return error;
@@ -220,16 +260,30 @@ count_silent_records(struct tls *t, ssize_t n)
 	return -EPROTO;
 }
 
-ssize_t
-tls_read(struct tls *t, void *out, size_t size)
+/* In a step. */
+static ssize_t
+read_some(struct tls *t, void *out, size_t size)
 {
-	ssize_t n;
 	size_t got;
 	int result;
 
 	begin_call(t);
 	result = SSL_read_ex(t->ssl, out, size, &got);
-	n = count_silent_records(t, result == 1 ? (ssize_t)got : translate(t, result));
+	return count_silent_records(t, result == 1 ? (ssize_t)got : translate(t, result));
+}
+
+ssize_t
+tls_read(struct tls *t, void *out, size_t size)
+{
+	struct libctx_step step;
+	ssize_t n;
+
+	if (libctx_begin_quiet(&step) == 0) {
+		n = read_some(t, out, size);
+		libctx_end(&step);
+	} else {
+		n = fail_step(t);
+	}
 	end_reading_call(t, n);
 	return n;
 }
@@ -258,14 +312,13 @@ find_refusal(struct tls *t, int error)
 	return error;
 }
 
-ssize_t
-tls_write(struct tls *t, const void *data, size_t size)
+/* In a step. */
+static ssize_t
+write_some(struct tls *t, const void *data, size_t size)
 {
 	size_t n;
 	int result, error;
 
-	if (size == 0)
-		return 0;
 	begin_call(t);
 	result = SSL_write_ex(t->ssl, data, size, &n);
 	error = result == 1 ? 0 : translate(t, result);
@@ -275,6 +328,21 @@ tls_write(struct tls *t, const void *data, size_t size)
 	if (error == 0)
 		return -EPIPE;
 	return error == -EPIPE || error == -ECONNRESET ? find_refusal(t, error) : error;
+}
+
+ssize_t
+tls_write(struct tls *t, const void *data, size_t size)
+{
+	struct libctx_step step;
+	ssize_t n;
+
+	if (size == 0)
+		return 0;
+	if (libctx_begin_quiet(&step) != 0)
+		return fail_step(t);
+	n = write_some(t, data, size);
+	libctx_end(&step);
+	return n;
 }
 
 bool
@@ -311,11 +379,14 @@ tls_may_have_more(const struct tls *t)
 void
 tls_shutdown(struct tls *t)
 {
-	if (!SSL_is_init_finished(t->ssl))
+	struct libctx_step step;
+
+	if (!SSL_is_init_finished(t->ssl) || libctx_begin_quiet(&step) != 0)
 		return;
 	begin_call(t);
 	SSL_shutdown(t->ssl);
 	ERR_clear_error();
+	libctx_end(&step);
 }
 
 const char *

@@ -28,8 +28,8 @@ struct tls_context;
 
 /*
  * A connection over fd, which stays the caller's. name (client only, or NULL) is the host name or
- * IP address that the server's certificate must carry. Returns 0, -ENOMEM, or -EINVAL for a bad
- * name.
+ * IP address that the server's certificate must carry. Returns 0; -ENOMEM; -EINVAL for a bad
+ * name; or see libctx_begin().
  */
 int tls_create(struct tls **out, struct tls_context *ctx, int fd, const char *name);
 

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "common/base/error.h"
+#include "common/crypto/libctx.h"
 #include "common/crypto/sslerror.h"
+#include "common/crypto/tls_load.h"
 
 struct tls_context {
 	SSL_CTX *ssl;
@@ -22,37 +24,54 @@ tls_context_ignore_system_config(void)
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
 
-/* Returns 0 or the negative errno of open(2), with a reason. OpenSSL reads the contents later. */
-static int
-check_readable(const char *file, char reason[TLS_REASON_SIZE])
-{
-	FILE *f = fopen(file, "re");
-	int error = f == NULL ? -errno : 0;
+/* The files of a context. */
+struct files {
+	struct tls_load ca, cert, key;
+};
 
-	if (f != NULL)
-		fclose(f);
-	else
+static int
+read_file(struct tls_load *l, const char *file, char reason[TLS_REASON_SIZE])
+{
+	int error = tls_load_read(l, file);
+
+	if (error != 0)
 		snprintf(reason, TLS_REASON_SIZE, "%s: %s", file, error_string(error));
 	return error;
 }
 
 static int
-load_own_certificate(SSL_CTX *ssl, const struct tls_config *config, char reason[TLS_REASON_SIZE])
+read_files(struct files *f, const struct tls_config *config, char reason[TLS_REASON_SIZE])
+{
+	int error = read_file(&f->ca, config->ca_file, reason);
+
+	if (error == 0 && config->cert_file != NULL)
+		error = read_file(&f->cert, config->cert_file, reason);
+	if (error == 0 && config->cert_file != NULL)
+		error = read_file(&f->key, config->key_file, reason);
+	return error;
+}
+
+static void
+wipe_files(struct files *f)
+{
+	tls_load_fini(&f->ca);
+	tls_load_fini(&f->cert);
+	tls_load_fini(&f->key);
+}
+
+static int
+load_own_certificate(SSL_CTX *ssl, const struct tls_config *config, const struct files *f,
+    char reason[TLS_REASON_SIZE])
 {
 	int server = config->role == TLS_SERVER;
 	int purpose = server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
-	int error;
 
-	if ((error = check_readable(config->cert_file, reason)) != 0 ||
-	    (error = check_readable(config->key_file, reason)) != 0)
-		return error;
-	if (SSL_CTX_use_certificate_chain_file(ssl, config->cert_file) != 1) {
+	if (!tls_load_chain(ssl, &f->cert)) {
 		snprintf(reason, TLS_REASON_SIZE, "%s: the file has no certificate in PEM form: %s",
 		    config->cert_file, sslerror_reason());
 		return -EINVAL;
 	}
-	if (SSL_CTX_use_PrivateKey_file(ssl, config->key_file, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_check_private_key(ssl) != 1) {
+	if (!tls_load_key(ssl, &f->key)) {
 		snprintf(reason, TLS_REASON_SIZE,
 		    "%s: the file has no private key that fits %s: %s", config->key_file,
 		    config->cert_file, sslerror_reason());
@@ -88,59 +107,88 @@ set_rules(SSL_CTX *ssl)
 	    SSL_CTX_set_session_id_context(ssl, (const unsigned char *)"memserver", 9) == 1;
 }
 
+/* In a step. */
+static int
+fill(struct tls_context *ctx, const struct tls_config *config, const struct files *f,
+    char reason[TLS_REASON_SIZE])
+{
+	bool server = config->role == TLS_SERVER;
+	int verify = SSL_VERIFY_PEER;
+
+	ctx->ssl = SSL_CTX_new_ex(libctx_get(), NULL,
+	    server ? TLS_server_method() : TLS_client_method());
+	if (ctx->ssl == NULL || !set_rules(ctx->ssl)) {
+		snprintf(reason, TLS_REASON_SIZE, "no memory");
+		return -ENOMEM;
+	}
+	if (server && !config->anonymous_clients)
+		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_verify(ctx->ssl, verify, NULL);
+	if (!tls_load_authorities(ctx->ssl, &f->ca)) {
+		snprintf(reason, TLS_REASON_SIZE,
+		    "%s: the file has no CA certificate in PEM form: %s", config->ca_file,
+		    sslerror_reason());
+		return -EINVAL;
+	}
+	return config->cert_file == NULL ? 0 : load_own_certificate(ctx->ssl, config, f, reason);
+}
+
+/* fill(), as a step. */
+static int
+begin_and_fill(struct tls_context *ctx, const struct tls_config *config, const struct files *f,
+    char reason[TLS_REASON_SIZE])
+{
+	struct libctx_step step;
+	int error = libctx_begin(&step);
+
+	if (error != 0) {
+		snprintf(reason, TLS_REASON_SIZE, "%s", error_text());
+		return error;
+	}
+	ERR_clear_error();
+	error = fill(ctx, config, f, reason);
+	ERR_clear_error();
+	libctx_end(&step);
+	return error;
+}
+
 int
 tls_context_create(struct tls_context **out, const struct tls_config *config,
     char reason[TLS_REASON_SIZE])
 {
-	bool server = config->role == TLS_SERVER;
-	struct tls_context *ctx;
-	int verify = SSL_VERIFY_PEER, error;
+	struct tls_context *ctx = calloc(1, sizeof *ctx);
+	struct files f = { 0 };
+	int error;
 
 	assert((config->cert_file == NULL) == (config->key_file == NULL));
-	assert(!server || config->cert_file != NULL);
-	ERR_clear_error();
-	snprintf(reason, TLS_REASON_SIZE, "no memory");
-	ctx = calloc(1, sizeof *ctx);
-	if (ctx == NULL)
+	assert(config->role != TLS_SERVER || config->cert_file != NULL);
+	if (ctx == NULL) {
+		snprintf(reason, TLS_REASON_SIZE, "no memory");
 		return -ENOMEM;
-	error = -ENOMEM;
+	}
 	ctx->role = config->role;
-	ctx->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-	if (ctx->ssl == NULL || !set_rules(ctx->ssl))
-		goto out;
-	if (server && !config->anonymous_clients)
-		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-	SSL_CTX_set_verify(ctx->ssl, verify, NULL);
-	error = check_readable(config->ca_file, reason);
-	if (error != 0)
-		goto out;
-	error = -EINVAL;
-	if (SSL_CTX_load_verify_file(ctx->ssl, config->ca_file) != 1) {
-		snprintf(reason, TLS_REASON_SIZE,
-		    "%s: the file has no CA certificate in PEM form: %s", config->ca_file,
-		    sslerror_reason());
-		goto out;
-	}
-	if (config->cert_file != NULL) {
-		error = load_own_certificate(ctx->ssl, config, reason);
-		if (error != 0)
-			goto out;
-	}
-	*out = ctx;
-	ctx = NULL;
-	error = 0;
-out:
-	tls_context_destroy(ctx);
-	ERR_clear_error();
+	error = read_files(&f, config, reason);
+	if (error == 0)
+		error = begin_and_fill(ctx, config, &f, reason);
+	wipe_files(&f);
+	if (error == 0)
+		*out = ctx;
+	else
+		tls_context_destroy(ctx);
 	return error;
 }
 
 void
 tls_context_destroy(struct tls_context *ctx)
 {
+	struct libctx_step step;
+
 	if (ctx == NULL)
 		return;
-	SSL_CTX_free(ctx->ssl);
+	if (ctx->ssl != NULL && libctx_begin_quiet(&step) == 0) {
+		SSL_CTX_free(ctx->ssl);
+		libctx_end(&step);
+	}
 	free(ctx);
 }
 

@@ -22,7 +22,7 @@ struct tls_context;
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
-/* The contents of a context; strings are read during the call only. */
+/* The contents of a context; strings and files are read during the call only. */
 struct tls_config {
 	enum tls_role role;
 	const char *ca_file;    /* PEM, one or more CA certificates */
@@ -39,8 +39,8 @@ void tls_context_ignore_system_config(void);
 
 /*
  * Reads the files and makes a context. Returns 0; -ENOENT, -EACCES, ... for a file that cannot be
- * read, -EINVAL for a file with other contents or a key that does not fit its certificate; reason
- * is then a sentence with the file.
+ * read, -EINVAL for a file with other contents or a key that does not fit its certificate, or see
+ * libctx_begin(); reason is then a sentence, with the file if there is one.
  */
 int tls_context_create(struct tls_context **out, const struct tls_config *config,
     char reason[TLS_REASON_SIZE]);
@@ -54,7 +54,7 @@ void tls_context_destroy(struct tls_context *ctx);
 int64_t tls_context_seconds_left(const struct tls_context *ctx);
 
 /*
- * For tls.c: makes an OpenSSL connection in the context's role, which the caller frees with
+ * For tls.c, in a step (libctx.h): makes an OpenSSL connection in the context's role, which the caller frees with
  * SSL_free(). Verification requires name, if it is not NULL, in the peer's certificate. Returns 0,
  * -ENOMEM, or -EINVAL for a bad name.
  */

@@ -39,6 +39,8 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 		return "another client has the lock";
 	if (error == -ETIMEDOUT)
 		return "timed out";
+	if (error == -ENOTRECOVERABLE)
+		return "another thread was in OpenSSL at the fork that made this process";
 	if (error == -ESTALE)
 		return "the server had taken the lock away, nothing was published";
 	return strerror_r(-error, text, size);

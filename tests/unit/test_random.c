@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/crypto/libctx.h"
 #include "common/crypto/random.h"
 
 enum { DRAW = 16, DRAWS_MOST = 256, CHILDREN = 64 };
@@ -182,13 +183,16 @@ static void
 draw_as_tls_does(void)
 {
 	int i = atomic_fetch_add(&drawn->count, 1);
+	struct libctx_step step;
 
-	if (random_check_fork() != 0 || RAND_priv_bytes(drawn->draws[i], DRAW) != 1)
+	if (libctx_begin(&step) != 0 || libctx_start_drawing() != 0 ||
+	    RAND_priv_bytes_ex(libctx_get(), drawn->draws[i], DRAW, 0) != 1)
 		_exit(1);
+	libctx_end(&step);
 }
 
 static void
-a_check_is_enough_for_who_draws_from_openssl(void **state)
+openssl_draws_differently_for_tls(void **state)
 {
 	pid_t pid = clone_bare(CLONE_NEWPID);
 
@@ -245,8 +249,8 @@ main(void)
 		    drop_page),
 		cmocka_unit_test_setup_teardown(a_copy_with_the_same_process_id_draws_differently,
 		    new_page, drop_page),
-		cmocka_unit_test_setup_teardown(a_check_is_enough_for_who_draws_from_openssl,
-		    new_page, drop_page),
+		cmocka_unit_test_setup_teardown(openssl_draws_differently_for_tls, new_page,
+		    drop_page),
 		cmocka_unit_test(all_bytes_are_drawn),
 	};
 

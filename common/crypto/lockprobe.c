@@ -1,0 +1,118 @@
+/* No other call takes the lock of RAND_get_rand_method(3) and none of the program's context. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
+#include "common/crypto/lockprobe.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum { LOOK_NS = 50 * 1000 };
+
+enum state { FREE, UNKNOWN, TRYING };
+
+static atomic_int state = FREE;
+static _Atomic uint64_t deadline;                         /* of TRYING: then they are stuck */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of leaving UNKNOWN */
+
+/* Takes each lock once. */
+static void *
+try_all(void *unused)
+{
+	/* That of threads, at the first call of this one. */
+	ERR_clear_error();
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
+	    NULL);
+	(void)SSL_get_ex_data_X509_STORE_CTX_idx();
+	(void)RAND_get_rand_method();
+	(void)ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CERTIFICATE_VERIFY_FAILED));
+	(void)OBJ_sn2nid("a name that no object has");
+	OPENSSL_secure_free(OPENSSL_secure_malloc(1));
+	/* Again that of threads, which the end of this one would take after FREE. */
+	OPENSSL_thread_stop();
+	atomic_store(&state, FREE);
+	return unused;
+}
+
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer allows no thread in a child whose parent has threads. */
+static int
+start(void)
+{
+	(void)try_all(NULL);
+	return 0;
+}
+#else
+/* Starts the thread, which gets none of the program's signals. */
+static int
+start(void)
+{
+	sigset_t all, previous;
+	pthread_t thread;
+	int error;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &previous);
+	atomic_store(&deadline, clock_after_ms(clock_now(), LOCKPROBE_MS));
+	atomic_store(&state, TRYING);
+	error = pthread_create(&thread, NULL, try_all, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &previous, NULL);
+	if (error == 0)
+		(void)pthread_detach(thread);
+	else
+		atomic_store(&state, UNKNOWN);
+	return -error;
+}
+#endif
+
+void
+lockprobe_fork_child(void)
+{
+	(void)pthread_mutex_init(&mutex, NULL);
+	atomic_store(&state, UNKNOWN);
+}
+
+bool
+lockprobe_is_needed(void)
+{
+	return atomic_load_explicit(&state, memory_order_relaxed) != FREE;
+}
+
+void
+lockprobe_settle(void)
+{
+	const struct timespec pause = { 0, LOOK_NS };
+
+	while (atomic_load(&state) == TRYING && clock_now() < atomic_load(&deadline))
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+int
+lockprobe_check(void)
+{
+	int error = 0;
+
+	(void)pthread_mutex_lock(&mutex);
+	if (atomic_load(&state) == UNKNOWN)
+		error = start();
+	(void)pthread_mutex_unlock(&mutex);
+	if (error != 0)
+		return error_message(-EAGAIN, "no thread to try the locks of OpenSSL: %s",
+		    error_string(error));
+	lockprobe_settle();
+	return atomic_load(&state) == FREE ?
+	    0 :
+	    error_message(-ENOTRECOVERABLE,
+		"another thread was in OpenSSL at the fork that made this process");
+}

@@ -1,0 +1,35 @@
+/*
+ * lockprobe: whether OpenSSL's locks that belong to the process are free in a forked child.
+ *
+ * OpenSSL guards by such locks the begin and end of each thread that calls it, every draw of random
+ * bytes, its initialisation, the strings of errors, names of objects that are not built in, and the
+ * secure heap. A thread of the program may have one at the fork; in the child no thread can unlock
+ * it. Nothing tells beforehand, so the child tries all of them in a thread of its own: when that
+ * one does not come back, the locks are *stuck*, for the rest of this process.
+ *
+ * The thread ends as soon as it has tried, and in a fork's parent there is never one.
+ */
+#ifndef COMMON_CRYPTO_LOCKPROBE_H
+#define COMMON_CRYPTO_LOCKPROBE_H
+
+#include <stdbool.h>
+
+enum { LOCKPROBE_MS = 1000 };
+
+/* In a fork's child: the locks are unknown from now on. No other thread may call meanwhile. */
+void lockprobe_fork_child(void);
+
+/* True when the locks are unknown, being tried, or stuck. */
+bool lockprobe_is_needed(void);
+
+/*
+ * Tries the locks if they are unknown; waits for the result for LOCKPROBE_MS at most, all callers
+ * together. Returns 0, -ENOTRECOVERABLE when they are stuck, or -EAGAIN when there can be no
+ * thread; with a message.
+ */
+int lockprobe_check(void);
+
+/* Before a fork: waits for the thread that tries, as long as lockprobe_check() does. */
+void lockprobe_settle(void);
+
+#endif
