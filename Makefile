@@ -181,7 +181,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/tamper/%.o $(BUILD)/libtest.a
 
 # The calls that tests/faults/faults.c makes fail, or counts; clock_now() and notify_send() are ours.
 WRAPPED := malloc calloc realloc reallocarray strdup free mmap munmap mprotect ftruncate pwrite pread openat \
-    write send recv accept4 epoll_ctl epoll_wait RAND_bytes_ex clock_now notify_send
+    write send recv accept4 epoll_ctl epoll_wait getrandom clock_now notify_send
 WRAP := $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/faults/%.o $(BUILD)/libtest.a
@@ -257,7 +257,7 @@ check-tsan:
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
-THREADED := test_client_mux test_client_filelock test_threads test_fork test_closing
+THREADED := test_client_mux test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 

@@ -346,19 +346,15 @@ __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
 
 /* Entropy, and time. */
 
-struct ossl_lib_ctx_st;
-int __real_RAND_bytes_ex(struct ossl_lib_ctx_st *context, unsigned char *out, size_t size,
-    unsigned strength);
-int __wrap_RAND_bytes_ex(struct ossl_lib_ctx_st *context, unsigned char *out, size_t size,
-    unsigned strength);
+ssize_t __real_getrandom(void *out, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags);
 uint64_t __real_clock_now(void);
 uint64_t __wrap_clock_now(void);
 
-int
-__wrap_RAND_bytes_ex(struct ossl_lib_ctx_st *context, unsigned char *out, size_t size,
-    unsigned strength)
+ssize_t
+__wrap_getrandom(void *out, size_t size, unsigned flags)
 {
-	return strike(FAULTS_RANDOM) != 0 ? 0 : __real_RAND_bytes_ex(context, out, size, strength);
+	return fails(FAULTS_RANDOM, NULL) ? -1 : __real_getrandom(out, size, flags);
 }
 
 uint64_t
