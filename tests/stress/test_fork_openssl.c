@@ -1,0 +1,326 @@
+/*
+ * fork(2) while other threads are in OpenSSL: those of the library, in their first publication, or
+ * those of the program, on its own account. No child ever hangs on a lock that such a thread had.
+ *
+ * FORKS in the environment is the number of forks of each test.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/stress/child.h"
+#include "tests/stress/client.h"
+#include "tests/stress/daemon.h"
+#include "tests/stress/patience.h"
+#include "tests/stress/smc.h"
+
+enum { FORKS = 100, THREADS = 3, SEGMENT = 4096, HANGS_MS = 10 * 1000 };
+
+static struct smc_world world;
+static struct daemon smdish, smuf;
+static struct client mine; /* of the running test, and inherited by its children */
+static struct client others[THREADS];
+
+static atomic_bool stop;
+static atomic_int failures; /* of the threads */
+static pthread_t threads[THREADS];
+
+static int
+forks(void)
+{
+	const char *text = getenv("FORKS");
+
+	return text == NULL ? FORKS : atoi(text);
+}
+
+static void
+expect_in_thread(bool is_right)
+{
+	if (!is_right)
+		(void)atomic_fetch_add(&failures, 1);
+}
+
+/* One thread's life: it draws its first random bytes, and makes objects of the program's own. */
+static void *
+use_openssl(void *unused)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	uint8_t bytes[32];
+
+	expect_in_thread(ssl != NULL && RAND_bytes(bytes, sizeof bytes) == 1 &&
+	    RAND_priv_bytes(bytes, sizeof bytes) == 1);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return unused;
+}
+
+/* One thread's life: its first publication. */
+static void *
+publish_once(void *client)
+{
+	struct client *c = client;
+
+	expect_in_thread(sm_lock(c->file) == 0);
+	++*c->words;
+	expect_in_thread(sm_unlock(c->file) == 0);
+	return NULL;
+}
+
+static void *
+use_openssl_for_ever(void *unused)
+{
+	pthread_t thread;
+
+	while (!atomic_load(&stop)) {
+		if (pthread_create(&thread, NULL, use_openssl, NULL) == 0)
+			pthread_join(thread, NULL);
+	}
+	return unused;
+}
+
+static void *
+publish_for_ever(void *client)
+{
+	pthread_t thread;
+
+	while (!atomic_load(&stop)) {
+		if (pthread_create(&thread, NULL, publish_once, client) == 0)
+			pthread_join(thread, NULL);
+	}
+	return NULL;
+}
+
+static void
+start_threads(void *(*run)(void *))
+{
+	int i;
+
+	atomic_store(&stop, false);
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, run, &others[i]), 0);
+}
+
+static void
+stop_threads(void)
+{
+	int i;
+
+	atomic_store(&stop, true);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&failures), 0);
+}
+
+/* The wait status of a child. */
+static int
+wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) != pid)
+		assert_int_equal(errno, EINTR);
+	return status;
+}
+
+/* False under AddressSanitizer, in which a child of threads may hang: see test_fork.c. */
+static bool
+children_may_call(void)
+{
+	const char *variant = getenv("VARIANT");
+
+	return variant == NULL || strcmp(variant, "asan") != 0;
+}
+
+/* True for a child that has exited, with 0 or that status. */
+static bool
+has_exited(int status, int allowed)
+{
+	return status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == allowed);
+}
+
+/*
+ * Beside threads of that kind forks children one after the other, which run and exit with its
+ * result, 0 or an errno. Fails the test unless each has exited, with 0 or allowed. Returns how often
+ * that was allowed.
+ */
+static int
+fork_beside(void *(*kind)(void *), int (*run)(void), int allowed)
+{
+	int i, status = 0, count = 0;
+	pid_t pid;
+
+	start_threads(kind);
+	for (i = 0; i < forks() && has_exited(status, allowed); i++) {
+		pid = child_begin();
+		if (pid == 0) {
+			(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+			_exit(children_may_call() ? run() : 0);
+		}
+		status = wait_for(pid);
+		count += status != 0;
+	}
+	stop_threads();
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		fail_msg("child %d of %d hangs", i, forks());
+	if (!has_exited(status, allowed))
+		fail_msg("child %d of %d: wait status %#x, expected success or %s", i, forks(),
+		    (unsigned)status, strerror(allowed));
+	return count;
+}
+
+/* In a child: its first call on what it has inherited. */
+static int
+use_inherited(void)
+{
+	if (sm_lock(mine.file) != 0)
+		return errno;
+	++*mine.words;
+	return sm_unlock(mine.file) == 0 ? 0 : errno;
+}
+
+static void
+expect_all_counted(void)
+{
+	assert_int_equal(sm_rdlock(mine.file), 0);
+	assert_int_equal(*mine.words, children_may_call() ? forks() : 0);
+	assert_int_equal(sm_unlock(mine.file), 0);
+}
+
+static void
+smc_children_publish_beside_first_publications(void **state)
+{
+	(void)state;
+	(void)fork_beside(publish_for_ever, use_inherited, 0);
+	expect_all_counted();
+}
+
+static void
+children_publish_beside_openssl(void **state)
+{
+	(void)state;
+	(void)fork_beside(use_openssl_for_ever, use_inherited, 0);
+	expect_all_counted();
+}
+
+static const struct daemon *own_server; /* of use_own() */
+
+/* In a child: a set of its own, for which it connects. */
+static int
+use_own(void)
+{
+	struct client own;
+
+	if (!client_open(&own, own_server, CLIENT_MOUNT "/own", SEGMENT) || sm_lock(own.file) != 0)
+		return errno;
+	++*own.words;
+	return sm_unlock(own.file) == 0 ? 0 : errno;
+}
+
+/* OpenSSL draws random bytes for it, under a lock that no library can look after. */
+static void
+a_child_connects_beside_openssl_or_fails(void **state)
+{
+	int lost;
+
+	own_server = *state;
+	lost = fork_beside(use_openssl_for_ever, use_own, ENOTRECOVERABLE);
+	print_message("%d of %d children found OpenSSL locked\n", lost, forks());
+}
+
+static int
+begin_smc(void **state)
+{
+	char name[16];
+	int i;
+
+	(void)state;
+	if (smc_join(&mine, &world, "mine", SEGMENT) != 0)
+		return -1;
+	for (i = 0; i < THREADS; i++) {
+		snprintf(name, sizeof name, "other%d", i);
+		if (smc_join(&others[i], &world, name, SEGMENT) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+begin_smdish(void **state)
+{
+	*state = &smdish;
+	return client_open_new(&mine, &smdish, SEGMENT) ? 0 : -1;
+}
+
+static int
+begin_smuf(void **state)
+{
+	*state = &smuf;
+	return client_open_new(&mine, &smuf, SEGMENT) ? 0 : -1;
+}
+
+static int
+end(void **state)
+{
+	int i;
+
+	(void)state;
+	client_close(&mine);
+	for (i = 0; i < THREADS; i++)
+		client_close(&others[i]);
+	return 0;
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	smc_world_create(&world);
+	daemon_open(&smdish, &(struct daemon_config){ .has_keys = true });
+	daemon_open(&smuf, &(struct daemon_config){ .has_keys = true, .is_smuf = true });
+	return 0;
+}
+
+static int
+finish(void **state)
+{
+	(void)state;
+	daemon_close(&smuf);
+	daemon_close(&smdish);
+	smc_world_destroy(&world);
+	return 0;
+}
+
+#define TEST(name, begin) \
+	{ \
+#name " (" #begin ")", name, begin, end, NULL \
+	}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(smc_children_publish_beside_first_publications, begin_smc),
+		TEST(children_publish_beside_openssl, begin_smc),
+		TEST(children_publish_beside_openssl, begin_smdish),
+		TEST(children_publish_beside_openssl, begin_smuf),
+		TEST(a_child_connects_beside_openssl_or_fails, begin_smdish),
+		TEST(a_child_connects_beside_openssl_or_fails, begin_smuf),
+	};
+
+	return cmocka_run_group_tests(tests, start, finish);
+}
