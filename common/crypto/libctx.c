@@ -134,7 +134,7 @@ register_thread(void)
 }
 
 static int
-begin(struct libctx_step *s)
+begin(struct libctx_step *s, bool makes_objects)
 {
 	int error;
 
@@ -147,7 +147,7 @@ begin(struct libctx_step *s)
 	if (!is_thread_registered)
 		register_thread();
 	enter();
-	s->previous = OSSL_LIB_CTX_set0_default(atomic_load(&context));
+	s->previous = makes_objects ? OSSL_LIB_CTX_set0_default(atomic_load(&context)) : NULL;
 	return 0;
 }
 
@@ -156,7 +156,7 @@ libctx_begin(struct libctx_step *s)
 {
 	int error = lockprobe_is_needed() ? lockprobe_check() : 0;
 
-	return error != 0 ? error : begin(s);
+	return error != 0 ? error : begin(s, true);
 }
 
 /* True when no lock that a quiet step takes in this thread can be stuck. */
@@ -169,13 +169,20 @@ may_be_quiet(void)
 int
 libctx_begin_quiet(struct libctx_step *s)
 {
-	return may_be_quiet() ? begin(s) : libctx_begin(s);
+	return may_be_quiet() ? begin(s, true) : libctx_begin(s);
+}
+
+int
+libctx_begin_records(struct libctx_step *s)
+{
+	return may_be_quiet() ? begin(s, false) : libctx_begin(s);
 }
 
 void
 libctx_end(struct libctx_step *s)
 {
-	(void)OSSL_LIB_CTX_set0_default(s->previous);
+	if (s->previous != NULL)
+		(void)OSSL_LIB_CTX_set0_default(s->previous);
 	atomic_fetch_sub(&steps, 1);
 }
 

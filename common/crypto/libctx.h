@@ -24,7 +24,7 @@
 struct ossl_lib_ctx_st; /* OpenSSL's OSSL_LIB_CTX */
 
 struct libctx_step {
-	struct ossl_lib_ctx_st *previous; /* the thread's default context before */
+	struct ossl_lib_ctx_st *previous; /* the thread's default context before; NULL: it stayed */
 };
 
 /*
@@ -35,8 +35,14 @@ struct libctx_step {
  */
 int libctx_begin(struct libctx_step *s);
 
-/* The same for a quiet step: TLS without a handshake, fetching, and freeing. */
+/* The same for a quiet step: fetching and freeing. */
 int libctx_begin_quiet(struct libctx_step *s);
+
+/*
+ * The same for a quiet step that reads or writes records of TLS after the handshake. OpenSSL makes
+ * no objects for these, so the thread's default context stays, which costs half as much.
+ */
+int libctx_begin_records(struct libctx_step *s);
 
 void libctx_end(struct libctx_step *s);
 

@@ -278,7 +278,7 @@ tls_read(struct tls *t, void *out, size_t size)
 	struct libctx_step step;
 	ssize_t n;
 
-	if (libctx_begin_quiet(&step) == 0) {
+	if (libctx_begin_records(&step) == 0) {
 		n = read_some(t, out, size);
 		libctx_end(&step);
 	} else {
@@ -338,7 +338,7 @@ tls_write(struct tls *t, const void *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (libctx_begin_quiet(&step) != 0)
+	if (libctx_begin_records(&step) != 0)
 		return fail_step(t);
 	n = write_some(t, data, size);
 	libctx_end(&step);

@@ -54,9 +54,9 @@ void tls_context_destroy(struct tls_context *ctx);
 int64_t tls_context_seconds_left(const struct tls_context *ctx);
 
 /*
- * For tls.c, in a step (libctx.h): makes an OpenSSL connection in the context's role, which the caller frees with
- * SSL_free(). Verification requires name, if it is not NULL, in the peer's certificate. Returns 0,
- * -ENOMEM, or -EINVAL for a bad name.
+ * For tls.c, in a step (libctx.h): makes an OpenSSL connection in the context's role, which the
+ * caller frees with SSL_free(), in a step, too. Verification requires name, if it is not NULL, in
+ * the peer's certificate. Returns 0, -ENOMEM, or -EINVAL for a bad name.
  */
 int tls_context_create_ssl(struct ssl_st **out, const struct tls_context *ctx, const char *name);
 

@@ -172,8 +172,8 @@ has_exited(int status, int allowed)
 
 /*
  * Beside threads of that kind forks children one after the other, which run and exit with its
- * result, 0 or an errno. Fails the test unless each has exited, with 0 or allowed. Returns how often
- * that was allowed.
+ * result, 0 or an errno. Fails the test unless each has exited, with 0 or allowed. Returns how many
+ * did with allowed.
  */
 static int
 fork_beside(void *(*kind)(void *), int (*run)(void), int allowed)

@@ -303,8 +303,8 @@ a_copy_made_outside_takes_steps(void **state)
 }
 
 /*
- * OpenSSL's calls of pthread_rwlock_unlock(3) come here. A thread that wants so keeps a lock that it
- * has: it waits before it unlocks it.
+ * OpenSSL's calls of pthread_rwlock_unlock(3) come here. A thread that wants so keeps a lock that
+ * it has: it waits before it unlocks it.
  */
 static _Thread_local bool keeps_lock;
 
