@@ -328,15 +328,28 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 
 /* fork(2) */
 
+static bool
+fork_ready(struct mount *m, uint64_t until)
+{
+	struct smc_file *smc;
+	struct file *f;
+
+	TAILQ_FOREACH(f, &m->files, link) {
+		smc = smc_file(f->backend);
+		(void)pthread_mutex_lock(&smc->mutex);
+		lockfile_fork_prepare(&smc->lockfile, until);
+		(void)pthread_mutex_unlock(&smc->mutex);
+	}
+	return true;
+}
+
 static void
 fork_prepare(struct mount *m)
 {
 	struct file *f;
 
-	TAILQ_FOREACH(f, &m->files, link) {
+	TAILQ_FOREACH(f, &m->files, link)
 		(void)pthread_mutex_lock(&smc_file(f->backend)->mutex);
-		lockfile_fork_prepare(&smc_file(f->backend)->lockfile);
-	}
 }
 
 static void
@@ -368,6 +381,7 @@ const struct backend_ops smc_backend = {
 	.has_locks = true,
 	.configure = configure,
 	.detach = detach,
+	.fork_ready = fork_ready,
 	.fork_prepare = fork_prepare,
 	.fork_parent = fork_parent,
 	.fork_child = fork_child,

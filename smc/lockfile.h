@@ -105,8 +105,11 @@ int lockfile_open(struct lockfile *l, const char *directory, const char *name,
 /* Closes it; the last process removes the files. Also for one that is all zeros. */
 void lockfile_close(struct lockfile *l);
 
-/* fork(2): before it; after it in the parent; in the child. See backend.h. */
-void lockfile_fork_prepare(struct lockfile *l);
+/*
+ * fork(2): before it, waiting until that time for another process that opens or closes the file;
+ * after it in the parent; in the child. See backend.h.
+ */
+void lockfile_fork_prepare(struct lockfile *l, uint64_t until);
 void lockfile_fork_parent(struct lockfile *l);
 void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 

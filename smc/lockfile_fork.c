@@ -26,19 +26,26 @@ open_same(const struct lockfile *l, struct hostfile *file)
 }
 
 /*
- * With kernel locks the parent claims the child's slot, so that the file does not end with the
- * parent while the child has not called yet. If that fails the child tries for itself. Without
- * kernel locks a child that exits or execs could not give it back: the child becomes a user at its
- * first call.
+ * With kernel locks the parent claims the child's slot, so that the file does not end
+ * with the parent while the child has not called yet. If that fails the child tries for itself.
+ * Without the recovery lock a process that closes could find the child's slot free, and ours too
+ * when we exit after the fork, and remove the file. Without kernel locks a child that exits or
+ * execs could not give a slot back: the child becomes a user at its first call.
  */
 void
-lockfile_fork_prepare(struct lockfile *l)
+lockfile_fork_prepare(struct lockfile *l, uint64_t until)
 {
+	int error;
+
 	if (l->untrusted_head == NULL || l->is_inherited || !l->presence.has_locks ||
 	    open_same(l, &l->child_file) != 0)
 		return;
 	lockfile_init_presence(&l->child_presence, &l->child_file, true);
-	if (presence_claim(&l->child_presence) != 0)
+	error = presence_lock_recovery(&l->child_presence, until);
+	if (error == 0)
+		error = presence_claim(&l->child_presence);
+	presence_unlock_recovery(&l->child_presence);
+	if (error != 0)
 		hostfile_close(&l->child_file);
 }
 

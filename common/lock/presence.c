@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "common/base/testpoint.h"
 #include "common/host/hostprobe.h"
 
 enum {
@@ -295,9 +296,12 @@ presence_has_others(const struct presence *p)
 	int slot;
 
 	assert(p->has_locks);
-	for (slot = 0; slot < PRESENCE_SLOTS; slot++)
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
 		if (slot != p->own && is_alive(p, slot))
 			return true;
+		if (slot == 0)
+			testpoint_reach("presence: first slot looked at");
+	}
 	return !presence_is_intact(p);
 }
 

@@ -67,12 +67,16 @@ bool presence_has_kernel_locks(int fd);
 void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
     const struct hostfd *descriptor, bool has_locks);
 
-/* With kernel locks: claims a slot. Returns 0, -EUSERS when all are taken, -EIO. */
+/*
+ * With kernel locks: claims a slot. Caller holds the recovery lock. Returns 0, -EUSERS when all are
+ * taken, -EIO.
+ */
 int presence_claim(struct presence *p);
 
 /*
- * Releases our slot, if we have one. With kernel locks closing the description does it too. Without
- * them a slot with an abandoned ticket stays, until that ticket is skipped.
+ * Releases our slot, if we have one. With kernel locks ending the description does it too, and an
+ * abandoned ticket in the slot is dead from then on. Without them a slot with an abandoned ticket
+ * stays, until that ticket is skipped.
  */
 void presence_release(struct presence *p);
 
@@ -125,7 +129,10 @@ presence_is_intact(const struct presence *p)
 /* With kernel locks: the number of living processes, ours included. */
 unsigned presence_count(const struct presence *p);
 
-/* With kernel locks: true when another process is alive. */
+/*
+ * With kernel locks: true when another process is alive. It asks for one slot after the other, so
+ * caller holds the recovery lock: no slot that was found free is claimed meanwhile.
+ */
 bool presence_has_others(const struct presence *p);
 
 /* True when another process waits for the lock or has it; with kernel locks only a living one. */

@@ -29,6 +29,7 @@
 #include "tests/stress/client.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
+#include "tests/stress/testpoint.h"
 
 #define NAME "forked"
 
@@ -48,6 +49,8 @@ struct page {
 	atomic_int holders; /* processes that think they hold the lock */
 	atomic_bool were_two;
 	atomic_bool is_ready, may_go_on;
+	/* of children that outlive the memory file */
+	atomic_bool is_joined, is_closing, is_last, is_parent_gone, is_new;
 	atomic_int pid;
 };
 
@@ -188,6 +191,86 @@ idle_child_does_not_keep_what_its_killed_parent_held(void **state)
 		expect_obtainable(value + 2);
 		value += 3;
 	}
+}
+
+/*
+ * Opens the file and, when it may go on, forks a child that makes its first call when the file is
+ * another one. The child has closed its parent's descriptors when it says that it is ready.
+ */
+static void
+fork_an_heir(void)
+{
+	struct client p;
+	pid_t pid;
+
+	client_close(&mine);
+	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
+	atomic_store(&page->is_joined, true);
+	await(&page->may_go_on);
+	pid = fork();
+	if (pid == 0) {
+		atomic_store(&page->is_ready, true);
+		await(&page->is_new);
+		child_expect(sm_trylock(p.file) != 0 && errno == ESTALE,
+		    "the file that the child inherited is gone");
+		_exit(EXIT_SUCCESS);
+	}
+	atomic_store(&page->pid, pid);
+	await(&page->is_ready);
+}
+
+static void
+await_heir(const char *step, void *arg)
+{
+	(void)step;
+	(void)arg;
+	atomic_store(&page->may_go_on, true);
+	await(&page->is_parent_gone);
+}
+
+/* The other process forks and exits when this one has found the first slot free. */
+static void
+close_beside_fork(void)
+{
+	struct client p;
+
+	client_close(&mine);
+	child_expect(smc_join(&p, &world, NAME, SMC_SEGMENT) == 0, "it can be opened");
+	atomic_store(&page->is_closing, true);
+	await(&page->is_last);
+	testpoint_plan_call("presence: first slot looked at", 1, await_heir, NULL);
+	client_close(&p);
+}
+
+static void
+last_close_beside_a_fork_leaves_one_lock(void **state)
+{
+	pid_t parent, closer;
+
+	(void)state;
+	parent = child_begin();
+	if (parent == 0) {
+		fork_an_heir();
+		_exit(EXIT_SUCCESS);
+	}
+	await(&page->is_joined);
+	closer = child_begin();
+	if (closer == 0) {
+		close_beside_fork();
+		_exit(EXIT_SUCCESS);
+	}
+	await(&page->is_closing);
+	/* This process has the first slot. */
+	client_close(&mine);
+	atomic_store(&page->is_last, true);
+	assert_true(child_has_ended_well(parent));
+	atomic_store(&page->is_parent_gone, true);
+	assert_true(child_has_ended_well(closer));
+	assert_int_equal(smc_join(&mine, &world, NAME, SMC_SEGMENT), 0);
+	assert_int_equal(sm_lock(mine.file), 0);
+	atomic_store(&page->is_new, true);
+	assert_true(child_has_ended_well(atomic_load(&page->pid)));
+	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
 static void
@@ -575,6 +658,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(idle_child_does_not_keep_what_its_killed_parent_held),
+		TEST(last_close_beside_a_fork_leaves_one_lock),
 		TEST(childs_end_does_not_free_its_parents_lock),
 		TEST(parents_children_and_grandchildren_count_exactly),
 		TEST(child_that_only_execs_costs_nothing),
