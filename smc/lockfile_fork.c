@@ -140,9 +140,10 @@ attach_by_slot(struct lockfile *l)
 	h = (const struct lockfile_head *)file.untrusted_base;
 	lockfile_init_presence(&presence, &file, true);
 	error = lockfile_lock_recovery_of(&presence);
-	/* A file that was started afresh is another life. */
+	/* A file that was started afresh, if only half, is another life. */
 	if (error == 0 &&
-	    (memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
+	    (atomic_load(&h->magic) != LOCKFILE_MAGIC ||
+		memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
 		error = -ESTALE;
 	if (error == 0)
 		error = presence_claim(&presence);

@@ -41,6 +41,7 @@ enum {
 	INCREMENTS = 200,
 	EXECS = 20,
 	NUMBERS = 48, /* descriptors that a program opens again */
+	RECOVERY_BYTE = 4096,
 	OWN_SIZE = 64 * 1024,
 	OWN_BYTE = 0x3c
 };
@@ -271,6 +272,52 @@ last_close_beside_a_fork_leaves_one_lock(void **state)
 	atomic_store(&page->is_new, true);
 	assert_true(child_has_ended_well(atomic_load(&page->pid)));
 	assert_int_equal(sm_unlock(mine.file), 0);
+}
+
+/* The recovery lock, taken by a process that stops with it: its descriptor. */
+static int
+lock_recovery(void)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_start = RECOVERY_BYTE, .l_len = 1 };
+	int fd = open(smc_path(&world, NAME, ""), O_RDWR | O_CLOEXEC);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &l), 0);
+	return fd;
+}
+
+static void
+child_without_a_slot_notices_that_its_file_began_anew(void **state)
+{
+	struct client p;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = child_begin();
+	if (pid == 0) {
+		fork_an_heir();
+		raise(SIGKILL);
+	}
+	await(&page->is_joined);
+	client_close(&mine);
+	/* The fork gives up waiting. */
+	fd = lock_recovery();
+	atomic_store(&page->may_go_on, true);
+	assert_true(child_was_killed(pid));
+	assert_int_equal(close(fd), 0);
+	/* The next process that opens the file dies half way. */
+	pid = child_begin();
+	if (pid == 0) {
+		testpoint_plan("lockfile: magic taken away", 1, SIGKILL);
+		(void)smc_join(&p, &world, NAME, SMC_SEGMENT);
+		_exit(EXIT_FAILURE);
+	}
+	assert_true(child_was_killed(pid));
+	atomic_store(&page->is_new, true);
+	assert_true(child_has_ended_well(atomic_load(&page->pid)));
+	assert_int_equal(smc_join(&mine, &world, NAME, SMC_SEGMENT), 0);
+	expect_obtainable(0);
 }
 
 static void
@@ -659,6 +706,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(idle_child_does_not_keep_what_its_killed_parent_held),
 		TEST(last_close_beside_a_fork_leaves_one_lock),
+		TEST(child_without_a_slot_notices_that_its_file_began_anew),
 		TEST(childs_end_does_not_free_its_parents_lock),
 		TEST(parents_children_and_grandchildren_count_exactly),
 		TEST(child_that_only_execs_costs_nothing),
