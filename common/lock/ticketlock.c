@@ -155,7 +155,7 @@ draw_ticket(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_inter
 	return 0;
 }
 
-/* L1, Y2: waits again for the ticket that we abandoned, unless another process has skipped it. */
+/* L1, Y2: resumes the ticket that we abandoned, unless another process has skipped it. */
 static bool
 resume_ticket(struct ticketlock *l)
 {
@@ -273,22 +273,17 @@ try_new_ticket(struct ticketlock *l, uint32_t seen)
 	return true;
 }
 
-/* Y1, Y2: as long as our abandoned ticket is out, only its turn can serve us. True when it came. */
-static bool
-try_abandoned_ticket(struct ticketlock *l)
-{
-	return turn_of(l) == l->ticket && resume_ticket(l);
-}
-
 static int
 try_lock(struct ticketlock *l)
 {
 	uint32_t seen;
 
 	for (;;) {
-		if (try_abandoned_ticket(l))
-			return 0;
+		/* Y1, Y2: as long as our abandoned ticket is out, only its turn can serve us. */
 		seen = turn_of(l);
+		testpoint_reach("ticketlock: turn read");
+		if (seen == l->ticket && resume_ticket(l))
+			return 0;
 		/* Y3: a process that cannot get the lock never claims. */
 		if (atomic_load(&l->untrusted_words->ticket_number) == seen) {
 			/* All tickets were served: another process has skipped ours. */

@@ -234,6 +234,32 @@ waiter_that_comes_back_resumes_its_abandoned_ticket(void **state)
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 }
 
+static void
+release_here(const char *step, void *arg)
+{
+	(void)step;
+	(void)arg;
+	assert_int_equal(ticketlock_release(&here.lock), 0);
+}
+
+static void
+try_skips_no_ticket_of_its_own(void **state)
+{
+	uint32_t ticket;
+
+	(void)state;
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
+	ticket = there.lock.ticket;
+	/* The turn of that ticket comes while the try looks. */
+	testpoint_plan_call("ticketlock: turn read", 1, release_here, NULL);
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never), -EAGAIN);
+	testpoint_forget();
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never), 0);
+	assert_int_equal(there.lock.ticket, ticket);
+	assert_int_equal(ticketlock_release(&there.lock), 0);
+}
+
 /* Kills a process at that step of taking the lock; without a step, as the holder. */
 static void
 kill_at(const char *step)
@@ -469,6 +495,7 @@ main(void)
 		TEST(lock_has_one_holder),
 		TEST(abandoned_ticket_is_skipped),
 		TEST(waiter_that_comes_back_resumes_its_abandoned_ticket),
+		TEST(try_skips_no_ticket_of_its_own),
 		TEST(tickets_of_dead_processes_are_passed_over),
 		TEST(process_about_to_have_a_ticket_is_waited_for),
 		TEST(holder_whose_turn_was_taken_gets_ESTALE),
