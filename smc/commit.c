@@ -66,11 +66,12 @@ commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint6
 	if (grant >= GRANTS_MOST)
 		return lockfile_fail(l, -EOVERFLOW,
 		    "2^32 releases under one key: close it in all processes to get another key");
+	/* P2 */
 	if (grant != committed)
 		error = segment_clear(s, committed);
 	if (error != 0)
 		return lockfile_fail(l, error, error_string(error));
-	atomic_store(&h->grants, ++grant);
+	atomic_store(&h->grants, ++grant); /* P3 */
 	testpoint_reach("commit: grant drawn");
 	error = publish(l, s, replica, committed, grant);
 	if (error == 0)

@@ -164,8 +164,8 @@ leave(struct lockfile *l, int directory)
 	struct lockfile_head *h = l->untrusted_head;
 
 	/*
-	 * With kernel locks our slot ends with our mapping, and the next opener finds no process.
-	 * Without them we stay counted.
+	 * After 10 s: C7. With kernel locks our slot ends with our mapping, and the next opener
+	 * finds no process. Without them we stay counted.
 	 */
 	if (lockfile_lock_recovery_of(&l->presence) != 0)
 		return;

@@ -5,7 +5,7 @@
 #include "common/host/hostio.h"
 #include "smc/lockfile_core.h"
 
-/* Opens the same file once more, with a description of its own, and maps it. */
+/* F1, A1: opens the same file once more, with a description of its own, and maps it. */
 static int
 open_same(const struct lockfile *l, struct hostfile *file)
 {
@@ -26,7 +26,7 @@ open_same(const struct lockfile *l, struct hostfile *file)
 }
 
 /*
- * With kernel locks the parent claims the child's slot, so that the file does not end
+ * F1 to F4: with kernel locks the parent claims the child's slot, so that the file does not end
  * with the parent while the child has not called yet. If that fails the child tries for itself.
  * Without the recovery lock a process that closes could find the child's slot free, and ours too
  * when we exit after the fork, and remove the file. Without kernel locks a child that exits or
@@ -56,7 +56,7 @@ lockfile_fork_parent(struct lockfile *l)
 	hostfile_close(&l->child_file);
 }
 
-/* The child goes on with file, which is mapped, and with a slot in it that is its own. */
+/* F5, A5: the child goes on with file, which is mapped, and with a slot in it that is its own. */
 static void
 use_file(struct lockfile *l, struct hostfile *file, const struct presence *presence)
 {
@@ -126,6 +126,7 @@ attach_by_counting(struct lockfile *l)
 	return error;
 }
 
+/* A1 to A5 */
 static int
 attach_by_slot(struct lockfile *l)
 {
@@ -140,7 +141,7 @@ attach_by_slot(struct lockfile *l)
 	h = (const struct lockfile_head *)file.untrusted_base;
 	lockfile_init_presence(&presence, &file, true);
 	error = lockfile_lock_recovery_of(&presence);
-	/* A file that was started afresh, if only half, is another life. */
+	/* A3: a file that was started afresh, if only half, is another life. */
 	if (error == 0 &&
 	    (atomic_load(&h->magic) != LOCKFILE_MAGIC ||
 		memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))

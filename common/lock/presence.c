@@ -135,7 +135,7 @@ presence_unlock_recovery(struct presence *p)
 		atomic_store(p->untrusted_recovery_lock, 0);
 }
 
-/* C1, C2 of tests/model/lock.pml. */
+/* C1, C2: the steps are those of tests/model/lock.pml. */
 int
 presence_claim(struct presence *p)
 {
@@ -157,7 +157,7 @@ presence_claim(struct presence *p)
 	return -EUSERS;
 }
 
-/* N1 of tests/model/lock.pml: claims that slot for a ticket, if it is free. */
+/* N1: claims that slot for a ticket, if it is free. */
 static bool
 claim_for_ticket(struct presence *p, int slot)
 {
@@ -195,6 +195,7 @@ presence_end(struct presence *p)
 		p->own = PRESENCE_NONE;
 }
 
+/* G1, G2 */
 void
 presence_release(struct presence *p)
 {
@@ -210,8 +211,9 @@ presence_set(struct presence *p, enum presence_state state, uint32_t ticket)
 {
 	assert(p->own != PRESENCE_NONE);
 	/*
-	 * No fence: the atomic addition that draws a ticket comes between CLAIMING and WAITING, and
-	 * until WAITING is seen CLAIMING is.
+	 * No fence: other processes may see this store late. CLAIMING they see before the ticket,
+	 * which is drawn by a read-modify-write. Instead of what comes later they see CLAIMING or
+	 * WAITING, and wait.
 	 */
 	atomic_store_explicit(&p->untrusted_slots[p->own], word_of(p, state, ticket),
 	    memory_order_release);
@@ -227,6 +229,7 @@ presence_resume(struct presence *p, uint32_t ticket)
 	    word_of(p, PRESENCE_WAITING, ticket));
 }
 
+/* S1, S2 */
 bool
 presence_drop_abandoned(struct presence *p, uint32_t ticket)
 {
@@ -245,6 +248,7 @@ presence_drop_abandoned(struct presence *p, uint32_t ticket)
 	return false;
 }
 
+/* D2 */
 static bool
 is_alive(const struct presence *p, int slot)
 {
@@ -256,6 +260,7 @@ is_alive(const struct presence *p, int slot)
 	return fcntl(p->descriptor.fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
 
+/* D1 to D3 */
 bool
 presence_is_dead(const struct presence *p, uint32_t ticket)
 {
@@ -274,7 +279,7 @@ presence_is_dead(const struct presence *p, uint32_t ticket)
 		if (v.state == PRESENCE_ABANDONED || is_alive(p, slot))
 			return false;
 	}
-	/* The kernel knows no locks in another file: there every process would be dead. */
+	/* D3: the kernel knows no locks in another file: there every process would be dead. */
 	return presence_is_intact(p);
 }
 

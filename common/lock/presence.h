@@ -86,7 +86,10 @@ void presence_release(struct presence *p);
  */
 bool presence_begin(struct presence *p);
 
-/* Sets our slot to WAITING or ABANDONED with that ticket, after presence_begin(). */
+/*
+ * Sets our slot to WAITING or ABANDONED with that ticket, after presence_begin(). Other processes
+ * may see it late.
+ */
 void presence_set(struct presence *p, enum presence_state state, uint32_t ticket);
 
 /* Sets our slot to IDLE: the ticket was served, or none was drawn. */

@@ -104,8 +104,8 @@ take_over(struct ticketlock *l, uint32_t seen)
 }
 
 /*
- * The turn stood still at seen: moves it on if its ticket is abandoned (S1, S2) or dead (D1, R1).
- * Returns true when it was moved.
+ * D0: the turn stood still at seen: moves it on if its ticket is abandoned (S1 to S3) or dead (D1,
+ * R1). Returns true when it was moved.
  */
 static bool
 recover_turn(struct ticketlock *l, uint32_t seen)
@@ -155,7 +155,7 @@ draw_ticket(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_inter
 	return 0;
 }
 
-/* L1, Y2: resumes the ticket that we abandoned, unless another process has skipped it. */
+/* L1, O3, Y2: resumes the ticket that we abandoned, unless another process has skipped it. */
 static bool
 resume_ticket(struct ticketlock *l)
 {
@@ -165,7 +165,7 @@ resume_ticket(struct ticketlock *l)
 	return presence_resume(l->presence, l->ticket);
 }
 
-/* O1: gives up waiting. Returns 0 when our turn came at that very moment, else error. */
+/* O1 to O3: gives up waiting. Returns 0 when our turn came at that very moment, else error. */
 static int
 abandon_ticket(struct ticketlock *l, int error)
 {
@@ -219,6 +219,7 @@ is_woken(const struct ticketlock *l)
 #endif
 }
 
+/* L4 */
 static int
 wait_for_turn(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
 {
@@ -314,6 +315,7 @@ ticketlock_is_held(const struct ticketlock *l)
 	return turn_of(l) == l->ticket;
 }
 
+/* U1, U2 */
 int
 ticketlock_release(struct ticketlock *l)
 {

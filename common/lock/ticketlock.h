@@ -66,8 +66,9 @@ int ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *
 bool ticketlock_is_held(const struct ticketlock *l);
 
 /*
- * Releases the lock. Returns 0, or -ESTALE when another process had moved the turn on: then there
- * were two holders.
+ * For the holder: releases the lock. Returns 0, or -ESTALE when another process had moved the turn
+ * on: then there were two holders. A waiter's ticket would be lost: never call it while another
+ * thread of this process is in ticketlock_take().
  */
 int ticketlock_release(struct ticketlock *l);
 

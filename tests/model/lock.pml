@@ -1,8 +1,9 @@
 /*
  * smc's lock and commit: the ticket lock of the lock file, how a dead process's turn is recovered,
- * and how a release is published. Three processes; the host kills one between any two steps, or
- * takes its lock file's descriptor away inside a critical section. tests/model/run checks it.
- * With NO_LOCKS the processes have no kernel locks, and a slot is claimed for each ticket (N1).
+ * and how a release is published. Three processes; the host kills one between any two steps, closes
+ * its descriptors, or moves the turn on although it holds the lock. tests/model/run checks it. With
+ * NO_LOCKS the processes have no kernel locks, and a slot is claimed for each ticket (N1). With
+ * STORE_BUFFER the other processes see the stores of presence_set() late.
  *
  * Proved, for every interleaving of OPS calls and FAULTS faults: there is one holder; a holder
  * finds exactly what was published last, whole releases only, and keeps it while it holds (COMMIT);
@@ -10,28 +11,43 @@
  * here: a stopped process is one that is not scheduled, so every stall is covered for safety.
  * Progress does not wait for a process that stopped for good outside a call, its abandoned ticket
  * included. It does wait for one that stopped as the holder, as a waiter whose turn came, while
- * claiming, or with the recovery lock. With NO_LOCKS it is proved without deaths: a dead holder's
- * waiters wait.
+ * claiming, or with the recovery lock, and for one that lost its descriptors while it had the
+ * recovery lock: its mapping keeps that locked. With NO_LOCKS it is proved without deaths: a dead
+ * holder's waiters wait.
  *
- * Assumed: memory is sequentially consistent, so ticket_number, turn and the slot words are seq_cst
- * atomics; a slot's generation, state and ticket are one 64-bit word; no process sleeps between two
+ * Assumed: the atomics behave as if memory were sequentially consistent, but for the slot words
+ * (below); a slot's generation, state and ticket are one 64-bit word; no process sleeps between two
  * of its steps for exactly a whole lap of the tickets (2^32; here 8, which the runs cross and never
- * complete); a descriptor is not taken away between P1 and P6.
+ * complete); between P1 and P6 no descriptor is closed, and the turn is not moved; ticketlock_take()
+ * and ticketlock_release() of one process never overlap (a mutant shows why).
+ *
+ * The words. ticket_number and turn are seq_cst atomics. A slot is read by seq_cst loads, and
+ * written by compare-and-swap and by presence_claim() as such; presence_set() is a release store,
+ * which a processor may keep to itself until its next read-modify-write (drain()). L2 and Y5 are
+ * such, so claiming is seen before the ticket is drawn. In terms of C11: a process that knows that
+ * a ticket is drawn has read ticket_number from that addition or a later one, so the store of
+ * claiming happens before its reads of the slot. Every later store may be seen late: until then the
+ * slot says claiming or waiting, and the others wait.
  *
  * The steps. Each is one access to shared memory; "cas x: a -> b" is compare-and-swap. The
  * functions are in common/lock/presence.c, common/lock/ticketlock.c and smc/commit.c.
  *
  * presence_claim()     C1  take the lock on a free slot's byte
  *                      C2  slot = {generation + 1, idle}
- * ticketlock_take()    L1  cas slot: abandoned{t} -> waiting{t}; done: L4. Else slot = claiming
+ * ticketlock_take()    L1  with an abandoned ticket t, cas slot: abandoned{t} -> waiting{t}; done:
+ *                          L4. Else slot = claiming
  *                      L2  t = fetch_add ticket_number
  *                      L3  slot = waiting{t}
  *                      L4  turn == t: holder. Else recover (D0), pause, or time out (O1); then L4
- *   time out           O1  slot = abandoned{t}; ETIMEDOUT
- *   try                Y1  seen = turn. Slot abandoned{t}: seen == t: Y2, else Y8. Else Y3
- *                      Y2  cas slot: abandoned{t} -> waiting{t}; done: holder, else Y1
+ *   time out           O1  slot = abandoned{t}. So does a process without its descriptor (EBADF), and
+ *                          one where another thread closes the handle (a call that is TIMED)
+ *                      O2  turn == t, else ETIMEDOUT
+ *                      O3  cas slot: abandoned{t} -> waiting{t}; done: holder, else ETIMEDOUT
+ *   try                Y1  seen = turn. With an abandoned ticket t, t == seen: Y2. Else Y3
+ *                      Y2  cas slot: abandoned{t} -> waiting{t}; done: holder. Not done: the ticket
+ *                          has been skipped: Y3
  *                      Y3  ticket_number == seen, else Y8: a process that cannot have the lock
- *                          never claims
+ *                          never claims. If they are equal an abandoned ticket has been skipped
  *                      Y4  slot = claiming
  *                      Y5  cas ticket_number: seen -> seen + 1; not done: Y7
  *                      Y6  slot = waiting{seen}; holder
@@ -39,39 +55,48 @@
  *                      Y8  recover (D0); EAGAIN, or once more from Y1 if that moved turn
  * recover_turn()       D0  seen = turn, before any slot is read; by a waiter (seen != t) or a try
  *                          (ticket_number != seen): the ticket `seen` is drawn already
+ *   skip               S1  presence_drop_abandoned(): read each slot's word: abandoned{seen}: S2;
+ *                          no such slot: D1
+ *                      S2  cas slot: abandoned{seen} -> idle; not done: its owner has resumed it:
+ *                          D1
+ *                      S3  cas turn: seen -> seen + 1; return
  *   presence_is_dead() D1  read each other slot's word: claiming, or waiting{seen}: D2;
- *                          abandoned{seen}: S1; else the next slot. No slot left: dead
+ *                          abandoned{seen}: not dead; else the next slot
  *                      D2  is the slot's byte locked, asked after the word was read? Yes: not dead
- *   skip               S1  presence_drop_abandoned(): cas slot: abandoned{seen} -> idle; not done:
- *                          its owner has resumed it, return
- *                      S2  cas turn: seen -> seen + 1
- *   take_over()        R1  try the recovery lock; not got: return
- *                      R2  turn == seen? Else R5. Check again (D1), all slots
+ *                      D3  no slot is left: dead, if the descriptor that asked is the lock file's
+ *   take_over()        R1  try the recovery lock; not got, or no descriptor: return
+ *                      R2  turn == seen? Else R5
+ *                      R3  check again (D1 to D3), all slots; not dead: R5
  *                      R4  cas turn: seen -> seen + 1. The segment's table is not touched
  *                      R5  unlock the recovery lock
- * commit_run()         P1  is the descriptor still the lock file, the turn ours? EBADF, ESTALE
+ * commit_run()         P1  are the descriptors still ours (EBADF), and the turn (ESTALE)?
  *                      P2  grants != committed: clear each table entry above committed
  *                          (segment_clear(); only the holder does it, so it hits no other process)
  *                      P3  g = ++grants
  *                      P4  for each dirty block: write its data into the slot that is not current,
  *                      P5  then that slot's entry = {g, iv}
  *                      P6  committed = g: published. A failure before P6 publishes nothing
- * ticketlock_release() U1  cas turn: t -> t + 1; not done: we had been taken for dead
- *                      U2  slot = idle
+ * ticketlock_release() U1  cas turn: t -> t + 1; not done: the turn has been moved on (ESTALE)
+ *                      U2  slot = idle, in both cases: the slot is ours as long as our mapping is
+ * presence_release()   G1  slot = idle, whatever it says; an abandoned ticket is dead then
+ *                      G2  unlock the slot's byte. A close that waited 10 s for the recovery lock
+ *                          leaves G1 out. The mapping ends
  *
- * Without kernel locks there is no C1, C2, D2, R1 to R5: no turn is found dead. Instead of L1's and
- * Y4's claiming:
+ * Without kernel locks there is no C1, C2, D1 to D3, R1 to R5: no turn is found dead. A process
+ * leaves (G) without a step, and its abandoned ticket keeps the slot. Instead of L1's and Y4's
+ * claiming:
  *
- * presence_begin()     N1  cas slot: idle -> claiming, of any slot. None is idle: a try is over; a
- *                          lock recovers (D0), and N1 again
+ * presence_begin()     N1  cas slot: idle -> claiming, of the first slot where that is done. None:
+ *                          a try is over; a lock recovers (D0), and N1 again, or times out
  *
- * The slot is given back by U2, Y7, or the skip (S1) of the abandoned ticket in it. So L1 and Y2
- * compare the ticket, and in the code the slot's generation: the slot may be another process's.
+ * The slot is given back by U2, Y7, or the skip (S2) of the abandoned ticket in it. So L1, Y2 and
+ * O3 compare the ticket, and in the code the slot's generation: the slot may be another process's.
  *
- * Why S2 and R4 move a turn that no process can hold: a slot names every drawn ticket from before
- * it is drawn (claiming, L1) until its release has ended (U2), or its process is dead; `seen` was
- * drawn before the check began, so a slot that is idle, or claims only after it was read, has a
- * later one.
+ * Why S3 and R4 move a turn that no process can hold: a slot names every drawn ticket from before
+ * it is drawn (claiming, L1) until its release has ended (U2), or its process is dead or has given
+ * it up (G1); `seen` was drawn before the check began, so a slot that is idle, or claims only after
+ * it was read, has a later one. A descriptor that is closed changes nothing here: the mapping keeps
+ * the description, and so the lock on the slot's byte.
  */
 #ifndef OPS
 #define OPS 4
@@ -105,59 +130,84 @@
 #else
 #define ANNOUNCED CLAIMING
 #endif
-#ifdef NO_LOCKS
-#define SLOTS 2
-#define NONE SLOTS
-#define OWN own
-#define HAS_LEFT own != NONE && turn == kept
-#define GIVE_BACK() own = NONE; kept = 0
-#define KEEP(t) kept = t
+#ifdef MUTANT_BLIND_ASKS
+#define CAN_ASK true
 #else
-#define SLOTS PROCESSES
-#define OWN me
-#define GIVE_BACK() skip
-#define KEEP(t) skip
+#define CAN_ASK (!blind[me])
 #endif
-#if defined(MUTANT_REUSE_BY_STORE)
+#ifdef MUTANT_NO_DESCRIPTOR_CHECK
+#define HAS_DESCRIPTOR true
+#else
+#define HAS_DESCRIPTOR !blind[me]
+#endif
+#ifdef MUTANT_NO_TURN_CHECK
+#define HAS_TURN true
+#else
+#define HAS_TURN turn == ticket
+#endif
+#ifdef MUTANT_TRY_RESUMES_EARLY
+#define IS_SERVED true
+#else
+#define IS_SERVED ticket == seen
+#endif
+#ifdef MUTANT_REUSE_BY_STORE
+#define STILL_LEFT left
+#else
+#define STILL_LEFT left && own != NONE && state[own] == ABANDONED && named[own] == ticket
+#endif
+#ifdef MUTANT_SECOND_LOOK_BY_STORE
 #define STILL_MINE left
-#define SET_LEFT(value) left = value
 #else
-#define SET_LEFT(value) skip
-#ifndef NO_LOCKS
-#define STILL_MINE state[me] == ABANDONED
-#else
-#define STILL_MINE (own != NONE && state[own] == ABANDONED && named[own] == kept)
+#define STILL_MINE STILL_LEFT
 #endif
-#endif
-#ifdef MUTANT_NO_PRESENCE_CHECK
-#define MAY_COMMIT true
-#else
-#define MAY_COMMIT alive[me]
-#endif
-
 #ifdef MUTANT_CLEAR_BY_TAKEOVER
 #define WRITE_FAILS false
 #else
 #define WRITE_FAILS faults < FAULTS
 #endif
+#ifdef MUTANT_DRAW_WITHOUT_FENCE
+#define DRAIN_BEFORE_DRAWING() skip
+#else
+#define DRAIN_BEFORE_DRAWING() drain(own)
+#endif
+
+#ifdef NO_LOCKS
+#define SLOTS 2
+#define GIVE_BACK() own = NONE
+#else
+#define SLOTS PROCESSES
+#define GIVE_BACK() skip
+#endif
+#define NONE SLOTS
 
 #define IDLE 0
 #define CLAIMING 1
 #define WAITING 2
 #define ABANDONED 3
 
-/* The lock file. A slot's state and ticket are one word; alive is the lock on the slot's byte. */
+/* The lock file. A slot's state and ticket are one word; present is the lock on the slot's byte. */
 byte ticket_number = START;
 byte turn = START;
 byte state[SLOTS];
 byte named[SLOTS];
-bool alive[PROCESSES] = true;
+#ifndef NO_LOCKS
+bool present[SLOTS] = true;
 byte recovery = 0;
+#endif
+
+/* What a processor has stored into a slot and the others do not see yet. */
+#ifdef STORE_BUFFER
+bool is_late[SLOTS];
+byte late_state[SLOTS];
+byte late_named[SLOTS];
+#endif
 
 /* State of the model, not of the system. */
 byte operations = 0;
 byte faults = 0;
 byte holders = 0;
+bool alive[PROCESSES] = true;
+bool blind[PROCESSES]; /* the descriptors of its files are closed */
 bool inside[PROCESSES];
 chan kill[PROCESSES] = [0] of { bit };
 
@@ -206,6 +256,23 @@ inline clear_entries()
 	clear_entry(3)
 }
 
+/* P4, P5. A process without its descriptors would write into a file of the program. */
+inline write_block(b)
+{
+	atomic {
+		if
+		:: !blind[me] -> content[TARGET(b)] = g
+		:: else
+		fi
+	};
+	atomic {
+		if
+		:: !blind[me] -> version[TARGET(b)] = g
+		:: else
+		fi
+	}
+}
+
 inline publish()
 {
 	committed = g;
@@ -223,10 +290,46 @@ inline publish()
 #endif
 
 #ifdef COMMIT
-#define MAY_LOSE(v) !committing[v]
+#define MAY_LOSE(v) inside[v] && !committing[v]
 #else
 #define MAY_LOSE(v) true
 #endif
+#ifdef PROGRESS
+#define MAY_BE_BLIND(v) recovery != v + 1
+#else
+#define MAY_BE_BLIND(v) true
+#endif
+
+/* presence_set() */
+inline set_slot(value, number)
+{
+#ifdef STORE_BUFFER
+	is_late[own] = true;
+	late_state[own] = value;
+	late_named[own] = number
+#else
+	state[own] = value;
+	named[own] = number
+#endif
+}
+
+/* Before a read-modify-write the stores of its process are done. */
+inline drain(slot)
+{
+#ifdef STORE_BUFFER
+	if
+	:: slot != NONE && is_late[slot] ->
+	   state[slot] = late_state[slot];
+	   named[slot] = late_named[slot];
+	   is_late[slot] = false;
+	   late_state[slot] = 0;
+	   late_named[slot] = 0
+	:: else
+	fi
+#else
+	skip
+#endif
+}
 
 inline leave_inside(who)
 {
@@ -240,34 +343,33 @@ inline forget()
 {
 	op = 0;
 	ticket = 0;
+	left = false;
 	seen = 0;
 	j = 0;
 	under = false;
-	GIVE_BACK();
-	SET_LEFT(false)
+	moved = false;
+	GIVE_BACK()
 }
 
-#ifdef NO_LOCKS
-/* N1. own is NONE when no slot is idle. */
-inline claim()
+/* The process ends, or its mapping does. */
+inline lose_slot()
 {
-	atomic {
-		if
-		:: state[0] == IDLE -> own = 0
-		:: state[0] != IDLE && state[1] == IDLE -> own = 1
-		:: else -> GIVE_BACK()
-		fi;
-#ifdef MUTANT_CLAIM_BY_STORE
-	};
-	atomic {
+	drain(own);
+#ifndef NO_LOCKS
+	if
+	:: own != NONE -> present[own] = false
+	:: else
+	fi;
+	own = NONE;
+	blind[me] = false;
+	if
+	:: recovery == me + 1 -> recovery = 0
+	:: else
+	fi;
 #endif
-		if
-		:: own != NONE -> state[own] = CLAIMING; named[own] = 0
-		:: else
-		fi
-	}
+	alive[me] = false;
+	forget()
 }
-#endif
 
 #define LOCK 0
 #define TRY 1
@@ -277,30 +379,41 @@ active [PROCESSES] proctype process()
 {
 	byte me = _pid;
 	byte op;
-	byte ticket;
+	byte ticket; /* also an abandoned one */
+	bool left;   /* is_abandoned */
 	byte seen;
 	byte j;
-	bool under;
-#ifdef MUTANT_REUSE_BY_STORE
-	bool left;
-#endif
+	bool under;  /* has the recovery lock */
+	bool moved;
 #ifdef COMMIT
 	byte g;
 	byte dirty;
 #endif
 #ifdef NO_LOCKS
-	byte own = NONE; /* the slot of our ticket, also of an abandoned one */
-	byte kept;       /* the abandoned ticket */
+	byte own = NONE; /* the slot of our ticket */
+#else
+	byte own = _pid;
 #endif
 
 	goto next;
 restart:
 	{
 		/* C1 */
-		alive[me] = true;
+		atomic {
+			alive[me] = true;
+#ifndef NO_LOCKS
+			if
+			:: !present[0] -> own = 0
+			:: present[0] && !present[1] -> own = 1
+			:: else -> own = 2
+			fi;
+			assert(!present[own]);
+			present[own] = true
+#endif
+		};
 #ifndef NO_LOCKS
 		/* C2 */
-		atomic { state[me] = IDLE; named[me] = 0 };
+		atomic { state[own] = IDLE; named[own] = 0 };
 #endif
 next:
 		atomic {
@@ -312,6 +425,7 @@ next:
 #if !defined(COMMIT) || defined(WITH_TRIES)
 			   :: op = TRY; goto try
 			   :: op = TIMED
+			   :: goto leave
 #endif
 			   fi
 			:: true -> goto finished
@@ -321,59 +435,85 @@ next:
 		/* L1 */
 		atomic {
 			if
-			:: STILL_MINE ->
-			   ticket = named[OWN]; state[OWN] = WAITING; SET_LEFT(false); goto wait
-#ifdef NO_LOCKS
-			:: else -> GIVE_BACK()
-#else
-			:: else -> state[me] = ANNOUNCED; named[me] = 0; SET_LEFT(false)
+			:: left ->
+			   drain(own);
+			   if
+			   :: STILL_LEFT -> state[own] = WAITING; left = false; goto wait
+			   :: else -> left = false; GIVE_BACK()
+			   fi
+			:: else
+			fi;
+#ifndef NO_LOCKS
+			set_slot(ANNOUNCED, 0)
 #endif
-			fi
 		};
 #ifdef NO_LOCKS
-begin:		claim();
-		if
-		:: own == NONE -> atomic { seen = turn; goto recover }
-		:: else
-		fi;
+begin:		/* N1 */
+		atomic {
+			if
+			:: j >= SLOTS -> j = 0; seen = turn; goto recover
+			:: j < SLOTS && state[j] == IDLE
+			:: else -> j++; goto begin
+			fi
+#ifdef MUTANT_CLAIM_BY_STORE
+		};
+		atomic {
+#else
+			;
+#endif
+			own = j; j = 0; state[own] = CLAIMING; named[own] = 0
+		};
 #endif
 		/* L2 */
-		atomic { ticket = ticket_number; ticket_number = NEXT(ticket_number) };
+		atomic {
+			DRAIN_BEFORE_DRAWING();
+			ticket = ticket_number; ticket_number = NEXT(ticket_number)
+		};
 		/* L3 */
-		atomic { state[OWN] = WAITING; named[OWN] = ticket };
+		atomic { set_slot(WAITING, ticket) };
 wait:		/* L4 */
 		atomic {
 			if
 			:: turn == ticket -> goto hold
 			:: turn != ticket -> seen = turn; goto recover
 			:: turn != ticket && op == TIMED
+#ifdef MUTANT_RELEASE_BY_A_WAITER
+			:: turn != ticket -> set_slot(IDLE, 0); goto wait
+#endif
 			fi
 		};
-		/* O1 */
-		atomic { state[OWN] = ABANDONED; KEEP(ticket); SET_LEFT(true); goto over };
+time_out:	/* O1 */
+		atomic { set_slot(ABANDONED, ticket); left = true };
+		/* O2 */
+		atomic {
+			if
+			:: turn == ticket
+			:: else -> goto over
+			fi
+		};
+		/* O3 */
+		atomic {
+			drain(own);
+			if
+			:: STILL_MINE -> state[own] = WAITING; named[own] = ticket; left = false; goto hold
+			:: else -> left = false; GIVE_BACK(); goto over
+			fi
+		};
 
 try:		/* Y1 */
 		atomic {
 			seen = turn;
 			if
-#ifdef NO_LOCKS
-			:: HAS_LEFT
-#else
-			:: state[me] == ABANDONED ->
-			   if
-			   :: turn == named[me]
-			   :: else -> goto recover
-			   fi
-#endif
+			:: left && IS_SERVED
 			:: else -> goto try_new
 			fi
 		};
 		/* Y2 */
 		atomic {
+			drain(own);
 			if
-			:: STILL_MINE ->
-			   ticket = named[OWN]; state[OWN] = WAITING; SET_LEFT(false); goto hold
-			:: else -> GIVE_BACK(); SET_LEFT(false); goto try
+			:: STILL_LEFT -> state[own] = WAITING; left = false; goto hold
+			:: else -> left = false; GIVE_BACK()
 			fi
 		};
 try_new:
@@ -381,34 +521,39 @@ try_new:
 		/* Y3 */
 		atomic {
 			if
-			:: ticket_number == seen
+			:: ticket_number == seen -> left = false; GIVE_BACK()
 			:: else -> goto recover
 			fi
 		};
 #endif
 #ifdef NO_LOCKS
-		claim();
-		if
-		:: own == NONE -> goto over
-		:: else
-		fi;
+try_begin:	/* N1 */
+		atomic {
+			if
+			:: j >= SLOTS -> j = 0; goto over
+			:: j < SLOTS && state[j] == IDLE
+			:: else -> j++; goto try_begin
+			fi;
+			own = j; j = 0; state[own] = CLAIMING; named[own] = 0
+		};
 #else
 		/* Y4 */
-		atomic { state[me] = ANNOUNCED; named[me] = 0 };
+		atomic { set_slot(ANNOUNCED, 0) };
 #endif
 		/* Y5 */
 		atomic {
+			DRAIN_BEFORE_DRAWING();
 			if
 			:: ticket_number == seen -> ticket = seen; ticket_number = NEXT(ticket_number)
 			:: else -> goto try_lost
 			fi
 		};
 		/* Y6 */
-		atomic { state[OWN] = WAITING; named[OWN] = ticket; goto hold };
+		atomic { set_slot(WAITING, ticket); goto hold };
 try_lost:	/* Y7 */
-		atomic { state[OWN] = IDLE; GIVE_BACK(); goto recovered };
+		atomic { set_slot(IDLE, 0); GIVE_BACK(); goto recovered };
 
-recover:	/* D1; D0 was the read of turn */
+recover:	/* S1; D0 was the read of turn. A ticket is in one slot at most. */
 		atomic {
 #ifdef MUTANT_TRY_NEVER_RECOVERS
 			if
@@ -416,49 +561,94 @@ recover:	/* D1; D0 was the read of turn */
 			:: else
 			fi;
 #endif
-#ifndef NO_LOCKS
-			if
-			:: j == me -> j++
-			:: else
-			fi;
+#ifdef MUTANT_NO_SKIP
+			goto check;
 #endif
 			if
-#if defined(NO_LOCKS) && !defined(MUTANT_UNSEEN_IS_DEAD)
-			:: j >= SLOTS -> goto recovered
+			:: state[0] == ABANDONED && named[0] == seen -> j = 0
+			:: state[1] == ABANDONED && named[1] == seen -> j = 1
+#ifndef NO_LOCKS
+			:: state[2] == ABANDONED && named[2] == seen -> j = 2
+#endif
+			:: else -> goto check
+			fi
+		};
+		/* S2 */
+		atomic {
+			drain(own);
+			if
+			:: state[j] == ABANDONED && named[j] == seen
+#ifndef MUTANT_SKIP_LEAVES_SLOT
+			   -> state[j] = IDLE; named[j] = 0
+#endif
+#ifndef MUTANT_SKIP_RESUMED
+			:: else -> j = 0; goto check
 #else
-			:: j >= SLOTS -> j = 0; goto dead
+			:: else
 #endif
+			fi
+		};
+		/* S3 */
+		atomic {
+			if
+			:: SKIP_MAY_MOVE -> turn = NEXT(turn); moved = true
+			:: else
+			fi;
+			goto recovered
+		};
+check:		/* D1 */
+#ifdef NO_LOCKS
+#ifndef MUTANT_UNSEEN_IS_DEAD
+		atomic { goto recovered };
+#else
+		atomic {
+			if
+			:: turn == seen -> turn = NEXT(turn); moved = true
+			:: else
+			fi;
+			goto recovered
+		};
+#endif
+#else
+		atomic {
+			if
+			:: j == own -> j++
 			:: else
 			fi;
 			if
-#ifndef NO_LOCKS
+			:: j >= SLOTS -> j = 0; goto dead
+			:: else
+			fi;
+			if
 			:: state[j] == CLAIMING || (state[j] == WAITING && named[j] == seen)
+#ifndef MUTANT_ABANDONED_IS_DEAD
+			:: state[j] == ABANDONED && named[j] == seen -> goto recovered
 #endif
-			:: state[j] == ABANDONED && named[j] == seen -> goto pass
-			:: else -> j++; goto recover
+			:: else -> j++; goto check
 			fi
 		};
-#ifndef NO_LOCKS
-		/* D2 */
+		/* D2. A program's file, under the number of our descriptor, has no locks. */
 		atomic {
 			if
-			:: alive[j] -> goto recovered
-			:: else -> j++; goto recover
+			:: present[j] && !blind[me] -> goto recovered
+			:: !present[j] || blind[me] -> j++; goto check
+			:: blind[me] -> goto recovered
 			fi
 		};
-#endif
-dead:		/* R1, or the second check is done */
+dead:		/* D3, R1; or D3, and the second check is done */
 		atomic {
 			if
-			:: under -> goto take_over
-			:: !under && recovery == 0 -> recovery = me + 1; under = true
-			:: !under && recovery != 0 -> goto recovered
+			:: !CAN_ASK -> goto recovered
+			:: CAN_ASK && under -> goto take_over
+			:: CAN_ASK && !under && blind[me] -> under = true
+			:: CAN_ASK && !under && !blind[me] && recovery == 0 -> recovery = me + 1; under = true
+			:: else -> goto recovered
 			fi
 		};
-		/* R2 */
+		/* R2, R3 */
 		atomic {
 			if
-			:: turn == seen -> goto recover
+			:: turn == seen -> goto check
 			:: else -> goto recovered
 			fi
 		};
@@ -468,51 +658,39 @@ take_over:
 #endif
 		/* R4 */
 		atomic {
+			drain(own);
 			if
-			:: TAKEOVER_MAY_MOVE -> turn = NEXT(turn)
+			:: TAKEOVER_MAY_MOVE -> turn = NEXT(turn); moved = true
 			:: else
 			fi;
 			goto recovered
 		};
-pass:		/* S1 */
-		atomic {
-#ifdef MUTANT_NO_SKIP
-			goto recovered;
 #endif
-			if
-			:: state[j] == ABANDONED && named[j] == seen
-#ifndef MUTANT_SKIP_LEAVES_SLOT
-			   -> state[j] = IDLE; named[j] = 0
-#endif
-			:: else -> goto recovered
-			fi
-		};
-		/* S2 */
-		atomic {
-			if
-			:: SKIP_MAY_MOVE -> turn = NEXT(turn)
-			:: else
-			fi
-		};
 recovered:	/* R5 */
 		atomic {
+#ifndef NO_LOCKS
 			if
-			:: under -> recovery = 0; under = false
+			:: under && recovery == me + 1 && !blind[me] -> recovery = 0
 			:: else
 			fi;
+			under = false;
+#endif
 			seen = 0; j = 0;
 			if
-#ifdef NO_LOCKS
-			:: op != TRY && own == NONE -> goto begin
-			:: op != TRY && own != NONE -> goto wait
-#else
-			:: op != TRY -> goto wait
-#endif
+			:: op == TRY && moved -> moved = false; goto try
 #ifdef PROGRESS
-			:: op == TRY -> goto try
+			:: op == TRY && !moved && !blind[me] -> goto try
+			:: op == TRY && !moved && blind[me] -> goto over
 #else
-			:: op == TRY -> goto over
+			:: op == TRY && !moved -> goto over
 #endif
+#ifdef NO_LOCKS
+			:: op != TRY && own == NONE -> moved = false; goto begin
+			:: op == TIMED && own == NONE && !moved -> goto over
+#else
+			:: op != TRY && blind[me] && !moved -> goto time_out
+#endif
+			:: op != TRY && own != NONE && (moved || !blind[me]) -> moved = false; goto wait
 			fi
 		};
 
@@ -536,7 +714,7 @@ hold:		/* reads the segment, and decides which blocks to change */
 		/* P1 */
 		atomic {
 			if
-			:: MAY_COMMIT -> committing[me] = true
+			:: HAS_DESCRIPTOR && HAS_TURN -> committing[me] = true
 			:: else -> dirty = 0; goto release
 			fi;
 			if
@@ -554,12 +732,9 @@ draw:		/* P3 */
 		atomic { publish() };
 #endif
 		/* P4, P5 */
-		atomic { content[TARGET(0)] = g };
-		atomic { version[TARGET(0)] = g };
+		write_block(0);
 		if
-		:: dirty & 2 ->
-		   atomic { content[TARGET(1)] = g };
-		   atomic { version[TARGET(1)] = g }
+		:: dirty & 2 -> write_block(1)
 		:: else
 		fi;
 		/* P6, or the write failed */
@@ -577,6 +752,7 @@ draw:		/* P3 */
 #endif
 release:	/* U1 */
 		atomic {
+			drain(own);
 			if
 			:: inside[me] -> check_segment()
 			:: else
@@ -588,22 +764,47 @@ release:	/* U1 */
 			fi
 		};
 		/* U2 */
+		atomic { set_slot(IDLE, 0); GIVE_BACK() };
+over:
+		atomic {
+			op = 0; moved = false;
+			if
+			:: !left -> ticket = 0
+			:: else
+			fi;
+			goto next
+		};
+
+leave:
+#ifndef NO_LOCKS
+#ifndef MUTANT_LEAVES_TOO_LATE
+		/* G1 */
 		atomic {
 			if
-			:: alive[me] -> state[OWN] = IDLE; named[OWN] = 0; GIVE_BACK()
-			:: else -> goto finished
+			:: set_slot(IDLE, 0)
+			:: true
 			fi
 		};
-over:
-		atomic { op = 0; ticket = 0; goto next };
+		/* G2 */
+		atomic { lose_slot(); goto restart };
+#else
+		present[own] = false;
+		set_slot(IDLE, 0);
+		atomic { own = NONE; lose_slot(); goto restart };
+#endif
+#else
+		atomic { lose_slot(); goto restart };
+#endif
 finished:
-		atomic { forget() };
+		atomic {
+			op = 0; ticket = 0; left = false; GIVE_BACK()
+		};
 end_finished:
 		false
 	} unless {
 		atomic {
 			kill[me]?0;
-			forget()
+			lose_slot()
 #ifdef COMMIT
 			;
 			g = 0; dirty = 0
@@ -616,7 +817,25 @@ end_finished:
 	fi
 }
 
-/* The host kills a process between any two steps, or takes its lock file's descriptor away. */
+#ifdef STORE_BUFFER
+active proctype memory()
+{
+end:
+	do
+	:: atomic { is_late[0] -> drain(0) }
+	:: atomic { is_late[1] -> drain(1) }
+#ifndef NO_LOCKS
+	:: atomic { is_late[2] -> drain(2) }
+#endif
+	od
+}
+#endif
+
+/*
+ * The host kills a process between any two steps. With ONLY_KILLS that is all; else a program closes
+ * the descriptors of its files, and the turn is moved on over a living holder, as by a host that
+ * writes.
+ */
 active proctype host()
 {
 	byte v;
@@ -630,20 +849,18 @@ active proctype host()
 		:: alive[2] -> v = 2
 		fi;
 		faults++;
-		alive[v] = false;
 		if
 		:: true ->
 		   leave_inside(v);
-		   if
-		   :: recovery == v + 1 -> recovery = 0
-		   :: else
-		   fi;
 #ifdef COMMIT
 		   committing[v] = false;
 #endif
 		   kill[v]!0
+#ifndef ONLY_KILLS
 #ifndef NO_LOCKS
-		:: inside[v] && MAY_LOSE(v) -> leave_inside(v)
+		:: !blind[v] && MAY_LOSE(v) && MAY_BE_BLIND(v) -> blind[v] = true
+#endif
+		:: inside[v] && MAY_LOSE(v) -> leave_inside(v); turn = NEXT(turn)
 #endif
 		fi;
 		v = 0
