@@ -18,7 +18,7 @@ open_same(const struct lockfile *l, struct hostfile *file)
 	if (error != 0)
 		return error;
 	error = hostfile_map(file, LOCKFILE_MAPPED);
-	if (error == 0 && !hostfd_is_same(&file->descriptor, &l->file.descriptor))
+	if (error == 0 && !ownfd_is_same(&file->descriptor, &l->file.descriptor))
 		error = -ESTALE;
 	if (error != 0)
 		hostfile_close(file);
@@ -95,7 +95,7 @@ lockfile_fork_child(struct lockfile *l, bool is_prepared)
 	l->file.untrusted_base = NULL;
 	l->file.mapped = 0;
 	l->untrusted_head = NULL;
-	hostfd_close(&l->file.descriptor);
+	ownfd_close(&l->file.descriptor);
 	l->is_inherited = true;
 	if (is_prepared && l->child_file.descriptor.fd >= 0)
 		use_file(l, &l->child_file, &l->child_presence);

@@ -1,6 +1,7 @@
 #include "smc/stalename.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/host/hostfile.h"

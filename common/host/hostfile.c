@@ -22,7 +22,7 @@ init_file(struct hostfile *h, int fd, uint64_t size)
 
 	if (fstat(fd, &st) != 0)
 		return -EIO;
-	f.descriptor = hostfd_of(fd, &st);
+	f.descriptor = ownfd_of(fd);
 	error = hostprobe_find_access(fd, &st, size, &f.is_by_mapping);
 	if (error == 0 && f.is_by_mapping && size > 0) {
 		error = hostio_map(fd, 0, size, &f.untrusted_base);
@@ -114,7 +114,7 @@ hostfile_close(struct hostfile *h)
 {
 	if (h->untrusted_base != NULL)
 		munmap(h->untrusted_base, h->mapped);
-	hostfd_close(&h->descriptor);
+	ownfd_close(&h->descriptor);
 	*h = HOSTFILE_CLOSED;
 }
 
@@ -151,7 +151,10 @@ hostfile_write(const struct hostfile *h, uint64_t offset, const void *bytes, siz
 bool
 hostfile_is_at(const struct hostfile *h, int directory, const char *name)
 {
-	return is_at(h->descriptor.fd, directory, name);
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == h->descriptor.device && st.st_ino == h->descriptor.inode;
 }
 
 int

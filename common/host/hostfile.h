@@ -22,16 +22,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/host/hostfd.h"
+#include "common/host/ownfd.h"
 
 struct hostfile {
-	struct hostfd descriptor;
+	struct ownfd descriptor;
 	bool is_by_mapping;      /* reads and writes go through the mapping, not pread and pwrite */
 	uint8_t *untrusted_base; /* the shared mapping, or NULL */
 	size_t mapped;           /* bytes of it */
 };
 
-#define HOSTFILE_CLOSED ((struct hostfile){ .descriptor = HOSTFD_CLOSED })
+#define HOSTFILE_CLOSED ((struct hostfile){ .descriptor = OWNFD_CLOSED })
 
 /*
  * Opens the regular file name for reading and writing, which should measure size bytes. Never
@@ -69,11 +69,11 @@ int hostfile_read(const struct hostfile *h, uint64_t offset, void *out, size_t s
  */
 int hostfile_write(const struct hostfile *h, uint64_t offset, const void *bytes, size_t size);
 
-/* False when the program has closed the descriptor behind our back, see hostfd.h. */
+/* False when the program has closed the descriptor behind our back, see ownfd.h. */
 static inline bool
 hostfile_is_intact(const struct hostfile *h)
 {
-	return hostfd_is_intact(&h->descriptor);
+	return ownfd_is_intact(&h->descriptor);
 }
 
 /*

@@ -6,13 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/forkmark.h"
-#include "common/host/hostfd.h"
 #include "common/host/hostfile.h"
 #include "common/host/hostio.h"
+#include "common/host/ownfd.h"
 
 enum {
 	PIPE_SIZE = HOSTWRITER_BLOCKS * SIZE_BLOCK,
@@ -27,7 +26,7 @@ static struct {
 	_Atomic uint64_t user; /* the copy of which a thread uses it now; 0: none */
 	atomic_uint writers;   /* in this process; the last one closes it */
 	uint64_t owner;        /* the copy that made it; 0: there is none */
-	struct hostfd read_end, write_end;
+	struct ownfd read_end, write_end;
 } shared_pipe;
 
 /* Takes the pipe for this thread; false when another one has it. Never waits. */
@@ -51,8 +50,8 @@ close_pipe(void)
 {
 	if (shared_pipe.owner == 0)
 		return;
-	hostfd_close(&shared_pipe.read_end);
-	hostfd_close(&shared_pipe.write_end);
+	ownfd_close(&shared_pipe.read_end);
+	ownfd_close(&shared_pipe.write_end);
 	shared_pipe.owner = 0;
 }
 
@@ -60,18 +59,17 @@ close_pipe(void)
 static bool
 open_pipe(void)
 {
-	struct stat st;
 	int fds[2];
 
-	if (shared_pipe.owner == forkmark_get() && hostfd_is_intact(&shared_pipe.read_end) &&
-	    hostfd_is_intact(&shared_pipe.write_end))
+	if (shared_pipe.owner == forkmark_get() && ownfd_is_intact(&shared_pipe.read_end) &&
+	    ownfd_is_intact(&shared_pipe.write_end))
 		return true;
 	close_pipe();
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
 		return false;
-	if (fstat(fds[0], &st) == 0 && fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE) >= PIPE_SIZE) {
-		shared_pipe.read_end = hostfd_of(fds[0], &st);
-		shared_pipe.write_end = hostfd_of(fds[1], &st);
+	if (fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE) >= PIPE_SIZE) {
+		shared_pipe.read_end = ownfd_of(fds[0]);
+		shared_pipe.write_end = ownfd_of(fds[1]);
 		shared_pipe.owner = forkmark_get();
 		return true;
 	}

@@ -35,7 +35,7 @@ presence_has_kernel_locks(int fd)
 
 void
 presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
-    const struct hostfd *descriptor, bool has_locks)
+    const struct ownfd *descriptor, bool has_locks)
 {
 	*p = (struct presence){ .untrusted_slots = untrusted_slots,
 		.table_at = table_at,

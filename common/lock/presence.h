@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/host/hostfd.h"
+#include "common/host/ownfd.h"
 
 enum presence_state {
 	PRESENCE_IDLE,     /* has no ticket, or the slot is free */
@@ -44,7 +44,7 @@ typedef _Atomic uint64_t presence_slot;
 struct presence {
 	presence_slot *untrusted_slots; /* PRESENCE_SLOTS of them, in a shared mapping */
 	uint64_t table_at;              /* their place in the file, where their bytes are locked */
-	struct hostfd descriptor;       /* of the description that holds our lock; the caller's */
+	struct ownfd descriptor;        /* of the description that holds our lock; the caller's */
 	int own;                        /* our slot, or PRESENCE_NONE */
 	uint64_t generation;            /* of our slot, in its place */
 	bool has_locks;                 /* the processes of this file use kernel locks */
@@ -65,7 +65,7 @@ bool presence_has_kernel_locks(int fd);
  * without; without a slot yet.
  */
 void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t table_at,
-    const struct hostfd *descriptor, bool has_locks);
+    const struct ownfd *descriptor, bool has_locks);
 
 /*
  * With kernel locks: claims a slot. Caller holds the recovery lock. Returns 0, -EUSERS when all are
@@ -126,7 +126,7 @@ void presence_unlock_recovery(struct presence *p);
 static inline bool
 presence_is_intact(const struct presence *p)
 {
-	return hostfd_is_intact(&p->descriptor);
+	return ownfd_is_intact(&p->descriptor);
 }
 
 /* With kernel locks: the number of living processes, ours included. */

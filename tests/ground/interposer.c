@@ -139,6 +139,8 @@ fstat(int fd, struct stat *st)
 		return -1;
 	if (path_of(fd, path) && path[0] == '/')
 		disguise(st, path, opened_as(fd));
+	else if (S_ISSOCK(st->st_mode))
+		st->st_dev = st->st_ino = 0;
 	return 0;
 }
 

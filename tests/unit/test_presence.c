@@ -63,15 +63,13 @@ static struct seat here, there;
 static void
 sit_down(struct seat *s)
 {
-	struct hostfd descriptor;
-	struct stat st;
+	struct ownfd descriptor;
 
 	s->fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_int_not_equal(s->fd, -1);
-	assert_int_equal(fstat(s->fd, &st), 0);
 	s->base = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	assert_true(s->base != MAP_FAILED);
-	descriptor = hostfd_of(s->fd, &st);
+	descriptor = ownfd_of(s->fd);
 	presence_init(&s->presence, (presence_slot *)(void *)(s->base + TABLE_AT), TABLE_AT,
 	    &descriptor, !is_without_locks);
 	s->presence.untrusted_recovery_lock = (_Atomic uint32_t *)(void *)s->base;
