@@ -148,16 +148,24 @@ create_segment(struct smc_file *f, int directory, const char *name, uint32_t siz
 	return 0;
 }
 
-/* Opens it to find out: a library OS may remember the name of a file that is gone. */
-static bool
-has_file(int directory, const char *name)
+/*
+ * Returns 0 when there is no such file, or -EEXIST. Opens it to find out: a library OS may remember
+ * the name of a file that is gone.
+ */
+static int
+check_no_file(const struct smc_file *f, int directory, const char *name)
 {
 	struct hostfile file;
 	int error = hostfile_open(&file, directory, name, 0);
 
+	if (error == -ENOENT)
+		return 0;
 	if (error == 0)
 		hostfile_close(&file);
-	return error != -ENOENT;
+	if (error == -EMFILE || error == -ENFILE)
+		return lockfile_fail(&f->lockfile, error, error_string(error));
+	return error_message(-EEXIST, "%s/%s: a foreign file has this name: move it away",
+	    f->lockfile.directory, name);
 }
 
 /* Finds the segment of that size, or creates it, under the recovery lock. */
@@ -166,6 +174,7 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 {
 	struct lockfile_head *h = f->lockfile.untrusted_head;
 	uint64_t found = atomic_load(&h->segment_size);
+	int error;
 
 	if (found == size)
 		return segmentkey_find(&f->key, &f->lockfile, f->mount);
@@ -175,10 +184,8 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 	if (atomic_load(&h->block_count) != 0)
 		(void)unlinkat(directory, name, 0);
 	atomic_store(&h->block_count, 0);
-	if (has_file(directory, name))
-		return error_message(-EEXIST, "%s/%s: a foreign file has this name: move it away",
-		    f->lockfile.directory, name);
-	return create_segment(f, directory, name, size);
+	error = check_no_file(f, directory, name);
+	return error == 0 ? create_segment(f, directory, name, size) : error;
 }
 
 static int

@@ -14,13 +14,16 @@
 #define GRANTS_MOST (UINT64_C(1) << 32) /* random ivs of a key: SP 800-38D, 8.3 */
 
 /*
- * P1: another process may hold the lock by now, or the program may have replaced our descriptors.
+ * P1: another process may hold the lock by now, or the program may have replaced our descriptors,
+ * or have limited itself to smaller files.
  */
 static int
 check_lock_held(const struct lockfile *l, const struct segment *s)
 {
-	if (!hostfile_is_intact(&l->file) || !slotfile_is_intact(&s->file))
-		return lockfile_fail(l, -EBADF, "the program has closed the library's descriptors");
+	int error = hostfile_is_intact(&l->file) ? slotfile_check(&s->file) : -EBADF;
+
+	if (error != 0)
+		return lockfile_fail(l, error, error == -EBADF ? OWNFD_LOST : error_string(error));
 	if (!ticketlock_is_held(&l->lock))
 		return lockfile_fail(l, -ESTALE, "another process has taken the lock over");
 	return 0;

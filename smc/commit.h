@@ -26,8 +26,8 @@ struct segment;
 /*
  * Publishes what changed in the replica; *version is the grant, 0 when nothing had. Returns 0;
  * -ESTALE (the lock is not ours any more), -EBADF (the program has closed our descriptors),
- * -EOVERFLOW (2^32 releases in this life), -ENOSPC, -EDQUOT, -EIO, with a message; nothing was
- * published then, and the replica is to be made void.
+ * -EOVERFLOW (2^32 releases in this life), -EFBIG, -ENOSPC, -EDQUOT, -EIO, with a message; nothing
+ * was published then, and the replica is to be made void.
  */
 int commit_run(struct lockfile *l, struct segment *s, struct replica *replica, uint64_t *version);
 

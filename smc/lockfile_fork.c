@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
 #include "common/host/hostio.h"
 #include "smc/lockfile_core.h"
 
@@ -136,6 +137,8 @@ attach_by_slot(struct lockfile *l)
 	int error;
 
 	error = open_same(l, &file);
+	if (error == -EMFILE || error == -ENFILE)
+		return lockfile_fail(l, error, error_string(error));
 	if (error != 0)
 		return fail_gone(l);
 	h = (const struct lockfile_head *)file.untrusted_base;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/host/hostfile.h"
+#include "common/host/hostio.h"
 #include "smc/lockfile.h"
 
 enum { FILE_MODE = 0660 };
@@ -54,7 +55,7 @@ stalename_forget_lockfile(int directory, const char *name)
 		return;
 	/* The size may be remembered, too: sets the host's. Another size is a foreign file's. */
 	if (fstat(fd, &st) == 0 && (st.st_size == 0 || st.st_size == LOCKFILE_SIZE) &&
-	    ftruncate(fd, LOCKFILE_SIZE) == 0 &&
+	    hostio_check_limit(LOCKFILE_SIZE) == 0 && ftruncate(fd, LOCKFILE_SIZE) == 0 &&
 	    hostfile_open(&file, directory, name, LOCKFILE_SIZE) == 0) {
 		if (end_unused(&file))
 			(void)unlinkat(directory, name, 0);

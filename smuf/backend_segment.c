@@ -24,6 +24,13 @@ fail(const struct backend_segment *s, int error, const char *what, const char *c
 	    s->owner->remote->mount->directory, s->owner->name, what, cause);
 }
 
+/* A file of the host that cannot be used is an I/O error; a shortage of the process is its own. */
+static int
+error_of(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : -EIO;
+}
+
 static const char *
 cause_of(int error)
 {
@@ -53,7 +60,7 @@ check_size(const struct backend_segment *s, int directory)
 	if (error == 0)
 		error = hostfile_read(&lock, LAYOUT_SEGMENT_AT, &size, sizeof size);
 	hostfile_close(&lock);
-	return error != 0 || size < slotfile_slots_size(s->size) ? -EIO : 0;
+	return error == 0 && size < slotfile_slots_size(s->size) ? -EIO : error;
 }
 
 /* Private mappings do harm only where the file works by mapping. */
@@ -71,7 +78,7 @@ check_mapping(const struct backend_segment *s, int directory)
 		return error_message(error,
 		    "%s: mappings here are private copies: mount it as untrusted_shm in the library OS",
 		    s->owner->remote->mount->directory);
-	return error == 0 ? 0 : fail(s, -EIO, "cannot be shared", cause_of(error));
+	return error == 0 ? 0 : fail(s, error_of(error), "cannot be shared", cause_of(error));
 }
 
 static int
@@ -82,7 +89,7 @@ open_file(struct backend_segment *s)
 	int directory, error = hostio_open_directory(&directory, path);
 
 	if (error != 0)
-		return error_message(-EIO,
+		return error_message(error_of(error),
 		    "%s: %s (the mount has to name the directory of smufserver's -r)", path,
 		    error_string(error));
 	filename_segment(name, s->owner->name + 1);
@@ -92,7 +99,7 @@ open_file(struct backend_segment *s)
 		if (error != 0)
 			slotfile_close(&s->file);
 	} else if (error != -ENOMEM) {
-		error = fail(s, -EIO,
+		error = fail(s, error_of(error),
 		    "cannot be opened (does the mount name a smufserver and its -r?)",
 		    cause_of(error));
 	}
@@ -192,9 +199,11 @@ backend_segment_open_block(struct backend_segment *s, const struct backend_segme
 int
 backend_segment_begin_release(struct backend_segment *s)
 {
-	if (!slotfile_is_intact(&s->file))
-		return fail(s, -EBADF, "cannot be written",
-		    "the program has closed the library's descriptor");
+	int error = slotfile_check(&s->file);
+
+	if (error != 0)
+		return fail(s, error, "cannot be written",
+		    error == -EBADF ? OWNFD_LOST : error_string(error));
 	slotfile_begin(&s->file);
 	return 0;
 }

@@ -50,7 +50,8 @@ int backend_segment_check_life(const struct remotefile *owner, uint64_t life);
 /*
  * Opens the segment file of owner's segment of size bytes, with all the memory that critical
  * sections need; s is not open. Returns 0; -EIO (there is no file, or it is too short, or cannot be
- * opened); -ENOTSUP (a library OS gives private copies); -ENOMEM; with a message but for the last.
+ * opened); -ENOTSUP (a library OS gives private copies); -EMFILE, -ENFILE; -ENOMEM; with a message
+ * but for the last.
  */
 int backend_segment_open(struct backend_segment *s, const struct remotefile *owner, uint32_t size);
 
@@ -74,7 +75,7 @@ int backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEA
 int backend_segment_open_block(struct backend_segment *s, const struct backend_segment_block *b,
     uint8_t *out);
 
-/* A release begins. Returns 0, or -EBADF with a message: the program has closed the descriptor. */
+/* A release begins. Returns 0 or, with a message, see slotfile_check(). */
 int backend_segment_begin_release(struct backend_segment *s);
 
 /*

@@ -53,7 +53,7 @@ set_size_and_mode(int fd, uint64_t size)
 {
 	int result;
 
-	if (size > INT64_MAX)
+	if (size > INT64_MAX || hostio_check_limit(size) != 0)
 		return -EFBIG;
 	do
 		result = ftruncate(fd, (off_t)size);
@@ -102,6 +102,8 @@ hostfile_extend(const struct hostfile *h, uint64_t size)
 {
 	struct stat st;
 
+	if (hostio_check_limit(size) != 0)
+		return -EFBIG;
 	if (fstat(h->descriptor.fd, &st) != 0)
 		return -errno;
 	if (st.st_size >= 0 && (uint64_t)st.st_size >= size)

@@ -49,8 +49,8 @@ int hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t 
 int hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t size);
 
 /*
- * Makes the file measure at least size bytes; new ones are zeros. Returns 0 or a negative errno of
- * ftruncate(2).
+ * Makes the file measure at least size bytes; new ones are zeros. Returns 0; -EFBIG, also when it
+ * is as large but the process may not write so much; or a negative errno of ftruncate(2).
  */
 int hostfile_extend(const struct hostfile *h, uint64_t size);
 

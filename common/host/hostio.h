@@ -37,6 +37,13 @@ int hostio_read(int fd, uint64_t offset, void *out, size_t size);
 int hostio_write(int fd, uint64_t offset, const void *bytes, size_t size);
 
 /*
+ * The process's limit for files (RLIMIT_FSIZE): a write or an extension beyond it would raise
+ * SIGXFSZ, which ends a program that does not handle it. So callers look before they write to a
+ * file of size bytes or give it that size. Returns 0 or -EFBIG.
+ */
+int hostio_check_limit(uint64_t size);
+
+/*
  * Maps size bytes at offset, a multiple of the page size, shared, to be unmapped with munmap(2).
  * Returns 0, -ENOMEM, or -ENOTSUP when the file cannot be mapped.
  */

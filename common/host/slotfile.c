@@ -1,5 +1,9 @@
 #include "common/host/slotfile.h"
 
+#include <errno.h>
+
+#include "common/host/hostio.h"
+
 static uint64_t
 file_size(uint32_t size, uint32_t entry_size)
 {
@@ -46,6 +50,14 @@ slotfile_close(struct slotfile *f)
 	hostwriter_fini(&f->writer);
 	hostfile_close(&f->file);
 	*f = (struct slotfile){ 0 };
+}
+
+int
+slotfile_check(const struct slotfile *f)
+{
+	if (!slotfile_is_intact(f))
+		return -EBADF;
+	return hostio_check_limit(file_size(f->size, f->entry_size));
 }
 
 int

@@ -73,6 +73,12 @@ slotfile_is_intact(const struct slotfile *f)
 	return f->size != 0 && hostfile_is_intact(&f->file);
 }
 
+/*
+ * To be called before a release writes to f. Returns 0; -EBADF when it is not intact; -EFBIG when
+ * the process may not write files of this size.
+ */
+int slotfile_check(const struct slotfile *f);
+
 /* Copies a block from its slot to f->block, size_of_block() bytes. Returns 0 or -EIO. */
 int slotfile_read(struct slotfile *f, uint32_t block, unsigned slot);
 

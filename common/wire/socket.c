@@ -47,7 +47,20 @@ fill_unix(const struct addr *a, struct target *t)
 		t->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
 }
 
-/* Resolves the address into targets. Returns their number, or -EADDRNOTAVAIL. */
+/* Why a name was not resolved: the resolver itself does not tell of a shortage of descriptors. */
+static int
+resolver_error(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return -errno;
+	if (fd >= 0)
+		close(fd);
+	return -EADDRNOTAVAIL;
+}
+
+/* Resolves the address into targets. Returns their number, -EADDRNOTAVAIL, -EMFILE or -ENFILE. */
 static int
 resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool passive)
 {
@@ -61,7 +74,7 @@ resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool pa
 	}
 	hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
 	if (getaddrinfo(a->host[0] != '\0' ? a->host : NULL, a->port, &hints, &list) != 0)
-		return -EADDRNOTAVAIL;
+		return resolver_error();
 	for (i = list; i != NULL && count < SOCKET_LISTEN_MOST; i = i->ai_next) {
 		memcpy(&targets[count].sa, i->ai_addr, i->ai_addrlen);
 		targets[count++].size = i->ai_addrlen;
