@@ -106,11 +106,25 @@ close_file(struct backend_file *base, uint64_t until)
 	return 0;
 }
 
+/* The segment is closed while the file is not mapped. */
+static bool
+has_descriptors(struct smc_file *f)
+{
+	bool has_segment;
+
+	(void)pthread_mutex_lock(&f->mutex);
+	has_segment = f->segment.file.size == 0 || slotfile_is_intact(&f->segment.file);
+	(void)pthread_mutex_unlock(&f->mutex);
+	return has_segment && hostfile_is_intact(&f->lockfile.file);
+}
+
 static bool
 is_alive(struct backend_file *base, uint64_t until)
 {
+	struct smc_file *f = smc_file(base);
+
 	(void)until;
-	return attach(smc_file(base)) == 0;
+	return attach(f) == 0 && has_descriptors(f);
 }
 
 /* The segment. */
@@ -193,19 +207,18 @@ map(struct backend_file *base, uint32_t size, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 	char name[FILENAME_SEGMENT_SIZE];
-	int directory, error = attach(f);
+	int directory = -1, error = attach(f);
 
 	(void)until;
 	if (error == 0)
-		error = lockfile_open_directory(&f->lockfile, &directory);
+		error = lockfile_lock_recovery(&f->lockfile);
 	if (error != 0)
 		return error;
 	filename_segment(name, f->lockfile.name);
-	error = lockfile_lock_recovery(&f->lockfile);
-	if (error == 0) {
+	error = lockfile_open_directory(&f->lockfile, &directory);
+	if (error == 0)
 		error = find_or_create(f, directory, name, size);
-		lockfile_unlock_recovery(&f->lockfile);
-	}
+	lockfile_unlock_recovery(&f->lockfile);
 	(void)pthread_mutex_lock(&f->mutex);
 	segment_close(&f->segment);
 	if (error == 0) {
@@ -215,7 +228,8 @@ map(struct backend_file *base, uint32_t size, uint64_t until)
 			    error_string(error));
 	}
 	(void)pthread_mutex_unlock(&f->mutex);
-	(void)close(directory);
+	if (directory >= 0)
+		(void)close(directory);
 	return error;
 }
 
@@ -234,8 +248,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 		return error;
 	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted);
 	if (error == -EBADF)
-		return lockfile_fail(&f->lockfile, error,
-		    "the program has closed the library's descriptors");
+		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
 	if (error != 0)
 		return lockfile_fail_of_another(&f->lockfile, error,
 		    "another process holds the lock");
@@ -252,7 +265,8 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 		return 0;
 	replica_void(replica);
 	(void)ticketlock_release(&f->lockfile.lock);
-	return lockfile_fail(&f->lockfile, error, "the segment cannot be read");
+	return lockfile_fail(&f->lockfile, error,
+	    error == -EBADF ? OWNFD_LOST : "the segment cannot be read");
 }
 
 /* The numbers of commits do not do: each must be that of a release. */

@@ -82,8 +82,7 @@ lockfile_lock_recovery(struct lockfile *l)
 		return lockfile_fail_of_another(l, error,
 		    "another process has been opening or closing it for 10 s");
 	if (error != 0)
-		return lockfile_fail(l, error,
-		    "cannot be locked (the program may have closed the library's descriptor)");
+		return lockfile_fail(l, error, error == -EBADF ? OWNFD_LOST : error_string(error));
 	testpoint_reach("lockfile: recovery locked");
 	return 0;
 }
@@ -159,9 +158,10 @@ stop_using(struct lockfile *l)
 
 /* C1 to C6: stops using the file and, as its last user, removes the files. */
 static void
-leave(struct lockfile *l, int directory)
+leave(struct lockfile *l)
 {
 	struct lockfile_head *h = l->untrusted_head;
+	int directory = -1;
 
 	/*
 	 * After 10 s: C7. With kernel locks our slot ends with our mapping, and the next opener
@@ -170,25 +170,23 @@ leave(struct lockfile *l, int directory)
 	if (lockfile_lock_recovery_of(&l->presence) != 0)
 		return;
 	testpoint_reach("lockfile: closing");
+	/* Not before the wait: meanwhile the program might close it. */
+	(void)hostio_open_directory(&directory, l->directory);
 	if (stop_using(l) && directory >= 0 && hostfile_is_at(&l->file, directory, l->name)) {
 		atomic_store(&h->dead, 1);
 		testpoint_reach("lockfile: marked as dead");
 		lockfile_remove_files(l, directory);
 	}
+	if (directory >= 0)
+		(void)close(directory);
 	presence_unlock_recovery(&l->presence);
 }
 
 void
 lockfile_close(struct lockfile *l)
 {
-	int directory = -1;
-
-	if (l->untrusted_head != NULL && !l->is_inherited) {
-		(void)hostio_open_directory(&directory, l->directory);
-		leave(l, directory);
-		if (directory >= 0)
-			(void)close(directory);
-	}
+	if (l->untrusted_head != NULL && !l->is_inherited)
+		leave(l);
 	lockfile_close_file(l);
 	free(l->directory);
 	free(l->name);

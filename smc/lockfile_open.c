@@ -191,26 +191,37 @@ join(struct lockfile *l, int directory)
 	return 0;
 }
 
+/* To be called after a wait, in which the program may have closed the directory. */
+static int
+check_directory(const struct lockfile *l, const struct ownfd *directory)
+{
+	return ownfd_is_intact(directory) ? 0 : lockfile_fail(l, -EBADF, OWNFD_LOST);
+}
+
 /* One try. *is_gone: the file was dead, and another try has to be made. */
 static int
-open_once(struct lockfile *l, int directory, bool *is_gone)
+open_once(struct lockfile *l, const struct ownfd *directory, bool *is_gone)
 {
-	int error = open_or_create(l, directory);
+	int error = check_directory(l, directory);
 
 	*is_gone = false;
+	if (error == 0)
+		error = open_or_create(l, directory->fd);
 	if (error != 0)
 		return error;
 	error = lock_by_kernel(l);
+	if (error == 0)
+		error = check_directory(l, directory);
 	if (error == 0)
 		error = lockfile_kind_check(l);
 	if (error == 0)
 		error = map_and_lock(l);
 	if (error == 0)
-		*is_gone = remove_if_dead(l, directory);
+		*is_gone = remove_if_dead(l, directory->fd);
 	if (error == 0 && !*is_gone)
-		error = check_shared(l, directory);
+		error = check_shared(l, directory->fd);
 	if (error == 0 && !*is_gone)
-		error = join(l, directory);
+		error = join(l, directory->fd);
 	lockfile_unlock_recovery(l); /* O8 */
 	if (error != 0 || *is_gone)
 		lockfile_close_file(l);
@@ -219,7 +230,7 @@ open_once(struct lockfile *l, int directory, bool *is_gone)
 
 /* Tries until the file is not dead. */
 static int
-open_by_name(struct lockfile *l, int directory)
+open_by_name(struct lockfile *l, const struct ownfd *directory)
 {
 	uint64_t deadline = clock_after_ms(clock_now(), LOCKFILE_PATIENCE_MS);
 	bool is_gone;
@@ -237,6 +248,7 @@ open_by_name(struct lockfile *l, int directory)
 int
 lockfile_open(struct lockfile *l, const char *directory, const char *name, enum mount_locks wish)
 {
+	struct ownfd opened;
 	int fd, error = -ENOMEM;
 
 	*l = (struct lockfile){ .directory = strdup(directory),
@@ -247,9 +259,10 @@ lockfile_open(struct lockfile *l, const char *directory, const char *name, enum 
 	if (l->directory != NULL && l->name != NULL)
 		error = lockfile_open_directory(l, &fd);
 	if (error == 0) {
+		opened = ownfd_of(fd);
 		l->has_kernel_locks = presence_has_kernel_locks(fd);
-		error = open_by_name(l, fd);
-		(void)close(fd);
+		error = open_by_name(l, &opened);
+		ownfd_close(&opened);
 	}
 	if (error != 0)
 		lockfile_close(l);

@@ -76,7 +76,7 @@ open_blocks(struct smuf_file *f, struct wire_reader r)
 	struct replica *replica = f->base.base.replica;
 	struct backend_segment_block b;
 	uint32_t left = wire_get_u32(&r);
-	int error = 0;
+	int error = left > 0 ? backend_segment_begin_reading(&f->segment) : 0;
 
 	replica_stage_begin(replica);
 	for (; left > 0 && error == 0; left--) {

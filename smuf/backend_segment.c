@@ -174,6 +174,15 @@ backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX
 }
 
 int
+backend_segment_begin_reading(struct backend_segment *s)
+{
+	if (slotfile_is_intact(&s->file))
+		return 0;
+	s->must_reopen = true;
+	return fail(s, -EBADF, "cannot be read", OWNFD_LOST);
+}
+
+int
 backend_segment_open_block(struct backend_segment *s, const struct backend_segment_block *b,
     uint8_t *out)
 {

@@ -69,6 +69,12 @@ int backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEA
     bool is_whole);
 
 /*
+ * Blocks of the grant are going to be read. Returns 0, or -EBADF with a message: the program has
+ * closed the descriptor; the next grant opens the file again.
+ */
+int backend_segment_begin_reading(struct backend_segment *s);
+
+/*
  * Copies a block of the grant in, verifies it and puts its plaintext at out. Its slot is the
  * current one then. Returns 0, -EBADMSG (it is not what was published) or -EIO, with a message.
  */

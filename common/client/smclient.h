@@ -25,7 +25,8 @@
  * Each function below lists its errors, except these, which all functions about a file share:
  *
  *	ENOTCONN ECONNRESET EPROTO ETIMEDOUT	of the connection to the server
- *	EIO EBADF ENOSPC EDQUOT EROFS EFBIG	of the host's files (smuf, smc)
+ *	EIO ENOSPC EDQUOT EROFS EFBIG	of the host's files (smuf, smc)
+ *	EBADF			the program has closed a descriptor of the library
  *	ESTALE EINVAL		once: the server refused an earlier sm_unlock()
  *	ESTALE			for good: a forked child cannot use the file that it inherited
  *	ENOMEM

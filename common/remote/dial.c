@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
+#include "common/host/ownfd.h"
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
 
@@ -16,15 +17,17 @@ enum { CONNECT_MS = 10000 }; /* for the socket, and again for handshake and HELL
 const char *
 dial_describe(struct mux *mux, int error, char *text, size_t size)
 {
-	bool may_be_tls = error == -ENOTCONN || error == -ECONNRESET || error == -EPROTO ||
-	    error == -EACCES;
+	bool has_reason = error == -ENOTCONN || error == -ECONNRESET || error == -EPROTO ||
+	    error == -EACCES || error == -EBADF;
 
-	if (mux != NULL && may_be_tls && *mux_reason(mux) != '\0')
+	if (mux != NULL && has_reason && *mux_reason(mux) != '\0')
 		return mux_reason(mux);
 	if (error == -ENOTCONN)
 		return mux == NULL ? "no server listens there" : "the connection has ended";
 	if (error == -ECONNRESET)
 		return "the server closed the connection";
+	if (error == -EBADF && mux == NULL)
+		return OWNFD_LOST;
 	if (error == -EPROTO)
 		return "the server violates the protocol (is it of the mount's type?)";
 	if (error == -EEXIST)

@@ -225,6 +225,8 @@ mux_is_alive(struct mux *m)
 	bool is_alive;
 
 	mux_core_lock(m);
+	if (!m->has_ended && !stream_is_intact(m->stream))
+		(void)mux_core_end(m, -EBADF);
 	if (!m->has_ended && !m->has_driver)
 		read_unasked(m);
 	is_alive = !m->has_ended;

@@ -217,7 +217,7 @@ bool mux_is_alive(struct mux *m);
 bool mux_has_ended(struct mux *m);
 
 /*
- * Why the connection has ended, a sentence of TLS; "" when it has not or TLS had no part in it.
+ * Why the connection has ended, see stream_reason(); "" when it has not.
  * Valid as long as m.
  */
 const char *mux_reason(struct mux *m);

@@ -118,8 +118,12 @@ static int
 await_room(struct mux *m, uint64_t until)
 {
 	short ready;
-	int error = mux_core_poll(m, POLLOUT, until, &ready);
+	int error;
 
+	/* A socket of the program may take no bytes for ever. */
+	if (!stream_is_intact(m->stream))
+		return mux_core_end(m, -EBADF);
+	error = mux_core_poll(m, POLLOUT, until, &ready);
 	if (m->has_ended)
 		return -ENOTCONN;
 	return error;

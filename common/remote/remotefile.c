@@ -102,7 +102,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	if (f->name != NULL)
 		error = open_once(f, m, tls, until);
 	/* An old connection may have been dead before this call: try once more. */
-	if (was_connected && (error == -ECONNRESET || error == -ENOTCONN))
+	if (was_connected && (error == -ECONNRESET || error == -ENOTCONN || error == -EBADF))
 		error = open_once(f, m, tls, until);
 	if (error != 0) {
 		destroy(f);

@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/closer.h"
 #include "common/base/rights.h"
+#include "common/host/ownfd.h"
 
 enum {
 	BACKLOG = 512,
@@ -261,9 +262,11 @@ static int
 connect_target(const struct target *t, uint64_t until, int *out)
 {
 	int fd = open_socket(t), error;
+	struct ownfd own;
 
 	if (fd < 0)
 		return fd;
+	own = ownfd_of(fd);
 	do {
 		error = connect(fd, (const struct sockaddr *)&t->sa, t->size) == 0 ? 0 : -errno;
 		/* The backlog of a unix socket is full, and poll(2) cannot wait for room in it. */
@@ -272,8 +275,10 @@ connect_target(const struct target *t, uint64_t until, int *out)
 	} while (error == -EINTR || (error == -EAGAIN && clock_now() < until));
 	if (error == -EINPROGRESS)
 		error = finish_connect(fd, until);
+	if (!ownfd_is_intact(&own))
+		error = -EBADF;
 	if (error != 0) {
-		close(fd);
+		ownfd_close(&own);
 		if (error == -ECONNREFUSED || error == -ENOENT)
 			return -ENOTCONN;
 		return error == -EAGAIN ? -ETIMEDOUT : error;

@@ -41,8 +41,8 @@ void socket_unlink(const struct addr *a, const struct socket_file *file);
 /*
  * Connects to an address, waiting until that time; tries every address of a TCP host in turn. *fd
  * is then non-blocking, close-on-exec and, for TCP, tuned by socket_tune(). Returns 0, -ENOTCONN
- * when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, or
- * another negative errno.
+ * when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, -EBADF
+ * when the program has closed the socket meanwhile (ownfd.h), or another negative errno.
  */
 int socket_connect(const struct addr *a, uint64_t until, int *fd);
 

@@ -6,6 +6,12 @@
  * never block and never raise SIGPIPE. Errors are those of tls.h; a plain stream has -EAGAIN,
  * -EPIPE and -ECONNRESET of them, and other errors of the socket as they are.
  *
+ * A client's program may close the socket and have another one under its number (ownfd.h). So a
+ * client's stream looks before each call whether the socket is still the one that it was given; a
+ * read that follows before the clock's next tick does without another look. If it is not, the call
+ * returns -EBADF, and nothing is read, written, shut down or closed. A caller that reads before it
+ * has written calls stream_is_intact() itself.
+ *
  * After -EAGAIN the functions stream_*_wants_write() and stream_is_paused() say what to wait for.
  *
  * The peer of a unix socket may pass descriptors, whose close(2) may block. A server's stream
@@ -39,10 +45,13 @@ int stream_create_accepted(struct stream **out, int fd, struct tls_context *ctx)
 /* Takes NULL. Closes the socket and sends nothing, as a fork's child must; wipes. */
 void stream_destroy(struct stream *s);
 
-/* See tls_handshake(). A plain stream returns 0 at once. */
+/* False when the program has closed the socket of a client's stream. */
+bool stream_is_intact(struct stream *s);
+
+/* See tls_handshake(). A plain stream returns 0 at once. -EBADF: it is not intact. */
 int stream_handshake(struct stream *s);
 
-/* See tls_read() and tls_write(). */
+/* See tls_read() and tls_write(). -EBADF: it is not intact. */
 ssize_t stream_read(struct stream *s, void *out, size_t size);
 ssize_t stream_write(struct stream *s, const void *data, size_t size);
 
@@ -81,7 +90,7 @@ void stream_shutdown(struct stream *s);
 
 int stream_fd(const struct stream *s);
 
-/* Why TLS failed or the peer was refused, a sentence; "" when neither has happened. */
+/* Why TLS failed, the peer was refused or the socket is lost, a sentence; "": nothing of these. */
 const char *stream_reason(const struct stream *s);
 
 /* See tls_peer_name(); "" for a plain stream. */

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/host/ownfd.h"
+
 /* include/uapi/linux/userfaultfd.h of Linux 6.7: Debian 12's kernel headers are older. */
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -54,8 +56,8 @@ struct uffd_range {
 	uint8_t *base;
 	size_t size;
 	size_t page;
-	int uffd;
-	int pagemap;
+	struct ownfd uffd;
+	struct ownfd pagemap;
 };
 
 /*
@@ -87,6 +89,21 @@ open_uffd(void)
 }
 
 static int
+open_both(struct uffd_range *r)
+{
+	int fd = open_uffd();
+
+	if (fd < 0)
+		return fd;
+	r->uffd = ownfd_of(fd);
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return refusal(errno);
+	r->pagemap = ownfd_of(fd);
+	return 0;
+}
+
+static int
 watch(struct uffd_range *r)
 {
 	struct uffdio_register reg = {
@@ -99,7 +116,7 @@ watch(struct uffd_range *r)
 	 * the huge pages that are there already.
 	 */
 	(void)madvise(r->base, r->size, MADV_NOHUGEPAGE);
-	return ioctl(r->uffd, UFFDIO_REGISTER, &reg) == 0 ? 0 : refusal(errno);
+	return ioctl(r->uffd.fd, UFFDIO_REGISTER, &reg) == 0 ? 0 : refusal(errno);
 }
 
 /* Scans an empty range: a kernel may have asynchronous write-protection without PAGEMAP_SCAN. */
@@ -115,7 +132,7 @@ probe_scan(struct uffd_range *r)
 		.return_mask = PM_PAGE_IS_WRITTEN,
 	};
 
-	return ioctl(r->pagemap, PM_SCAN, &arg) >= 0 ? 0 : -ENOTSUP;
+	return ioctl(r->pagemap.fd, PM_SCAN, &arg) >= 0 ? 0 : -ENOTSUP;
 }
 
 int
@@ -130,17 +147,15 @@ uffd_open(struct uffd_range **out, uint8_t *base, size_t size)
 		.base = base,
 		.size = size,
 		.page = (size_t)sysconf(_SC_PAGESIZE),
-		.uffd = -1,
-		.pagemap = -1,
+		.uffd = OWNFD_CLOSED,
+		.pagemap = OWNFD_CLOSED,
 	};
-	error = r->uffd = open_uffd();
-	if (error >= 0) {
-		r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-		error = r->pagemap < 0 ? refusal(errno) : watch(r);
-	}
-	if (error >= 0)
+	error = open_both(r);
+	if (error == 0)
+		error = watch(r);
+	if (error == 0)
 		error = probe_scan(r);
-	if (error < 0) {
+	if (error != 0) {
 		uffd_close(r);
 		return error;
 	}
@@ -154,10 +169,8 @@ uffd_close(struct uffd_range *r)
 	if (r == NULL)
 		return;
 	/* No ioctl: see the header. Closing the last descriptor unregisters the range. */
-	if (r->pagemap >= 0)
-		close(r->pagemap);
-	if (r->uffd >= 0)
-		close(r->uffd);
+	ownfd_close(&r->pagemap);
+	ownfd_close(&r->uffd);
 	free(r);
 }
 
@@ -165,7 +178,7 @@ bool
 uffd_is_crowding(const struct uffd_range *r)
 {
 	struct rlimit limit;
-	int highest = r->uffd > r->pagemap ? r->uffd : r->pagemap;
+	int highest = r->uffd.fd > r->pagemap.fd ? r->uffd.fd : r->pagemap.fd;
 
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)highest >= limit.rlim_cur / 2;
 }
@@ -188,7 +201,7 @@ uffd_scan(struct uffd_range *r, size_t *from, struct uffd_run *runs, int most)
 
 	if (*from >= r->size)
 		return 0;
-	count = ioctl(r->pagemap, PM_SCAN, &arg);
+	count = ioctl(r->pagemap.fd, PM_SCAN, &arg);
 	if (count < 0)
 		return -errno;
 	/* A scan that does not advance would repeat for ever. */
@@ -211,7 +224,7 @@ uffd_unprotect(struct uffd_range *r, size_t offset, size_t size)
 		.range = { .start = (uintptr_t)r->base + start, .len = end - start },
 	};
 
-	(void)ioctl(r->uffd, UFFDIO_WRITEPROTECT, &wp);
+	(void)ioctl(r->uffd.fd, UFFDIO_WRITEPROTECT, &wp);
 }
 
 bool

@@ -19,6 +19,9 @@
  * host could not be trusted. Outside, a kernel that lies here makes the program publish less or
  * more than it wrote, which a kernel can do anyway.
  *
+ * A program may close the descriptors, and open others under their numbers (ownfd.h): a scan then
+ * fails, and unprotecting does nothing, since no other file knows these requests.
+ *
  * One thread at a time may use a range; other threads may write to its memory meanwhile.
  */
 #ifndef COMMON_CLIENT_TRACK_UFFD_H
