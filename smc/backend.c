@@ -338,7 +338,7 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 		.grants = atomic_load(&h->words.turn),
 	};
 	(void)pthread_mutex_lock(&f->mutex);
-	out->committed = segment_committed_bytes(&f->segment);
+	out->committed = segment_published_bytes(&f->segment);
 	(void)pthread_mutex_unlock(&f->mutex);
 	out->type = out->size == 0 ? PROTOCOL_TYPE_PURE :
 	    out->version == 0      ? PROTOCOL_TYPE_UNPUBLISHED :

@@ -32,6 +32,19 @@ current_slot(const struct segment *s, uint32_t block, uint64_t committed)
 	return v1 > v0 && v1 <= committed;
 }
 
+/* The table was read. The first release of a block writes slot 0. */
+static void
+count_published(struct segment *s)
+{
+	uint64_t sum = 0;
+	uint32_t block;
+
+	for (block = 0; block < s->file.count; block++)
+		if (entry(s, block, 0)->version != 0)
+			sum += size_of_block(s->file.size, block);
+	atomic_store_explicit(&s->published_bytes, sum, memory_order_relaxed);
+}
+
 /* The version of a block at that committed version; 0: never published. */
 static uint64_t
 version_of(const struct segment *s, uint32_t block, uint64_t committed)
@@ -95,6 +108,8 @@ segment_read(struct segment *s, struct replica *replica, uint64_t committed)
 	int error = slotfile_read_table(&s->file, s->entries);
 	uint32_t block;
 
+	if (error == 0)
+		count_published(s);
 	replica_stage_begin(replica);
 	for (block = 0; block < s->file.count && error == 0; block++)
 		if (version_of(s, block, committed) > since)
@@ -117,6 +132,7 @@ segment_clear(struct segment *s, uint64_t committed)
 		error = slotfile_write_table(&s->file, s->entries, i, 1);
 		testpoint_reach("commit: leftover cleared");
 	}
+	count_published(s);
 	return error;
 }
 
@@ -142,10 +158,17 @@ write_entries(struct segment *s, const struct dirty_piece *p, uint64_t committed
     const struct segment_entry *e)
 {
 	uint32_t first = dirty_first_block(p), end = dirty_last_block(p) + 1, block;
+	uint64_t added = 0;
+	unsigned slot;
 	int error;
 
-	for (block = first; block < end; block++)
-		*entry(s, block, !current_slot(s, block, committed)) = *e;
+	for (block = first; block < end; block++) {
+		slot = !current_slot(s, block, committed);
+		if (slot == 0 && entry(s, block, 0)->version == 0)
+			added += size_of_block(s->file.size, block);
+		*entry(s, block, slot) = *e;
+	}
+	atomic_fetch_add_explicit(&s->published_bytes, added, memory_order_relaxed);
 	error = slotfile_write_table(&s->file, s->entries, entry_index(first, 0),
 	    entry_index(end - first, 0));
 	testpoint_reach("commit: entries written");
@@ -175,13 +198,7 @@ segment_write(struct segment *s, const struct replica *replica, uint64_t committ
 }
 
 uint64_t
-segment_committed_bytes(const struct segment *s)
+segment_published_bytes(const struct segment *s)
 {
-	uint64_t sum = 0;
-	uint32_t block;
-
-	for (block = 0; block < s->file.count; block++)
-		if (entry(s, block, 0)->version != 0)
-			sum += size_of_block(s->file.size, block);
-	return sum;
+	return atomic_load_explicit(&s->published_bytes, memory_order_relaxed);
 }

@@ -15,6 +15,7 @@
 #ifndef SMC_SEGMENT_H
 #define SMC_SEGMENT_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "common/crypto/ctrbox.h"
@@ -34,6 +35,9 @@ struct segment {
 	struct slotfile file;
 	struct ctrbox *box;
 	struct segment_entry *entries; /* the table as it was last read or written */
+
+	/* Of the blocks that the table says were ever published; any thread may read it. */
+	_Atomic uint64_t published_bytes;
 };
 
 /*
@@ -70,9 +74,9 @@ int segment_write(struct segment *s, const struct replica *replica, uint64_t com
     uint64_t version, const uint8_t iv[CTRBOX_IV_SIZE]);
 
 /*
- * Bytes of the segment whose blocks were ever published, for sm_stat(). Without the lock it is an
- * estimate.
+ * Bytes of the segment whose blocks were ever published, for sm_stat(), as far as the last holder
+ * in this process has seen them. Any thread may call this, without the lock.
  */
-uint64_t segment_committed_bytes(const struct segment *s);
+uint64_t segment_published_bytes(const struct segment *s);
 
 #endif

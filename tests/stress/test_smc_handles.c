@@ -248,6 +248,59 @@ asking_while_another_thread_maps_and_unmaps_is_answered(void **state)
 	sm_free(sm);
 }
 
+static void *
+ask_for_more(void *unused)
+{
+	uint64_t before = 0;
+	struct sm_stat st;
+
+	(void)unused;
+	while (!atomic_load(&asked.is_over)) {
+		if (sm_stat(asked.file, &st) != 0 || st.committed < before || st.committed > MAPPED)
+			atomic_fetch_add(&asked.wrong, 1);
+		before = st.committed;
+		atomic_fetch_add(&asked.answers, 1);
+	}
+	return NULL;
+}
+
+/* Publishes each block twice, one after the other. Returns how many sections failed. */
+static unsigned
+publish_all(struct client *c, unsigned rounds)
+{
+	unsigned i, failed = 0;
+
+	for (i = 0; i < rounds; i++) {
+		if (client_lock_within(c, PATIENCE_MS) != 0)
+			return failed + 1;
+		c->segment[(size_t)(i / 2) * SIZE_BLOCK % MAPPED]++;
+		failed += sm_unlock(c->file) != 0;
+	}
+	return failed;
+}
+
+static void
+asking_while_another_thread_publishes_is_answered(void **state)
+{
+	struct client c;
+	struct sm_stat st;
+	pthread_t asking;
+
+	(void)state;
+	memset(&asked, 0, sizeof asked);
+	assert_int_equal(smc_join(&c, &world, "published", MAPPED), 0);
+	asked.file = c.file;
+	assert_int_equal(pthread_create(&asking, NULL, ask_for_more, NULL), 0);
+	assert_int_equal(publish_all(&c, times(MAPS)), 0);
+	atomic_store(&asked.is_over, true);
+	assert_int_equal(pthread_join(asking, NULL), 0);
+	assert_int_equal(atomic_load(&asked.wrong), 0);
+	assert_int_equal(publish_all(&c, 2 * MAPPED / SIZE_BLOCK), 0);
+	assert_int_equal(sm_stat(c.file, &st), 0);
+	assert_int_equal(st.committed, MAPPED);
+	client_close(&c);
+}
+
 /* Descriptors of the program under the numbers of the library's. */
 
 enum which { ALL_DESCRIPTORS, THE_SEGMENTS };
@@ -376,6 +429,7 @@ main(void)
 		cmocka_unit_test(closing_one_handle_while_another_unlocks_makes_no_second_holder),
 		cmocka_unit_test(closing_one_handle_makes_no_second_holder_with_a_server),
 		cmocka_unit_test(asking_while_another_thread_maps_and_unmaps_is_answered),
+		cmocka_unit_test(asking_while_another_thread_publishes_is_answered),
 		cmocka_unit_test(own_files_in_the_place_of_the_librarys_are_never_read),
 	};
 
