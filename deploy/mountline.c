@@ -108,7 +108,7 @@ parse_librarys(struct mountline *m, struct premanifest_fault *fault)
 	enum mountspec_word wrong;
 	int error;
 
-	error = mountspec_parse(&m->mount, m->uri.text, m->path.text, types[m->type].name,
+	error = mountspec_parse(&m->mount, NULL, m->uri.text, m->path.text, types[m->type].name,
 	    m->options.text, &wrong);
 	if (error != 0)
 		return premanifest_refuse_told(fault, wrong, error);

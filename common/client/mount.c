@@ -1,6 +1,7 @@
 #include "common/client/mount.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,14 +34,28 @@ mount_normalize(char out[MOUNT_PATH_SIZE], const char *path)
 }
 
 int
+mount_resolve(char **out, const char *base, const char *path)
+{
+	char *resolved = NULL;
+
+	if (*path == '/' || base == NULL)
+		resolved = strdup(path);
+	else if (asprintf(&resolved, "%s/%s", base, path) < 0)
+		resolved = NULL;
+	if (resolved == NULL)
+		return -ENOMEM;
+	*out = resolved;
+	return 0;
+}
+
+int
 mount_set_directory(struct mount *m, const char *uri)
 {
 	static const char scheme[] = "file:";
 
 	if (strncmp(uri, scheme, sizeof scheme - 1) != 0 || uri[sizeof scheme - 1] == '\0')
 		return error_message(-EINVAL, "%s: file: and a directory are expected here", uri);
-	m->directory = strdup(uri + sizeof scheme - 1);
-	return m->directory == NULL ? -ENOMEM : 0;
+	return mount_resolve(&m->directory, m->base, uri + sizeof scheme - 1);
 }
 
 int

@@ -34,6 +34,7 @@ enum mount_locks {
 struct mount {
 	TAILQ_ENTRY(mount) link;
 	const struct backend_ops *ops;
+	const char *base;                /* while it is made: see mount_resolve() */
 	char *point;                     /* in normal form */
 	bool is_full;                    /* sync=full */
 	const struct dirty_ops *tracker; /* track= */
@@ -62,6 +63,13 @@ int mount_normalize(char out[MOUNT_PATH_SIZE], const char *path);
 
 /* A mount at point (in normal form), not configured; the caller sets its tracker. -ENOMEM. */
 int mount_create(struct mount **out, const struct backend_ops *ops, const char *point);
+
+/*
+ * Makes *out, the caller's to free, of a path of the host. A relative path begins at base, an
+ * absolute path, so that chdir(2) does not change its meaning later; base NULL leaves it as it is.
+ * Returns 0 or -ENOMEM.
+ */
+int mount_resolve(char **out, const char *base, const char *path);
 
 /*
  * For a backend's configure: sets the directory of the host's files from that part of the URI,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
@@ -37,8 +38,8 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line,
 	if (line->count > 5)
 		return premanifest_refuse(fault, 5, -EINVAL,
 		    "MOUNT has too many words: commas separate options");
-	error = mountspec_parse(&m, line->words[1], line->words[2], line->words[3], options,
-	    &wrong);
+	error = mountspec_parse(&m, f->base, line->words[1], line->words[2], line->words[3],
+	    options, &wrong);
 	if (error != 0)
 		return premanifest_refuse_told(fault, wrong, error);
 	error = mountspec_read_key(m);
@@ -56,15 +57,17 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line,
 
 /* CAFILE, CERTFILE, KEYFILE: one word, and one line of each. */
 static int
-parse_path(char **out, const struct premanifest_line *line, struct premanifest_fault *fault)
+parse_path(const struct mountfile *f, char **out, const struct premanifest_line *line,
+    struct premanifest_fault *fault)
 {
 	if (line->count != 2)
 		return premanifest_refuse(fault, line->count > 2 ? 2 : 0, -EINVAL,
 		    "the directive names exactly one file");
 	if (*out != NULL)
 		return premanifest_refuse(fault, 0, -EEXIST, "the file has this directive already");
-	*out = strdup(line->words[1]);
-	return *out == NULL ? premanifest_refuse(fault, 1, -ENOMEM, "no memory") : 0;
+	if (mount_resolve(out, f->base, line->words[1]) != 0)
+		return premanifest_refuse(fault, 1, -ENOMEM, "no memory");
+	return 0;
 }
 
 /* True for the directives that are for packagers only. */
@@ -90,11 +93,11 @@ parse_directive(void *arg, const struct premanifest_line *line, struct premanife
 	if (strcmp(word, "MOUNT") == 0)
 		return parse_mount(f, line, fault);
 	if (strcmp(word, "CAFILE") == 0)
-		return parse_path(&f->ca_file, line, fault);
+		return parse_path(f, &f->ca_file, line, fault);
 	if (strcmp(word, "CERTFILE") == 0)
-		return parse_path(&f->cert_file, line, fault);
+		return parse_path(f, &f->cert_file, line, fault);
 	if (strcmp(word, "KEYFILE") == 0)
-		return parse_path(&f->key_file, line, fault);
+		return parse_path(f, &f->key_file, line, fault);
 	if (is_for_packagers(word))
 		return 0;
 	(void)snprintf(fault->reason, sizeof fault->reason, "%.200s: there is no such directive",
@@ -141,12 +144,35 @@ create_tls(struct mountfile *f, const char *path)
 	return error == 0 ? 0 : error_message(error, "%s: %s", path, reason);
 }
 
+/* The directory of the mount file at path, absolute. */
+static int
+set_base(struct mountfile *f, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *here = getcwd(NULL, 0), *directory;
+	int error = -ENOMEM;
+
+	if (slash == NULL) {
+		f->base = here;
+		return 0;
+	}
+	directory = strndup(path, (size_t)(slash + 1 - path));
+	if (directory != NULL)
+		error = mount_resolve(&f->base, here, directory);
+	free(directory);
+	free(here);
+	return error;
+}
+
 int
 mountfile_load(struct mountfile *f, const char *path)
 {
 	char reason[PREMANIFEST_REASON_SIZE] = "";
-	int error = premanifest_load(path, parse_directive, f, reason);
+	int error = set_base(f, path);
 
+	if (error != 0)
+		return error;
+	error = premanifest_load(path, parse_directive, f, reason);
 	if (error != 0)
 		return error_message(error, "%s", reason);
 	error = check_whole(f, path);
@@ -167,5 +193,6 @@ mountfile_fini(struct mountfile *f)
 	free(f->ca_file);
 	free(f->cert_file);
 	free(f->key_file);
-	f->ca_file = f->cert_file = f->key_file = NULL;
+	free(f->base);
+	f->ca_file = f->cert_file = f->key_file = f->base = NULL;
 }

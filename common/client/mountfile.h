@@ -20,6 +20,7 @@ struct mountfile {
 	struct tls_context *tls; /* NULL: there was no CAFILE */
 
 	char *ca_file, *cert_file, *key_file; /* NULL: not named */
+	char *base; /* where relative paths begin: the directory of the file; see mount_resolve() */
 };
 
 /* Destroys everything that the caller has not moved out. */
@@ -32,7 +33,10 @@ void mountfile_fini(struct mountfile *f);
  */
 int mountfile_load(struct mountfile *f, const char *path);
 
-/* The same from size bytes at bytes; name is for messages. Reads no PEM files. */
+/*
+ * The same from size bytes at bytes; name is for messages. Reads no PEM files. Relative paths stay
+ * as they are, unless f->base is set.
+ */
 int mountfile_parse(struct mountfile *f, const char *name, const void *bytes, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -53,8 +54,8 @@ set_key(struct mount *m, const char *value)
 	if (*value == '\0')
 		return error_message(-EINVAL, "key=: the file is missing");
 	free(m->key_file);
-	m->key_file = strdup(value);
-	return m->key_file == NULL ? -ENOMEM : 0;
+	m->key_file = NULL;
+	return mount_resolve(&m->key_file, m->base, value);
 }
 
 static int
@@ -170,8 +171,8 @@ parse_point(char point[MOUNT_PATH_SIZE], const char *path, const struct backend_
 }
 
 int
-mountspec_parse(struct mount **out, const char *uri, const char *path, const char *type,
-    const char *options, enum mountspec_word *wrong)
+mountspec_parse(struct mount **out, const char *base, const char *uri, const char *path,
+    const char *type, const char *options, enum mountspec_word *wrong)
 {
 	const struct backend_ops *ops = backends_find(type);
 	char point[MOUNT_PATH_SIZE];
@@ -189,6 +190,7 @@ mountspec_parse(struct mount **out, const char *uri, const char *path, const cha
 	if (error != 0)
 		return error;
 	m->tracker = trackers[0];
+	m->base = base;
 	*wrong = MOUNTSPEC_URI;
 	error = ops->configure(m, uri);
 	if (error == 0) {
@@ -199,6 +201,7 @@ mountspec_parse(struct mount **out, const char *uri, const char *path, const cha
 		mount_destroy(m);
 		return error;
 	}
+	m->base = NULL;
 	*out = m;
 	return 0;
 }
@@ -231,10 +234,12 @@ int
 mountspec_create(struct mount **out, const char *uri, const char *path, const char *type,
     const char *options)
 {
+	char *here = getcwd(NULL, 0);
 	enum mountspec_word wrong;
 	struct mount *m;
-	int error = mountspec_parse(&m, uri, path, type, options, &wrong);
+	int error = mountspec_parse(&m, here, uri, path, type, options, &wrong);
 
+	free(here);
 	if (error != 0)
 		return error;
 	error = mountspec_read_key(m);

@@ -85,16 +85,17 @@ SMCLIENT_PUBLIC struct sm *sm_new(void);
 SMCLIENT_PUBLIC void sm_free(struct sm *sm);
 
 /*
- * Reads a mount file and adds its mounts; on failure sm is unchanged. EINVAL: an error in the file,
- * which sm_error() describes with file and line; EFBIG: it has more than 1 MiB; EEXIST,
- * ENAMETOOLONG, ENOMEM, and errors of open(2) and read(2).
+ * Reads a mount file and adds its mounts; on failure sm is unchanged. Relative paths in it begin at
+ * its directory. EINVAL: an error in the file, which sm_error() describes with file and line;
+ * EFBIG: it has more than 1 MiB; EEXIST, ENAMETOOLONG, ENOMEM, and errors of open(2) and read(2).
  */
 SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
 
 /*
  * Adds a mount of that type ("smdish", "smuf", "smc") at path, which is absolute. uri is the
- * server's address, the directory (smc), or both (smuf), in the forms of smclient(3). The first
- * sm_open() that needs the server connects to it. options: NULL, or a list separated by commas:
+ * server's address, the directory (smc), or both (smuf), in the forms of smclient(3); relative
+ * paths begin at the working directory of this call. The first sm_open() that needs the server
+ * connects to it. options: NULL, or a list separated by commas:
  *
  *	sync=delta|full			transfer the changed blocks, or always all blocks
  *	track=auto|diff|uffd|hint	how sm_unlock() finds the changes

@@ -17,6 +17,25 @@ remote_fail(const struct remote *r, enum protocol_op op, const char *name, int e
 	    name, dial_describe(r->mux, error, text, sizeof text));
 }
 
+/* Makes the path of a unix socket absolute. */
+static int
+resolve_socket(struct addr *a, const struct mount *m)
+{
+	char *path;
+	int error;
+
+	if (a->kind != ADDR_UNIX)
+		return 0;
+	error = mount_resolve(&path, m->base, a->name);
+	if (error != 0)
+		return error;
+	error = addr_set_path(a, path);
+	if (error != 0)
+		error_message(error, "%s: the path of the socket is too long", path);
+	free(path);
+	return error;
+}
+
 int
 remote_configure(struct mount *m, const char *uri)
 {
@@ -40,7 +59,7 @@ remote_configure(struct mount *m, const char *uri)
 		return error_message(error, "%s: is not an address", uri);
 	if (rm->addr.kind == ADDR_TCP && *rm->addr.host == '\0')
 		return error_message(-EINVAL, "%s: the host is missing", uri);
-	return 0;
+	return resolve_socket(&rm->addr, m);
 }
 
 void

@@ -103,3 +103,9 @@ addr_parse(struct addr *out, const char *text, int flags)
 		*out = a;
 	return error;
 }
+
+int
+addr_set_path(struct addr *a, const char *path)
+{
+	return parse_unix(a, path, a->kind);
+}

@@ -35,4 +35,7 @@ struct addr {
  */
 int addr_parse(struct addr *out, const char *text, int flags);
 
+/* Gives a unix socket's address another path, and not another text. Returns 0 or -ENAMETOOLONG. */
+int addr_set_path(struct addr *a, const char *path);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
@@ -20,6 +21,7 @@
 #include "common/client/smclient.h"
 #include "common/client/track/dirty_auto.h"
 #include "common/remote/remote.h"
+#include "tests/stress/scratch.h"
 
 static struct sm *sm;
 
@@ -301,6 +303,102 @@ write_file(char path[256], const char *text)
 	fclose(file);
 }
 
+/* Writes text, to the file name in the working directory. */
+static void
+write_text(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+expect_path(const char *got, const char *base, const char *name)
+{
+	char expected[SCRATCH_PATH_SIZE + 64];
+
+	snprintf(expected, sizeof expected, "%s/%s", base, name);
+	assert_string_equal(got, expected);
+}
+
+static void
+expect_mount_at(const struct mount *m, const char *base)
+{
+	const struct remote_mount *server = m->backend_state;
+
+	expect_path(m->directory, base, "mem");
+	if (server != NULL)
+		expect_path(server->addr.name, base, "s");
+}
+
+/* In the scratch directory here: mounts begin at the working directory, lines at their file's. */
+static void
+expect_bases(const char *here)
+{
+	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
+	char sub[SCRATCH_PATH_SIZE + 16];
+	struct mount *m;
+
+	assert_int_equal(mountspec_create(&m, "file:mem", "/m", "smc", "key=key"), 0);
+	expect_mount_at(m, here);
+	mount_destroy(m);
+	assert_int_equal(mountspec_create(&m, "unix:s,file:mem", "/m", "smuf", NULL), 0);
+	expect_mount_at(m, here);
+	mount_destroy(m);
+	snprintf(sub, sizeof sub, "%s/sub/", here);
+	if (mountfile_load(&f, "sub/conf") != 0)
+		fail_msg("%s", error_text());
+	expect_mount_at(TAILQ_FIRST(&f.mounts), sub);
+	expect_path(f.base, here, "sub/");
+	assert_int_equal(mountfile_parse(&f, "conf", "CAFILE root.crt\n", 16), 0);
+	expect_path(f.ca_file, sub, "root.crt");
+	mountfile_fini(&f);
+}
+
+static void
+relative_paths_become_absolute(void **state)
+{
+	char dir[SCRATCH_PATH_SIZE], *before = getcwd(NULL, 0), *here;
+
+	(void)state;
+	assert_non_null(before);
+	scratch_create(dir);
+	assert_int_equal(chdir(dir), 0);
+	here = getcwd(NULL, 0);
+	assert_non_null(here);
+	assert_int_equal(mkdir("sub", 0700), 0);
+	write_text("key", "0123456789abcdef0123456789abcdef");
+	write_text("sub/key", "0123456789abcdef0123456789abcdef");
+	write_text("sub/conf", "MOUNT file:mem /m smc key=key\n");
+	expect_bases(here);
+	assert_int_equal(chdir(before), 0);
+	scratch_remove(dir);
+	free(here);
+	free(before);
+}
+
+/* A unix socket's name has little room. */
+static void
+a_socket_whose_absolute_path_is_too_long_is_refused(void **state)
+{
+	char dir[SCRATCH_PATH_SIZE], *before = getcwd(NULL, 0);
+	char name[100];
+
+	(void)state;
+	assert_non_null(before);
+	memset(name, 'n', sizeof name);
+	name[sizeof name - 1] = '\0';
+	memcpy(name, "unix:", 5);
+	scratch_create(dir);
+	assert_int_equal(chdir(dir), 0);
+	expect_refusal(name, "/m", "smdish", NULL, ENAMETOOLONG, "too long");
+	assert_int_equal(chdir(before), 0);
+	scratch_remove(dir);
+	free(before);
+}
+
 static void
 a_mount_file_that_fails_changes_nothing(void **state)
 {
@@ -362,6 +460,8 @@ main(void)
 		TEST(paths_are_brought_to_one_form),
 		TEST(a_mount_file_is_a_premanifest),
 		TEST(an_error_in_a_mount_file_has_its_place),
+		TEST(relative_paths_become_absolute),
+		TEST(a_socket_whose_absolute_path_is_too_long_is_refused),
 		TEST(a_mount_file_that_fails_changes_nothing),
 		TEST(plaintext_over_tcp_is_refused),
 		TEST(the_version_is_the_headers),
