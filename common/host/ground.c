@@ -2,27 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* include/uapi/linux/userfaultfd.h of Linux 6.7: Debian 12's kernel headers are older. */
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
-#ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC (1 << 15)
-#endif
+#include "common/host/uffd.h"
 
 /* Closes what a probe opened. */
 static int
@@ -69,18 +60,21 @@ try_kernel_locks(void)
 	return error;
 }
 
+/* Watches a page. */
 static int
 try_userfaultfd(void)
 {
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_ASYNC,
-	};
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	int error = fd < 0 || ioctl(fd, UFFDIO_API, &api) != 0 ? -errno : 0;
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffd_range *range;
+	int error;
 
-	if (fd >= 0)
-		(void)close(fd);
+	if (page == MAP_FAILED)
+		return -errno;
+	error = uffd_open(&range, page, size);
+	if (error == 0)
+		uffd_close(range);
+	(void)munmap(page, size);
 	return error;
 }
 

@@ -17,7 +17,7 @@ enum ground_fact {
 	GROUND_STATX,         /* statx(2) of a descriptor, with AT_STATX_DONT_SYNC */
 	GROUND_FLOCK,         /* flock(2) */
 	GROUND_KERNEL_LOCKS,  /* open file description locks (F_OFD_SETLK), Linux 3.15 */
-	GROUND_USERFAULTFD,   /* userfaultfd(2), with asynchronous write-protection */
+	GROUND_USERFAULTFD,   /* written pages of memory are reported (uffd.h) */
 	GROUND_SIGNALFD,      /* signalfd(2) */
 	GROUND_PARENT_DEATH,  /* prctl(2) with PR_SET_PDEATHSIG */
 	GROUND_SHARED_MEMORY, /* anonymous memory that is shared with forked children; forks */

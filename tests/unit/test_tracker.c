@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
-#include "common/client/track/uffd.h"
+#include "common/host/uffd.h"
 #include "tests/unit/tracked.h"
 
 enum { LARGE = 8 * SIZE_MIB };

@@ -20,7 +20,6 @@
 
 #include "common/base/error.h"
 #include "common/base/size.h"
-#include "common/client/track/uffd.h"
 #include "tests/stress/libos.h"
 #include "tests/unit/body.h"
 #include "tests/unit/tracked.h"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/client/track/uffd.h"
+#include "common/host/ground.h"
 
 struct replica replica;
 struct dirty *const dirty = &replica.dirty;
@@ -15,7 +15,7 @@ struct dirty *const dirty = &replica.dirty;
 void
 tracked_need_uffd(void)
 {
-	if (uffd_is_supported())
+	if (ground_has(GROUND_USERFAULTFD))
 		return;
 	printf("skipped: this system does not let us ask for written pages (userfaultfd)\n");
 	skip();
@@ -60,7 +60,8 @@ tracked_idle(void)
 
 	for (i = 0; i < 10; i++)
 		tracked_expect_nothing();
-	if (dirty->ops == &dirty_auto && dirty->size > 4 * DIRTY_AUTO_SMALL && uffd_is_supported())
+	if (dirty->ops == &dirty_auto && dirty->size > 4 * DIRTY_AUTO_SMALL &&
+	    ground_has(GROUND_USERFAULTFD))
 		assert_true(dirty_auto_is_watching(dirty));
 }
 

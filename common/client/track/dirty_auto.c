@@ -6,7 +6,8 @@
 #include "common/base/size.h"
 #include "common/client/track/dirty_diff.h"
 #include "common/client/track/dirty_uffd.h"
-#include "common/client/track/uffd.h"
+#include "common/host/ground.h"
+#include "common/host/uffd.h"
 
 /*
  * Measured on Linux 6.18: comparing costs 0.09 us a page, a scan 2 us, and each page that was
@@ -96,7 +97,7 @@ postpone_watching(struct choice *c)
 static void
 start_watching(struct dirty *d, struct choice *c)
 {
-	if (uffd_is_supported() && uffd_open(&c->range, d->base, d->room) == 0) {
+	if (ground_has(GROUND_USERFAULTFD) && uffd_open(&c->range, d->base, d->room) == 0) {
 		/* Leave descriptors to the program when it has few to spare. */
 		if (!uffd_is_crowding(c->range)) {
 			c->is_new = true;

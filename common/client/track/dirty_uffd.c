@@ -5,7 +5,8 @@
 #include "common/base/error.h"
 #include "common/base/size.h"
 #include "common/client/track/dirty_diff.h"
-#include "common/client/track/uffd.h"
+#include "common/host/ground.h"
+#include "common/host/uffd.h"
 
 enum {
 	RUNS = 64, /* of a scan */
@@ -58,17 +59,18 @@ static int
 init(struct dirty *d)
 {
 	struct uffd_range *range;
-	int error = uffd_open(&range, d->base, d->room);
+	int error = ground_error(GROUND_USERFAULTFD);
 
 	if (error == 0)
-		d->state = range;
-	else if (error == -ENOTSUP)
-		error_message(error,
-		    "track=uffd: this system does not report which pages were written");
-	else
-		error_message(error,
+		error = uffd_open(&range, d->base, d->room);
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		return error_message(error,
 		    "track=uffd: no descriptors or memory are left to watch the segment");
-	return error;
+	if (error != 0)
+		return error_message(-ENOTSUP,
+		    "track=uffd: this system does not report which pages were written");
+	d->state = range;
+	return 0;
 }
 
 static void

@@ -4,9 +4,9 @@
  * first write to a page after a release costs the program a fault, which is dearer than comparing
  * the page. For large segments of which little changes.
  *
- * Where the kernel cannot do it, init returns -ENOTSUP; its other errors are those of uffd_open().
- * When a scan fails later (the program has mapped something else there) it compares as dirty_diff
- * does, and misses no change.
+ * Where the kernel cannot do it (ground.h), init returns -ENOTSUP; its other errors are shortages
+ * of descriptors or memory. When a scan fails later (the program has mapped something else there)
+ * it compares as dirty_diff does, and misses no change.
  */
 #ifndef COMMON_CLIENT_TRACK_DIRTY_UFFD_H
 #define COMMON_CLIENT_TRACK_DIRTY_UFFD_H

@@ -1,9 +1,8 @@
-#include "common/client/track/uffd.h"
+#include "common/host/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -60,15 +59,6 @@ struct uffd_range {
 	struct ownfd pagemap;
 };
 
-/*
- * An errno other than these means that the kernel, a sandbox or a library OS lacks or forbids it.
- */
-static int
-refusal(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : -ENOTSUP;
-}
-
 /* A userfaultfd with asynchronous write-protection, or a negative errno. */
 static int
 open_uffd(void)
@@ -79,13 +69,15 @@ open_uffd(void)
 		    UFFD_FEATURE_WP_ASYNC,
 	};
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	int error;
 
 	if (fd < 0)
-		return refusal(errno);
+		return -errno;
 	if (ioctl(fd, UFFDIO_API, &api) == 0)
 		return fd;
+	error = -errno;
 	close(fd);
-	return -ENOTSUP;
+	return error;
 }
 
 static int
@@ -98,7 +90,7 @@ open_both(struct uffd_range *r)
 	r->uffd = ownfd_of(fd);
 	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return refusal(errno);
+		return -errno;
 	r->pagemap = ownfd_of(fd);
 	return 0;
 }
@@ -116,7 +108,7 @@ watch(struct uffd_range *r)
 	 * the huge pages that are there already.
 	 */
 	(void)madvise(r->base, r->size, MADV_NOHUGEPAGE);
-	return ioctl(r->uffd.fd, UFFDIO_REGISTER, &reg) == 0 ? 0 : refusal(errno);
+	return ioctl(r->uffd.fd, UFFDIO_REGISTER, &reg) == 0 ? 0 : -errno;
 }
 
 /* Scans an empty range: a kernel may have asynchronous write-protection without PAGEMAP_SCAN. */
@@ -132,7 +124,7 @@ probe_scan(struct uffd_range *r)
 		.return_mask = PM_PAGE_IS_WRITTEN,
 	};
 
-	return ioctl(r->pagemap.fd, PM_SCAN, &arg) >= 0 ? 0 : -ENOTSUP;
+	return ioctl(r->pagemap.fd, PM_SCAN, &arg) >= 0 ? 0 : -errno;
 }
 
 int
@@ -225,27 +217,4 @@ uffd_unprotect(struct uffd_range *r, size_t offset, size_t size)
 	};
 
 	(void)ioctl(r->uffd.fd, UFFDIO_WRITEPROTECT, &wp);
-}
-
-bool
-uffd_is_supported(void)
-{
-	static atomic_int known; /* 0: not yet, 1: yes, -1: no */
-	size_t size = (size_t)sysconf(_SC_PAGESIZE);
-	struct uffd_range *r = NULL;
-	uint8_t *page;
-	int error;
-
-	if (atomic_load(&known) != 0)
-		return atomic_load(&known) > 0;
-	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return false;
-	error = uffd_open(&r, page, size);
-	/* A shortage of descriptors or memory settles nothing. */
-	if (error == 0 || error == -ENOTSUP)
-		atomic_store(&known, error == 0 ? 1 : -1);
-	uffd_close(r);
-	munmap(page, size);
-	return error == 0;
 }

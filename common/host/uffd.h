@@ -15,6 +15,8 @@
  * and, on some kernels, madvise(2) with MADV_DONTNEED, which makes zeros of a page without writing
  * it.
  *
+ * ground.h tells whether the system has all of this: it tries uffd_open().
+ *
  * The kernel is the host's: inside an enclave, a library OS offers no userfaultfd, and one from the
  * host could not be trusted. Outside, a kernel that lies here makes the program publish less or
  * more than it wrote, which a kernel can do anyway.
@@ -24,8 +26,8 @@
  *
  * One thread at a time may use a range; other threads may write to its memory meanwhile.
  */
-#ifndef COMMON_CLIENT_TRACK_UFFD_H
-#define COMMON_CLIENT_TRACK_UFFD_H
+#ifndef COMMON_HOST_UFFD_H
+#define COMMON_HOST_UFFD_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,16 +42,10 @@ struct uffd_run {
 struct uffd_range;
 
 /*
- * True when this process may watch ranges on this kernel. Probes until there is an answer, then
- * remembers it.
- */
-bool uffd_is_supported(void);
-
-/*
  * Watches size bytes (whole pages) of private anonymous memory at base. No page is protected at
  * first: the first scan lists them all. The memory gets no more huge pages, as one write would make
- * all of one count. Returns 0; -ENOTSUP where the kernel cannot or may not; -EMFILE, -ENFILE,
- * -ENOMEM.
+ * all of one count. Returns 0 or a negative errno: -EMFILE, -ENFILE and -ENOMEM are shortages, and
+ * any other says that the kernel cannot or may not.
  */
 int uffd_open(struct uffd_range **out, uint8_t *base, size_t size);
 
