@@ -85,8 +85,8 @@ int file_grant(struct file *f, uint64_t *life, uint64_t *grant);
 int file_stat(struct file *f, struct sm_stat *out);
 
 /*
- * fork(2): between the two, no thread is in a function of the file's local lock. The replica may be
- * void after them: see replica_fork_prepare().
+ * fork(2): between the two, no thread is in a function of the file's local lock. The shadow may be
+ * gone after them: see replica_fork_prepare().
  */
 void file_fork_prepare(struct file *f);
 void file_fork_parent(struct file *f);

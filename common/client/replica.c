@@ -58,6 +58,7 @@ replica_void(struct replica *r)
 {
 	r->since = 0;
 	r->is_fresh = false;
+	r->is_in_base = false;
 }
 
 static void
@@ -209,22 +210,28 @@ replica_fork_prepare(struct replica *r)
 {
 	if (!shadow_is_copied_by_fork(&r->dirty))
 		return;
-	shadow_unmap(&r->dirty);
 	/* A fresh replica has a shadow of zeros, which the next one is, too. */
-	if (!r->is_fresh)
-		replica_void(r);
+	if (!r->is_fresh) {
+		r->is_in_base = replica_since(r) != 0 && shadow_is_as_base(&r->dirty);
+		if (!r->is_in_base)
+			replica_void(r);
+	}
+	shadow_unmap(&r->dirty);
 }
 
 int
 replica_begin(struct replica *r)
 {
+	struct dirty *d = &r->dirty;
 	int error = 0;
 
 	if (!replica_is_mapped(r))
 		return 0;
-	if (r->dirty.shadow == NULL)
-		error = shadow_map(&r->dirty);
+	if (d->shadow == NULL)
+		error = r->is_in_base ? shadow_map_as_base(d) : shadow_map(d);
+	if (error == 0)
+		r->is_in_base = false;
 	if (error == 0 && r->error != 0)
-		error = r->error = r->dirty.ops->init(&r->dirty);
+		error = r->error = d->ops->init(d);
 	return error;
 }

@@ -5,7 +5,9 @@
  * Both are anonymous private memory, left out of core dumps and wiped when unmapped. The holder of
  * the file's local lock uses the replica, which has no lock of its own. There is a shadow in
  * critical sections, from replica_begin() on. A fork ends it: the child's always, and the parent's,
- * too, between critical sections where the fork would copy it. That makes the replica void.
+ * too, between critical sections where the fork would copy it. The child's replica is void then;
+ * the parent's is not if mapping and shadow were equal, as they are unless the program writes
+ * outside of critical sections or, with track=hint, without a hint.
  *
  * `since` is the version that the next grant starts from. It advances only when a grant was applied
  * whole or a release has succeeded; anything else makes the replica void, replica_void(): since 0.
@@ -31,6 +33,7 @@ struct replica {
 	struct dirty dirty; /* base, NULL while not mapped; shadow, NULL at times; size; pieces */
 	uint64_t since;   /* 0: void, or nothing published; not mapped: the version last granted */
 	bool is_fresh;    /* never void, never published */
+	bool is_in_base;  /* there is no shadow, and the next one begins as a copy of base */
 	bool is_full;     /* sync=full: all blocks, always */
 	bool is_zeroing;  /* the grant being applied names all that was published */
 	uint32_t applied; /* the grant being applied is applied up to this offset */
@@ -112,8 +115,8 @@ void replica_hint(struct replica *r, uint32_t offset, uint32_t length);
 
 /*
  * Before a fork, outside critical sections of this process: unmaps a shadow that the fork would
- * copy. The next section then fetches the whole segment, which costs less than copying it for each
- * child.
+ * copy. replica_begin() then copies the mapping; if the two differed, the next section fetches the
+ * whole segment. Bytes that the program writes in between, by mistake, are in both.
  */
 void replica_fork_prepare(struct replica *r);
 

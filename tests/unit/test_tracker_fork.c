@@ -213,7 +213,32 @@ keep_the_shadow(void)
 	return 0;
 }
 
-/* A library OS that copies all memory. */
+/* A library OS that copies all memory: a void replica has nothing to keep. */
+static int
+give_up_a_void_shadow(void)
+{
+	tracked_grant(3, 0, "parent", 6);
+	replica_void(&replica);
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow == NULL && replica_since(&replica) == 0);
+	EXPECT(replica_begin(&replica) == 0);
+	tracked_grant(4, SIZE_BLOCK, "granted", 7);
+	EXPECT(dirty->base[0] == 0 && dirty->base[SIZE_BLOCK] == 'g');
+	EXPECT(replica_collect(&replica) == 0 && dirty->count == 0);
+	return 0;
+}
+
+/* A child's replica is void, whatever its parent's is. */
+static int
+give_up_the_shadow_and_fork(void)
+{
+	tracked_grant(3, 0, "parent", 6);
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow == NULL && replica_since(&replica) == 3);
+	return be_a_child();
+}
+
+/* The same: a replica that is neither void nor fresh keeps what it has. */
 static int
 give_up_the_shadow(void)
 {
@@ -225,7 +250,19 @@ give_up_the_shadow(void)
 	grant_nothing(0);
 	EXPECT(has_one_piece(5, 1));
 	replica_published(&replica, 4);
-	/* Another one is void, and so loses what was written outside a critical section. */
+	/* What was published needs no other grant. */
+	replica_fork_prepare(&replica);
+	EXPECT(dirty->shadow == NULL && replica_since(&replica) == 4);
+	replica_fork_prepare(&replica);
+	EXPECT(replica_begin(&replica) == 0);
+	EXPECT(replica_since(&replica) == 4);
+	EXPECT(memcmp(dirty->shadow, dirty->base, SIZE) == 0 && dirty->base[5] == 'a');
+	EXPECT(replica_collect(&replica) == 0 && dirty->count == 0);
+	tracked_grant(5, SIZE_BLOCK, "newer", 5);
+	tracked_set(SIZE - 2, 'b', 1);
+	EXPECT(has_one_piece(SIZE - 2, 1));
+	replica_published(&replica, 6);
+	/* What was written outside a critical section is lost: the replica is void. */
 	tracked_set(9, 'b', 1);
 	replica_fork_prepare(&replica);
 	EXPECT(dirty->shadow == NULL && replica_since(&replica) == 0);
@@ -268,6 +305,8 @@ fork_under_a_library_os(void)
 		printf("this system has no seccomp filters: nothing is proved\n");
 		return 0;
 	}
+	EXPECT(map_and_run(give_up_a_void_shadow) == 0);
+	EXPECT(map_and_run(give_up_the_shadow_and_fork) == 0);
 	return map_and_run(give_up_the_shadow);
 }
 

@@ -17,6 +17,35 @@ shadow_map(struct dirty *d)
 	return 0;
 }
 
+int
+shadow_map_as_base(struct dirty *d)
+{
+	int error = shadow_map(d);
+	uint32_t offset, size;
+
+	for (offset = 0; offset < d->size && error == 0; offset += size) {
+		size = (uint32_t)size_block_part(offset, d->size);
+		if (memcmp(d->base + offset, memory_zeros, size) == 0)
+			continue;
+		shadow_will_write(d, offset, size);
+		memcpy(d->shadow + offset, d->base + offset, size);
+	}
+	return error;
+}
+
+bool
+shadow_is_as_base(const struct dirty *d)
+{
+	uint32_t offset = 0, size;
+
+	for (; offset < d->size; offset += size) {
+		size = (uint32_t)size_block_part(offset, d->size);
+		if (memcmp(d->base + offset, shadow_at(d, offset), size) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Zeroes the bytes from start up to end that are not blank. */
 static void
 zero(struct dirty *d, uint32_t start, uint32_t end)

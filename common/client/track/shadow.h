@@ -7,7 +7,7 @@
  * on, and not in a fork's child before its own first lock. Where the kernel can withhold memory
  * from children (MADV_DONTFORK), a fork costs nothing for it. A library OS cannot, and copies all
  * memory at fork(2): there the replica unmaps the shadow before a fork, unless a critical section
- * needs it.
+ * needs it. Where mapping and shadow were equal, the next shadow is a copy of the mapping.
  *
  * A block that nobody wrote since the shadow was mapped is *blank*: zeros without memory behind
  * them. Comparing with a blank block reads the mapping only.
@@ -23,6 +23,12 @@
 
 /* Maps the shadow of d, which has none: all of it is blank. Returns 0 or -ENOMEM. */
 int shadow_map(struct dirty *d);
+
+/* The same, with the contents of d->base; blocks of zeros are blank. */
+int shadow_map_as_base(struct dirty *d);
+
+/* True when the shadow, which there is, has the bytes of d->base. */
+bool shadow_is_as_base(const struct dirty *d);
 
 /* Wipes and unmaps it, if there is one. Its contents are lost. */
 void shadow_unmap(struct dirty *d);
