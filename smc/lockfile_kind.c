@@ -12,7 +12,7 @@
 static bool
 is_zero(const void *bytes, size_t size)
 {
-	static const uint8_t zeros[LOCKFILE_MAPPED];
+	static const uint8_t zeros[LOCKFILE_SIZE];
 
 	return memcmp(bytes, zeros, size) == 0;
 }
@@ -24,44 +24,58 @@ fail_foreign(const struct lockfile *l)
 	    "a foreign file has this name: move it away, or use another name");
 }
 
-/* The head is followed by zeros, if by anything, and by no more of them than in a lock file. */
-static bool
-is_zero_behind(const struct lockfile *l)
+/*
+ * lockfile_kind_copy() through a mapping. The status has the size that the name had when this
+ * process first saw it: then the file had no size yet, or that of a lock file, or is foreign.
+ */
+static int
+copy_by_mapping(struct hostfile *file, uint8_t bytes[LOCKFILE_SIZE], size_t *count)
 {
-	uint8_t rest[LOCKFILE_SIZE - LOCKFILE_MAPPED];
 	struct stat st;
 	size_t size;
+	int error = 0;
 
-	if (fstat(l->file.descriptor.fd, &st) != 0 || st.st_size > LOCKFILE_SIZE)
-		return false;
-	size = st.st_size > LOCKFILE_MAPPED ? (size_t)st.st_size - LOCKFILE_MAPPED : 0;
-	return size == 0 ||
-	    (hostfile_read(&l->file, LOCKFILE_MAPPED, rest, size) == 0 && is_zero(rest, size));
+	if (fstat(file->descriptor.fd, &st) != 0)
+		return -EIO;
+	size = st.st_size > LOCKFILE_SIZE ? LOCKFILE_SIZE + 1 : (size_t)st.st_size;
+	if (size == 0 || size == LOCKFILE_SIZE) {
+		size = LOCKFILE_SIZE;
+		error = hostfile_set_size(file, size);
+	}
+	*count = size;
+	size = size < LOCKFILE_SIZE ? size : LOCKFILE_SIZE;
+	if (error == 0)
+		error = hostfile_map(file, size);
+	return error == 0 ? hostfile_read(file, 0, bytes, size) : error;
+}
+
+int
+lockfile_kind_copy(struct hostfile *file, uint8_t bytes[LOCKFILE_SIZE + 1], size_t *count)
+{
+	return file->is_by_mapping ? copy_by_mapping(file, bytes, count) :
+				     hostfile_read_start(file, bytes, LOCKFILE_SIZE + 1, count);
 }
 
 /*
- * Copies the head. Returns 0 and *is_empty, or -EEXIST with a message. Another process may start
- * the file meanwhile; what it stores first is the format.
+ * Copies the head. Returns 0 and *is_empty; or -EIO, or -EEXIST for a foreign file, with a message.
+ * Another process may start the file meanwhile; what it stores first is the format.
  */
 static int
 read_head(struct lockfile *l, struct lockfile_head *head, bool *is_empty)
 {
-	if (l->file.is_by_mapping)
-		(void)hostfile_map(&l->file, LOCKFILE_SIZE);
-	*is_empty = true;
-	if (hostfile_read(&l->file, 0, head, sizeof *head) != 0) {
-		if (hostfile_map(&l->file, 1) != 0)
-			return 0;
-		/* The process that creates it may have given it its size meanwhile. */
-		if (l->file.is_by_mapping)
-			(void)hostfile_map(&l->file, LOCKFILE_SIZE);
-		if (hostfile_read(&l->file, 0, head, sizeof *head) != 0)
-			return fail_foreign(l);
-	}
-	if (is_zero(head, sizeof *head) && is_zero_behind(l))
+	uint8_t bytes[LOCKFILE_SIZE + 1];
+	size_t count;
+
+	if (lockfile_kind_copy(&l->file, bytes, &count) != 0)
+		return lockfile_fail(l, -EIO, "cannot be read");
+	*is_empty = count <= LOCKFILE_SIZE && (count == 0 || count >= LOCKFILE_MAPPED) &&
+	    is_zero(bytes, count);
+	if (*is_empty)
 		return 0;
-	*is_empty = false;
-	/* Our copy may be older in front than behind. */
+	if (count < LOCKFILE_MAPPED)
+		return fail_foreign(l);
+	memcpy(head, bytes, sizeof *head);
+	/* The copy may be older in front than behind. */
 	if (head->format == 0 && hostfile_read(&l->file, 0, head, sizeof *head) != 0)
 		return fail_foreign(l);
 	return 0;
@@ -76,7 +90,7 @@ static int
 preallocate(struct lockfile *l)
 {
 	static const uint8_t zero;
-	int error = hostfile_extend(&l->file, LOCKFILE_SIZE);
+	int error = hostfile_set_size(&l->file, LOCKFILE_SIZE);
 
 	if (error == 0 && l->file.is_by_mapping)
 		error = hostfile_map(&l->file, LOCKFILE_SIZE);

@@ -1,12 +1,11 @@
 #include "smc/stalename.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/host/hostfile.h"
-#include "common/host/hostio.h"
-#include "smc/lockfile.h"
+#include "smc/lockfile_kind.h"
 
 enum { FILE_MODE = 0660 };
 
@@ -26,6 +25,18 @@ stalename_forget(int directory, const char *name)
 		return;
 	(void)close(fd);
 	(void)unlinkat(directory, name, 0);
+}
+
+/* True when it is empty, or the zeros of a new lock file. */
+static bool
+is_unused(struct hostfile *file)
+{
+	static const uint8_t zeros[LOCKFILE_SIZE];
+	uint8_t first[LOCKFILE_SIZE + 1];
+	size_t count;
+
+	return lockfile_kind_copy(file, first, &count) == 0 &&
+	    (count == 0 || count == LOCKFILE_SIZE) && memcmp(first, zeros, count) == 0;
 }
 
 /* True when no process has begun the file, and none will. */
@@ -49,17 +60,13 @@ stalename_forget_lockfile(int directory, const char *name)
 {
 	int fd = make(directory, name);
 	struct hostfile file;
-	struct stat st;
 
 	if (fd < 0)
 		return;
-	/* The size may be remembered, too: sets the host's. Another size is a foreign file's. */
-	if (fstat(fd, &st) == 0 && (st.st_size == 0 || st.st_size == LOCKFILE_SIZE) &&
-	    hostio_check_limit(LOCKFILE_SIZE) == 0 && ftruncate(fd, LOCKFILE_SIZE) == 0 &&
-	    hostfile_open(&file, directory, name, LOCKFILE_SIZE) == 0) {
-		if (end_unused(&file))
-			(void)unlinkat(directory, name, 0);
-		hostfile_close(&file);
-	}
 	(void)close(fd);
+	if (hostfile_open(&file, directory, name, 0) != 0)
+		return;
+	if (is_unused(&file) && hostfile_set_size(&file, LOCKFILE_SIZE) == 0 && end_unused(&file))
+		(void)unlinkat(directory, name, 0);
+	hostfile_close(&file);
 }

@@ -98,16 +98,10 @@ hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t si
 }
 
 int
-hostfile_extend(const struct hostfile *h, uint64_t size)
+hostfile_set_size(const struct hostfile *h, uint64_t size)
 {
-	struct stat st;
-
 	if (hostio_check_limit(size) != 0)
 		return -EFBIG;
-	if (fstat(h->descriptor.fd, &st) != 0)
-		return -errno;
-	if (st.st_size >= 0 && (uint64_t)st.st_size >= size)
-		return 0;
 	return set_size_and_mode(h->descriptor.fd, size);
 }
 
@@ -136,6 +130,12 @@ hostfile_read(const struct hostfile *h, uint64_t offset, void *out, size_t size)
 	if (size > 0)
 		hostio_copy(out, h->untrusted_base + offset, size);
 	return 0;
+}
+
+int
+hostfile_read_start(const struct hostfile *h, void *out, size_t most, size_t *count)
+{
+	return h->is_by_mapping ? -EIO : hostio_read_start(h->descriptor.fd, out, most, count);
 }
 
 int

@@ -8,8 +8,9 @@
  * Where pread(2) and pwrite(2) work they are used, and nothing is mapped: no truncation can then
  * kill the process. Where they do not (hostprobe.h) the file is mapped shared. A host that cuts it
  * short then, or has no room left, ends the process (SIGBUS): denial of service, which it always
- * has. Nor does anything tell there how long the file is: a caller that has it from elsewhere looks
- * first. hostfile_open() chooses the way; its callers need not know.
+ * has. Nor does anything tell there how long the file is: a library OS remembers the size that the
+ * name had when it was first seen. A caller that has it from elsewhere looks first; else it calls
+ * hostfile_set_size() before it maps. hostfile_open() chooses the way; its callers need not know.
  *
  * A caller that needs a mapping (atomics in shared memory) calls hostprobe_check_shared() first.
  *
@@ -43,16 +44,18 @@ int hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t 
 
 /*
  * Creates name, size bytes of zeros without storage behind them (sparse), mode 0660 whatever the
- * umask. Returns 0 or a negative errno: -EEXIST when anything has that name, -ENOSPC, -EFBIG,
+ * umask; but where files are mapped a library OS cannot change modes, and the umask of its host
+ * counts. Returns 0 or a negative errno: -EEXIST when anything has that name, -ENOSPC, -EFBIG,
  * -EACCES, -EROFS, or as hostfile_open() says; the file is then removed again.
  */
 int hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t size);
 
 /*
- * Makes the file measure at least size bytes; new ones are zeros. Returns 0; -EFBIG, also when it
- * is as large but the process may not write so much; or a negative errno of ftruncate(2).
+ * Makes the file measure size bytes, whatever its status says; new ones are zeros, and bytes behind
+ * are lost. Returns 0; -EFBIG: the process may not write so much; or a negative errno of
+ * ftruncate(2).
  */
-int hostfile_extend(const struct hostfile *h, uint64_t size);
+int hostfile_set_size(const struct hostfile *h, uint64_t size);
 
 /* Closes and unmaps. Also for one that is closed. */
 void hostfile_close(struct hostfile *h);
@@ -62,6 +65,13 @@ void hostfile_close(struct hostfile *h);
  * read: out then holds anything.
  */
 int hostfile_read(const struct hostfile *h, uint64_t offset, void *out, size_t size);
+
+/*
+ * Copies the first bytes of the file, as many as there are and at most `most`, and stores their
+ * number in *count. Returns 0, or -EIO when they cannot be read: so always where the file is read
+ * through a mapping.
+ */
+int hostfile_read_start(const struct hostfile *h, void *out, size_t most, size_t *count);
 
 /*
  * Copies size bytes into the file, inside the size it was opened with. Returns 0, -ENOSPC, -EDQUOT

@@ -72,6 +72,24 @@ hostio_read(int fd, uint64_t offset, void *out, size_t size)
 }
 
 int
+hostio_read_start(int fd, void *out, size_t most, size_t *count)
+{
+	uint8_t *bytes = out;
+	size_t sum = 0;
+	ssize_t n = 1;
+
+	while (sum < most && n != 0) {
+		n = pread(fd, bytes + sum, most - sum, (off_t)sum);
+		if (n < 0 && errno != EINTR)
+			return -EIO;
+		if (n > 0)
+			sum += (size_t)n;
+	}
+	*count = sum;
+	return 0;
+}
+
+int
 hostio_write(int fd, uint64_t offset, const void *bytes, size_t size)
 {
 	const uint8_t *next = bytes;

@@ -33,6 +33,12 @@ int hostio_create(int *fd, int directory, const char *name, mode_t mode);
 /* Reads size bytes at offset. Returns 0, or -EIO when there are fewer or they cannot be read. */
 int hostio_read(int fd, uint64_t offset, void *out, size_t size);
 
+/*
+ * Reads the first bytes of a file, as many as there are and at most `most`, and stores their number
+ * in *count. Returns 0, or -EIO when they cannot be read.
+ */
+int hostio_read_start(int fd, void *out, size_t most, size_t *count);
+
 /* Writes size bytes at offset. Returns 0, -ENOSPC, -EDQUOT or -EIO: some of them may be written. */
 int hostio_write(int fd, uint64_t offset, const void *bytes, size_t size);
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +71,21 @@ fake_mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
 /* Names that this system believes to be files, until it removes them itself, or for ever. */
 static const char *remembered[2];
 static bool is_stubborn;
+
+/* The size that this system believes regular files to have; -1: it asks for it. */
+static off_t remembered_size = -1;
+
+int fake_fstat(int fd, struct stat *st) __asm__("fstat");
+
+int
+fake_fstat(int fd, struct stat *st)
+{
+	int rc = (int)syscall(SYS_fstat, fd, st);
+
+	if (rc == 0 && S_ISREG(st->st_mode) && remembered_size >= 0)
+		st->st_size = remembered_size;
+	return rc;
+}
 
 int fake_openat(int directory, const char *name, int flags, ...) __asm__("openat");
 int fake_openat64(int directory, const char *name, int flags, ...) __asm__("openat64");
@@ -513,6 +529,55 @@ zeros_with_other_bytes_behind_them_are_foreign(void **state)
 	}
 }
 
+/* Sizes: a library OS remembers what a name had when it was first seen. */
+
+static void
+open_foreign_of_another_size(int mode)
+{
+	for (remembered_size = 0; remembered_size <= LOCK_FILE; remembered_size += LOCK_FILE)
+		open_foreign(mode);
+}
+
+static void
+remembered_size_cuts_no_foreign_file(void **state)
+{
+	static const struct foreign larger = { FOREIGN_MOST, LOCK_FILE };
+	int mode;
+
+	(void)state;
+	make_foreign(&larger);
+	/* Without pread nothing tells how long it is. */
+	for (mode = 0; mode < NO_PREAD; mode++) {
+		run_in(mode, open_foreign_of_another_size);
+		expect_untouched(&larger);
+	}
+	assert_int_equal(unlink(smc_path(&world, "foreign", "")), 0);
+}
+
+/* A process has died before the file had a size; this one saw another file of the name before. */
+static void
+open_what_was_larger(int mode)
+{
+	struct client p;
+
+	(void)mode;
+	close(open(smc_path(&world, "begun", ""), O_WRONLY | O_CREAT, 0660));
+	remembered_size = LOCK_FILE;
+	child_expect(smc_join(&p, &world, "begun", 0) == 0, "it can be opened");
+	lock_once_more(&p);
+	client_close(&p);
+}
+
+static void
+remembered_size_of_an_empty_file_kills_no_process(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = 0; mode < MODES; mode++)
+		run_in(mode, open_what_was_larger);
+}
+
 /* Names. */
 
 static void
@@ -570,6 +635,8 @@ main(void)
 		cmocka_unit_test(only_kernel_locks_tell_that_a_holder_is_dead),
 		cmocka_unit_test(name_of_a_file_that_is_gone_is_opened_another_way_or_an_error),
 		cmocka_unit_test(zeros_with_other_bytes_behind_them_are_foreign),
+		cmocka_unit_test(remembered_size_cuts_no_foreign_file),
+		cmocka_unit_test(remembered_size_of_an_empty_file_kills_no_process),
 	};
 
 	return cmocka_run_group_tests_name("smc library OS", tests, begin_all, smc_world_teardown);
