@@ -73,7 +73,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-clang check-faults check-gramine check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-clang check-faults check-gramine check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -94,6 +94,7 @@ help:
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make check-all       all of these, one after the other (about an hour)'
 	@echo 'make bench           every figure of the design with its target and verdict'
+	@echo 'make bench-gramine   what a critical section costs in gramine-direct, beside native (5 minutes)'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
 	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
@@ -318,6 +319,9 @@ demo: all
 
 bench: all
 	$(BUILD)/smbench --targets $(BENCHFLAGS)
+
+bench-gramine: all $(BUILD)/counter $(BUILD)/patience
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/table
 
 plots: all
 	@mkdir -p $(BUILD)/plots bench/plots

@@ -156,6 +156,7 @@ work(void *arg, void *sm, size_t number, struct team_barrier *barrier)
 
 	if (error != 0)
 		return error;
+	section.is_hinting = job->is_hinting;
 	/* Otherwise the kernel would allocate this memory while the clock runs. */
 	memset(worker->samples, 0, job->iterations * sizeof *worker->samples);
 	/*

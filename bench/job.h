@@ -39,7 +39,8 @@ struct job {
 	size_t changed;    /* in each critical section, bytes */
 	size_t iterations; /* critical sections of each worker */
 	size_t processes;
-	size_t threads; /* of each process */
+	size_t threads;  /* of each process */
+	bool is_hinting; /* each change is named with sm_dirty() */
 };
 
 struct job_result {

@@ -22,7 +22,7 @@ enum { USAGE_STATUS = 2 };
 
 static const char usage[] =
     "usage: smbench [-f CONF] [-M \"URI PATH TYPE [OPTIONS]\"]... [-p PROCESSES] [-t THREADS]\n"
-    "               [-w BYTES] [-j] MEMPATH LOCKPATH MEMSIZE ITERATIONS\n"
+    "               [-w BYTES] [-H] [-j] MEMPATH LOCKPATH MEMSIZE ITERATIONS\n"
     "       smbench [-j]\n"
     "       smbench --targets [-j]\n"
     "       smbench --plot-data DIRECTORY\n"
@@ -41,6 +41,7 @@ static const char help[] =
     "  -p PROCESSES  start so many processes that compete (default 1)\n"
     "  -t THREADS    start so many threads in each process, over one connection (default 1)\n"
     "  -w BYTES      change so many bytes in each critical section (default 1)\n"
+    "  -H            name each change with sm_dirty(), as mounts with track=hint need it\n"
     "  -j            print one JSON object\n"
     "  -h, --help    print this\n"
     "  --version     print the version\n"
@@ -95,7 +96,7 @@ parse_options(struct options *options, int argc, char **argv)
 	int c;
 
 	job->processes = job->threads = 1;
-	while ((c = getopt_long(argc, argv, "f:hjM:p:t:w:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "f:hHjM:p:t:w:", longs, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			job->conf = optarg;
@@ -103,6 +104,9 @@ parse_options(struct options *options, int argc, char **argv)
 		case 'h':
 			printf("%s%s", usage, help);
 			exit(0);
+		case 'H':
+			job->is_hinting = true;
+			break;
 		case 'j':
 			options->is_json = true;
 			break;
@@ -184,7 +188,7 @@ has_job_options(const struct options *options)
 	const struct job *job = &options->job;
 
 	return job->conf != NULL || job->mount_count > 0 || job->processes != 1 ||
-	    job->threads != 1 || options->changed != NULL;
+	    job->threads != 1 || job->is_hinting || options->changed != NULL;
 }
 
 /* Do the options fit together and to a number of paths? */

@@ -33,6 +33,12 @@ mounted_unlock(void *place)
 	return sm_unlock(((struct mounted *)place)->lock) == 0 ? 0 : -errno;
 }
 
+static int
+mounted_hint(void *place, size_t offset, size_t length)
+{
+	return sm_dirty(((struct mounted *)place)->mem, offset, length) == 0 ? 0 : -errno;
+}
+
 static void
 mounted_close(void *arg)
 {
@@ -49,7 +55,8 @@ mounted_close(void *arg)
 	free(place);
 }
 
-static const struct section_ops mounted_ops = { mounted_lock, mounted_unlock, mounted_close };
+static const struct section_ops mounted_ops = { mounted_lock, mounted_unlock, mounted_hint,
+	mounted_close };
 
 int
 section_open_mounted(struct section *out, struct sm *sm, const char *mempath, const char *lockpath,
@@ -133,7 +140,7 @@ plain_close(void *arg)
 	free(place);
 }
 
-static const struct section_ops plain_ops = { plain_lock, plain_unlock, plain_close };
+static const struct section_ops plain_ops = { plain_lock, plain_unlock, NULL, plain_close };
 
 static int
 map_file(struct plain *place, const char *path)
@@ -192,30 +199,35 @@ out:
  * Runs are a whole number of blocks apart and never overlap, so all bytes of a run hold the same
  * value, and adding one to it changes all of them.
  */
-static void
+static int
 change(struct section *section, size_t changed)
 {
 	size_t step, count;
 	unsigned char *run;
 
 	if (changed == 0)
-		return;
+		return 0;
 	step = (changed + SIZE_BLOCK - 1) / SIZE_BLOCK * SIZE_BLOCK;
 	count = (section->size - changed) / step + 1;
 	run = section->memory + section->next++ % count * step;
 	memset(run, *run + 1, changed);
+	if (!section->is_hinting || section->ops->hint == NULL)
+		return 0;
+	return section->ops->hint(section->place, (size_t)(run - section->memory), changed);
 }
 
 static int
 repeat(struct section *section, size_t changed, size_t times)
 {
-	int error = 0;
+	int error = 0, unlocked;
 
 	for (size_t i = 0; i < times && error == 0; i++) {
 		if ((error = section->ops->lock(section->place)) != 0)
 			return error;
-		change(section, changed);
-		error = section->ops->unlock(section->place);
+		error = change(section, changed);
+		unlocked = section->ops->unlock(section->place);
+		if (error == 0)
+			error = unlocked;
 	}
 	return error;
 }

@@ -31,6 +31,8 @@
 struct section_ops {
 	int (*lock)(void *place);   /* 0 or a negative errno */
 	int (*unlock)(void *place); /* 0 or a negative errno */
+	/* Says which bytes were changed; NULL where nothing wants to know. */
+	int (*hint)(void *place, size_t offset, size_t length);
 	void (*close)(void *place); /* frees place; NULL does nothing */
 };
 
@@ -40,6 +42,7 @@ struct section {
 	unsigned char *memory; /* NULL if size is 0 */
 	size_t size;           /* bytes */
 	size_t next;           /* the run of bytes that the next critical section changes */
+	bool is_hinting;       /* the caller may set it: each change is named with ops->hint */
 };
 
 /*
