@@ -28,14 +28,14 @@ run_tests()
 	done
 }
 
-# serve PROGRAM ARGUMENT...: starts a server inside, at $port
+# serve PROGRAM ARGUMENT...: starts a server $where (plain) at $port
 serve()
 {
 	program=$1
 	shift
 	port=$("$helper" port)
 	: >log
-	(go plain "$program" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" "$@" \
+	(go "${where:-plain}" "$program" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" "$@" \
 	    "tcp:127.0.0.1:$port") >>log 2>&1 &
 	pid=$!
 	started="$started $pid"
@@ -153,14 +153,15 @@ larger_in_the_next_life()
 }
 
 # smc has no server: processes without kernel locks share files with others when all mounts say so.
+# mount_smc: writes conf/mounts so, conf/kernel with locks=kernel, and conf/any without locks=
 mount_smc()
 {
 	empty_memdir
 	head -c 32 /dev/urandom >conf/key
 	chmod 600 conf/key
-	mounts "file:$work/memdir" "smc key=$work/conf/key,locks=none"
-	sed 's/ name=server$//' conf/mounts >conf/mounts.smc
-	mv conf/mounts.smc conf/mounts
+	for each in locks=none,mounts locks=kernel,kernel sync=delta,any; do
+		echo "MOUNT file:$work/memdir /m smc key=$work/conf/key,${each%,*}" >"conf/${each#*,}"
+	done
 }
 
 smc_counts()
@@ -199,18 +200,31 @@ forks_of_smc()
 	expect 'files left' '' "$(ls -A memdir)"
 }
 
+# hold HOW [CONF]: starts a process that takes the lock: $pid
+hold()
+{
+	: >held
+	(go "$1" counter -h "$work/conf/${2:-mounts}" /m/f 20000 0 0) >held 2>&1 &
+	pid=$!
+	started="$started $pid"
+	await 'it holds the lock' has held held
+}
+
+# kill_holder: kills $pid
+kill_holder()
+{
+	signal_server KILL
+	wait $pid 2>/dev/null
+}
+
 # a_holder_dies: another process has the lock then
 a_holder_dies()
 {
 	server_pid=$pid
-	(go plain counter -h "$work/conf/mounts" /m/f 20000 0 0) >held 2>&1 &
-	pid=$!
-	started="$started $pid"
-	await 'it holds the lock' has held held
+	hold plain
 	count_in outside a "$work/conf/mounts" /m/f 20000 5 10
 	count_in plain b "$work/conf/mounts" /m/f 20000 5 10
-	signal_server KILL
-	wait $pid 2>/dev/null
+	kill_holder
 	counted 'a dead holder' 10 a b
 	pid=$server_pid
 }
@@ -227,6 +241,74 @@ a_dead_holder_of_smuf()
 	serve_smuf
 	a_holder_dies
 	end 'smufserver inside'
+}
+
+# waits_in_vain WHAT HOW: a process does not get the lock, and hears what an operator can do
+waits_in_vain()
+{
+	expect_match "$1: a process $2" "*: Connection timed out: *if it died*remove $work/memdir/f and $work/memdir/f.segment*" \
+	    "$(count "$2" -w 300 "$work/conf/mounts" /m/f 20000 1 1)"
+}
+
+# Without kernel locks nobody can see that a process is dead.
+a_dead_holder_of_smc_keeps_the_lock()
+{
+	for how in shm outside; do
+		mount_smc
+		hold $how
+		waits_in_vain "a holder $how" shm
+		kill_holder
+		waits_in_vain "a dead holder $how" shm
+		waits_in_vain "a dead holder $how" outside
+		empty_memdir
+		two_and_two shm
+		expect 'files left' '' "$(ls -A memdir)"
+	done
+}
+
+# refused WHAT HOW CONF PATTERN: a process cannot open the file
+refused()
+{
+	expect_match "$1: a process $2" "*$4*" "$(count "$2" "$work/conf/$3" /m/f 20000 1 1)"
+}
+
+# With kernel locks the dead are seen by all who have such locks; others do not get in.
+a_dead_holder_of_smc_with_kernel_locks_loses_it()
+{
+	mount_smc
+	hold outside kernel
+	count_in outside a "$work/conf/kernel" /m/f 20000 5 11
+	count_in outside b "$work/conf/any" /m/f 20000 5 11
+	refused 'held' shm mounts 'created with locks=kernel, and this mount says locks=none'
+	refused 'held' shm any 'needs kernel locks'
+	kill_holder
+	refused 'after a death' shm mounts 'created with locks=kernel, and this mount says locks=none'
+	count_in outside c "$work/conf/kernel" /m/f 20000 1 11
+	counted 'a dead holder' 11 a b c
+	expect 'files left' '' "$(ls -A memdir)"
+}
+
+files_without_kernel_locks_let_in_who_says_so()
+{
+	mount_smc
+	count_in shm a "$work/conf/mounts" /m/f 20000 5 10
+	await 'it has created the files' test -e memdir/f.segment
+	refused 'without' outside kernel 'created with locks=none, and this mount says locks=kernel'
+	refused 'without' shm kernel 'created with locks=none, and this mount says locks=kernel'
+	count_in outside b "$work/conf/any" /m/f 20000 5 10
+	counted 'the others' 10 a b
+	expect 'files left' '' "$(ls -A memdir)"
+}
+
+# A process has died after it had created the file, and before that had a size.
+an_empty_lock_file_is_begun()
+{
+	for how in shm outside; do
+		mount_smc
+		: >memdir/f
+		expect "an empty file, $how" 5 "$(count $how "$work/conf/mounts" /m/f 20000 5 5)"
+		expect 'files left' '' "$(ls -A memdir)"
+	done
 }
 
 # contend HOW: a second server starts so on memdir; its exit status in status
@@ -337,6 +419,19 @@ smbench_measures()
 	end 'smdishserver inside'
 }
 
+smbench_names_its_changes()
+{
+	serve_smuf
+	sed 's/name=server/&,track=hint/' conf/mounts >conf/hints
+	count_in outside a "$work/conf/hints" /m/b 1024 0 200
+	await 'another client has the file' test -e memdir/b.segment
+	(go plain smbench -H -f "$work/conf/hints" /m/b /m/b 1K 200) >out 2>&1
+	expect 'exit status' 0 $?
+	await 'its changes are published' has a '^200$' || kill $counters
+	counted 'the other client' 200 a
+	end 'smufserver inside'
+}
+
 smbench_says_what_it_cannot_measure()
 {
 	(go plain smbench) >out 2>&1
@@ -356,5 +451,20 @@ the_probe_tells()
 	    "$(sed -n 's/  pread(2), pwrite(2) *\([a-z]*\).*/\1/p' out | xargs)"
 	expect '--probe: mappings, chroot and untrusted_shm' 'no yes' \
 	    "$(sed -n 's/  shared mappings *\([a-z]*\).*/\1/p' out | xargs)"
+	expect '--probe: sizes, chroot and untrusted_shm' 'no no' \
+	    "$(sed -n 's/  sizes that others change *\([a-z]*\).*/\1/p' out | xargs)"
 	expect 'files left' '' "$(ls -A memdir)"
+}
+
+# run_all: all tests above
+run_all()
+{
+	run_tests smdish_starts_serves_and_stops smdish_counts smuf_counts smuf_counts_through_mappings \
+	    larger_in_the_next_life smc_counts forks_of_smdish forks_of_smuf forks_of_smc \
+	    a_dead_holder_of_smdish a_dead_holder_of_smuf a_dead_holder_of_smc_keeps_the_lock \
+	    a_dead_holder_of_smc_with_kernel_locks_loses_it files_without_kernel_locks_let_in_who_says_so \
+	    an_empty_lock_file_is_begun a_second_smufserver_stays_out a_dead_smufserver_is_followed \
+	    a_replaced_smufserver_stops smufserver_refuses_untrusted_shm no_pid_file \
+	    a_unix_socket_is_unheard_of certificates_are_loaded_again smbench_measures \
+	    smbench_names_its_changes smbench_says_what_it_cannot_measure the_probe_tells
 }

@@ -1,37 +1,57 @@
 /*
- * counter [-f FORKS] [-h] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]: a client, with nothing
- * but the library's public functions.
+ * counter [-f FORKS] [-h] [-w MS] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]: a client, with
+ * nothing but the library's public functions.
  *
  * Each of PROCESSES processes counts TIMES in each block of the SIZE bytes at PATH, and waits until
  * TOTAL is there: of all processes of all counters on the host. With -f, FORKS children count once
  * each before, one after the other, with the parent's open file. With -h, each process takes the
- * lock, prints "held", and waits to be killed. Then the file is closed, and mapped again LIVES - 1
- * times, twice as large each time: the last one to have it open, which a counter alone is, begins a
- * new life of it. Prints TOTAL when it has come to that.
+ * lock, counts, prints "held", and waits to be killed, so that this is not published. With -w, a
+ * process that has waited so long for the lock fails. Then the file is closed, and mapped again
+ * LIVES - 1 times, twice as large each time: the last one to have it open, which a counter alone
+ * is, begins a new life of it. Prints TOTAL when it has come to that.
  */
 #include <err.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/client/smclient.h"
 
-enum { BLOCK = 4096, PAUSE_NS = 5 * 1000 * 1000 };
+enum { BLOCK = 4096, PAUSE_NS = 5 * 1000 * 1000, MS_NS = 1000 * 1000, S_NS = 1000 * MS_NS };
 
 static struct sm *sm;
 
 /* Of the command line. */
 static uint64_t forks;
 static bool is_holder;
+static uint64_t wait_ms; /* 0: for ever */
 
 static uint64_t
 number(const char *text)
 {
 	return strtoull(text, NULL, 10);
+}
+
+static void
+lock(struct sm_file *f)
+{
+	struct timespec until;
+	uint64_t ns;
+	int rc;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	ns = (uint64_t)until.tv_nsec + wait_ms % 1000 * MS_NS;
+	until.tv_sec += (time_t)(wait_ms / 1000 + ns / S_NS);
+	until.tv_nsec = (long)(ns % S_NS);
+	rc = wait_ms > 0 ? sm_timedlock(f, &until) : sm_lock(f);
+	if (rc != 0)
+		errx(1, "locking: %s: %s", strerror(errno), sm_error(sm));
 }
 
 /* Adds to the first word of each block, in one critical section. Returns the sum. */
@@ -41,8 +61,7 @@ add(struct sm_file *f, uint64_t *words, size_t size, uint64_t n)
 	const size_t step = BLOCK / sizeof *words, count = size / sizeof *words;
 	uint64_t sum;
 
-	if (sm_lock(f) != 0)
-		errx(1, "sm_lock: %s", sm_error(sm));
+	lock(f);
 	for (size_t i = step; i < count; i += step) {
 		if (words[i] != words[0])
 			errx(1, "blocks differ: %llu, %llu", (unsigned long long)words[0],
@@ -77,10 +96,10 @@ count_in_children(struct sm_file *f, uint64_t *words, size_t size)
 }
 
 static void
-hold(struct sm_file *f)
+hold(struct sm_file *f, uint64_t *words)
 {
-	if (sm_lock(f) != 0)
-		errx(1, "sm_lock: %s", sm_error(sm));
+	lock(f);
+	words[0]++;
 	puts("held");
 	fflush(stdout);
 	for (;;)
@@ -98,7 +117,7 @@ count(const char *path, size_t size, uint64_t times, uint64_t total)
 	if (words == NULL)
 		errx(1, "%s: %s", path, sm_error(sm));
 	if (is_holder)
-		hold(f);
+		hold(f, words);
 	count_in_children(f, words, size);
 	while (times-- > 0)
 		add(f, words, size, 1);
@@ -116,11 +135,13 @@ parse_options(int argc, char ***argv)
 {
 	int c;
 
-	while ((c = getopt(argc, *argv, "f:h")) != -1) {
+	while ((c = getopt(argc, *argv, "f:hw:")) != -1) {
 		if (c == 'f')
 			forks = number(optarg);
 		else if (c == 'h')
 			is_holder = true;
+		else if (c == 'w')
+			wait_ms = number(optarg);
 		else
 			exit(2);
 	}
@@ -140,7 +161,7 @@ main(int argc, char **argv)
 
 	if (operands < 5)
 		errx(2,
-		    "usage: counter [-f FORKS] [-h] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]");
+		    "usage: counter [-f FORKS] [-h] [-w MS] CONF PATH SIZE TIMES TOTAL [PROCESSES [LIVES]]");
 	size = number(argv[2]);
 	sm = sm_new();
 	if (sm == NULL || sm_load(sm, argv[0]) != 0)

@@ -2,12 +2,13 @@
  * interposer: what no filter of system calls can do of a library OS, by LD_PRELOAD (launch.c), for
  * the calls that the product makes:
  *
- * Every file has one link and an inode number that is a hash of its path. In the directory
- * LIBOS_SHM, a mount of type untrusted_shm, files are devices without pread(2), and a process
- * remembers which names it found there, and with which sizes; only its own calls change that. In
- * all other directories shared mappings are private copies. Shared anonymous memory is private. A
- * unix socket's name does not appear on the host. With LIBOS_FLOCK, flock(2) always succeeds: there
- * is one process in the instance.
+ * Every file has one link and an inode number that is a hash of its path, and a process remembers
+ * the size that it first had; only its own calls change that. In the directory LIBOS_SHM, a mount
+ * of type untrusted_shm, files are devices that cannot be read or written, and a process
+ * also remembers which names it found there. In all other directories shared
+ * mappings are private copies. Shared anonymous memory is private. A unix socket's name does not
+ * appear on the host. With LIBOS_FLOCK, flock(2) always succeeds: there is one process in the
+ * instance.
  */
 /* With it the headers define some of these functions themselves. */
 #undef _FORTIFY_SOURCE
@@ -31,7 +32,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { NAMES_MOST = 64, FDS_MOST = 1024, PATH_SIZE = PATH_MAX + NAME_MAX + 2 };
+enum { NAMES_MOST = 64, SIZES_MOST = 4096, FDS_MOST = 1024, PATH_SIZE = PATH_MAX + NAME_MAX + 2 };
 
 /* A name of LIBOS_SHM that this process has found. */
 struct found {
@@ -41,6 +42,14 @@ struct found {
 
 static struct found names[NAMES_MOST];
 static struct found *opened[FDS_MOST]; /* by descriptor */
+
+/* A regular file outside of LIBOS_SHM. */
+struct seen {
+	ino_t number; /* 0: none */
+	off_t size;   /* negative: not known */
+};
+
+static struct seen sizes[SIZES_MOST];
 
 /* The path of a descriptor. */
 static bool
@@ -104,8 +113,8 @@ hash(const char *path)
 	return h;
 }
 
-static void
-disguise(struct stat *st, const char *path, const struct found *f)
+static ino_t
+number_of(const char *path)
 {
 	static const char gone[] = " (deleted)";
 	char name[PATH_SIZE];
@@ -113,9 +122,52 @@ disguise(struct stat *st, const char *path, const struct found *f)
 
 	if (n > sizeof gone && strcmp(name + n - (sizeof gone - 1), gone) == 0)
 		name[n - (sizeof gone - 1)] = '\0';
-	st->st_ino = hash(name);
+	return hash(name);
+}
+
+/* What is remembered of the file with that number. */
+static struct seen *
+size_of(ino_t number)
+{
+	size_t i = number % SIZES_MOST, n;
+
+	for (n = 0; n < SIZES_MOST; n++, i = (i + 1) % SIZES_MOST) {
+		if (sizes[i].number == 0)
+			sizes[i] = (struct seen){ number, -1 };
+		if (sizes[i].number == number)
+			return &sizes[i];
+	}
+	abort();
+}
+
+/* This process has set the size of a regular file. */
+static void
+set_size(int fd, off_t size, bool is_least)
+{
+	char path[PATH_SIZE];
+	struct seen *seen;
+
+	if (!path_of(fd, path) || path[0] != '/')
+		return;
+	seen = size_of(number_of(path));
+	if (seen->size >= 0 && (!is_least || seen->size < size))
+		seen->size = size;
+}
+
+static void
+disguise(struct stat *st, const char *path, const struct found *f)
+{
+	struct seen *seen;
+
+	st->st_ino = number_of(path);
 	if (!S_ISDIR(st->st_mode))
 		st->st_nlink = 1;
+	if (f == NULL && S_ISREG(st->st_mode)) {
+		seen = size_of(st->st_ino);
+		if (seen->size < 0)
+			seen->size = st->st_size;
+		st->st_size = seen->size;
+	}
 	if (f == NULL)
 		return;
 	st->st_mode = (st->st_mode & ~(mode_t)S_IFMT) | S_IFCHR;
@@ -172,9 +224,14 @@ EXPORT int
 unlinkat(int directory, const char *name, int flags)
 {
 	struct found *f = is_shm(directory) ? recall(name) : NULL;
+	char path[2 * PATH_SIZE];
 
 	if (f != NULL && flags == 0)
 		f->name[0] = '\0';
+	if (f == NULL && path_of(directory, path)) {
+		snprintf(path + strlen(path), PATH_SIZE, "/%s", name);
+		size_of(number_of(path))->size = -1;
+	}
 	return (int)syscall(SYS_unlinkat, directory, name, flags);
 }
 
@@ -235,6 +292,15 @@ pread(int fd, void *out, size_t size, off_t offset)
 	return -1;
 }
 
+EXPORT ssize_t
+read(int fd, void *out, size_t size)
+{
+	if (opened_as(fd) == NULL)
+		return syscall(SYS_read, fd, out, size);
+	errno = EBADF;
+	return -1;
+}
+
 ssize_t __pread_chk(int fd, void *out, size_t size, off_t offset, size_t room);
 
 EXPORT ssize_t
@@ -248,10 +314,16 @@ __pread_chk(int fd, void *out, size_t size, off_t offset, size_t room)
 EXPORT ssize_t
 pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
-	if (opened_as(fd) == NULL)
-		return syscall(SYS_pwrite64, fd, bytes, size, offset);
-	errno = ESPIPE;
-	return -1;
+	ssize_t n;
+
+	if (opened_as(fd) != NULL) {
+		errno = ESPIPE;
+		return -1;
+	}
+	n = syscall(SYS_pwrite64, fd, bytes, size, offset);
+	if (n > 0)
+		set_size(fd, offset + n, true);
+	return n;
 }
 
 EXPORT int
@@ -263,6 +335,8 @@ ftruncate(int fd, off_t size)
 		return -1;
 	if (f != NULL)
 		f->size = size;
+	else
+		set_size(fd, size, false);
 	return 0;
 }
 

@@ -37,10 +37,5 @@ signal_server()
 
 # shellcheck source=tests/ground/cases.sh
 . "$SRC/tests/ground/cases.sh"
-run_tests smdish_starts_serves_and_stops smdish_counts smuf_counts smuf_counts_through_mappings \
-    larger_in_the_next_life smc_counts forks_of_smdish forks_of_smuf forks_of_smc a_dead_holder_of_smdish \
-    a_dead_holder_of_smuf a_second_smufserver_stays_out a_dead_smufserver_is_followed \
-    a_replaced_smufserver_stops smufserver_refuses_untrusted_shm no_pid_file \
-    a_unix_socket_is_unheard_of certificates_are_loaded_again smbench_measures \
-    smbench_says_what_it_cannot_measure the_probe_tells
+run_all
 finish
