@@ -159,6 +159,8 @@ open_mux(struct mux **out, const struct dial_target *t, uint64_t until)
 	error = socket_connect(t->addr, sooner(until, CONNECT_MS), &fd);
 	if (error != 0)
 		return error;
+	/* The system gives up when the library does. */
+	socket_tune(fd, (unsigned)(t->silence / CLOCK_MS));
 	error = stream_create(&s, fd, t->tls, name);
 	if (error != 0) {
 		(void)close(fd);

@@ -265,7 +265,8 @@ connection_accept(struct connection_table *t, int fd)
 	struct connection *c;
 	int error;
 
-	socket_tune(fd);
+	/* A reply just before that time has as long again: a holder loses its lock within 30 s. */
+	socket_tune(fd, SOCKET_IDLE_MS);
 	c = create(t, fd);
 	if (c == NULL) {
 		log_error("a connection was refused: no memory");

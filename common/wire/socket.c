@@ -24,8 +24,7 @@
 
 enum {
 	BACKLOG = 512,
-	DIRECTORY_LOCK_MS = 1000, /* other servers keep it for the time of a few system calls */
-	USER_TIMEOUT_MS = 30000   /* a TCP peer that acknowledges nothing is gone */
+	DIRECTORY_LOCK_MS = 1000 /* other servers keep it for the time of a few system calls */
 };
 
 /* One address as the kernel wants it. */
@@ -283,7 +282,6 @@ connect_target(const struct target *t, uint64_t until, int *out)
 			return -ENOTCONN;
 		return error == -EAGAIN ? -ETIMEDOUT : error;
 	}
-	socket_tune(fd);
 	*out = fd;
 	return 0;
 }
@@ -308,11 +306,11 @@ socket_connect(const struct addr *a, uint64_t until, int *fd)
 }
 
 void
-socket_tune(int fd)
+socket_tune(int fd, unsigned ms)
 {
+	const int count = 2, interval = SOCKET_IDLE_MS / 1000 / 4, idle = count * interval, one = 1;
 	struct sockaddr_storage sa;
 	socklen_t size = sizeof sa;
-	int one = 1, idle = 10, interval = 5, count = 4, timeout = USER_TIMEOUT_MS;
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 || sa.ss_family == AF_UNIX)
 		return;
@@ -321,7 +319,7 @@ socket_tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 /* The peer's address, and with a unix socket its user and process. Returns false if unknown. */

@@ -13,7 +13,10 @@
 
 #include "common/wire/addr.h"
 
-enum { SOCKET_LISTEN_MOST = 8 }; /* sockets of one address (tcp:localhost:1 has two) */
+enum {
+	SOCKET_LISTEN_MOST = 8, /* sockets of one address (tcp:localhost:1 has two) */
+	SOCKET_IDLE_MS = 12000  /* until keepalive has found an idle TCP peer gone */
+};
 
 /* The socket file that was made for an address: only that one is removed again. */
 struct socket_file {
@@ -40,17 +43,18 @@ void socket_unlink(const struct addr *a, const struct socket_file *file);
 
 /*
  * Connects to an address, waiting until that time; tries every address of a TCP host in turn. *fd
- * is then non-blocking, close-on-exec and, for TCP, tuned by socket_tune(). Returns 0, -ENOTCONN
- * when no process listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, -EBADF
- * when the program has closed the socket meanwhile (ownfd.h), or another negative errno.
+ * is then non-blocking and close-on-exec, and not tuned. Returns 0, -ENOTCONN when no process
+ * listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, -EBADF when the program
+ * has closed the socket meanwhile (ownfd.h), or another negative errno.
  */
 int socket_connect(const struct addr *a, uint64_t until, int *fd);
 
 /*
- * Sets TCP_NODELAY on a connected socket, and keepalive and TCP_USER_TIMEOUT so that a peer that
- * vanished is noticed within 30 s; does nothing to a unix one.
+ * Sets TCP_NODELAY on a connected socket, TCP_USER_TIMEOUT to ms milliseconds, and keepalive: the
+ * connection ends when the peer has acknowledged nothing for so long, an idle one not before
+ * SOCKET_IDLE_MS. Does nothing to a unix one.
  */
-void socket_tune(int fd);
+void socket_tune(int fd, unsigned ms);
 
 /*
  * The peer as far as its address tells, whatever process or port it uses: "uid 0" of a unix socket,

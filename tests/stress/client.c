@@ -125,3 +125,18 @@ client_lock_within(struct client *c, uint64_t ms)
 {
 	return client_lock_for(c, patience_ms(ms));
 }
+
+bool
+client_await_waiter(struct client *c)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	struct sm_stat s = { 0 };
+
+	while (s.waiters == 0 && clock_now() < deadline) {
+		patience_breathe();
+		if (sm_stat(c->file, &s) != 0)
+			return false;
+	}
+	errno = ETIMEDOUT;
+	return s.waiters > 0;
+}

@@ -63,4 +63,10 @@ int client_lock_for(struct client *c, uint64_t ms);
 /* The same with milliseconds of a plain build: for a lock that should be granted. */
 int client_lock_within(struct client *c, uint64_t ms);
 
+/*
+ * Waits until another client waits for the lock of the file. Returns false, with errno, when the
+ * server does not say so in time.
+ */
+bool client_await_waiter(struct client *c);
+
 #endif
