@@ -1,11 +1,13 @@
 #include "tests/stress/slowproxy.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 
 #include "tests/stress/child.h"
 
-enum { CHUNK = 64 * 1024, PAUSE_MS = 1000, BACKLOG = 8 };
+enum { CHUNK = 64 * 1024, BACKLOG = 64 };
 
 static bool
 write_all(int fd, const char *bytes, ssize_t size)
@@ -28,36 +30,53 @@ write_all(int fd, const char *bytes, ssize_t size)
 	return true;
 }
 
-/* Passes on what has come. Returns false at the end. */
-static bool
-pass(int from, int to, bool is_slow)
+/* Passes on what comes, until the end of either connection. NULL: at full speed. */
+static void
+pass_all(int from, int to, atomic_uint *limit)
 {
-	char bytes[CHUNK];
-	ssize_t n = read(from, bytes, is_slow ? 1 : sizeof bytes);
+	static char bytes[CHUNK];
+	ssize_t n = 1;
+	unsigned rate;
 
-	if (n <= 0)
-		return false;
-	if (is_slow)
-		poll(NULL, 0, PAUSE_MS);
-	return write_all(to, bytes, n);
+	while (n > 0) {
+		/* The rate counts that is set when bytes have come. */
+		(void)poll(&(struct pollfd){ .fd = from, .events = POLLIN }, 1, -1);
+		rate = limit == NULL ? 0 : atomic_load(limit);
+		n = read(from, bytes, rate == 0 || rate > CHUNK ? CHUNK : rate);
+		if (n > 0 && rate > 0)
+			(void)poll(NULL, 0, (int)(1000 * (unsigned long)n / rate));
+		if (n > 0 && !write_all(to, bytes, n))
+			n = 0;
+	}
+	(void)shutdown(from, SHUT_RDWR);
+	(void)shutdown(to, SHUT_RDWR);
 }
 
+/* In a process of its own: one connection. */
 static void
 serve(const struct slowproxy *p, const struct daemon *d, int client)
 {
 	int server = daemon_dial(d);
-	struct pollfd ends[] = { { .fd = client, .events = POLLIN },
-		{ .fd = server, .events = POLLIN } };
-	bool goes_on = server >= 0;
 
-	while (goes_on && poll(ends, 2, -1) > 0) {
-		if (ends[0].revents != 0)
-			goes_on = pass(client, server, false);
-		if (goes_on && ends[1].revents != 0)
-			goes_on = pass(server, client, atomic_load(p->is_slow));
+	if (child_fork() == 0)
+		pass_all(client, server, NULL);
+	else
+		pass_all(server, client, p->rate);
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+serve_all(const struct slowproxy *p, const struct daemon *d, int listener)
+{
+	int client;
+
+	(void)signal(SIGCHLD, SIG_IGN);
+	while ((client = accept(listener, NULL, NULL)) >= 0) {
+		if (child_fork() == 0)
+			serve(p, d, client);
+		close(client);
 	}
-	close(server);
-	close(client);
+	_exit(EXIT_FAILURE);
 }
 
 void
@@ -66,14 +85,14 @@ slowproxy_begin(struct slowproxy *p, const struct daemon *d)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	*p = (struct slowproxy){ .pid = -1, .is_slow = child_share(sizeof *p->is_slow) };
+	*p = (struct slowproxy){ .pid = -1, .rate = child_share(sizeof *p->rate) };
 	snprintf(sa.sun_path, sizeof sa.sun_path, "%s/proxy", d->dir);
 	snprintf(p->address, sizeof p->address, "unix:%s", sa.sun_path);
 	assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof sa), 0);
 	assert_int_equal(listen(listener, BACKLOG), 0);
 	p->pid = child_begin();
-	while (p->pid == 0)
-		serve(p, d, accept(listener, NULL, NULL));
+	if (p->pid == 0)
+		serve_all(p, d, listener);
 	close(listener);
 }
 
