@@ -73,7 +73,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-clang check-faults check-gramine check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-bounds check-clang check-faults check-gramine check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -86,6 +86,7 @@ help:
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make check-tsan      the same under ThreadSanitizer; check-threads: the threaded ones only'
 	@echo 'make check-clang     the unit tests, built with clang'
+	@echo 'make check-bounds    the table of smclient(3): what each call costs when a server does not answer'
 	@echo 'make check-faults    each call of the daemons fails in turn (half an hour)'
 	@echo 'make check-gramine   servers and clients in gramine-direct (GRAMINE=DIR, or in PATH)'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
@@ -265,6 +266,10 @@ check-threads:
 # test_faults with every call of every kind, and more cases of test_wild_peers.
 check-faults:
 	+FAULTS=all WILD_CASES=2000 TEST_SECONDS=3600 $(MAKE) check T='test_faults test_wild_peers'
+
+# What every call costs when a server does not answer: the table of smclient(3).
+check-bounds:
+	+SILENCE=30 $(MAKE) check T=test_bounds
 
 # The programs in Gramine, where it is.
 check-gramine: all $(BUILD)/counter $(BUILD)/patience

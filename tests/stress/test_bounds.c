@@ -295,16 +295,24 @@ end_processes(void **state)
 }
 
 static const char *
-cell(char text[CELL_SIZE], enum calls_trouble trouble, size_t i)
+name_of(int error)
+{
+	return error == 0 ? "0" : strerrorname_np(error);
+}
+
+/* Seconds, and the result where it is another one than the call's elsewhere. */
+static void
+put_cell(char out[CELL_SIZE], enum calls_trouble trouble, size_t i)
 {
 	const struct result *r = &shared->results[trouble][i];
+	double seconds = (double)r->took / CLOCK_SEC;
 
 	if (!has_result[trouble])
-		snprintf(text, CELL_SIZE, "-");
+		snprintf(out, CELL_SIZE, "-");
+	else if (r->error == calls_table[i].error)
+		snprintf(out, CELL_SIZE, "%.2f", seconds);
 	else
-		snprintf(text, CELL_SIZE, "%.2f %s", (double)r->took / CLOCK_SEC,
-		    r->error == 0 ? "0" : strerrorname_np(r->error));
-	return text;
+		snprintf(out, CELL_SIZE, "%.2f (%s)", seconds, name_of(r->error));
 }
 
 /* As mdoc(7) has it. */
@@ -312,15 +320,18 @@ static void
 print_table(void)
 {
 	static const char *const bounds[] = { "at once", "deadline", "1 s", "10 s", "silence" };
-	char a[CELL_SIZE], b[CELL_SIZE], c[CELL_SIZE];
+	char cells[CALLS_TROUBLES][CELL_SIZE];
 	const struct call *call;
-	size_t i;
+	size_t i, trouble;
 
-	print_message(".It silence=%u Ta bound Ta stopped Ta cut Ta a byte a second\n", silence);
+	print_message(".It silence=%u Ta bound Ta result Ta stopped Ta cut Ta slow\n", silence);
 	for (i = 0; i < CALLS_COUNT; i++) {
 		call = &calls_table[i];
-		print_message(".It %s Ta %s Ta %s Ta %s Ta %s\n", call->name, bounds[call->bound],
-		    cell(a, CALLS_STOPPED, i), cell(b, CALLS_CUT, i), cell(c, CALLS_SLOW, i));
+		for (trouble = 0; trouble < CALLS_TROUBLES; trouble++)
+			put_cell(cells[trouble], trouble, i);
+		print_message(".It %s Ta %s Ta %s Ta %s Ta %s Ta %s\n", call->name,
+		    bounds[call->bound], name_of(call->error), cells[CALLS_STOPPED],
+		    cells[CALLS_CUT], cells[CALLS_SLOW]);
 	}
 }
 

@@ -61,6 +61,15 @@ grep -o 'sm_[a-z_]*' "$header" | sort -u >known
 grep -o '\<sm_[a-z_]*' "$page" | sort -u | comm -13 known - >unknown
 [ ! -s unknown ] || fail "smclient(3) mentions what smclient.h does not know: $(tr '\n' ' ' <unknown)"
 
+# The table of bounds has every function, and the rows of the test that measures it.
+sed -n 's/^	{ "\([^"]*\)", call_.*/\1/p' "$SRC/tests/stress/calls.c" >wanted
+sed -n '/^\.Bl -column/,/^\.El/s/^\.It \([a-z].*\) Ta .* Ta .* Ta .* Ta .* Ta .*/\1/p' "$page" >came
+diff -u wanted came || fail "bounds: - is in calls.c, + is in smclient(3)"
+sed 's/.*[ *]\(sm_[a-z]*\)(.*/\1/' prototypes | sort >wanted
+grep -o 'sm_[a-z]*' came | sort -u >measured
+mv measured came
+same "functions with a bound"
+
 # The errors that the header names, each once in the table of the page.
 grep -o '\<E[A-Z][A-Z]*\>' "$header" | sort -u >wanted
 sed -n 's/^\.It Bq Er //p' "$page" | tr -s ', ' '\n' | sort >came
