@@ -73,7 +73,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-bounds check-clang check-faults check-gramine check-hostile check-threads check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-bounds check-clang check-faults check-gramine check-hostile check-threads check-torture check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -91,6 +91,7 @@ help:
 	@echo 'make check-gramine   servers and clients in gramine-direct (GRAMINE=DIR, or in PATH)'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
 	@echo 'make check-hostile   attacks on the servers, the long form, and their table (a quiet machine)'
+	@echo 'make check-torture   random rounds for SECONDS (600) seconds; SEED=n repeats the choices'
 	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (8 minutes)'
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make check-all       all of these, one after the other (about an hour)'
@@ -242,11 +243,17 @@ $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
+# The library as it is shipped, under helpers of the tests.
+TORTURE_SRC := $(wildcard tests/torture/*.c)
+$(BUILD)/torture: $(call obj,$(TORTURE_SRC)) $(BUILD)/libsmclient.a $(BUILD)/libtest.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
 # The programs of T, or all.
 wanted = $(if $(T),$(filter $(addprefix $(BUILD)/tests/,$(T)),$(1)),$(1))
 
 # tests/run prints one line a test and a last line that counts them.
-check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience $(RIG)
+check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience $(BUILD)/torture $(RIG)
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
 check-asan:
@@ -288,6 +295,7 @@ check-all:
 	+$(MAKE) check-faults
 	+$(MAKE) check-valgrind
 	+$(MAKE) check-model
+	+$(MAKE) check-torture
 	+$(MAKE) fuzz-smoke
 	+$(MAKE) lint
 
@@ -298,6 +306,12 @@ check-valgrind: all $(TEST_BIN) $(BUILD)/patience
 HOSTILE_TESTS := $(notdir $(basename $(wildcard tests/hostile/test_*.c)))
 check-hostile:
 	+@HOSTILE=full TEST_SECONDS=900 tests/hostile/table '$(BUILD)' $(MAKE) check T='$(if $(T),$(T),$(HOSTILE_TESTS))'
+
+# Random rounds over all three kinds, for SECONDS seconds; SEED=n has the choices of an earlier run.
+SECONDS ?= 600
+check-torture: all $(BUILD)/torture
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) $(BUILD)/torture --seconds $(SECONDS) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind $(KIND)) $(if $(PLANT),--plant)
 
 check-model:
 	@CC='$(CC)' tests/model/run

@@ -1,0 +1,156 @@
+/*
+ * ledger: what must be so, kept in memory that all processes of a run share and that no memory
+ * file has anything to do with.
+ *
+ * A *book* is about one life of one memory file. It has the number of the last section whose
+ * sm_unlock() has returned 0, and the nonces of the latest sections, written before sm_unlock() is
+ * called. So a holder of the lock knows what the segment must hold: a section that was committed,
+ * or one after it whose process died, or lost its server, within sm_unlock().
+ *
+ * A *seat* is the place of a thread. A thread notes there what it calls, since when, and which
+ * lock it holds; the next holder of the lock looks at the seats of all others.
+ *
+ * A process that is killed is *doomed* first: what its seats say then no longer counts. All
+ * members are atomic; a process may die between any two stores.
+ */
+#ifndef TESTS_TORTURE_LEDGER_H
+#define TESTS_TORTURE_LEDGER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tests/torture/content.h"
+#include "tests/torture/round.h"
+
+enum {
+	LEDGER_PROCESSES = 48,
+	LEDGER_BOOKS = 512,
+	LEDGER_RING = 64,
+	LEDGER_NAME_SIZE = 48,
+	LEDGER_TEXT_SIZE = 512,
+	LEDGER_IS_WRITTEN = 2
+};
+
+/* What happened in all rounds, for the last line. */
+enum ledger_count {
+	LEDGER_WRITTEN,     /* sections that were committed */
+	LEDGER_READ,        /* sections that read, or wrote nothing */
+	LEDGER_NOT_GRANTED, /* EAGAIN and ETIMEDOUT */
+	LEDGER_LIVES,       /* of memory files */
+	LEDGER_CLOSED,      /* handles with which other threads waited */
+	LEDGER_FORKS,
+	LEDGER_VOID,     /* handles that a forked child could not use */
+	LEDGER_KILLS,    /* processes killed by others, */
+	LEDGER_SUICIDES, /* and by themselves, in a section */
+	LEDGER_STOPS,    /* of processes and servers */
+	LEDGER_RESTARTS,
+	LEDGER_CUT, /* calls that found the server gone */
+	LEDGER_LIES,
+	LEDGER_FOUND, /* calls that found a lie */
+	LEDGER_FULL,  /* calls that found the disk full */
+	LEDGER_COUNTS
+};
+
+enum ledger_state { LEDGER_FREE, LEDGER_RUNS, LEDGER_HAS_ENDED };
+
+struct ledger_thread {
+	_Atomic(const char *) call; /* the function that it is in; NULL: none */
+	_Atomic uint64_t since;     /* when it called */
+	_Atomic uint64_t step;
+	_Atomic unsigned inside; /* 0, or 2 * (1 + the book's number), + 1 with an exclusive lock */
+};
+
+struct ledger_process {
+	_Atomic int state;
+	_Atomic pid_t pid; /* 0: about to be forked */
+	_Atomic bool is_doomed;
+	char name[LEDGER_NAME_SIZE];
+	struct ledger_thread threads[ROUND_THREADS_MOST];
+};
+
+struct ledger_section {
+	_Atomic uint64_t number;
+	_Atomic uint64_t nonce;
+	_Atomic uint64_t
+	    refused; /* a nonce of which sm_unlock() has said that nothing was published */
+};
+
+struct ledger_book {
+	_Atomic uint64_t life; /* 0: free */
+	unsigned file;
+	_Atomic uint64_t committed;
+	struct ledger_section ring[LEDGER_RING];
+};
+
+struct ledger {
+	bool holds;                  /* a process that complains stays */
+	_Atomic unsigned round;      /* counts up */
+	_Atomic bool is_over;        /* the round; players are to end */
+	_Atomic bool is_planted;     /* the planted fault has happened, or there is none */
+	_Atomic bool is_audited;     /* the auditor is to look at what there is */
+	_Atomic bool is_watched;     /* the auditor has the files open */
+	_Atomic uint64_t steps;      /* of all threads in this round */
+	_Atomic unsigned generation; /* in the names of memory files: another one is another file */
+	struct ledger_process processes[LEDGER_PROCESSES];
+	struct ledger_book books[LEDGER_BOOKS];
+	_Atomic uint64_t counts[LEDGER_COUNTS];
+	_Atomic int is_complained; /* LEDGER_IS_WRITTEN: the complaint is whole */
+	char complaint[LEDGER_TEXT_SIZE];
+};
+
+/* A thread's place. */
+struct ledger_seat {
+	struct ledger *ledger;
+	struct ledger_process *process;
+	struct ledger_thread *thread;
+};
+
+/* Returns a ledger that processes forked later share; NULL without memory. */
+struct ledger *ledger_create(void);
+
+/* Begins a round: no process, no book. */
+void ledger_begin(struct ledger *l);
+
+/* A place for a process that is about to be forked; NULL when all are taken. */
+struct ledger_process *ledger_admit(struct ledger *l, const char *name);
+
+/* Records the first complaint, with the seat's name, and ends the process. */
+void ledger_complain(const struct ledger_seat *s, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+
+/* The same, and goes on. */
+void ledger_accuse(const struct ledger_seat *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same by the adversary. */
+void ledger_note(struct ledger *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Around each call of the library. Both leave errno. */
+void ledger_call(const struct ledger_seat *s, const char *function);
+void ledger_return(const struct ledger_seat *s);
+
+/* The book of that life of the file; a new one the first time. NULL when there are too many. */
+struct ledger_book *ledger_book(struct ledger *l, unsigned file, uint64_t life);
+
+/* With the lock: notes it, and complains if another thread that lives has it. */
+void ledger_enter(const struct ledger_seat *s, const struct ledger_book *b, bool is_exclusive);
+
+/* Before the lock is released. */
+void ledger_leave(const struct ledger_seat *s);
+
+/* With the lock: complains unless the segment may hold this. */
+void ledger_check(const struct ledger_seat *s, struct ledger_book *b, const struct content *c);
+
+/* Before and after sm_unlock(): the section's number and nonce; it returned 0; it was refused. */
+void ledger_try(struct ledger_book *b, uint64_t section, uint64_t nonce);
+void ledger_commit(struct ledger_book *b, uint64_t section);
+void ledger_refuse(struct ledger_book *b, uint64_t section, uint64_t nonce);
+
+/* Says on standard output that this thread does the planted fault now. */
+void ledger_plant(const struct ledger_seat *s);
+
+void ledger_add(struct ledger *l, enum ledger_count what);
+
+#endif
