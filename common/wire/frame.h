@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "common/wire/wire.h"
+
 enum { FRAME_HEADER_SIZE = 8 };
 
 struct frame {
@@ -16,8 +18,25 @@ struct frame {
 	uint32_t body_size;
 };
 
-struct frame frame_get(const uint8_t header[FRAME_HEADER_SIZE]);
-void frame_put(uint8_t header[FRAME_HEADER_SIZE], struct frame f);
+static inline struct frame
+frame_get(const uint8_t header[FRAME_HEADER_SIZE])
+{
+	struct wire_reader r = wire_reader(header, FRAME_HEADER_SIZE);
+	struct frame f;
+
+	f.code = wire_get_u32(&r);
+	f.body_size = wire_get_u32(&r);
+	return f;
+}
+
+static inline void
+frame_put(uint8_t header[FRAME_HEADER_SIZE], struct frame f)
+{
+	struct wire_writer w = wire_writer(header, FRAME_HEADER_SIZE);
+
+	wire_put_u32(&w, f.code);
+	wire_put_u32(&w, f.body_size);
+}
 
 /* A code of version 2: the tag is the upper half, the operation or status the lower one. */
 static inline uint32_t

@@ -61,7 +61,8 @@ ask(struct smuf_v1 *c, uint32_t op, const uint8_t *body, size_t size, uint8_t re
 	int r;
 
 	frame_put(bytes, f);
-	memcpy(bytes + FRAME_HEADER_SIZE, body, size);
+	if (size > 0)
+		memcpy(bytes + FRAME_HEADER_SIZE, body, size);
 	size += FRAME_HEADER_SIZE;
 	if (send(c->socket, bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
 		return -ECONNRESET;
@@ -82,7 +83,7 @@ ask_open(struct smuf_v1 *c, const char *name)
 	uint8_t body[BODY_MOST], reply[BODY_MOST];
 	struct wire_writer w = wire_writer(body, 4 + strlen(name));
 	size_t got;
-	int r = ask(c, OP_NEW_FDTABLE, body, 0, reply, &got);
+	int r = ask(c, OP_NEW_FDTABLE, NULL, 0, reply, &got);
 
 	if (r != 0)
 		return r;
