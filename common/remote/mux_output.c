@@ -1,6 +1,7 @@
 #include "common/remote/mux_core.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -193,6 +194,20 @@ mux_output_send_orphans(struct mux *m)
 	leave_role(m);
 }
 
+/* Most of a request are numbers, which go straight into the staging buffer. */
+static void
+put_number(struct mux *m, const void *bytes, size_t size)
+{
+	if (m->staged + size >= STAGING_SIZE) {
+		mux_put(m, bytes, size);
+		return;
+	}
+	assert(size <= m->body_left);
+	m->body_left -= size;
+	memcpy(m->staging + m->staged, bytes, size);
+	m->staged += size;
+}
+
 static void
 put_header(struct mux *m, uint16_t tag, uint32_t op, uint64_t body_size)
 {
@@ -203,7 +218,7 @@ put_header(struct mux *m, uint16_t tag, uint32_t op, uint64_t body_size)
 	frame_put(header, f);
 	m->staged = 0;
 	m->body_left = sizeof header + body_size;
-	mux_put(m, header, sizeof header);
+	put_number(m, header, sizeof header);
 }
 
 void
@@ -262,32 +277,24 @@ mux_put(struct mux *m, const void *bytes, size_t size)
 	}
 }
 
-static void
-put_number(struct mux *m, uint64_t value, size_t size)
-{
-	uint8_t bytes[sizeof value];
-	struct wire_writer w = wire_writer(bytes, sizeof bytes);
-
-	wire_put_u64(&w, value);
-	mux_put(m, bytes + sizeof bytes - size, size);
-}
-
 void
 mux_put_u8(struct mux *m, uint8_t value)
 {
-	put_number(m, value, sizeof value);
+	put_number(m, &value, sizeof value);
 }
 
 void
 mux_put_u32(struct mux *m, uint32_t value)
 {
-	put_number(m, value, sizeof value);
+	value = htobe32(value);
+	put_number(m, &value, sizeof value);
 }
 
 void
 mux_put_u64(struct mux *m, uint64_t value)
 {
-	put_number(m, value, sizeof value);
+	value = htobe64(value);
+	put_number(m, &value, sizeof value);
 }
 
 int
