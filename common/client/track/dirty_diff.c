@@ -9,7 +9,17 @@
 /*
  * Bytes that memcmp() compares at a time: it is fast, but does not return where the difference is.
  */
-enum { STRIDE = 64 };
+enum { STRIDE = 256, WORD = sizeof(uint64_t) };
+
+static bool
+differ_in_word(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	return x != y;
+}
 
 /* The first byte that differs; size when none does. */
 static size_t
@@ -19,6 +29,8 @@ first_difference(const uint8_t *a, const uint8_t *b, size_t size)
 
 	while (size - i >= STRIDE && memcmp(a + i, b + i, STRIDE) == 0)
 		i += STRIDE;
+	while (size - i >= WORD && !differ_in_word(a + i, b + i))
+		i += WORD;
 	while (i < size && a[i] == b[i])
 		i++;
 	return i;
@@ -32,6 +44,8 @@ last_difference(const uint8_t *a, const uint8_t *b, size_t size)
 
 	while (end >= STRIDE && memcmp(a + end - STRIDE, b + end - STRIDE, STRIDE) == 0)
 		end -= STRIDE;
+	while (end >= WORD && !differ_in_word(a + end - WORD, b + end - WORD))
+		end -= WORD;
 	while (end > 0 && a[end - 1] == b[end - 1])
 		end--;
 	return end;
