@@ -15,9 +15,10 @@ enum { CHUNK = 1024, CHUNKS = 1024 };
 
 /*
  * For each number that the library ever got, which struct ownfd, or copies of it, got it last. In
- * chunks, which stay until the process ends.
+ * chunks, which stay until the process ends; the first is enough for nearly all programs.
  */
-static _Atomic(atomic_uint_fast64_t *) owners[CHUNKS];
+static atomic_uint_fast64_t first_chunk[CHUNK];
+static _Atomic(atomic_uint_fast64_t *) owners[CHUNKS] = { first_chunk };
 
 static atomic_uint_fast64_t last_owner;
 
