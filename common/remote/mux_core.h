@@ -74,6 +74,7 @@ struct mux {
 	bool has_tags;
 	uint16_t last_tag;
 	uint64_t silence;       /* nanoseconds; see mux.h */
+	uint64_t yield_from;    /* when the driver may let the server run, see mux_input.c */
 	_Atomic uint64_t moved; /* bytes that were read and written; read without the mutex */
 	uint64_t heard;         /* when a reply has come while others were waited for; 0: never */
 	struct call_list calls; /* not yet answered, in the order they were sent */

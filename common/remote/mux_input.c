@@ -1,11 +1,17 @@
 #include "common/remote/mux_core.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/wire/status.h"
 #include "common/wire/stream.h"
+
+enum {
+	YIELD_LONG_NS = 200000, /* several times what a server needs for an answer */
+	YIELD_AGAIN_MS = 100,
+};
 
 struct mux_call *
 mux_input_find(struct mux *m, uint16_t tag)
@@ -164,22 +170,59 @@ mux_input_wake_driver(struct mux *m)
 	}
 }
 
+/*
+ * Gives the processor up once: a server on the same one answers meanwhile, and neither side sleeps
+ * or is woken. Reads what came. Returns 0 when nothing did, as is usual for a server on another
+ * processor and when the lock is held; then this is not tried again for a while. Nor is it after a
+ * process that computes had the processor for long.
+ */
+static int
+let_server_run(struct mux *m)
+{
+	uint64_t begin = clock_now(), now;
+	int error;
+
+	if (m->incoming != NULL || begin < m->yield_from)
+		return 0;
+	mux_core_unlock(m);
+	(void)sched_yield();
+	mux_core_lock(m);
+	if (m->has_ended)
+		return m->error;
+	error = mux_input_read(m);
+	now = clock_now();
+	if (error == 0 || now - begin > YIELD_LONG_NS)
+		m->yield_from = clock_after_ms(now, YIELD_AGAIN_MS);
+	return error;
+}
+
+/* Polls first: the reply is seldom here already, and a read would find nothing. */
+static int
+poll_and_read(struct mux *m, uint64_t deadline)
+{
+	short ready;
+	int error = mux_core_poll(m, mux_core_read_events(m), deadline, &ready);
+
+	if (m->has_ended)
+		return m->error;
+	if (error == 0)
+		return mux_input_read(m);
+	return error != -ETIMEDOUT ? mux_core_end(m, error) : error;
+}
+
 int
 mux_input_drive(struct mux *m, uint64_t deadline)
 {
-	short ready;
-	int error = 0;
+	int error;
 
 	m->has_driver = true;
-	/* The reply is seldom here already: polling first saves a read that finds nothing. */
-	if (!stream_may_have_more(m->stream))
-		error = mux_core_poll(m, mux_core_read_events(m), deadline, &ready);
-	if (m->has_ended)
-		error = m->error;
-	else if (error == 0)
+	if (stream_may_have_more(m->stream)) {
 		error = mux_input_read(m);
-	else if (error != -ETIMEDOUT)
-		error = mux_core_end(m, error);
+	} else {
+		error = let_server_run(m);
+		if (error == 0)
+			error = poll_and_read(m, deadline);
+	}
 	m->has_driver = false;
 	return error > 0 ? 0 : error;
 }
