@@ -2,10 +2,10 @@
  * lockprobe: whether OpenSSL's locks that belong to the process are free in a forked child.
  *
  * OpenSSL guards by such locks the begin and end of each thread that calls it, every draw of random
- * bytes, its initialisation, the strings of errors, names of objects that are not built in, and the
- * secure heap. A thread of the program may have one at the fork; in the child no thread can unlock
- * it. Nothing tells beforehand, so the child tries all of them in a thread of its own: when that
- * one does not come back, the locks are *stuck*, for the rest of this process.
+ * bytes, its initialisation, the strings of errors, names of objects that are not built in,
+ * engines, and the secure heap. A thread of the program may have one at the fork; in the child no
+ * thread can unlock it. Nothing tells beforehand, so the child tries all of them in a thread of its
+ * own: when that one does not come back, the locks are *stuck*, for the rest of this process.
  *
  * The thread ends as soon as it has tried, and in a fork's parent there is never one.
  */
