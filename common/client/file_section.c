@@ -1,0 +1,162 @@
+#include "common/client/file_core.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/client/backend.h"
+#include "common/client/mount.h"
+
+enum { JOIN_MS = 50 }; /* between two looks of a reader that may not join */
+
+static int
+fail_as_closed(const struct file *f)
+{
+	return error_message(-EBADF, "%s: another thread has closed the handle", f->name);
+}
+
+/*
+ * Takes the local lock. When nothing but other processes that wait keeps a reader from joining
+ * others, asks now and then whether they still do.
+ */
+static int
+take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
+    bool *is_first)
+{
+	const struct backend_ops *ops = f->backend->ops;
+	uint64_t soon;
+	int error;
+
+	do {
+		*is_first = false;
+		soon = deadline;
+		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock)) {
+			if (!ops->is_contended(f->backend, mount_deadline(f->mount)) &&
+			    !atomic_load(&h->is_closing) && filelock_join(&f->lock, h))
+				return 0;
+			if (atomic_load(&h->is_closing))
+				return fail_as_closed(f);
+			soon = clock_after_ms(clock_now(), JOIN_MS);
+			if (soon > deadline)
+				soon = deadline;
+		}
+		error = filelock_acquire(&f->lock, mode, h, soon, is_first);
+	} while (error == -ETIMEDOUT && soon < deadline);
+	return error;
+}
+
+/* Asks the backend for the grant. An interrupt meant for another thread changes nothing. */
+static int
+get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
+{
+	struct backend_file *b = f->backend;
+	int error;
+
+	do {
+		atomic_store_explicit(&b->is_interrupted, false, memory_order_relaxed);
+		error = b->ops->acquire(b, mode, deadline);
+	} while (
+	    error == -ECANCELED && atomic_load(&b->is_interrupted) && !atomic_load(&h->is_closing));
+	if (error == 0 && atomic_load(&h->is_closing)) {
+		(void)b->ops->release(b, false, mount_deadline(f->mount));
+		error = -ECANCELED;
+	}
+	return error;
+}
+
+/* The first holder: gets the grant, or leaves. */
+static int
+begin_section(struct file *f, const struct filehandle *h, enum protocol_mode mode,
+    uint64_t deadline)
+{
+	int error = replica_begin(&f->replica);
+
+	if (error == 0)
+		error = get_grant(f, h, mode, deadline);
+	if (error == -ECANCELED && atomic_load(&h->is_closing))
+		error = fail_as_closed(f);
+	/* The last step: when h is being closed, h and f may be gone after it. */
+	if (error != 0)
+		filelock_hand_over(&f->lock);
+	else if (mode == PROTOCOL_SHARED)
+		filelock_admit_readers(&f->lock);
+	else
+		filelock_got(&f->lock);
+	return error;
+}
+
+/* The local lock could not be taken. */
+static int
+fail_locally(struct file *f, int error)
+{
+	if (error == -EDEADLK)
+		return error_message(error, "%s: this thread has the lock already", f->name);
+	if (error == -EAGAIN || error == -ETIMEDOUT)
+		return error_message(error, "%s: another thread has the lock", f->name);
+	if (error == -ECANCELED) {
+		error = fail_as_closed(f);
+		filelock_leave(&f->lock);
+	}
+	return error;
+}
+
+int
+file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
+{
+	bool is_first, reads = mode == PROTOCOL_SHARED;
+	int error;
+
+	/* file_close() waits for readers, which may be asking the server and not be queued. */
+	if (reads)
+		atomic_fetch_add(&h->readers, 1);
+	error = take_locally(f, h, mode, deadline, &is_first);
+	if (error != 0)
+		error = fail_locally(f, error);
+	if (reads)
+		atomic_fetch_sub(&h->readers, 1);
+	if (error != 0)
+		return error;
+	return is_first ? begin_section(f, h, mode, deadline) : 0;
+}
+
+int
+file_unlock(struct file *f)
+{
+	int last = filelock_release(&f->lock), error;
+
+	if (last < 0)
+		return error_message(last, "%s: this thread does not have the lock", f->name);
+	if (last == 0)
+		return 0;
+	error = f->backend->ops->release(f->backend, true, mount_deadline(f->mount));
+	filelock_hand_over(&f->lock);
+	return error;
+}
+
+int
+file_grant(struct file *f, uint64_t *life, uint64_t *grant)
+{
+	if (!filelock_is_holder(&f->lock))
+		return error_message(-ENOLCK, "%s: this thread does not have the lock", f->name);
+	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
+}
+
+void
+file_end_waits(struct file *f, struct filehandle *h)
+{
+	const struct timespec pause = { .tv_nsec = CLOCK_MS };
+	bool is_getting;
+
+	atomic_store(&h->is_closing, true);
+	while (filelock_expel(&f->lock, h, &is_getting) || atomic_load(&h->readers) > 0) {
+		if (is_getting) {
+			/* Perhaps another thread acquires by now, which then tries again. */
+			atomic_store(&f->backend->is_interrupted, true);
+			if (f->backend->ops->interrupt != NULL)
+				f->backend->ops->interrupt(f->backend);
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+}

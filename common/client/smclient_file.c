@@ -1,0 +1,166 @@
+#include "common/client/smclient_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+
+/* Opens path: finds its mount, and there the file of the rest of path. */
+static int
+open_path(struct sm *sm, const char *path, struct file **out)
+{
+	char normal[MOUNT_PATH_SIZE];
+	const char *name;
+	struct tls_context *tls;
+	struct mount *m;
+	int error;
+
+	error = mount_normalize(normal, path);
+	if (error != 0)
+		return error;
+	(void)pthread_mutex_lock(&sm->mutex);
+	m = mount_find(&sm->mounts, normal, &name);
+	tls = sm->tls;
+	(void)pthread_mutex_unlock(&sm->mutex);
+	if (m == NULL)
+		return error_message(-ENOENT, "%s: no mount covers the path", path);
+	if (*name == '\0')
+		return error_message(-EISDIR, "%s: the path is a mount point", path);
+	return file_open(out, m, tls, name);
+}
+
+struct sm_file *
+sm_open(struct sm *sm, const char *path)
+{
+	struct sm_file *file = NULL;
+	int error;
+
+	smclient_begin(sm);
+	file = calloc(1, sizeof *file);
+	error = file == NULL ? -ENOMEM : open_path(sm, path, &file->file);
+	if (error != 0) {
+		free(file);
+		smclient_end(error);
+		return NULL;
+	}
+	file->sm = sm;
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_INSERT_HEAD(&sm->handles, file, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	return file;
+}
+
+int
+sm_close(struct sm_file *file)
+{
+	struct sm *sm = file->sm;
+	int error;
+
+	smclient_begin(sm);
+	(void)pthread_mutex_lock(&sm->mutex);
+	TAILQ_REMOVE(&sm->handles, file, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	error = file_close(file->file, &file->handle, mount_deadline(file->file->mount));
+	free(file);
+	return smclient_end(error);
+}
+
+void *
+sm_map(struct sm_file *file, void *hint, size_t size)
+{
+	void *address = NULL;
+	int error;
+
+	smclient_begin(file->sm);
+	error = file_map(file->file, &file->handle, hint, size, &address);
+	return smclient_end(error) == 0 ? address : NULL;
+}
+
+/* The mount after m, the first one after NULL. */
+static struct mount *
+next_mount(struct sm *sm, struct mount *m)
+{
+	(void)pthread_mutex_lock(&sm->mutex);
+	m = m == NULL ? TAILQ_FIRST(&sm->mounts) : TAILQ_NEXT(m, link);
+	(void)pthread_mutex_unlock(&sm->mutex);
+	return m;
+}
+
+int
+sm_unmap(struct sm *sm, void *address)
+{
+	struct mount *m = NULL;
+	int error;
+
+	smclient_begin(sm);
+	do {
+		m = next_mount(sm, m);
+		error = m == NULL ? error_message(-EINVAL, "there is no mapping at the address") :
+				    file_unmap(m, address, mount_deadline(m));
+	} while (error == -ENOENT);
+	return smclient_end(error);
+}
+
+int
+sm_lock(struct sm_file *file)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
+}
+
+int
+sm_trylock(struct sm_file *file)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, 0));
+}
+
+int
+sm_timedlock(struct sm_file *file, const struct timespec *deadline)
+{
+	uint64_t ns = 0;
+	int error;
+
+	smclient_begin(file->sm);
+	error = clock_from_timespec(deadline, &ns);
+	if (error != 0)
+		error_message(error, "the deadline is not a valid time");
+	else /* A deadline of 0 would be a try. */
+		error = file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
+	return smclient_end(error);
+}
+
+int
+sm_rdlock(struct sm_file *file)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_SHARED, CLOCK_NEVER));
+}
+
+int
+sm_unlock(struct sm_file *file)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_unlock(file->file));
+}
+
+int
+sm_dirty(struct sm_file *file, size_t offset, size_t length)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_dirty(file->file, offset, length));
+}
+
+int
+sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_grant(file->file, life, grant));
+}
+
+int
+sm_stat(struct sm_file *file, struct sm_stat *out)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_stat(file->file, out));
+}
