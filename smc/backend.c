@@ -1,43 +1,17 @@
-#include "smc/backend.h"
+#include "smc/backend_core.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/base/container.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
-#include "common/base/testpoint.h"
 #include "common/client/file.h"
 #include "common/client/mount.h"
 #include "common/client/replica.h"
 #include "common/client/smclient.h"
 #include "common/host/filename.h"
 #include "smc/commit.h"
-#include "smc/lockfile.h"
-#include "smc/segment.h"
-#include "smc/segmentkey.h"
-#include "smc/stalename.h"
-
-struct smc_file {
-	struct backend_file base;
-	const struct mount *mount;
-	struct lockfile lockfile;
-	uint64_t fence; /* of the section, for sm_grant(); 0: not drawn yet */
-	pthread_mutex_t
-	    mutex; /* while segment is opened or closed, or a child attaches; of fence */
-	struct segment segment; /* not open until the file is mapped */
-	struct segmentkey key;
-};
-
-static struct smc_file *
-smc_file(struct backend_file *f)
-{
-	return container_of(f, struct smc_file, base);
-}
 
 /* See lockfile_fork_attach(); any thread may be the first. */
 static int
@@ -127,110 +101,14 @@ is_alive(struct backend_file *base, uint64_t until)
 	return attach(f) == 0 && has_descriptors(f);
 }
 
-/* The segment. */
-
-/* Creates the segment file, under the recovery lock. */
-static int
-create_segment(struct smc_file *f, int directory, const char *name, uint32_t size)
-{
-	struct lockfile_head *h = f->lockfile.untrusted_head;
-	int error;
-
-	/* Announced before it is created: a process that finds it knows that it is ours. */
-	atomic_store(&h->block_count, size_block_count(size));
-	testpoint_reach("map: segment announced");
-	error = segment_create(directory, name, size);
-	if (error == -EEXIST && !f->lockfile.has_kernel_locks) {
-		stalename_forget(directory, name);
-		error = segment_create(directory, name, size);
-	}
-	testpoint_reach("map: segment made");
-	if (error != 0) {
-		atomic_store(&h->block_count, 0);
-		return error_message(error, "%s/%s: cannot be created: %s", f->lockfile.directory,
-		    name, error_string(error));
-	}
-	error = segmentkey_create(&f->key, &f->lockfile, f->mount);
-	if (error != 0) {
-		(void)unlinkat(directory, name, 0);
-		atomic_store(&h->block_count, 0);
-		return error;
-	}
-	h->type = PROTOCOL_TYPE_UNPUBLISHED;
-	testpoint_reach("map: key made");
-	atomic_store(&h->segment_size, size);
-	return 0;
-}
-
-/*
- * Returns 0 when there is no such file, or -EEXIST. Opens it to find out: a library OS may remember
- * the name of a file that is gone.
- */
-static int
-check_no_file(const struct smc_file *f, int directory, const char *name)
-{
-	struct hostfile file;
-	int error = hostfile_open(&file, directory, name, 0);
-
-	if (error == -ENOENT)
-		return 0;
-	if (error == 0)
-		hostfile_close(&file);
-	if (error == -EMFILE || error == -ENFILE)
-		return lockfile_fail(&f->lockfile, error, error_string(error));
-	return error_message(-EEXIST, "%s/%s: a foreign file has this name: move it away",
-	    f->lockfile.directory, name);
-}
-
-/* Finds the segment of that size, or creates it, under the recovery lock. */
-static int
-find_or_create(struct smc_file *f, int directory, const char *name, uint32_t size)
-{
-	struct lockfile_head *h = f->lockfile.untrusted_head;
-	uint64_t found = atomic_load(&h->segment_size);
-	int error;
-
-	if (found == size)
-		return segmentkey_find(&f->key, &f->lockfile, f->mount);
-	if (found != 0)
-		return lockfile_fail(&f->lockfile, -EINVAL, "the segment has another size");
-	/* A process began to create it and died. */
-	if (atomic_load(&h->block_count) != 0)
-		(void)unlinkat(directory, name, 0);
-	atomic_store(&h->block_count, 0);
-	error = check_no_file(f, directory, name);
-	return error == 0 ? create_segment(f, directory, name, size) : error;
-}
-
 static int
 map(struct backend_file *base, uint32_t size, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
-	char name[FILENAME_SEGMENT_SIZE];
-	int directory = -1, error = attach(f);
+	int error = attach(f);
 
 	(void)until;
-	if (error == 0)
-		error = lockfile_lock_recovery(&f->lockfile);
-	if (error != 0)
-		return error;
-	filename_segment(name, f->lockfile.name);
-	error = lockfile_open_directory(&f->lockfile, &directory);
-	if (error == 0)
-		error = find_or_create(f, directory, name, size);
-	lockfile_unlock_recovery(&f->lockfile);
-	(void)pthread_mutex_lock(&f->mutex);
-	segment_close(&f->segment);
-	if (error == 0) {
-		error = segment_open(&f->segment, directory, name, size, f->key.bytes);
-		if (error != 0)
-			error_message(error, "%s/%s: %s", f->lockfile.directory, name,
-			    error_string(error));
-	}
-	(void)pthread_mutex_unlock(&f->mutex);
-	if (directory >= 0)
-		(void)close(directory);
-	return error;
+	return error == 0 ? backend_map(f, size) : error;
 }
 
 /* Critical sections. */
