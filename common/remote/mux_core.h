@@ -158,6 +158,9 @@ bool mux_orphan_has_tag(const struct mux *m, uint16_t tag);
 /* The first one whose CANCEL is to be sent, or NULL. */
 struct mux_orphan *mux_orphan_unsent(const struct mux *m);
 
+/* True when one of them is to be sent that is not a ping. */
+bool mux_orphan_has_unsent_cancel(const struct mux *m);
+
 /* Frees all. */
 void mux_orphan_forget(struct mux *m);
 
@@ -180,8 +183,9 @@ int mux_input_drive(struct mux *m, uint64_t deadline);
 uint16_t mux_output_draw_tag(struct mux *m);
 
 /*
- * Sends the CANCELs that are to be sent, unless there is a sender, which will. A ping waits for
- * room in the socket.
+ * Sends the CANCELs that are to be sent, unless there is a sender, which will. While all of them
+ * are pings they wait for room in the socket. A CANCEL of a call does not: the server may have
+ * granted the lock, so a connection that takes no CANCEL ends.
  */
 void mux_output_send_orphans(struct mux *m);
 

@@ -80,6 +80,17 @@ mux_orphan_unsent(const struct mux *m)
 	return NULL;
 }
 
+bool
+mux_orphan_has_unsent_cancel(const struct mux *m)
+{
+	const struct mux_orphan *o;
+
+	TAILQ_FOREACH(o, &m->orphans, link)
+		if (!o->is_sent && o->call != NO_TAG)
+			return true;
+	return false;
+}
+
 void
 mux_orphan_forget(struct mux *m)
 {

@@ -182,11 +182,9 @@ write_orphans(struct mux *m)
 void
 mux_output_send_orphans(struct mux *m)
 {
-	const struct mux_orphan *next = mux_orphan_unsent(m);
-
-	if (m->has_ended || m->is_sending || next == NULL)
+	if (m->has_ended || m->is_sending || mux_orphan_unsent(m) == NULL)
 		return;
-	if (next->call == NO_TAG && !mux_core_is_writable(m))
+	if (!mux_orphan_has_unsent_cancel(m) && !mux_core_is_writable(m))
 		return;
 	m->is_sending = true;
 	m->send_limit = mux_limit_exact(clock_after_ms(clock_now(), CANCEL_MS));

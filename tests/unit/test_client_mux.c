@@ -697,7 +697,6 @@ half_a_reply_that_a_fork_gave_up_is_no_silence(void **state)
 	rig_end();
 }
 
-/* Bytes for others come without a pause, faster than the client can read them. */
 /* The server takes every request and answers none. */
 static void
 serve_nothing(void)
@@ -741,21 +740,74 @@ calls_that_are_given_up_are_bounded(void **state)
 	rig_end();
 }
 
-/* A connection of the test's own, whose socket takes no more bytes. */
+/* A connection of the test's own, whose socket takes no more bytes when the first ping is due. */
+
+enum { THIRD_MS = 200 }; /* of the silence */
+
+struct full {
+	struct mux *mux;
+	int peer;
+	pthread_t waiter; /* for a lock, until the end */
+};
+
+static void
+send_acquire(struct mux *m, struct mux_call *c)
+{
+	int error = mux_become_sender(m, mux_limit_exact(CLOCK_NEVER));
+
+	assert(error == 0);
+	mux_begin_call(m, c, OP_ACQUIRE, 0, 0);
+	error = mux_send(m);
+	assert(error == 0);
+}
 
 static void *
 wait_for_grant(void *arg)
 {
 	struct mux_call c;
-	int error = mux_become_sender(arg, mux_limit_exact(CLOCK_NEVER));
+	int error;
 
-	assert(error == 0);
-	mux_begin_call(arg, &c, OP_ACQUIRE, 0, 0);
-	error = mux_send(arg);
-	if (error == 0)
-		error = mux_wait_for_lock(arg, &c, NULL, CLOCK_NEVER);
+	send_acquire(arg, &c);
+	error = mux_wait_for_lock(arg, &c, NULL, CLOCK_NEVER);
 	mux_end_call(arg, &c);
 	return (void *)(intptr_t)error;
+}
+
+/* c, unless it is NULL: a call of this thread, sent before the socket is full. */
+static void
+begin_full(struct full *f, struct mux_call *c)
+{
+	static const uint8_t zeros[SIZE_KIB];
+	struct stream *stream;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	f->peer = fds[1];
+	assert_int_equal(stream_create(&stream, fds[0], NULL, NULL), 0);
+	assert_int_equal(mux_create(&f->mux, stream, 3 * patience_ms(THIRD_MS) * CLOCK_MS), 0);
+	mux_use_tags(f->mux);
+	assert_int_equal(pthread_create(&f->waiter, NULL, wait_for_grant, f->mux), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = fds[1], .events = POLLIN }, 1, -1), 1);
+	if (c != NULL)
+		send_acquire(f->mux, c);
+	while (write(fds[0], zeros, sizeof zeros) > 0)
+		continue;
+	/* When the first ping is due, and somewhat longer. */
+	usleep((useconds_t)(patience_ms(THIRD_MS) * 3 / 2) * 1000);
+	assert_false(mux_has_ended(f->mux));
+}
+
+static void
+end_full(struct full *f, int expected)
+{
+	void *error;
+
+	pthread_join(f->waiter, &error);
+	if ((intptr_t)error != expected)
+		fail_msg("the wait for a lock: expected %s, got %s", strerror(-expected),
+		    strerror(-(int)(intptr_t)error));
+	mux_destroy(f->mux);
+	close(f->peer);
 }
 
 /* Reads all that the connection has sent, and answers the first request. */
@@ -774,33 +826,33 @@ drain_and_answer(int fd)
 static void
 a_ping_waits_for_room(void **state)
 {
-	enum { THIRD_MS = 200 };
-	static const uint8_t zeros[SIZE_KIB];
-	struct stream *stream;
-	struct mux *mux;
-	pthread_t waiter;
-	void *error;
-	int fds[2];
+	struct full f;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	assert_int_equal(stream_create(&stream, fds[0], NULL, NULL), 0);
-	assert_int_equal(mux_create(&mux, stream, 3 * patience_ms(THIRD_MS) * CLOCK_MS), 0);
-	mux_use_tags(mux);
-	assert_int_equal(pthread_create(&waiter, NULL, wait_for_grant, mux), 0);
-	assert_int_equal(poll(&(struct pollfd){ .fd = fds[1], .events = POLLIN }, 1, -1), 1);
-	while (write(fds[0], zeros, sizeof zeros) > 0)
-		continue;
-	/* When the first ping is due, and somewhat longer. */
-	usleep((useconds_t)(patience_ms(THIRD_MS) * 3 / 2) * 1000);
-	assert_false(mux_has_ended(mux));
-	drain_and_answer(fds[1]);
-	pthread_join(waiter, &error);
-	assert_int_equal((intptr_t)error, 0);
-	mux_destroy(mux);
-	close(fds[1]);
+	begin_full(&f, NULL);
+	drain_and_answer(f.peer);
+	end_full(&f, 0);
 }
 
+/* The server may have granted the lock: without its CANCEL, no process would release it. */
+static void
+a_cancel_does_not_wait_for_room_behind_a_ping(void **state)
+{
+	struct mux_call c;
+	struct full f;
+
+	(void)state;
+	begin_full(&f, &c);
+	(void)mux_cancel(f.mux, &c);
+	if (!mux_has_ended(f.mux)) {
+		drain_and_answer(f.peer);
+		fail_msg("mux_cancel: expected the end of the connection, which takes no CANCEL");
+	}
+	mux_end_call(f.mux, &c);
+	end_full(&f, -ECONNRESET);
+}
+
+/* Bytes for others come without a pause, faster than the client can read them. */
 static void
 serve_without_a_pause(void)
 {
@@ -1283,6 +1335,7 @@ main(void)
 		TEST(half_a_reply_that_a_fork_gave_up_is_no_silence),
 		TEST(calls_that_are_given_up_are_bounded),
 		TEST(a_ping_waits_for_room),
+		TEST(a_cancel_does_not_wait_for_room_behind_a_ping),
 		TEST(a_timed_call_returns_while_bytes_for_others_come),
 		TEST(a_server_that_closes_at_any_byte_is_econnreset_for_all_waiters),
 		TEST(a_reply_that_no_call_waits_for_is_eproto_for_all),
