@@ -147,18 +147,37 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	    error == -EBADF ? OWNFD_LOST : "the segment cannot be read");
 }
 
+/*
+ * Draws the token of this section. A holder that another process has taken over may draw after that
+ * one, which would make its token the larger of the two: so the lock must still be held afterwards.
+ */
+static int
+draw_fence(struct smc_file *f)
+{
+	uint64_t fence = atomic_fetch_add(&f->lockfile.untrusted_head->fences, 1) + 1;
+
+	if (!ticketlock_is_held(&f->lockfile.lock))
+		return lockfile_fail(&f->lockfile, -ESTALE, LOCKFILE_TAKEN_OVER);
+	f->fence = fence;
+	return 0;
+}
+
 /* The numbers of commits do not do: each must be that of a release. */
 static int
 get_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
+	int error = 0;
 
 	(void)until;
 	(void)pthread_mutex_lock(&f->mutex);
 	if (f->fence == 0)
-		f->fence = atomic_fetch_add(&f->lockfile.untrusted_head->fences, 1) + 1;
-	*grant = f->fence;
+		error = draw_fence(f);
+	if (error == 0)
+		*grant = f->fence;
 	(void)pthread_mutex_unlock(&f->mutex);
+	if (error != 0)
+		return error;
 	memcpy(life, f->lockfile.salt, sizeof *life);
 	return 0;
 }
@@ -189,8 +208,7 @@ release(struct backend_file *base, bool is_publishing, uint64_t until)
 	stale = ticketlock_release(&f->lockfile.lock);
 	if (stale != 0 && error == 0) {
 		replica_void(replica);
-		error = lockfile_fail(&f->lockfile, stale,
-		    "another process has taken the lock over");
+		error = lockfile_fail(&f->lockfile, stale, LOCKFILE_TAKEN_OVER);
 	}
 	return error;
 }

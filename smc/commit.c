@@ -25,7 +25,7 @@ check_lock_held(const struct lockfile *l, const struct segment *s)
 	if (error != 0)
 		return lockfile_fail(l, error, error == -EBADF ? OWNFD_LOST : error_string(error));
 	if (!ticketlock_is_held(&l->lock))
-		return lockfile_fail(l, -ESTALE, "another process has taken the lock over");
+		return lockfile_fail(l, -ESTALE, LOCKFILE_TAKEN_OVER);
 	return 0;
 }
 

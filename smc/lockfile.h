@@ -132,6 +132,9 @@ int lockfile_open_directory(const struct lockfile *l, int *fd);
 /* The number of processes that have it open. */
 unsigned lockfile_count_users(const struct lockfile *l);
 
+/* The words for ESTALE when ticketlock_is_held() is false or ticketlock_release() fails. */
+#define LOCKFILE_TAKEN_OVER "another process has taken the lock over"
+
 /* Puts into words what has failed, and the file's path. Returns error. */
 int lockfile_fail(const struct lockfile *l, int error, const char *what);
 

@@ -114,7 +114,8 @@ struct backend_ops {
 
 	/*
 	 * While the lock is held: the life of the file, and the number of the grant, which rises
-	 * within it. Several readers may ask at a time.
+	 * within it. Several readers may ask at a time. -ESTALE: another process has taken the lock
+	 * over.
 	 */
 	int (*grant)(struct backend_file *f, uint64_t *life, uint64_t *grant, uint64_t until);
 

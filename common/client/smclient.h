@@ -189,8 +189,8 @@ SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length)
  * While the calling thread holds the lock: a *fencing token*, for effects outside the segment.
  * Within a life of the file *grant rises from grant to grant, and no two exclusive grants have the
  * same; so whoever performs the effect refuses a smaller one than it has seen. Lives are random and
- * have no order: a new *life is a new fence. ENOLCK: this thread does not hold the lock; ENOTSUP: a
- * version 1 server.
+ * have no order: a new *life is a new fence. ENOLCK: this thread does not hold the lock; ESTALE
+ * (smc): another process has taken the lock over; ENOTSUP: a version 1 server.
  */
 SMCLIENT_PUBLIC int sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant);
 
