@@ -324,12 +324,16 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	return 0;
 }
 
+/* Leaves a failed release to a call that can report it. */
 bool
 remotefile_is_contended(struct backend_file *base, uint64_t until)
 {
-	struct sm_stat s;
+	struct remotefile *f = remotefile_of(base);
+	struct protocol_stat s = { 0 };
 
-	return remotefile_stat(base, &s, until) != 0 || s.waiters > 0;
+	if (remotefile_attach(f, until) != 0 || f->remote->terms.version == PROTOCOL_VERSION_1)
+		return true;
+	return request_stat(f, &s, until) != 0 || s.waiters > 0;
 }
 
 int

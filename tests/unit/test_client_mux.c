@@ -58,7 +58,7 @@ static sem_t go_on;   /* posted by the test */
 
 /* A call from a thread of its own. */
 
-enum kind { LOCK, RDLOCK, SECTION, TIMED_SECTION, MAP, CLOSE };
+enum kind { LOCK, RDLOCK, READ, READ_UNTIL_TOLD, SECTION, TIMED_SECTION, MAP, CLOSE };
 
 struct caller {
 	enum kind kind;
@@ -90,6 +90,19 @@ soon(void)
 	return clock_timespec(clock_after_ms(clock_now(), deadline_ms()));
 }
 
+/* Posts reached when it reads, and waits for go_on. */
+static int
+read_until_told(struct sm_file *file)
+{
+	int error = sm_rdlock(file);
+
+	sem_post(&reached);
+	if (error != 0)
+		return error;
+	sem_wait(&go_on);
+	return sm_unlock(file);
+}
+
 static int
 call(enum kind kind, struct sm_file *file)
 {
@@ -102,6 +115,10 @@ call(enum kind kind, struct sm_file *file)
 		return sm_timedlock(file, &deadline) != 0 ? -1 : sm_unlock(file);
 	case RDLOCK:
 		return sm_rdlock(file);
+	case READ:
+		return sm_rdlock(file) != 0 ? -1 : sm_unlock(file);
+	case READ_UNTIL_TOLD:
+		return read_until_told(file);
 	case SECTION:
 		return sm_lock(file) != 0 ? -1 : sm_unlock(file);
 	case MAP:
@@ -1096,6 +1113,50 @@ a_late_refusal_reported_to_another_thread_does_not_let_a_wrong_grant_pass(void *
 	rig_end();
 }
 
+/* A reader that wants to join asks whether another process waits, and the refusal comes then. */
+static void
+serve_a_refusal_to_a_joining_reader(void)
+{
+	uint16_t release;
+
+	greet_mapped();
+	rig_take_any(); /* RELEASE */
+	release = rig.tag;
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " 0000000000000001",
+	    "0000000000000002 0000000000000001 00000000");
+	rig_take(OP_STAT, "00000007");
+	rig_answer_tag(release, ESTALE, "");
+	do
+		rig_answer(0, STAT_REPLY);
+	while (rig_take_any() == OP_STAT);
+	rig_grant(U64_0, "0000000000000003", ACQUIRED_OK);
+}
+
+static void
+a_late_refusal_that_a_joining_reader_meets_is_reported(void **state)
+{
+	struct caller second, third;
+
+	(void)state;
+	rig_begin(serve_a_refusal_to_a_joining_reader);
+	(void)rig_open_other();
+	rig_publish('X');
+	OK(sm_rdlock(rig.file));
+	start(&second, READ_UNTIL_TOLD, rig.file);
+	sem_wait(&reached);
+	OK(sm_unlock(rig.file));
+	start(&third, READ, rig.file);
+	finish(&third);
+	sem_post(&go_on);
+	finish(&second);
+	expect(&second, "sm_rdlock, sm_unlock of the second reader", 0);
+	expect(&third, "sm_rdlock, sm_unlock of the third", 0);
+	FAILS(sm_lock(rig.file), ESTALE);
+	OK(sm_lock(rig.file));
+	assert_memory_equal(rig.segment, "ok", 2);
+	rig_end();
+}
+
 /* Waiting for a lock. */
 
 static void
@@ -1342,6 +1403,7 @@ main(void)
 		TEST(a_late_refusal_is_reported_on_its_own_file_only),
 		TEST(a_late_refusal_before_the_same_files_grant_releases_the_grant),
 		TEST(a_late_refusal_reported_to_another_thread_does_not_let_a_wrong_grant_pass),
+		TEST(a_late_refusal_that_a_joining_reader_meets_is_reported),
 		TEST(a_thread_that_waits_for_a_lock_delays_no_other),
 		TEST(a_huge_release_and_a_huge_grant_pass_each_other),
 		TEST(they_pass_also_while_a_cancel_waits_to_be_sent),
