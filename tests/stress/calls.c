@@ -118,6 +118,15 @@ call_dirty(struct caller *c)
 	return result_of(sm_dirty(c->client.file, 0, 1) == 0);
 }
 
+/* The first one asks the server for the file's life. */
+static int
+call_grant(struct caller *c)
+{
+	uint64_t life, grant;
+
+	return result_of(sm_grant(c->client.file, &life, &grant) == 0);
+}
+
 static int
 call_stat(struct caller *c)
 {
@@ -181,6 +190,7 @@ const struct call calls_table[CALLS_COUNT] = {
 	{ "sm_unlock, leases", call_unlock, SILENT(ETIMEDOUT), .is_locked = true,
 	    .has_leases = true },
 	{ "sm_dirty", call_dirty, LOCAL },
+	{ "sm_grant", call_grant, SILENT(ETIMEDOUT), .is_locked = true },
 	{ "sm_stat", call_stat, SILENT(ETIMEDOUT) },
 	{ "sm_close", call_close, SILENT(ETIMEDOUT), .is_unmapped = true },
 	{ "sm_close, locked", call_close, SILENT(ETIMEDOUT), .is_unmapped = true,
