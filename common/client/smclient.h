@@ -29,6 +29,7 @@
  *	EBADF			the program has closed a descriptor of the library
  *	ESTALE EINVAL		once: the server refused an earlier sm_unlock()
  *	ESTALE			for good: a forked child cannot use the file that it inherited
+ *	ENOTRECOVERABLE		for good: a thread of the parent had a lock of OpenSSL at the fork
  *	ENOMEM
  *
  * Several threads may call any functions at the same time. The library never prints, creates no
