@@ -122,8 +122,8 @@ SMCLIENT_PUBLIC struct sm_file *sm_open(struct sm *sm, const char *path);
 /*
  * Closes the handle, whatever the result. Threads that wait for the lock through it fail with
  * EBADF. If the lock was acquired through it, releases the lock and publishes nothing; the replica
- * is then void. The mapping stays, and keeps the file, until
- * sm_unmap(). The last of both calls reports the failure of an earlier sm_unlock().
+ * is then void. The mapping stays, and keeps the file, until sm_unmap(). The last of both calls
+ * reports the failure of an earlier sm_unlock().
  */
 SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
 
@@ -189,9 +189,10 @@ SMCLIENT_PUBLIC int sm_dirty(struct sm_file *file, size_t offset, size_t length)
 /*
  * While the calling thread holds the lock: a *fencing token*, for effects outside the segment.
  * Within a life of the file *grant rises from grant to grant, and no two exclusive grants have the
- * same; so whoever performs the effect refuses a smaller one than it has seen. Lives are random and
- * have no order: a new *life is a new fence. ENOLCK: this thread does not hold the lock; ESTALE
- * (smc): another process has taken the lock over; ENOTSUP: a version 1 server.
+ * same. Lives are random and have no order. So the store that performs the effect is set up for one
+ * life, and refuses tokens of any other one and a smaller grant than it has seen; when the file
+ * begins a new life, somebody sets it up for that one. ENOLCK: this thread does not hold the lock;
+ * ESTALE (smc): another process has taken the lock over; ENOTSUP: a version 1 server.
  */
 SMCLIENT_PUBLIC int sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant);
 

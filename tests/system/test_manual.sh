@@ -191,7 +191,7 @@ compile fence fence.c
 for mounts in plain sealed smc; do
 	run counter $mounts 4000
 	run accounts $mounts '-499500 and 499500'
-	run fence $mounts 'written, refused'
+	run fence $mounts 'written, refused, refused, written, refused'
 done
 
 # Two processes that are not each other's child. One with another key gets an error, and one that
