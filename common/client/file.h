@@ -24,7 +24,7 @@ struct mount;
 struct sm_stat;
 struct tls_context;
 
-/* What the program has opened: a handle of a file. All zeros at first. */
+/* A handle of a file, which the program has opened. All zeros at first. */
 struct filehandle {
 	atomic_bool is_closing;
 	atomic_uint readers; /* threads that try to become readers, perhaps by asking the server */
@@ -48,9 +48,9 @@ int file_open(struct file **out, struct mount *m, struct tls_context *tls, const
 /*
  * Closes a handle: ends the waits of other threads for the lock through it (-EBADF), and returns
  * after them; releases the lock if it was taken through it, and publishes nothing. Closes the file
- * with its last handle, unless it is mapped; gives up at that time, as a backend does, and later by
- * what it waits for other threads. Returns the result of the last release if that was not reported
- * yet.
+ * with its last handle, unless it is mapped. Gives up at that time, as a backend does; the time for
+ * which it waits for other threads does not count. Returns the result of the last release if that
+ * was not reported yet.
  */
 int file_close(struct file *f, struct filehandle *h, uint64_t until);
 

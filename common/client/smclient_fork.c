@@ -84,8 +84,8 @@ fork_parent(struct forkhook *h)
 static void
 fork_child(struct forkhook *h, bool is_prepared)
 {
-	struct sm_file *file;
 	struct sm *sm = sm_of_hook(h);
+	struct sm_file *file;
 	struct mount *m;
 	struct file *f;
 	bool is_ready;

@@ -35,8 +35,8 @@ add(struct mux *m, uint64_t until)
 }
 
 /*
- * True when the server is silent. What it has sent while this process was stopped is still to be
- * read.
+ * True when the server is silent: the oldest orphan is overdue, and the socket is empty. After this
+ * process was stopped the answer may be waiting there.
  */
 static bool
 is_overdue(const struct mux *m)
