@@ -40,7 +40,7 @@ static bool is_forker_quiet; /* between prepare and child: the thread may do so 
  * were created, so this one is created when the program is loaded.
  */
 static pthread_key_t thread_key;
-static bool has_thread_key;
+static atomic_bool has_thread_key;
 static _Thread_local bool is_thread_registered;
 
 /*
@@ -123,6 +123,14 @@ end_thread(void *unused)
 static void __attribute__((constructor)) create_thread_key(void)
 {
 	has_thread_key = pthread_key_create(&thread_key, end_thread) == 0;
+}
+
+/* The program may unload the library, and its threads end after that. */
+static void __attribute__((destructor)) delete_thread_key(void)
+{
+	if (has_thread_key)
+		(void)pthread_key_delete(thread_key);
+	has_thread_key = false;
 }
 
 static void
