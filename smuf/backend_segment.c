@@ -113,7 +113,12 @@ backend_segment_open(struct backend_segment *s, const struct remotefile *owner, 
 	uint32_t count = size_block_count(size);
 	int error;
 
-	*s = (struct backend_segment){ .owner = owner, .size = size, .slots = malloc(count) };
+	*s = (struct backend_segment){
+		.owner = owner,
+		.size = size,
+		.slots = malloc(count),
+		.epoch = owner->epoch,
+	};
 	error = s->slots == NULL ? -ENOMEM : sealbox_create(&s->box);
 	if (error == 0) {
 		memset(s->slots, FIRST_SLOT, count);
@@ -162,6 +167,11 @@ backend_segment_begin_grant(struct backend_segment *s, const uint8_t key[SEALBOX
 {
 	int error = sealbox_set_key(s->box, key);
 
+	if (s->epoch != s->owner->epoch) {
+		/* A forked child may have closed what it inherited. */
+		s->epoch = s->owner->epoch;
+		s->must_reopen = s->must_reopen || !slotfile_is_intact(&s->file);
+	}
 	if (error == 0 && s->must_reopen) {
 		slotfile_close(&s->file);
 		error = open_file(s);
