@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "common/host/ownfd.h"
 #include "common/remote/mux.h"
 #include "common/wire/protocol.h"
 
@@ -21,30 +22,22 @@ enum {
 void
 inherit_init(struct inherit *k, const struct dial_target *target)
 {
-	*k = (struct inherit){ .target = target, .pipe = { -1, -1 } };
+	*k = (struct inherit){ .target = target, .pipe = { OWNFD_CLOSED, OWNFD_CLOSED } };
 	(void)pthread_mutex_init(&k->mutex, NULL);
-}
-
-static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
 }
 
 static void
 close_pipe(struct inherit *k)
 {
-	close_fd(&k->pipe[0]);
-	close_fd(&k->pipe[1]);
+	ownfd_close(&k->pipe[0]);
+	ownfd_close(&k->pipe[1]);
 }
 
 static void
 free_copies(struct inherit *k)
 {
 	while (k->count > 0)
-		close_fd(&k->copies[--k->count].child_fd);
+		ownfd_close(&k->copies[--k->count].child_end);
 	free(k->copies);
 	k->copies = NULL;
 	k->room = 0;
@@ -113,7 +106,7 @@ connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	error = attach(new_mux, k->ident, until);
 	/* An ident is good once, whatever the result. */
 	k->has_ident = false;
-	close_fd(&k->pipe[1]);
+	ownfd_close(&k->pipe[1]);
 	if (error == 0) {
 		take_over(mux, terms, new_mux, &new_terms);
 		return 0;
@@ -155,6 +148,17 @@ inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 	return error;
 }
 
+static void
+find_out_orphan(struct inherit_copy *c)
+{
+	struct pollfd p = { .fd = c->child_end.fd, .events = POLLIN };
+
+	if (c->is_orphan || !ownfd_is_intact(&c->child_end) || poll(&p, 1, 0) != 1)
+		return;
+	c->is_orphan = true;
+	ownfd_close(&c->child_end);
+}
+
 /* Finds new orphans; returns how many there are now. */
 static size_t
 count_orphans(struct inherit *k)
@@ -162,13 +166,21 @@ count_orphans(struct inherit *k)
 	size_t i, count = 0;
 
 	for (i = 0; i < k->count; i++) {
-		struct pollfd p = { .fd = k->copies[i].child_fd, .events = POLLIN };
-
-		if (p.fd >= 0 && poll(&p, 1, 0) == 1)
-			close_fd(&k->copies[i].child_fd);
-		count += k->copies[i].child_fd < 0;
+		find_out_orphan(&k->copies[i]);
+		count += k->copies[i].is_orphan;
 	}
 	return count;
+}
+
+/* The server has room for no other copy: whatever child is not known to live loses its own. */
+static void
+take_unknown_for_orphans(struct inherit *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->count; i++)
+		if (!ownfd_is_intact(&k->copies[i].child_end))
+			k->copies[i].is_orphan = true;
 }
 
 /*
@@ -186,7 +198,7 @@ reclaim(struct inherit *k, uint64_t until)
 	if (dial_connect(k->target, &mux, &terms, until) != 0)
 		return;
 	while (i < k->count) {
-		if (k->copies[i].child_fd >= 0) {
+		if (!k->copies[i].is_orphan) {
 			i++;
 			continue;
 		}
@@ -262,6 +274,7 @@ get_copy(struct inherit *k, struct mux *mux, uint64_t until)
 		reclaim(k, until);
 	error = request_copy(mux, &k->ident, until);
 	if (error == -EMFILE) {
+		take_unknown_for_orphans(k);
 		reclaim(k, until);
 		error = request_copy(mux, &k->ident, until);
 	}
@@ -286,11 +299,20 @@ attach_child(struct inherit *k, uint64_t until)
 	return true;
 }
 
-/* The child will connect: remembers its copy. */
+/*
+ * The child will connect: remembers its copy. Where the process has no descriptors left there is no
+ * pipe, and the parent never knows whether that child lives.
+ */
 static void
 leave_to_child(struct inherit *k)
 {
-	k->is_ready = reserve(k) && pipe2(k->pipe, O_CLOEXEC) == 0;
+	int fds[2], i;
+
+	k->is_ready = reserve(k);
+	if (!k->is_ready || pipe2(fds, O_CLOEXEC) != 0)
+		return;
+	for (i = 0; i < 2; i++)
+		k->pipe[i] = ownfd_of(fds[i]);
 }
 
 bool
@@ -313,8 +335,8 @@ inherit_fork_parent(struct inherit *k)
 	drop(&k->child_mux);
 	if (!k->is_ready)
 		return;
-	k->copies[k->count++] = (struct inherit_copy){ .ident = k->ident, .child_fd = k->pipe[0] };
-	k->pipe[0] = -1;
+	k->copies[k->count++] = (struct inherit_copy){ .ident = k->ident, .child_end = k->pipe[0] };
+	k->pipe[0] = OWNFD_CLOSED;
 	close_pipe(k);
 }
 
@@ -324,10 +346,10 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 	/* Without prepare another thread may be in ready. */
 	k->first_mux = is_prepared ? k->child_mux : NULL;
 	k->child_mux = NULL;
-	close_fd(&k->pipe[0]);
+	ownfd_close(&k->pipe[0]);
 	k->has_ident = is_prepared && k->is_ready;
 	if (!k->has_ident)
-		close_fd(&k->pipe[1]);
+		ownfd_close(&k->pipe[1]);
 	free_copies(k);
 	k->epoch++;
 	mutex_fork_child(&k->mutex, false);

@@ -13,7 +13,9 @@
  * its first call. When it never calls, its copy stays at the server, which keeps few of them. So
  * such a child holds one end of a pipe until it has attached, execs, or ends. The copy is then an
  * *orphan*, which the parent finds at a later fork. When there are many orphans the parent reclaims
- * them: it attaches to them over a connection that it then closes.
+ * them: it attaches to them over a connection that it then closes. A copy without a pipe, because
+ * the process had no descriptor left, or the program has closed it, counts as an orphan only when
+ * the server gives no further copy.
  *
  * All functions except inherit_attach() are called with the mount's mutex.
  */
@@ -26,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/host/ownfd.h"
 #include "common/remote/dial.h"
 
 struct mux;
@@ -33,7 +36,8 @@ struct mux;
 /* A copy that a child without a connection may attach to, in the parent. */
 struct inherit_copy {
 	uint64_t ident;
-	int child_fd; /* reads end of file when the copy is an orphan; -1: it is known to be one */
+	struct ownfd child_end; /* reads end of file when the copy is an orphan; may be closed */
+	bool is_orphan;
 };
 
 struct inherit {
@@ -47,8 +51,8 @@ struct inherit {
 	/* Between ready and parent or child. */
 	struct mux *child_mux; /* the child's connection; NULL: there is none */
 	struct dial_terms child_terms;
-	bool is_ready; /* there is a copy for a child that will connect */
-	int pipe[2];   /* -1 when there is none */
+	bool is_ready;        /* there is a copy for a child that will connect */
+	struct ownfd pipe[2]; /* closed when there is none */
 
 	/* In the child, until its first call. */
 	struct mux *first_mux; /* its connection, of child_terms; NULL: it is still to connect */

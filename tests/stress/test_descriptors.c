@@ -50,6 +50,7 @@ static const char *const kind_names[] = { "smdish", "smdish plain", "smuf", "smc
 static struct daemon daemons[SMC];
 static char name[16]; /* of the memory file: each test has its own, which nobody has had open */
 static struct smc_world world;
+static atomic_bool *flags; /* two, shared by the processes of a test */
 
 /* The program's own descriptors. */
 static struct {
@@ -321,6 +322,67 @@ what_a_forked_child_opens_is_its_own(void **state)
 			run_fork((enum kind)kind, (enum own)what);
 }
 
+/*
+ * The server is out of reach at a fork, so p's process keeps a descriptor that tells whether that
+ * child lives, and the child one that ends with it. Then each closes all.
+ */
+static void __attribute__((noreturn))
+fork_without_connection(struct client *p, enum kind kind, enum own what)
+{
+	char away[DAEMON_PATH_SIZE + 8];
+	pid_t pid;
+
+	snprintf(away, sizeof away, "%s.away", daemons[kind].socket);
+	child_expect(rename(daemons[kind].socket, away) == 0, "a server out of reach");
+	pid = child_fork();
+	if (pid == 0) {
+		close_all(what);
+		child_expect(child_await(&flags[0], PATIENCE_MS), "the parent's word");
+		child_expect(section(p, 1) == 0, "the child connects by itself");
+		expect_own_untouched();
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect(rename(away, daemons[kind].socket) == 0, "a server in reach");
+	close_all(what);
+	atomic_store(&flags[0], true);
+	child_expect(child_has_ended_well(pid), "the child");
+	expect_own_untouched();
+	pid = child_fork();
+	if (pid == 0)
+		_exit(EXIT_SUCCESS);
+	child_expect(child_has_ended_well(pid), "another child");
+	expect_own_untouched();
+	client_close(p);
+	expect_own_untouched();
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+what_is_opened_while_a_child_has_no_connection_is_the_programs(void **state)
+{
+	struct client p, keeper;
+	int kind, what;
+	pid_t pid;
+
+	(void)state;
+	for (kind = 0; kind < SMC; kind++) {
+		for (what = 0; what < OWNS; what++) {
+			choose_name();
+			assert_true(join(&keeper, (enum kind)kind));
+			atomic_store(&flags[0], false);
+			pid = child_begin();
+			if (pid == 0) {
+				child_expect(join(&p, (enum kind)kind) && section(&p, 0) == 0,
+				    "the first section");
+				fork_without_connection(&p, (enum kind)kind, (enum own)what);
+			}
+			if (!child_has_ended_well(pid))
+				fail_msg("%s: see above", kind_names[kind]);
+			client_close(&keeper);
+		}
+	}
+}
+
 /* Closes what is open on regular files, and opens the program's file under these numbers. */
 static void
 replace_files(void)
@@ -345,13 +407,13 @@ replace_files(void)
 static void
 a_block_of_the_programs_file_accuses_nobody(void **state)
 {
-	atomic_bool *flags = child_share(2 * sizeof *flags);
 	size_t mark = daemon_log_mark(&daemons[SMUF]);
 	struct client p;
 	pid_t pid;
 
 	(void)state;
 	choose_name();
+	atomic_store(&flags[0], false);
 	assert_true(join(&p, SMUF));
 	pid = child_begin();
 	if (pid == 0) {
@@ -384,6 +446,7 @@ begin_all(void **state)
 	int kind;
 
 	*state = &world;
+	flags = child_share(2 * sizeof *flags);
 	/* The log would need a descriptor that stays. */
 	assert_int_equal(unsetenv("NONCE_LOG"), 0);
 	smc_world_create(&world);
@@ -408,6 +471,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_the_program_opens_is_its_own),
 		cmocka_unit_test(what_a_forked_child_opens_is_its_own),
+		cmocka_unit_test(what_is_opened_while_a_child_has_no_connection_is_the_programs),
 		cmocka_unit_test(a_block_of_the_programs_file_accuses_nobody),
 	};
 
