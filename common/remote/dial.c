@@ -76,6 +76,35 @@ dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_lim
 	return error;
 }
 
+int
+dial_exchange_in_time(struct mux *mux, struct mux_call *c, uint32_t size, uint64_t until)
+{
+	int error = mux_send(mux);
+
+	if (error == 0)
+		error = mux_wait(mux, c, mux_limit_exact(until));
+	if (error == -ETIMEDOUT && !mux_leave(mux, c))
+		error = mux_wait(mux, c, mux_limit_exact(until));
+	if (error == 0 && c->reply.left != size)
+		return mux_abort(mux, -EPROTO);
+	return error;
+}
+
+int
+dial_new_table(struct mux *mux, uint64_t until)
+{
+	struct mux_limit limit = mux_limit_exact(until);
+	struct mux_call c;
+	int error = mux_become_sender(mux, limit);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_NEW_FDTABLE, 0, 0);
+	error = dial_exchange(mux, &c, 0, limit);
+	mux_end_call(mux, &c);
+	return error;
+}
+
 static int
 read_hello(struct dial_terms *t, struct wire_reader reply)
 {

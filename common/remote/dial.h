@@ -52,6 +52,15 @@ int dial_connect(const struct dial_target *t, struct mux **out, struct dial_term
 int dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_limit limit);
 
 /*
+ * The same for a request of a few bytes whose reply may fail to come: at until the call is left to
+ * the connection (mux_leave()), which with version 1 ends.
+ */
+int dial_exchange_in_time(struct mux *mux, struct mux_call *c, uint32_t size, uint64_t until);
+
+/* NEW_FDTABLE: the session gets an empty table of descriptors. Returns 0 or see mux_wait(). */
+int dial_new_table(struct mux *mux, uint64_t until);
+
+/*
  * Puts the failure to connect into words; mux is NULL when there is no connection. Returns error.
  */
 int dial_fail(const struct dial_target *t, struct mux *mux, int error);

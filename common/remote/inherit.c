@@ -88,42 +88,72 @@ take_over(struct mux **mux, struct dial_terms *terms, struct mux *new_mux,
 	mux_destroy(old);
 }
 
-/* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
+/* In the child, with the mutex. */
 static int
-connect_and_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+connect_anew(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
-	const char *address = k->target->addr->text;
 	struct dial_terms new_terms;
 	struct mux *new_mux;
+	int error = dial_connect(k->target, &new_mux, &new_terms, until);
+
+	if (error == 0)
+		take_over(mux, terms, new_mux, &new_terms);
+	return error;
+}
+
+/* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
+static int
+attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	const char *address = k->target->addr->text;
 	int error;
 
 	if (!k->has_ident)
 		return error_message(-ESTALE, "%s: this forked child has inherited no descriptors",
 		    address);
-	error = dial_connect(k->target, &new_mux, &new_terms, until);
+	error = connect_anew(k, mux, terms, until);
 	if (error != 0)
 		return error;
-	error = attach(new_mux, k->ident, until);
+	error = attach(*mux, k->ident, until);
 	/* An ident is good once, whatever the result. */
 	k->has_ident = false;
 	ownfd_close(&k->pipe[1]);
-	if (error == 0) {
-		take_over(mux, terms, new_mux, &new_terms);
-		return 0;
-	}
-	mux_destroy(new_mux);
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
-	return error_message(error, "%s: this child cannot attach to what it inherited", address);
+	if (error != 0)
+		return error_message(error, "%s: this child cannot attach to what it inherited",
+		    address);
+	return 0;
+}
+
+/* In the child, with the mutex: connects, to open all files anew. */
+static int
+begin_table(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	int error = connect_anew(k, mux, terms, until);
+
+	if (error != 0)
+		return error;
+	error = dial_new_table(*mux, until);
+	if (error != 0)
+		return dial_fail(k->target, *mux, error);
+	k->table++;
+	return 0;
 }
 
 /* In the child, with the mutex. */
 static int
 leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
+	if (k->first_mux != NULL && !mux_is_intact(k->first_mux)) {
+		drop(&k->first_mux);
+		k->has_lost = true;
+	}
+	if (k->has_lost)
+		return begin_table(k, mux, terms, until);
 	if (k->first_mux == NULL)
-		return connect_and_attach(k, mux, terms, until);
+		return attach_to_copy(k, mux, terms, until);
 	take_over(mux, terms, k->first_mux, &k->child_terms);
 	k->first_mux = NULL;
 	return 0;
@@ -248,13 +278,7 @@ request_copy(struct mux *mux, uint64_t *ident, uint64_t until)
 	if (error != 0)
 		return error;
 	mux_begin_call(mux, &c, OP_FORK, 0, 8);
-	error = mux_send(mux);
-	if (error == 0)
-		error = mux_wait(mux, &c, mux_limit_exact(until));
-	if (error == -ETIMEDOUT && !mux_leave(mux, &c))
-		error = mux_wait(mux, &c, mux_limit_exact(until));
-	if (error == 0 && c.reply.left != 8)
-		error = mux_abort(mux, -EPROTO);
+	error = dial_exchange_in_time(mux, &c, 8, until);
 	if (error == 0)
 		*ident = wire_get_u64(&c.reply);
 	mux_end_call(mux, &c);
@@ -346,6 +370,7 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 	/* Without prepare another thread may be in ready. */
 	k->first_mux = is_prepared ? k->child_mux : NULL;
 	k->child_mux = NULL;
+	k->has_lost = false;
 	ownfd_close(&k->pipe[0]);
 	k->has_ident = is_prepared && k->is_ready;
 	if (!k->has_ident)

@@ -17,6 +17,9 @@
  * the process had no descriptor left, or the program has closed it, counts as an orphan only when
  * the server gives no further copy.
  *
+ * A child whose program closes the connection before the first call (closefrom(3)) connects with an
+ * empty *table* of descriptors: each file is to be opened anew.
+ *
  * All functions except inherit_attach() are called with the mount's mutex.
  */
 #ifndef COMMON_REMOTE_INHERIT_H
@@ -56,6 +59,7 @@ struct inherit {
 
 	/* In the child, until its first call. */
 	struct mux *first_mux; /* its connection, of child_terms; NULL: it is still to connect */
+	bool has_lost;         /* the program has closed it */
 
 	/* In the child, and in ready. */
 	bool has_ident; /* of a copy that no process has attached to */
@@ -63,6 +67,9 @@ struct inherit {
 	atomic_bool is_inherited; /* the connection is the parent's: attach before the first call */
 	pthread_mutex_t mutex;    /* of attaching, and of registering files anew after it */
 	unsigned epoch;           /* counts the forks that led to this process */
+
+	/* Of descriptors: the one that the connection has, counted from 0. Changes as is_inherited. */
+	unsigned table;
 };
 
 void inherit_init(struct inherit *k, const struct dial_target *target);
@@ -91,6 +98,14 @@ void inherit_reclaim(struct inherit *k);
  */
 bool inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
     uint64_t until);
+
+/* After ready: the child has a connection. */
+static inline bool
+inherit_has_connected(const struct inherit *k)
+{
+	return k->child_mux != NULL;
+}
+
 void inherit_fork_parent(struct inherit *k);
 void inherit_fork_child(struct inherit *k, bool is_prepared);
 

@@ -234,6 +234,17 @@ mux_is_alive(struct mux *m)
 	return is_alive;
 }
 
+bool
+mux_is_intact(struct mux *m)
+{
+	bool is_intact;
+
+	mux_core_lock(m);
+	is_intact = m->has_ended || stream_is_intact(m->stream);
+	mux_core_unlock(m);
+	return is_intact;
+}
+
 const char *
 mux_reason(struct mux *m)
 {

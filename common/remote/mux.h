@@ -216,6 +216,9 @@ bool mux_is_alive(struct mux *m);
 /* True when the connection is known to have ended. Does not read the socket. */
 bool mux_has_ended(struct mux *m);
 
+/* False when the program has closed the socket (ownfd.h) of a connection that has not ended. */
+bool mux_is_intact(struct mux *m);
+
 /*
  * Why the connection has ended, see stream_reason(); "" when it has not.
  * Valid as long as m.

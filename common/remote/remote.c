@@ -113,22 +113,6 @@ remote_is_shared(const struct remote *r)
 	return r->references > mine;
 }
 
-/* NEW_FDTABLE. */
-static int
-request_table(struct mux *mux, uint64_t until)
-{
-	struct mux_limit limit = mux_limit_exact(until);
-	struct mux_call c;
-	int error = mux_become_sender(mux, limit);
-
-	if (error != 0)
-		return error;
-	mux_begin_call(mux, &c, OP_NEW_FDTABLE, 0, 0);
-	error = dial_exchange(mux, &c, 0, limit);
-	mux_end_call(mux, &c);
-	return error;
-}
-
 /* Connects, and gets an empty table of descriptors. */
 static int
 connect_to(struct remote *r, uint64_t until)
@@ -141,7 +125,7 @@ connect_to(struct remote *r, uint64_t until)
 		return error;
 	r->mux = mux;
 	TAILQ_INSERT_TAIL(&rm->remotes, r, link);
-	error = request_table(mux, until);
+	error = dial_new_table(mux, until);
 	return error != 0 ? dial_fail(&r->target, mux, error) : 0;
 }
 

@@ -11,6 +11,8 @@
  *	dial			connecting, one exchange of request and reply, errors in words
  *	inherit			the descriptors that a forked child inherits
  *	remote			a mount's connection
+ *	remotefile_request	requests about a memory file: open, close, stat
+ *	remotefile_attach	a memory file in a forked child
  *	remotefile		a memory file: open, close, map, stat
  *	compat_v1		taking and releasing a lock with version 1
  *	remotefile_release	releasing it with version 2

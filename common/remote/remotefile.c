@@ -15,31 +15,6 @@ enum {
 	TRY_MS = 900  /* for one that the server can answer at once */
 };
 
-int
-remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
-{
-	return remote_fail(f->remote, op, f->name, error);
-}
-
-/* OPEN; the caller is the sender. */
-static int
-request_open(struct remotefile *f, struct mux_limit limit)
-{
-	struct remote *r = f->remote;
-	size_t size = strlen(f->name);
-	struct mux_call c;
-	int error;
-
-	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
-	mux_put_u32(r->mux, (uint32_t)size);
-	mux_put(r->mux, f->name, size);
-	error = dial_exchange(r->mux, &c, 4, limit);
-	if (error == 0)
-		f->fd = wire_get_u32(&c.reply);
-	mux_end_call(r->mux, &c);
-	return error;
-}
-
 /* Registers f with the connection, and opens it there. */
 static int
 open_name(struct remotefile *f, uint64_t until)
@@ -52,10 +27,11 @@ open_name(struct remotefile *f, uint64_t until)
 		return error;
 	error = mux_become_sender(mux, limit);
 	if (error == 0)
-		error = request_open(f, limit);
+		error = remotefile_request_open(f, limit);
 	if (error != 0)
 		mux_failure_unregister(mux, &f->failure);
 	f->epoch = f->remote->inherit.epoch;
+	f->table = f->remote->inherit.table;
 	return error;
 }
 
@@ -112,35 +88,6 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 	return 0;
 }
 
-/* In a forked child, registers f with the new connection. */
-static int
-register_again(struct remotefile *f)
-{
-	struct remote *r = f->remote;
-	int error = 0;
-
-	(void)pthread_mutex_lock(&r->inherit.mutex);
-	if (f->epoch != r->inherit.epoch) {
-		/* The parent reports the failures of its releases. */
-		f->failure = (struct mux_failure){ 0 };
-		error = mux_failure_register(r->mux, &f->failure);
-		if (error == 0)
-			f->epoch = r->inherit.epoch;
-	}
-	(void)pthread_mutex_unlock(&r->inherit.mutex);
-	return error;
-}
-
-int
-remotefile_attach(struct remotefile *f, uint64_t until)
-{
-	int error = remote_attach(f->remote, until);
-
-	if (error != 0 || f->epoch == f->remote->inherit.epoch)
-		return error;
-	return register_again(f);
-}
-
 int
 remotefile_take_failure(struct remotefile *f, bool *was_reported)
 {
@@ -150,14 +97,6 @@ remotefile_take_failure(struct remotefile *f, bool *was_reported)
 		return 0;
 	replica_void(f->base.replica);
 	return remotefile_fail(f, OP_RELEASE, error);
-}
-
-int
-remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit)
-{
-	int error = mux_become_sender(f->remote->mux, limit);
-
-	return error != 0 ? remotefile_fail(f, op, error) : 0;
 }
 
 int
@@ -200,8 +139,12 @@ request_close(struct remotefile *f, uint64_t until)
 	struct mux_limit limit;
 	struct mux *mux;
 	struct mux_call c;
-	int error = remotefile_attach(f, until);
+	int error = remote_attach(f->remote, until);
 
+	/* In another table there is nothing to close. */
+	if (error != 0 || f->table != f->remote->inherit.table)
+		return error;
+	error = remotefile_attach(f, until);
 	if (error != 0)
 		return error;
 	mux = f->remote->mux;
@@ -209,9 +152,8 @@ request_close(struct remotefile *f, uint64_t until)
 	error = mux_become_sender(mux, limit);
 	if (error != 0)
 		return remotefile_fail(f, OP_CLOSE, error);
-	mux_begin_call(mux, &c, OP_CLOSE, 4, 0);
-	mux_put_u32(mux, f->fd);
-	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0, limit));
+	return remotefile_end_call(f, &c, OP_CLOSE,
+	    remotefile_request_close(mux, &c, f->fd, limit));
 }
 
 /*
@@ -239,11 +181,11 @@ remotefile_close(struct backend_file *base, uint64_t until)
 }
 
 bool
-remotefile_is_alive(struct backend_file *f, uint64_t until)
+remotefile_is_alive(struct backend_file *base, uint64_t until)
 {
-	struct remote *r = remotefile_of(f)->remote;
+	struct remotefile *f = remotefile_of(base);
 
-	return remote_attach(r, until) == 0 && mux_is_alive(r->mux);
+	return remotefile_attach(f, until) == 0 && mux_is_alive(f->remote->mux);
 }
 
 int
@@ -267,25 +209,6 @@ remotefile_map(struct backend_file *base, uint32_t size, uint64_t until)
 	return remotefile_end_call(f, &c, OP_MMAP, dial_exchange(r->mux, &c, 0, limit));
 }
 
-static int
-request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until)
-{
-	struct remote *r = f->remote;
-	struct mux_limit limit = mux_limit(r->mux, until);
-	struct mux_call c;
-	int error = remotefile_become_sender(f, OP_STAT, limit);
-
-	if (error != 0)
-		return error;
-	mux_begin_call(r->mux, &c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
-	mux_put_u32(r->mux, f->fd);
-	error = dial_exchange(r->mux, &c, PROTOCOL_STAT_SIZE, limit);
-	if (error == 0)
-		protocol_get_stat(&c.reply, s);
-	mux_end_call(r->mux, &c);
-	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
-}
-
 /*
  * Without the file's local lock: reports a failed release, and leaves the replica to the next
  * holder.
@@ -304,7 +227,7 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	if (r->terms.version == PROTOCOL_VERSION_1)
 		return error_message(-ENOTSUP, "%s: a version 1 server has no STAT",
 		    r->target.addr->text);
-	error = request_stat(f, &s, until);
+	error = remotefile_request_stat(f, &s, until);
 	failure = mux_failure_report(r->mux, &f->failure);
 	if (failure != 0)
 		return remotefile_fail(f, OP_RELEASE, failure);
@@ -333,7 +256,7 @@ remotefile_is_contended(struct backend_file *base, uint64_t until)
 
 	if (remotefile_attach(f, until) != 0 || f->remote->terms.version == PROTOCOL_VERSION_1)
 		return true;
-	return request_stat(f, &s, until) != 0 || s.waiters > 0;
+	return remotefile_request_stat(f, &s, until) != 0 || s.waiters > 0;
 }
 
 int
@@ -348,7 +271,6 @@ remotefile_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uin
 		error = remotefile_stat(base, &s, until);
 		if (error != 0)
 			return error;
-		atomic_store(&f->life, s.life);
 	}
 	*life = atomic_load(&f->life);
 	*grant = f->grant;

@@ -9,6 +9,9 @@
  * the failure arrives before the reply to any later request and is recorded for the file. The next
  * call on the file reports it, and the next holder finds the replica void. A server that limits how
  * long locks are held says so in its HELLO (leases): then a release waits for its reply.
+ *
+ * A forked child that has lost its connection opens its files anew by name (inherit.h). It knows
+ * them by their lives, which the parent asks for before it forks, once for each file.
  */
 #ifndef COMMON_REMOTE_REMOTEFILE_H
 #define COMMON_REMOTE_REMOTEFILE_H
@@ -67,6 +70,7 @@ struct remotefile {
 	uint8_t v1_type;            /* version 1: the type in LOCK, and so in UNLOCK */
 	struct mux_failure failure; /* of one-way releases */
 	atomic_uint epoch;          /* of the connection, when failure was registered */
+	unsigned table;             /* that fd is in: see inherit.h */
 };
 
 /*
@@ -79,6 +83,7 @@ int remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     struct replica *replica, const char *name, uint64_t until);
 
 /* Members of struct backend_ops. */
+bool remotefile_fork_ready(struct mount *m, uint64_t until);
 int remotefile_close(struct backend_file *f, uint64_t until);
 bool remotefile_is_alive(struct backend_file *f, uint64_t until);
 int remotefile_map(struct backend_file *f, uint32_t size, uint64_t until);

@@ -1,6 +1,6 @@
 /*
- * remotefile_core: shared by remotefile.c, remotefile_release.c and remotefile_acquire.c. Others
- * include remotefile.h.
+ * remotefile_core: shared by the files that make up remotefile.h (remote.h lists them). Others
+ * include that.
  */
 #ifndef COMMON_REMOTE_REMOTEFILE_CORE_H
 #define COMMON_REMOTE_REMOTEFILE_CORE_H
@@ -15,8 +15,9 @@ remotefile_of(struct backend_file *f)
 }
 
 /*
- * Before every use of the connection: makes sure that it is this process's, and that f is
- * registered there. Errors: see inherit_attach(), mux_failure_register().
+ * Before every use of the connection: makes sure that it is this process's, and that f is open and
+ * registered there. Errors: see inherit_attach(), mux_failure_register(); -ESTALE: f is to be
+ * opened anew, and is not the same file any more.
  */
 int remotefile_attach(struct remotefile *f, uint64_t until);
 
@@ -29,6 +30,21 @@ int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
 /* Makes the caller the sender, for op: see mux_become_sender(). */
 int remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit);
+
+/* OPEN, which sets f->fd. The caller is the sender. Returns 0 or see dial_exchange(). */
+int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
+
+/* CLOSE. The caller is the sender, and calls mux_end_call(). Returns 0 or see dial_exchange(). */
+int remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd,
+    struct mux_limit limit);
+
+/* STAT: begins it, the caller is the sender; ends it, with that result, and takes f's life of it. */
+void remotefile_begin_stat(struct remotefile *f, struct mux_call *c);
+int remotefile_end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s,
+    int error);
+
+/* STAT as a whole. Returns 0 or, with words, see dial_exchange(). */
+int remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until);
 
 /*
  * When the reply must have come to a request for a lock that is sent now, with that deadline

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/client/smclient.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
@@ -273,19 +274,32 @@ what_the_program_opens_is_its_own(void **state)
 
 /*
  * A child of p's process closes all before its first call: connection and files that the parent has
- * opened for it are lost.
+ * opened for it are lost. With a server the child connects by itself, and so does its own child.
  */
 static void __attribute__((noreturn))
 live_on_after_fork(struct client *p, enum kind kind, enum own what)
 {
-	struct client again;
+	struct client again = *p;
+	pid_t pid;
 
 	close_all(what);
-	child_expect(section(p, 1) == EBADF, "EBADF");
-	child_expect(strstr(sm_error(p->sm), WORDS) != NULL, "words that say what happened");
-	expect_own_untouched();
-	child_expect(open_in(&again, p->sm, kind), "opening it again");
+	if (kind == SMC) {
+		child_expect(section(p, 1) == EBADF, "EBADF");
+		child_expect(strstr(sm_error(p->sm), WORDS) != NULL,
+		    "words that say what happened");
+		expect_own_untouched();
+		child_expect(open_in(&again, p->sm, kind), "opening it again");
+	}
 	child_expect(section(&again, 1) == 0, "the section after that");
+	expect_own_untouched();
+	pid = child_fork();
+	if (pid == 0) {
+		close_all(what);
+		child_expect(kind == SMC || section(&again, 2) == 0, "a grandchild's section");
+		expect_own_untouched();
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect(child_has_ended_well(pid), "the grandchild");
 	client_close(p);
 	expect_own_untouched();
 	_exit(EXIT_SUCCESS);
@@ -320,6 +334,102 @@ what_a_forked_child_opens_is_its_own(void **state)
 	for (kind = 0; kind < KINDS; kind++)
 		for (what = 0; what < OWNS; what++)
 			run_fork((enum kind)kind, (enum own)what);
+}
+
+/* Waits until the file of p is open that often. */
+static void
+await_opens(struct client *p, uint32_t count)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	struct sm_stat stat;
+
+	do {
+		assert_int_equal(sm_stat(p->file, &stat), 0);
+		if (stat.open_count == count)
+			return;
+		patience_breathe();
+	} while (clock_now() < deadline);
+	fail_msg("the file is open %u times, not %u", stat.open_count, count);
+}
+
+/* In a child that has lost its connection, and uses only some of its files before it forks. */
+static void __attribute__((noreturn))
+use_in_turn(struct client *first, struct client *second, struct client *third)
+{
+	struct sm_stat stat;
+	pid_t pid;
+
+	closefrom(3);
+	child_expect(section(third, 1) == 0, "the third file");
+	child_expect(sm_close(second->file) == 0, "the second one is closed unused");
+	pid = child_fork();
+	if (pid == 0) {
+		child_expect(section(first, 1) == 0, "the first file, in its child");
+		child_expect(section(third, 2) == 0, "the third one, in its child");
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect(child_has_ended_well(pid), "its child");
+	child_expect(section(first, 2) == 0, "the first file");
+	child_expect(sm_stat(first->file, &stat) == 0 && stat.open_count == 2, "two processes");
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+a_child_that_has_lost_its_connection_mixes_no_files_up(void **state)
+{
+	struct client all[3] = { { 0 } };
+	char path[sizeof name + 8];
+	int kind, i;
+	pid_t pid;
+
+	(void)state;
+	for (kind = 0; kind < SMC; kind++) {
+		all[0].sm = client_create(&daemons[kind]);
+		for (i = 0; i < 3; i++) {
+			all[i].sm = all[0].sm;
+			choose_name();
+			snprintf(path, sizeof path, CLIENT_MOUNT "/%s", name);
+			assert_true(client_open_file(&all[i], path, SMC_SEGMENT));
+			assert_int_equal(section(&all[i], 0), 0);
+		}
+		pid = child_begin();
+		if (pid == 0)
+			use_in_turn(&all[0], &all[1], &all[2]);
+		child_expect_success(pid);
+		assert_int_equal(section(&all[0], 3), 0);
+		client_close(&all[0]);
+	}
+}
+
+/* The file has ended with the parent: what has its name now is another one. */
+static void
+a_child_that_has_lost_its_connection_finds_no_other_file(void **state)
+{
+	struct client p;
+	int kind;
+	pid_t pid;
+
+	(void)state;
+	for (kind = 0; kind < SMC; kind++) {
+		choose_name();
+		atomic_store(&flags[0], false);
+		assert_true(join(&p, (enum kind)kind));
+		assert_int_equal(section(&p, 0), 0);
+		pid = child_begin();
+		if (pid == 0) {
+			closefrom(3);
+			child_expect(child_await(&flags[0], PATIENCE_MS), "the parent's end");
+			child_expect(section(&p, 1) == ESTALE, "ESTALE");
+			child_expect(section(&p, 1) == ESTALE, "ESTALE again");
+			child_expect(open_in(&p, p.sm, (enum kind)kind), "opening it again");
+			child_expect(section(&p, 0) == 0, "the new file");
+			_exit(EXIT_SUCCESS);
+		}
+		await_opens(&p, 1);
+		client_close(&p);
+		atomic_store(&flags[0], true);
+		child_expect_success(pid);
+	}
 }
 
 /*
@@ -471,6 +581,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_the_program_opens_is_its_own),
 		cmocka_unit_test(what_a_forked_child_opens_is_its_own),
+		cmocka_unit_test(a_child_that_has_lost_its_connection_mixes_no_files_up),
+		cmocka_unit_test(a_child_that_has_lost_its_connection_finds_no_other_file),
 		cmocka_unit_test(what_is_opened_while_a_child_has_no_connection_is_the_programs),
 		cmocka_unit_test(a_block_of_the_programs_file_accuses_nobody),
 	};

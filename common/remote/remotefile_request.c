@@ -1,0 +1,77 @@
+#include <string.h>
+
+#include "common/remote/remotefile_core.h"
+
+int
+remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
+{
+	return remote_fail(f->remote, op, f->name, error);
+}
+
+int
+remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit)
+{
+	int error = mux_become_sender(f->remote->mux, limit);
+
+	return error != 0 ? remotefile_fail(f, op, error) : 0;
+}
+
+int
+remotefile_request_open(struct remotefile *f, struct mux_limit limit)
+{
+	struct remote *r = f->remote;
+	size_t size = strlen(f->name);
+	struct mux_call c;
+	int error;
+
+	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
+	mux_put_u32(r->mux, (uint32_t)size);
+	mux_put(r->mux, f->name, size);
+	error = dial_exchange(r->mux, &c, 4, limit);
+	if (error == 0)
+		f->fd = wire_get_u32(&c.reply);
+	mux_end_call(r->mux, &c);
+	return error;
+}
+
+int
+remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd, struct mux_limit limit)
+{
+	mux_begin_call(mux, c, OP_CLOSE, 4, 0);
+	mux_put_u32(mux, fd);
+	return dial_exchange(mux, c, 0, limit);
+}
+
+void
+remotefile_begin_stat(struct remotefile *f, struct mux_call *c)
+{
+	mux_begin_call(f->remote->mux, c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
+	mux_put_u32(f->remote->mux, f->fd);
+}
+
+int
+remotefile_end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s, int error)
+{
+	if (error == 0) {
+		protocol_get_stat(&c->reply, s);
+		atomic_store(&f->life, s->life);
+	}
+	mux_end_call(f->remote->mux, c);
+	return error;
+}
+
+int
+remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until)
+{
+	struct mux *mux = f->remote->mux;
+	struct mux_limit limit = mux_limit(mux, until);
+	struct mux_call c;
+	int error = mux_become_sender(mux, limit);
+
+	if (error == 0) {
+		remotefile_begin_stat(f, &c);
+		error = remotefile_end_stat(f, &c, s,
+		    dial_exchange(mux, &c, PROTOCOL_STAT_SIZE, limit));
+	}
+	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
+}
