@@ -21,9 +21,9 @@ attach(struct smc_file *f)
 
 	if (!atomic_load(&f->lockfile.is_inherited))
 		return 0;
-	(void)pthread_mutex_lock(&f->mutex);
-	error = lockfile_fork_attach(&f->lockfile);
-	(void)pthread_mutex_unlock(&f->mutex);
+	(void)pthread_mutex_lock(&f->attaching);
+	error = lockfile_fork_attach(&f->lockfile, &f->mutex);
+	(void)pthread_mutex_unlock(&f->attaching);
 	return error;
 }
 
@@ -56,9 +56,11 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	f->base = (struct backend_file){ .ops = &smc_backend, .replica = replica };
 	f->mount = m;
 	(void)pthread_mutex_init(&f->mutex, NULL);
+	(void)pthread_mutex_init(&f->attaching, NULL);
 	error = lockfile_open(&f->lockfile, m->directory, name + 1, m->locks);
 	if (error != 0) {
 		(void)pthread_mutex_destroy(&f->mutex);
+		(void)pthread_mutex_destroy(&f->attaching);
 		free(f);
 		return error;
 	}
@@ -75,6 +77,7 @@ close_file(struct backend_file *base, uint64_t until)
 	segment_close(&f->segment);
 	lockfile_close(&f->lockfile);
 	(void)pthread_mutex_destroy(&f->mutex);
+	(void)pthread_mutex_destroy(&f->attaching);
 	explicit_bzero(f, sizeof *f);
 	free(f);
 	return 0;
@@ -253,9 +256,10 @@ fork_ready(struct mount *m, uint64_t until)
 
 	TAILQ_FOREACH(f, &m->files, link) {
 		smc = smc_file(f->backend);
-		(void)pthread_mutex_lock(&smc->mutex);
+		if (!mutex_lock_until(&smc->attaching, until))
+			continue;
 		lockfile_fork_prepare(&smc->lockfile, until);
-		(void)pthread_mutex_unlock(&smc->mutex);
+		(void)pthread_mutex_unlock(&smc->attaching);
 	}
 	return true;
 }
@@ -287,6 +291,7 @@ fork_child(struct mount *m, bool is_prepared)
 
 	TAILQ_FOREACH(f, &m->files, link) {
 		lockfile_fork_child(&smc_file(f->backend)->lockfile, is_prepared);
+		mutex_fork_child(&smc_file(f->backend)->attaching, false);
 		mutex_fork_child(&smc_file(f->backend)->mutex, is_prepared);
 	}
 }
@@ -296,6 +301,7 @@ const struct backend_ops smc_backend = {
 	.has_directory = true,
 	.has_key = true,
 	.has_locks = true,
+	.has_kernel_locks = true,
 	.configure = configure,
 	.detach = detach,
 	.fork_ready = fork_ready,

@@ -18,9 +18,10 @@ struct smc_file {
 	struct backend_file base;
 	const struct mount *mount;
 	struct lockfile lockfile;
-	pthread_mutex_t mutex;  /* of segment and fence; a child attaches with it */
-	uint64_t fence;         /* of the section, for sm_grant(); 0: not drawn yet */
-	struct segment segment; /* not open until the file is mapped */
+	pthread_mutex_t mutex;     /* of segment and fence; never held while waiting */
+	pthread_mutex_t attaching; /* while a child becomes a user of the file */
+	uint64_t fence;            /* of the section, for sm_grant(); 0: not drawn yet */
+	struct segment segment;    /* not open until the file is mapped */
 	struct segmentkey key;
 };
 

@@ -26,6 +26,7 @@
 #ifndef SMC_LOCKFILE_H
 #define SMC_LOCKFILE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -114,11 +115,12 @@ void lockfile_fork_parent(struct lockfile *l);
 void lockfile_fork_child(struct lockfile *l, bool is_prepared);
 
 /*
- * To be called before anything is done with l: makes a child that is not one of its users yet one.
- * Returns 0, -ESTALE when the parent's memory file is gone, or another error of lockfile_open();
- * with a message.
+ * To be called before anything is done with l, by one thread at a time: makes a child that is not
+ * one of its users yet one. Takes mutex for the last step; fork(2) finds l complete when its thread
+ * has it. Returns 0, -ESTALE when the parent's memory file is gone, or another error of
+ * lockfile_open(); with a message.
  */
-int lockfile_fork_attach(struct lockfile *l);
+int lockfile_fork_attach(struct lockfile *l, pthread_mutex_t *mutex);
 
 /* The recovery lock (presence.h). Returns 0 or a negative errno, with a message. */
 int lockfile_lock_recovery(struct lockfile *l);

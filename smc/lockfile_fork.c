@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/client/forkhooks.h"
 #include "common/host/hostio.h"
 #include "smc/lockfile_core.h"
 
@@ -127,44 +128,77 @@ attach_by_counting(struct lockfile *l)
 	return error;
 }
 
-/* A1 to A5 */
+/* A1 to A4: a description and a slot of our own. */
 static int
-attach_by_slot(struct lockfile *l)
+claim_slot(const struct lockfile *l, struct hostfile *file, struct presence *presence)
 {
 	const struct lockfile_head *h;
-	struct presence presence;
-	struct hostfile file;
 	int error;
 
-	error = open_same(l, &file);
+	error = open_same(l, file);
 	if (error == -EMFILE || error == -ENFILE)
 		return lockfile_fail(l, error, error_string(error));
 	if (error != 0)
 		return fail_gone(l);
-	h = (const struct lockfile_head *)file.untrusted_base;
-	lockfile_init_presence(&presence, &file, true);
-	error = lockfile_lock_recovery_of(&presence);
+	h = (const struct lockfile_head *)file->untrusted_base;
+	lockfile_init_presence(presence, file, true);
+	error = lockfile_lock_recovery_of(presence);
 	/* A3: a file that was started afresh, if only half, is another life. */
 	if (error == 0 &&
 	    (atomic_load(&h->magic) != LOCKFILE_MAGIC ||
 		memcmp(h->salt, l->salt, sizeof l->salt) != 0 || atomic_load(&h->dead) != 0))
 		error = -ESTALE;
 	if (error == 0)
-		error = presence_claim(&presence);
-	presence_unlock_recovery(&presence);
-	if (error != 0) {
+		error = presence_claim(presence);
+	presence_unlock_recovery(presence);
+	if (error == 0)
+		return 0;
+	hostfile_close(file);
+	return lockfile_fail(l, error, "this child cannot use the memory file that it inherited");
+}
+
+/*
+ * A5. Returns false if there has been a fork since forkhooks_count() was forks: its child does not
+ * know the description, but has inherited it.
+ */
+static bool
+use_file_alone(struct lockfile *l, struct hostfile *file, const struct presence *presence,
+    pthread_mutex_t *mutex, unsigned forks)
+{
+	bool is_ours;
+
+	(void)pthread_mutex_lock(mutex);
+	is_ours = forkhooks_count() == forks;
+	if (is_ours)
+		use_file(l, file, presence);
+	(void)pthread_mutex_unlock(mutex);
+	return is_ours;
+}
+
+static int
+attach_by_slot(struct lockfile *l, pthread_mutex_t *mutex)
+{
+	struct presence presence;
+	struct hostfile file;
+	unsigned forks;
+	int error;
+
+	for (;;) {
+		forks = forkhooks_count();
+		error = claim_slot(l, &file, &presence);
+		if (error != 0)
+			return error;
+		if (use_file_alone(l, &file, &presence, mutex, forks))
+			return 0;
+		presence_release(&presence);
 		hostfile_close(&file);
-		return lockfile_fail(l, error,
-		    "this child cannot use the memory file that it inherited");
 	}
-	use_file(l, &file, &presence);
-	return 0;
 }
 
 int
-lockfile_fork_attach(struct lockfile *l)
+lockfile_fork_attach(struct lockfile *l, pthread_mutex_t *mutex)
 {
 	if (!l->is_inherited)
 		return 0;
-	return l->presence.has_locks ? attach_by_slot(l) : attach_by_counting(l);
+	return l->presence.has_locks ? attach_by_slot(l, mutex) : attach_by_counting(l);
 }

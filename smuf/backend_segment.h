@@ -61,7 +61,8 @@ void backend_segment_close(struct backend_segment *s);
 
 /*
  * A grant comes with that key. is_whole: it names every block that was ever published. Opens the
- * file again if something was wrong with it, or if a forked child has lost it. Returns 0 or see backend_segment_open().
+ * file again if something was wrong with it, or if a forked child has lost it. Returns 0 or see
+ * backend_segment_open().
  *
  * When this or a block of the grant fails, some slots may be those of the grant already: the
  * replica has to be made void, so that a whole grant comes before the next release.

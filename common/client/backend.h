@@ -46,6 +46,9 @@ struct backend_ops {
 	bool has_key;     /* accepts the option key= */
 	bool has_locks;   /* accepts the option locks= */
 
+	/* A forked child must not keep the descriptors of a file that it does not know. */
+	bool has_kernel_locks;
+
 	/* Keeps files of the host. A mount may then name a second point, for packagers. */
 	bool has_directory;
 
@@ -56,12 +59,13 @@ struct backend_ops {
 	void (*detach)(struct mount *m);
 
 	/*
-	 * fork(2), with the mount's mutex: fork_ready (may be NULL) gets ready what a child needs
-	 * and may wait until that time. When it returns false, the fork skips this mount, whose
-	 * files are then void in the child. Otherwise fork_prepare takes the backend's locks; then
-	 * one of the other two runs. fork_child closes what is the parent's and sends nothing; the
-	 * mount's files in the child find their state at their next calls. is_prepared: see
-	 * forkhooks.h.
+	 * fork(2). With the mount's mutex fork_ready (may be NULL) gets ready what a child needs,
+	 * and may wait until that time. It is not called when another thread has that mutex for too
+	 * long. The child then does without, as when it returns false: then another thread may use
+	 * the mutex. In any case fork_prepare takes the backend's locks that no thread keeps while
+	 * it waits; then one of the other two runs; all three with the mount's lists. fork_child
+	 * closes what is the parent's and sends nothing; the mount's files in the child find their
+	 * state at their next calls. is_prepared: see forkhooks.h.
 	 */
 	bool (*fork_ready)(struct mount *m, uint64_t until);
 	void (*fork_prepare)(struct mount *m);

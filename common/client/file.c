@@ -7,7 +7,9 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "common/base/testpoint.h"
 #include "common/client/backend.h"
+#include "common/client/forkhooks.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
 
@@ -48,6 +50,15 @@ find(struct mount *m, const char *name, uint64_t until)
 	return NULL;
 }
 
+/* Frees f, which is not mapped; its backend has closed its part, or never had one. */
+static void
+destroy(struct file *f)
+{
+	filelock_fini(&f->lock);
+	free(f->name);
+	free(f);
+}
+
 /* Makes a file without handles, not yet in the mount's list. */
 static int
 create(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
@@ -66,10 +77,50 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 	if (error == 0)
 		error = m->ops->open(&f->backend, m, tls, &f->replica, name, until);
 	if (error != 0) {
-		filelock_fini(&f->lock);
-		free(f->name);
-		free(f);
+		destroy(f);
 		return error;
+	}
+	*out = f;
+	return 0;
+}
+
+/*
+ * Lists f. Returns false if there has been a fork since forkhooks_count() was forks: its child does
+ * not know f, but has inherited the locks of the kernel that f has.
+ */
+static bool
+list(struct file *f, unsigned forks)
+{
+	struct mount *m = f->mount;
+	bool is_ours;
+
+	(void)pthread_mutex_lock(&m->lists);
+	is_ours = !m->ops->has_kernel_locks || forkhooks_count() == forks;
+	if (is_ours)
+		TAILQ_INSERT_HEAD(&m->files, f, link);
+	(void)pthread_mutex_unlock(&m->lists);
+	return is_ours;
+}
+
+/* Makes a file without handles, in the mount's list. */
+static int
+create_listed(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
+    uint64_t until)
+{
+	struct file *f;
+	unsigned forks;
+	int error;
+
+	for (;;) {
+		forks = forkhooks_count();
+		error = create(&f, m, tls, name, until);
+		if (error != 0)
+			return error;
+		testpoint_reach("file: opened");
+		if (list(f, forks))
+			break;
+		(void)f->backend->ops->close(f->backend, until);
+		destroy(f);
 	}
 	*out = f;
 	return 0;
@@ -85,28 +136,14 @@ file_open(struct file **out, struct mount *m, struct tls_context *tls, const cha
 	if (error != 0)
 		return error;
 	f = find(m, name, until);
-	if (f == NULL) {
-		error = create(&f, m, tls, name, until);
-		if (error == 0)
-			TAILQ_INSERT_HEAD(&m->files, f, link);
-	}
+	if (f == NULL)
+		error = create_listed(&f, m, tls, name, until);
 	if (error == 0) {
 		f->handles++;
 		*out = f;
 	}
 	(void)pthread_mutex_unlock(&m->mutex);
 	return error;
-}
-
-/* With the mount's mutex: frees f, whose backend has closed its part. */
-static void
-destroy(struct file *f)
-{
-	TAILQ_REMOVE(&f->mount->files, f, link);
-	replica_unmap(&f->replica);
-	filelock_fini(&f->lock);
-	free(f->name);
-	free(f);
 }
 
 /* With the mount's mutex: closes f if it has neither handles nor a mapping. */
@@ -117,7 +154,12 @@ close_if_unused(struct file *f, uint64_t until)
 
 	if (f->handles > 0 || replica_is_mapped(&f->replica))
 		return 0;
+	/* A forked child never finds a file there whose backend has begun to close it. */
+	(void)pthread_mutex_lock(&f->mount->lists);
+	TAILQ_REMOVE(&f->mount->files, f, link);
+	(void)pthread_mutex_unlock(&f->mount->lists);
 	error = f->backend->ops->close(f->backend, until);
+	testpoint_reach("file: closed");
 	destroy(f);
 	return error;
 }
@@ -156,11 +198,30 @@ get_segment_size(struct file *f, uint64_t *size, uint64_t until)
 	return 0;
 }
 
+static int
+make_replica(struct file *f, void *hint, uint32_t size)
+{
+	struct mount *m = f->mount;
+	int error;
+
+	(void)pthread_mutex_lock(&m->lists);
+	error = replica_map(&f->replica, hint, size, m->is_full, m->tracker);
+	(void)pthread_mutex_unlock(&m->lists);
+	return error;
+}
+
+static void
+end_replica(struct file *f)
+{
+	(void)pthread_mutex_lock(&f->mount->lists);
+	replica_unmap(&f->replica);
+	(void)pthread_mutex_unlock(&f->mount->lists);
+}
+
 /* The first mapping. With the mount's mutex and the local lock: no thread uses the replica. */
 static int
 map_replica(struct file *f, void *hint, uint64_t size, uint64_t until)
 {
-	struct mount *m = f->mount;
 	int error = 0;
 
 	if (size == 0)
@@ -169,12 +230,12 @@ map_replica(struct file *f, void *hint, uint64_t size, uint64_t until)
 		error = error_message(-EMSGSIZE,
 		    "%s: the size is above 2 GiB, the limit of a segment", f->name);
 	if (error == 0)
-		error = replica_map(&f->replica, hint, (uint32_t)size, m->is_full, m->tracker);
+		error = make_replica(f, hint, (uint32_t)size);
 	if (error != 0)
 		return error;
 	error = f->backend->ops->map(f->backend, (uint32_t)size, until);
 	if (error != 0)
-		replica_unmap(&f->replica);
+		end_replica(f);
 	return error;
 }
 
@@ -223,7 +284,7 @@ unmap(struct file *f, uint64_t until)
 
 	if (error != 0)
 		return error;
-	replica_unmap(&f->replica);
+	end_replica(f);
 	filelock_hand_over(&f->lock);
 	return close_if_unused(f, until);
 }
@@ -251,7 +312,7 @@ file_end(struct file *f, uint64_t until)
 
 	(void)pthread_mutex_lock(&m->mutex);
 	f->handles = 0;
-	replica_unmap(&f->replica);
+	end_replica(f);
 	(void)close_if_unused(f, until);
 	(void)pthread_mutex_unlock(&m->mutex);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "common/base/clock.h"
 #include "common/base/forkmark.h"
@@ -13,6 +14,7 @@ TAILQ_HEAD(forkhook_list, forkhook);
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct forkhook_list hooks = TAILQ_HEAD_INITIALIZER(hooks);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_uint count;
 static int install_error; /* of pthread_atfork(3): 0 or a negative errno */
 
 static void
@@ -37,6 +39,7 @@ run_parent(void)
 {
 	struct forkhook *h;
 
+	(void)atomic_fetch_add(&count, 1);
 	libctx_fork_parent();
 	TAILQ_FOREACH_REVERSE(h, &hooks, forkhook_list, link)
 		h->parent(h);
@@ -81,6 +84,12 @@ forkhooks_remove(struct forkhook *h)
 	(void)pthread_mutex_lock(&mutex);
 	TAILQ_REMOVE(&hooks, h, link);
 	(void)pthread_mutex_unlock(&mutex);
+}
+
+unsigned
+forkhooks_count(void)
+{
+	return atomic_load(&count);
 }
 
 void

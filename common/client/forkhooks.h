@@ -35,6 +35,13 @@ int forkhooks_add(struct forkhook *h);
 
 void forkhooks_remove(struct forkhook *h);
 
+/*
+ * Counts the forks of this process that ran the hooks. It rises after the fork, while the parent
+ * still has all locks that prepare took. So a thread that has made a descriptor, and lists it with
+ * one of them, knows by it whether there is a child that has inherited the descriptor unknowingly.
+ */
+unsigned forkhooks_count(void);
+
 /* At the beginning of every public call: runs h->child in a child whose fork skipped the hooks. */
 void forkhooks_check(struct forkhook *h);
 

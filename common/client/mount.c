@@ -73,6 +73,7 @@ mount_create(struct mount **out, const struct backend_ops *ops, const char *poin
 	m->ops = ops;
 	m->silence = MOUNT_SILENCE_DEFAULT * CLOCK_SEC;
 	(void)pthread_mutex_init(&m->mutex, NULL);
+	(void)pthread_mutex_init(&m->lists, NULL);
 	TAILQ_INIT(&m->files);
 	*out = m;
 	return 0;
@@ -91,6 +92,7 @@ mount_destroy(struct mount *m)
 		return;
 	m->ops->detach(m);
 	(void)pthread_mutex_destroy(&m->mutex);
+	(void)pthread_mutex_destroy(&m->lists);
 	free(m->point);
 	free(m->directory);
 	free(m->key_file);

@@ -50,6 +50,13 @@ struct mount {
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */
 	pthread_mutex_t mutex;
+
+	/*
+	 * A thread with the mutex also takes this one while it changes the list of files or of the
+	 * backend's connections, or a file's replica. It does not wait then, so fork(2) always gets
+	 * it and finds none of them half changed.
+	 */
+	pthread_mutex_t lists;
 	struct file_list files;
 
 	/* The backend's own or NULL: configure makes it; detach, even after a failure, frees it. */

@@ -3,8 +3,8 @@
  * files that make up smclient.h: smclient.c (sets of mounts), smclient_file.c (memory files) and
  * smclient_fork.c.
  *
- * Locks are always taken in this order: the set's mutex, that of the mount, those of the backend,
- * that of the file.
+ * Locks are always taken in this order: the set's mutex, that of the mount, that of its lists,
+ * those of the backend, that of the file.
  */
 #ifndef COMMON_CLIENT_SMCLIENT_CORE_H
 #define COMMON_CLIENT_SMCLIENT_CORE_H

@@ -13,8 +13,8 @@ sm_of_hook(struct forkhook *h)
 
 /*
  * While a mount waits for its server the critical sections of all mounts go on. A mount whose mutex
- * another thread has, which waits for a silent server, is left out: the child finds it as if its
- * fork had skipped the hooks. None of the mounts can use up the time of those after it.
+ * another thread has, which waits for a silent server, is left out: the child gets nothing from its
+ * server. None of the mounts can use up the time of those after it.
  */
 static void
 fork_ready(struct forkhook *h, uint64_t until)
@@ -37,11 +37,13 @@ fork_ready(struct forkhook *h, uint64_t until)
 	}
 }
 
+/* Also for a mount that was left out: a thread with one of these locks waits for nothing. */
 static void
 prepare_mount(struct mount *m)
 {
 	struct file *f;
 
+	(void)pthread_mutex_lock(&m->lists);
 	m->ops->fork_prepare(m);
 	TAILQ_FOREACH(f, &m->files, link)
 		file_fork_prepare(f);
@@ -54,8 +56,7 @@ fork_prepare(struct forkhook *h)
 	struct mount *m;
 
 	TAILQ_FOREACH(m, &sm->mounts, link)
-		if (m->is_ready)
-			prepare_mount(m);
+		prepare_mount(m);
 }
 
 static void
@@ -66,7 +67,9 @@ resume_mount(struct mount *m)
 	TAILQ_FOREACH(f, &m->files, link)
 		file_fork_parent(f);
 	m->ops->fork_parent(m);
-	(void)pthread_mutex_unlock(&m->mutex);
+	(void)pthread_mutex_unlock(&m->lists);
+	if (m->is_ready)
+		(void)pthread_mutex_unlock(&m->mutex);
 }
 
 static void
@@ -76,8 +79,7 @@ fork_parent(struct forkhook *h)
 	struct mount *m;
 
 	TAILQ_FOREACH(m, &sm->mounts, link)
-		if (m->is_ready)
-			resume_mount(m);
+		resume_mount(m);
 	(void)pthread_mutex_unlock(&sm->mutex);
 }
 
@@ -88,14 +90,13 @@ fork_child(struct forkhook *h, bool is_prepared)
 	struct sm_file *file;
 	struct mount *m;
 	struct file *f;
-	bool is_ready;
 
 	TAILQ_FOREACH(m, &sm->mounts, link) {
-		is_ready = is_prepared && m->is_ready;
-		m->ops->fork_child(m, is_ready);
+		m->ops->fork_child(m, is_prepared);
 		TAILQ_FOREACH(f, &m->files, link)
-			file_fork_child(f, is_ready);
-		mutex_fork_child(&m->mutex, is_ready);
+			file_fork_child(f, is_prepared);
+		mutex_fork_child(&m->lists, is_prepared);
+		mutex_fork_child(&m->mutex, is_prepared && m->is_ready);
 	}
 	/* The calls of the parent's other threads are not in this process. */
 	TAILQ_FOREACH(file, &sm->handles, link)

@@ -61,6 +61,13 @@ dial_fail(const struct dial_target *t, struct mux *mux, int error)
 		"");
 }
 
+void
+dial_end(struct mux *mux)
+{
+	(void)mux_abort(mux, -ECONNRESET);
+	mux_destroy(mux);
+}
+
 int
 dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_limit limit)
 {

@@ -44,6 +44,9 @@ struct dial_terms {
 int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms,
     uint64_t until);
 
+/* Ends a connection that a forked child may have inherited: the server notices at once. */
+void dial_end(struct mux *mux);
+
 /*
  * Sends the request that was put and waits for the reply to c, whose body must have exactly size
  * bytes; at the limit the connection ends. Returns 0 or see mux_wait(). The caller calls

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "common/client/forkhooks.h"
 #include "common/host/ownfd.h"
 #include "common/remote/mux.h"
 #include "common/wire/protocol.h"
@@ -23,6 +24,7 @@ void
 inherit_init(struct inherit *k, const struct dial_target *target)
 {
 	*k = (struct inherit){ .target = target, .pipe = { OWNFD_CLOSED, OWNFD_CLOSED } };
+	(void)pthread_mutex_init(&k->attaching, NULL);
 	(void)pthread_mutex_init(&k->mutex, NULL);
 }
 
@@ -56,6 +58,7 @@ inherit_fini(struct inherit *k)
 	drop(&k->first_mux);
 	close_pipe(k);
 	free_copies(k);
+	(void)pthread_mutex_destroy(&k->attaching);
 	(void)pthread_mutex_destroy(&k->mutex);
 }
 
@@ -76,7 +79,7 @@ attach(struct mux *mux, uint64_t ident, uint64_t until)
 	return error;
 }
 
-/* Replaces the parent's connection by the child's. */
+/* With the mutex: replaces the parent's connection by the child's. */
 static void
 take_over(struct mux **mux, struct dial_terms *terms, struct mux *new_mux,
     const struct dial_terms *new_terms)
@@ -88,20 +91,45 @@ take_over(struct mux **mux, struct dial_terms *terms, struct mux *new_mux,
 	mux_destroy(old);
 }
 
-/* In the child, with the mutex. */
+/*
+ * The same. Returns false if there has been a fork since forkhooks_count() was forks: its child
+ * does not know the new socket, but has inherited it.
+ */
+static bool
+take_over_alone(struct inherit *k, struct mux **mux, struct dial_terms *terms, struct mux *new_mux,
+    const struct dial_terms *new_terms, unsigned forks)
+{
+	bool is_ours;
+
+	(void)pthread_mutex_lock(&k->mutex);
+	is_ours = forkhooks_count() == forks;
+	if (is_ours)
+		take_over(mux, terms, new_mux, new_terms);
+	(void)pthread_mutex_unlock(&k->mutex);
+	return is_ours;
+}
+
+/* In the child, attaching. */
 static int
 connect_anew(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	struct dial_terms new_terms;
 	struct mux *new_mux;
-	int error = dial_connect(k->target, &new_mux, &new_terms, until);
+	unsigned forks;
+	int error;
 
-	if (error == 0)
-		take_over(mux, terms, new_mux, &new_terms);
-	return error;
+	for (;;) {
+		forks = forkhooks_count();
+		error = dial_connect(k->target, &new_mux, &new_terms, until);
+		if (error != 0)
+			return error;
+		if (take_over_alone(k, mux, terms, new_mux, &new_terms, forks))
+			return 0;
+		dial_end(new_mux);
+	}
 }
 
-/* In the child, with the mutex: connects, and attaches to the copy that the parent got for it. */
+/* In the child, attaching: connects, and attaches to the copy that the parent got for it. */
 static int
 attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
@@ -116,8 +144,10 @@ attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 		return error;
 	error = attach(*mux, k->ident, until);
 	/* An ident is good once, whatever the result. */
+	(void)pthread_mutex_lock(&k->mutex);
 	k->has_ident = false;
 	ownfd_close(&k->pipe[1]);
+	(void)pthread_mutex_unlock(&k->mutex);
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
@@ -127,7 +157,7 @@ attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 	return 0;
 }
 
-/* In the child, with the mutex: connects, to open all files anew. */
+/* In the child, attaching: connects, to open all files anew. */
 static int
 begin_table(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
@@ -142,21 +172,33 @@ begin_table(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint6
 	return 0;
 }
 
-/* In the child, with the mutex. */
-static int
-leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+/* Takes over the connection that the parent has made, unless the program has closed it. */
+static bool
+take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 {
-	if (k->first_mux != NULL && !mux_is_intact(k->first_mux)) {
+	bool has_taken = false;
+
+	(void)pthread_mutex_lock(&k->mutex);
+	if (k->first_mux != NULL && mux_is_intact(k->first_mux)) {
+		take_over(mux, terms, k->first_mux, &k->child_terms);
+		k->first_mux = NULL;
+		has_taken = true;
+	} else if (k->first_mux != NULL) {
 		drop(&k->first_mux);
 		k->has_lost = true;
 	}
-	if (k->has_lost)
-		return begin_table(k, mux, terms, until);
-	if (k->first_mux == NULL)
-		return attach_to_copy(k, mux, terms, until);
-	take_over(mux, terms, k->first_mux, &k->child_terms);
-	k->first_mux = NULL;
-	return 0;
+	(void)pthread_mutex_unlock(&k->mutex);
+	return has_taken;
+}
+
+/* In the child, attaching. */
+static int
+leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	if (take_over_first(k, mux, terms))
+		return 0;
+	return k->has_lost ? begin_table(k, mux, terms, until) :
+			     attach_to_copy(k, mux, terms, until);
 }
 
 int
@@ -166,7 +208,7 @@ inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 
 	if (!atomic_load_explicit(&k->is_inherited, memory_order_acquire))
 		return 0;
-	if (!mutex_lock_until(&k->mutex, until))
+	if (!mutex_lock_until(&k->attaching, until))
 		return error_message(-ETIMEDOUT, "%s: another thread is connecting",
 		    k->target->addr->text);
 	if (atomic_load(&k->is_inherited)) {
@@ -174,7 +216,7 @@ inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 		if (error == 0)
 			atomic_store_explicit(&k->is_inherited, false, memory_order_release);
 	}
-	(void)pthread_mutex_unlock(&k->mutex);
+	(void)pthread_mutex_unlock(&k->attaching);
 	return error;
 }
 
@@ -213,6 +255,14 @@ take_unknown_for_orphans(struct inherit *k)
 			k->copies[i].is_orphan = true;
 }
 
+static void
+forget(struct inherit *k, size_t i)
+{
+	(void)pthread_mutex_lock(&k->mutex);
+	k->copies[i] = k->copies[--k->count];
+	(void)pthread_mutex_unlock(&k->mutex);
+}
+
 /*
  * Attaches to the orphans, and drops them with the connection. A later call tries again after a
  * failure.
@@ -236,9 +286,9 @@ reclaim(struct inherit *k, uint64_t until)
 		/* EINVAL: its child had attached after all, and ended. */
 		if (error != 0 && error != -EINVAL)
 			break;
-		k->copies[i] = k->copies[--k->count];
+		forget(k, i);
 	}
-	mux_destroy(mux);
+	dial_end(mux);
 }
 
 void
@@ -354,29 +404,47 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 }
 
 void
-inherit_fork_parent(struct inherit *k)
+inherit_fork_cancel(struct inherit *k)
 {
 	drop(&k->child_mux);
 	if (!k->is_ready)
 		return;
+	k->is_ready = false;
 	k->copies[k->count++] = (struct inherit_copy){ .ident = k->ident, .child_end = k->pipe[0] };
 	k->pipe[0] = OWNFD_CLOSED;
 	close_pipe(k);
 }
 
 void
+inherit_fork_prepare(struct inherit *k)
+{
+	(void)pthread_mutex_lock(&k->mutex);
+}
+
+void
+inherit_fork_parent(struct inherit *k)
+{
+	inherit_fork_cancel(k);
+	(void)pthread_mutex_unlock(&k->mutex);
+}
+
+void
 inherit_fork_child(struct inherit *k, bool is_prepared)
 {
-	/* Without prepare another thread may be in ready. */
+	/* Without prepare another thread may be in ready, or attaching. */
+	if (is_prepared)
+		drop(&k->first_mux);
 	k->first_mux = is_prepared ? k->child_mux : NULL;
 	k->child_mux = NULL;
 	k->has_lost = false;
 	ownfd_close(&k->pipe[0]);
 	k->has_ident = is_prepared && k->is_ready;
+	k->is_ready = false;
 	if (!k->has_ident)
 		ownfd_close(&k->pipe[1]);
 	free_copies(k);
 	k->epoch++;
-	mutex_fork_child(&k->mutex, false);
+	mutex_fork_child(&k->attaching, false);
+	mutex_fork_child(&k->mutex, is_prepared);
 	atomic_store(&k->is_inherited, true);
 }

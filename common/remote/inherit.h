@@ -20,7 +20,8 @@
  * A child whose program closes the connection before the first call (closefrom(3)) connects with an
  * empty *table* of descriptors: each file is to be opened anew.
  *
- * All functions except inherit_attach() are called with the mount's mutex.
+ * All functions except inherit_attach() are called with the mount's mutex, those of fork(2) but for
+ * ready and cancel with that of its lists.
  */
 #ifndef COMMON_REMOTE_INHERIT_H
 #define COMMON_REMOTE_INHERIT_H
@@ -46,7 +47,13 @@ struct inherit_copy {
 struct inherit {
 	const struct dial_target *target; /* the caller's */
 
-	/* In the parent. Guarded by the mount's mutex. */
+	/*
+	 * Guards what follows, beside the mount's mutex and attaching. A thread that has it does
+	 * not wait, so fork(2) always gets it.
+	 */
+	pthread_mutex_t mutex;
+
+	/* In the parent. */
 	struct inherit_copy *copies;
 	size_t count; /* of copies */
 	size_t room;
@@ -65,11 +72,9 @@ struct inherit {
 	bool has_ident; /* of a copy that no process has attached to */
 	uint64_t ident;
 	atomic_bool is_inherited; /* the connection is the parent's: attach before the first call */
-	pthread_mutex_t mutex;    /* of attaching, and of registering files anew after it */
-	unsigned epoch;           /* counts the forks that led to this process */
-
-	/* Of descriptors: the one that the connection has, counted from 0. Changes as is_inherited. */
-	unsigned table;
+	pthread_mutex_t attaching; /* while a thread attaches, or registers a file anew after it */
+	unsigned epoch;            /* counts the forks that led to this process */
+	atomic_uint table; /* of descriptors: the one that the connection has, counted from 0 */
 };
 
 void inherit_init(struct inherit *k, const struct dial_target *target);
@@ -91,10 +96,10 @@ int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms
 void inherit_reclaim(struct inherit *k);
 
 /*
- * For fork(2), beside the functions of mux. ready speaks to the server, until that time: attaches
- * first, if need be, and gets a copy and a connection for the child; without a copy the child will
- * get -ESTALE. Returns false when it could not attach: another thread may, and replace *mux during
- * the fork. is_prepared false: prepare was not called.
+ * For fork(2), before the functions of mux. ready speaks to the server, until that time: attaches
+ * first, if need be, and gets a copy and a connection for the child; without a copy, or when it was
+ * not called, the child will get -ESTALE. Returns false when it could not attach: another thread
+ * may, until prepare. cancel undoes ready. is_prepared false: prepare was not called.
  */
 bool inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms,
     uint64_t until);
@@ -106,6 +111,8 @@ inherit_has_connected(const struct inherit *k)
 	return k->child_mux != NULL;
 }
 
+void inherit_fork_cancel(struct inherit *k);
+void inherit_fork_prepare(struct inherit *k);
 void inherit_fork_parent(struct inherit *k);
 void inherit_fork_child(struct inherit *k, bool is_prepared);
 

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/client/forkhooks.h"
 #include "common/client/mount.h"
 
 int
@@ -62,29 +63,38 @@ remote_configure(struct mount *m, const char *uri)
 	return resolve_socket(&rm->addr, m);
 }
 
+/* Ends the connection. As long as it is listed, a forked child knows the socket and closes it. */
+static void
+close_connection(struct remote *r)
+{
+	struct remote_mount *rm = r->mount->backend_state;
+
+	(void)pthread_mutex_lock(&r->mount->lists);
+	if (r->mux != NULL)
+		TAILQ_REMOVE(&rm->remotes, r, link);
+	inherit_fini(&r->inherit);
+	mux_destroy(r->mux);
+	(void)pthread_mutex_unlock(&r->mount->lists);
+}
+
 void
 remote_put(struct remote *r)
 {
-	struct remote_mount *rm;
-
 	if (r == NULL || --r->references > 0)
 		return;
-	if (r->mux != NULL) {
-		if (!mux_has_ended(r->mux))
-			inherit_reclaim(&r->inherit);
-		rm = r->mount->backend_state;
-		TAILQ_REMOVE(&rm->remotes, r, link);
-	}
-	inherit_fini(&r->inherit);
-	mux_destroy(r->mux);
+	if (r->mux != NULL && !mux_has_ended(r->mux))
+		inherit_reclaim(&r->inherit);
+	close_connection(r);
 	free(r);
 }
 
 static void
 drop_current(struct remote_mount *rm)
 {
-	remote_put(rm->current);
+	struct remote *r = rm->current;
+
 	rm->current = NULL;
+	remote_put(r);
 }
 
 void
@@ -113,18 +123,43 @@ remote_is_shared(const struct remote *r)
 	return r->references > mine;
 }
 
+/*
+ * Lists the connection. Returns false if there has been a fork since forkhooks_count() was forks:
+ * its child does not know the socket, but has inherited it.
+ */
+static bool
+list(struct remote *r, struct mux *mux, unsigned forks)
+{
+	struct remote_mount *rm = r->mount->backend_state;
+	bool is_ours;
+
+	(void)pthread_mutex_lock(&r->mount->lists);
+	is_ours = forkhooks_count() == forks;
+	if (is_ours) {
+		r->mux = mux;
+		TAILQ_INSERT_TAIL(&rm->remotes, r, link);
+	}
+	(void)pthread_mutex_unlock(&r->mount->lists);
+	return is_ours;
+}
+
 /* Connects, and gets an empty table of descriptors. */
 static int
 connect_to(struct remote *r, uint64_t until)
 {
-	struct remote_mount *rm = r->mount->backend_state;
 	struct mux *mux;
-	int error = dial_connect(&r->target, &mux, &r->terms, until);
+	unsigned forks;
+	int error;
 
-	if (error != 0)
-		return error;
-	r->mux = mux;
-	TAILQ_INSERT_TAIL(&rm->remotes, r, link);
+	for (;;) {
+		forks = forkhooks_count();
+		error = dial_connect(&r->target, &mux, &r->terms, until);
+		if (error != 0)
+			return error;
+		if (list(r, mux, forks))
+			break;
+		dial_end(mux);
+	}
 	error = dial_new_table(mux, until);
 	return error != 0 ? dial_fail(&r->target, mux, error) : 0;
 }
@@ -192,7 +227,7 @@ remote_fork_ready(struct mount *m, uint64_t until)
 	/* There will be no child for the copies: they are orphans. */
 	TAILQ_FOREACH(r, &rm->remotes, link)
 		if (!is_ready)
-			inherit_fork_parent(&r->inherit);
+			inherit_fork_cancel(&r->inherit);
 	return is_ready;
 }
 
@@ -202,8 +237,10 @@ remote_fork_prepare(struct mount *m)
 	struct remote_mount *rm = m->backend_state;
 	struct remote *r;
 
-	TAILQ_FOREACH(r, &rm->remotes, link)
+	TAILQ_FOREACH(r, &rm->remotes, link) {
+		inherit_fork_prepare(&r->inherit);
 		mux_fork_prepare(r->mux);
+	}
 }
 
 void

@@ -37,7 +37,8 @@ struct tls_context;
 TAILQ_HEAD(remote_list, remote);
 
 /*
- * The backend_state of a mount. Guarded by the mount's mutex, except addr, which does not change.
+ * The backend_state of a mount. Guarded by the mount's mutex, remotes also by that of its lists;
+ * except addr, which does not change.
  */
 struct remote_mount {
 	struct addr addr;

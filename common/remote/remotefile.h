@@ -70,7 +70,7 @@ struct remotefile {
 	uint8_t v1_type;            /* version 1: the type in LOCK, and so in UNLOCK */
 	struct mux_failure failure; /* of one-way releases */
 	atomic_uint epoch;          /* of the connection, when failure was registered */
-	unsigned table;             /* that fd is in: see inherit.h */
+	atomic_uint table;          /* that fd is in: see inherit.h */
 };
 
 /*

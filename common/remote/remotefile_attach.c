@@ -86,7 +86,7 @@ open_again(struct remotefile *f, uint64_t until)
 	return error;
 }
 
-/* In a forked child, with the mutex of inherit: registers f with the new connection. */
+/* In a forked child, attaching: registers f with the new connection. */
 static int
 register_again(struct remotefile *f, uint64_t until)
 {
@@ -111,11 +111,11 @@ remotefile_attach(struct remotefile *f, uint64_t until)
 
 	if (error != 0 || f->epoch == r->inherit.epoch)
 		return error;
-	if (!mutex_lock_until(&r->inherit.mutex, until))
+	if (!mutex_lock_until(&r->inherit.attaching, until))
 		return error_message(-ETIMEDOUT, "%s: another thread opens a file anew",
 		    r->target.addr->text);
 	if (f->epoch != r->inherit.epoch)
 		error = register_again(f, until);
-	(void)pthread_mutex_unlock(&r->inherit.mutex);
+	(void)pthread_mutex_unlock(&r->inherit.attaching);
 	return error;
 }

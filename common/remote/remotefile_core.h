@@ -38,7 +38,10 @@ int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
 int remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd,
     struct mux_limit limit);
 
-/* STAT: begins it, the caller is the sender; ends it, with that result, and takes f's life of it. */
+/*
+ * STAT. begin: the caller is the sender. end: the exchange has that result, which is returned; sets
+ * the life of f.
+ */
 void remotefile_begin_stat(struct remotefile *f, struct mux_call *c);
 int remotefile_end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s,
     int error);
