@@ -219,7 +219,7 @@ libctx_fork_prepare(void)
 {
 	const struct timespec pause = { 0, LOOK_NS };
 
-	lockprobe_settle();
+	lockprobe_fork_prepare();
 	(void)pthread_mutex_lock(&gate);
 	is_forker_quiet = atomic_load(&context) != NULL && may_be_quiet();
 	/* The child's thread is then one that has called OpenSSL before. */
@@ -235,6 +235,7 @@ libctx_fork_parent(void)
 {
 	atomic_store(&is_forking, false);
 	(void)pthread_mutex_unlock(&gate);
+	lockprobe_fork_parent();
 }
 
 void
@@ -248,7 +249,7 @@ libctx_fork_child(bool is_prepared)
 	forked_copy = copy;
 	is_lost = is_lost || (!is_prepared && atomic_load(&steps) != 0);
 	quiet_copy = is_prepared && is_forker_quiet ? copy : 0;
-	lockprobe_fork_child();
+	lockprobe_fork_child(is_prepared);
 	atomic_store(&steps, 0);
 	atomic_store(&is_forking, false);
 	mutex_fork_child(&gate, is_prepared);

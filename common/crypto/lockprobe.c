@@ -21,6 +21,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 
 enum { LOOK_NS = 50 * 1000 };
 
@@ -28,7 +29,7 @@ enum state { FREE, UNKNOWN, TRYING };
 
 static atomic_int state = FREE;
 static _Atomic uint64_t deadline;                         /* of TRYING: then they are stuck */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of leaving UNKNOWN */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of leaving UNKNOWN; a fork has it */
 
 /* Takes each lock once. */
 static void *
@@ -82,21 +83,15 @@ start(void)
 }
 #endif
 
-void
-lockprobe_fork_child(void)
-{
-	(void)pthread_mutex_init(&mutex, NULL);
-	atomic_store(&state, UNKNOWN);
-}
-
 bool
 lockprobe_is_needed(void)
 {
 	return atomic_load_explicit(&state, memory_order_relaxed) != FREE;
 }
 
-void
-lockprobe_settle(void)
+/* Waits for the thread that tries. */
+static void
+settle(void)
 {
 	const struct timespec pause = { 0, LOOK_NS };
 
@@ -116,9 +111,29 @@ lockprobe_check(void)
 	if (error != 0)
 		return error_message(-EAGAIN, "no thread to try the locks of OpenSSL: %s",
 		    error_string(error));
-	lockprobe_settle();
+	settle();
 	return atomic_load(&state) == FREE ?
 	    0 :
 	    error_message(-ENOTRECOVERABLE,
 		"another thread was in OpenSSL at the fork that made this process");
+}
+
+void
+lockprobe_fork_prepare(void)
+{
+	(void)pthread_mutex_lock(&mutex);
+	settle();
+}
+
+void
+lockprobe_fork_parent(void)
+{
+	(void)pthread_mutex_unlock(&mutex);
+}
+
+void
+lockprobe_fork_child(bool is_prepared)
+{
+	mutex_fork_child(&mutex, is_prepared);
+	atomic_store(&state, UNKNOWN);
 }

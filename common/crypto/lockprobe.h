@@ -16,9 +16,6 @@
 
 enum { LOCKPROBE_MS = 1000 };
 
-/* In a fork's child: the locks are unknown from now on. No other thread may call meanwhile. */
-void lockprobe_fork_child(void);
-
 /* True when the locks are unknown, being tried, or stuck. */
 bool lockprobe_is_needed(void);
 
@@ -29,7 +26,13 @@ bool lockprobe_is_needed(void);
  */
 int lockprobe_check(void);
 
-/* Before a fork: waits for the thread that tries, as long as lockprobe_check() does. */
-void lockprobe_settle(void);
+/*
+ * For libctx. prepare waits for the thread that tries, as long as lockprobe_check() does, and lets
+ * none begin until parent. child: the locks are unknown from now on. is_prepared false: prepare was
+ * not called.
+ */
+void lockprobe_fork_prepare(void);
+void lockprobe_fork_parent(void);
+void lockprobe_fork_child(bool is_prepared);
 
 #endif

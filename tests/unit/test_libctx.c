@@ -257,6 +257,38 @@ a_fork_and_steps_wait_for_each_other(void **state)
 	assert_int_equal(atomic_load(&reached), 2);
 }
 
+static void *
+probe(void *unused)
+{
+	atomic_store(&reached, 1);
+	if (lockprobe_check() == 0)
+		atomic_store(&reached, 2);
+	return unused;
+}
+
+/* Its thread would be gone in the child, with the locks that it has. */
+static void
+a_fork_and_a_probe_wait_for_each_other(void **state)
+{
+	pthread_t thread;
+	int meanwhile;
+
+	(void)state;
+	lockprobe_fork_child(false);
+	start_thread(&thread, probe);
+	await(2);
+	pthread_join(thread, NULL);
+	lockprobe_fork_child(false);
+	libctx_fork_prepare();
+	start_thread(&thread, probe);
+	usleep(WAITING_MS * 1000);
+	meanwhile = atomic_load(&reached);
+	libctx_fork_parent();
+	pthread_join(thread, NULL);
+	assert_int_not_equal(meanwhile, 2);
+	assert_int_equal(atomic_load(&reached), 2);
+}
+
 /* In a child: the result of a step. */
 static int
 try_step(int (*begin)(struct libctx_step *))
@@ -405,6 +437,7 @@ main(void)
 		cmocka_unit_test(the_programs_context_is_never_used),
 		cmocka_unit_test(the_programs_numbers_are_not_that_of_tls),
 		cmocka_unit_test(a_fork_and_steps_wait_for_each_other),
+		cmocka_unit_test(a_fork_and_a_probe_wait_for_each_other),
 		cmocka_unit_test(a_copy_made_in_a_step_takes_no_more),
 		cmocka_unit_test(a_copy_made_outside_takes_steps),
 		cmocka_unit_test(a_stuck_lock_is_an_error),
