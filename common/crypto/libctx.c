@@ -224,7 +224,7 @@ libctx_fork_prepare(void)
 	is_forker_quiet = atomic_load(&context) != NULL && may_be_quiet();
 	/* The child's thread is then one that has called OpenSSL before. */
 	if (is_forker_quiet)
-		ERR_clear_error();
+		(void)ERR_peek_error();
 	atomic_store(&is_forking, true);
 	while (atomic_load(&steps) != 0)
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);

@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
@@ -257,6 +258,22 @@ a_fork_and_steps_wait_for_each_other(void **state)
 	assert_int_equal(atomic_load(&reached), 2);
 }
 
+/* A program may fork before it asks OpenSSL why a call of its own has failed. */
+static void
+a_fork_keeps_the_programs_errors(void **state)
+{
+	unsigned long queued;
+
+	(void)state;
+	ERR_clear_error();
+	ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+	libctx_fork_prepare();
+	libctx_fork_parent();
+	queued = ERR_get_error();
+	if (ERR_GET_LIB(queued) != ERR_LIB_USER)
+		fail_msg("expected the program's error, got %lx", queued);
+}
+
 static void *
 probe(void *unused)
 {
@@ -437,6 +454,7 @@ main(void)
 		cmocka_unit_test(the_programs_context_is_never_used),
 		cmocka_unit_test(the_programs_numbers_are_not_that_of_tls),
 		cmocka_unit_test(a_fork_and_steps_wait_for_each_other),
+		cmocka_unit_test(a_fork_keeps_the_programs_errors),
 		cmocka_unit_test(a_fork_and_a_probe_wait_for_each_other),
 		cmocka_unit_test(a_copy_made_in_a_step_takes_no_more),
 		cmocka_unit_test(a_copy_made_outside_takes_steps),
