@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/host/ground.h"
 
 enum { CHUNK = 1024, CHUNKS = 1024 };
 
@@ -116,8 +115,7 @@ identify_by_statx(struct ownfd *d)
 {
 	struct statx sx;
 
-	if (!ground_has(GROUND_STATX) ||
-	    statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_BTIME, &sx) != 0)
+	if (statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_BTIME, &sx) != 0)
 		return false;
 	d->device = makedev(sx.stx_dev_major, sx.stx_dev_minor);
 	d->inode = sx.stx_ino;
