@@ -92,7 +92,7 @@ help:
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
 	@echo 'make check-hostile   attacks on the servers, the long form, and their table (a quiet machine)'
 	@echo 'make check-torture   random rounds for SECONDS (600) seconds; SEED=n repeats the choices'
-	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (8 minutes)'
+	@echo 'make check-model     spin on the models of smc'\''s lock, and on their mutants (4 minutes)'
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make check-all       all of these, one after the other (about an hour)'
 	@echo 'make bench           every figure of the design with its target and verdict'
