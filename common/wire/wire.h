@@ -4,8 +4,8 @@
  * Every length that a peer states passes through here. A read past the end returns zeros and marks
  * the reader as failed, for good; the caller reads its whole message and asks once, wire_is_done().
  * So a handler reads like the tables of PROTOCOL 4 and PROTOCOL 5. Nothing here allocates, or
- * copies more than the integer asked for; wire_get_bytes() returns a pointer into the message. The
- * functions are inline: each message passes a dozen of them.
+ * copies more than the integer asked for; wire_get_bytes() returns a pointer into the message.
+ * Readers are inline: each request passes a dozen of them.
  */
 #ifndef COMMON_WIRE_WIRE_H
 #define COMMON_WIRE_WIRE_H
@@ -106,56 +106,13 @@ wire_writer(void *out, size_t size)
 	return (struct wire_writer){ .next = out, .left = size };
 }
 
+void wire_put_u8(struct wire_writer *w, uint8_t value);
+void wire_put_u16(struct wire_writer *w, uint16_t value);
+void wire_put_u32(struct wire_writer *w, uint32_t value);
+void wire_put_u64(struct wire_writer *w, uint64_t value);
+void wire_put_bytes(struct wire_writer *w, const void *data, size_t size);
+
 /* The next size bytes, in place, for the caller to fill; NULL when they do not fit. */
-static inline uint8_t *
-wire_put_room(struct wire_writer *w, size_t size)
-{
-	uint8_t *room = w->next;
-
-	if (w->failed || size > w->left) {
-		w->failed = true;
-		return NULL;
-	}
-	if (size > 0)
-		w->next += size;
-	w->left -= size;
-	return room;
-}
-
-static inline void
-wire_put_bytes(struct wire_writer *w, const void *data, size_t size)
-{
-	uint8_t *room = wire_put_room(w, size);
-
-	if (room != NULL && size > 0)
-		memcpy(room, data, size);
-}
-
-static inline void
-wire_put_u8(struct wire_writer *w, uint8_t value)
-{
-	wire_put_bytes(w, &value, sizeof value);
-}
-
-static inline void
-wire_put_u16(struct wire_writer *w, uint16_t value)
-{
-	value = htobe16(value);
-	wire_put_bytes(w, &value, sizeof value);
-}
-
-static inline void
-wire_put_u32(struct wire_writer *w, uint32_t value)
-{
-	value = htobe32(value);
-	wire_put_bytes(w, &value, sizeof value);
-}
-
-static inline void
-wire_put_u64(struct wire_writer *w, uint64_t value)
-{
-	value = htobe64(value);
-	wire_put_bytes(w, &value, sizeof value);
-}
+uint8_t *wire_put_room(struct wire_writer *w, size_t size);
 
 #endif

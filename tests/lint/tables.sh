@@ -51,7 +51,7 @@ $(echo "$limits" | sed 's/.*/	LIMIT(&);/')
 }
 END
 "$CC" -I. -D_GNU_SOURCE -std=c11 -w -o "$work/print" "$work/print.c" \
-    common/wire/protocol.c common/wire/status.c common/wire/delta.c || {
+    common/wire/protocol.c common/wire/status.c common/wire/wire.c common/wire/delta.c || {
 	echo "tables.sh: the code of common/wire does not compile" >&2
 	exit 1
 }
