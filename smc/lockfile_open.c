@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/crypto/random.h"
+#include "common/host/hostio.h"
 #include "common/host/hostprobe.h"
 #include "smc/lockfile_core.h"
 #include "smc/lockfile_kind.h"
@@ -38,7 +39,10 @@ try_open_or_create(struct lockfile *l, int directory)
 		error = lockfile_locks_choose(l, 0, &format);
 		if (error != 0)
 			return error;
-		error = hostfile_create(&l->file, directory, l->name, LOCKFILE_SIZE);
+		/* Its length comes under the recovery lock; where it cannot come there is no file. */
+		error = hostio_check_limit(LOCKFILE_SIZE);
+		if (error == 0)
+			error = hostfile_create_empty(&l->file, directory, l->name);
 	}
 	return error == 0 || error == -EEXIST ? error : fail_to_open(l, error);
 }

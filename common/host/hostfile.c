@@ -48,6 +48,17 @@ hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t size
 	return error;
 }
 
+/*
+ * The umask is for the files of a program, these are for every process of a group. fstat(2) cannot
+ * tell what is needed: a library OS's knows its own umask and not the host's. A file system without
+ * modes refuses, and needs none.
+ */
+static void
+set_mode(int fd)
+{
+	(void)fchmod(fd, FILE_MODE);
+}
+
 static int
 set_size_and_mode(int fd, uint64_t size)
 {
@@ -60,12 +71,7 @@ set_size_and_mode(int fd, uint64_t size)
 	while (result != 0 && errno == EINTR);
 	if (result != 0)
 		return -errno;
-	/*
-	 * The umask is for the files of a program, these are for every process of a group. fstat(2)
-	 * cannot tell what is needed: a library OS's knows its own umask and not the host's. A file
-	 * system without modes refuses, and needs none.
-	 */
-	(void)fchmod(fd, FILE_MODE);
+	set_mode(fd);
 	return 0;
 }
 
@@ -94,6 +100,20 @@ hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t si
 			unlinkat(directory, name, 0);
 		close(fd);
 	}
+	return error;
+}
+
+int
+hostfile_create_empty(struct hostfile *h, int directory, const char *name)
+{
+	int fd, error = hostio_create(&fd, directory, name, FILE_MODE);
+
+	if (error != 0)
+		return error;
+	set_mode(fd);
+	error = init_file(h, fd, 0);
+	if (error != 0)
+		close(fd);
 	return error;
 }
 

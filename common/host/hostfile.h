@@ -46,9 +46,16 @@ int hostfile_open(struct hostfile *h, int directory, const char *name, uint64_t 
  * Creates name, size bytes of zeros without storage behind them (sparse), mode 0660 whatever the
  * umask; but where files are mapped a library OS cannot change modes, and the umask of its host
  * counts. Returns 0 or a negative errno: -EEXIST when anything has that name, -ENOSPC, -EFBIG,
- * -EACCES, -EROFS, or as hostfile_open() says; the file is then removed again.
+ * -EACCES, -EROFS, or as hostfile_open() says; the file is then removed again. So it is for files
+ * that no other process uses before this returns.
  */
 int hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t size);
+
+/*
+ * Creates name without a byte, for a file that other processes may open, lengthen and use at once:
+ * leaves the length as they have it, and never removes the file. Returns as hostfile_create() does.
+ */
+int hostfile_create_empty(struct hostfile *h, int directory, const char *name);
 
 /*
  * Makes the file measure size bytes, whatever its status says; new ones are zeros, and bytes behind

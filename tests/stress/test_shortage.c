@@ -27,7 +27,8 @@
 enum {
 	DESCRIPTORS_MOST = 16, /* that one call may need */
 	LESS_THAN_A_LOCK_FILE = 4096,
-	LESS_THAN_A_SEGMENT_FILE = 16384
+	LESS_THAN_A_SEGMENT_FILE = 16384,
+	ROUNDS = 100
 };
 
 enum kind { SMDISH, SMUF, SMC, KINDS };
@@ -233,6 +234,47 @@ too_few_descriptors_are_emfile(void **state)
 	}
 }
 
+/* Tries to create a lock file, for which its limit is too small, again and again. */
+static void __attribute__((noreturn)) create_in_vain(void)
+{
+	struct client p = { .sm = mount_kind(SMC) };
+
+	child_expect(p.sm != NULL, "a mount");
+	limit_to(RLIMIT_FSIZE, LESS_THAN_A_LOCK_FILE);
+	for (;;) {
+		if (open_name(&p, SMC, "shared"))
+			child_expect(sm_close(p.file) == 0, "sm_close");
+		else
+			child_expect(errno == EFBIG, "sm_open: EFBIG");
+	}
+}
+
+/* Another one opens the name while that process cannot go on: the file under it stays. */
+static void
+a_process_that_cannot_create_a_file_takes_it_from_nobody(void **state)
+{
+	struct client first, second;
+	pid_t pid = child_begin();
+	int64_t value;
+	int i;
+
+	(void)state;
+	if (pid == 0)
+		create_in_vain();
+	for (i = 0; i < ROUNDS; i++) {
+		assert_int_equal(smc_join(&first, &world, "shared", SMC_SEGMENT), 0);
+		assert_int_equal(smc_join(&second, &world, "shared", SMC_SEGMENT), 0);
+		assert_int_equal(client_lock_within(&first, PATIENCE_MS), 0);
+		value = smc_value(first.segment);
+		smc_count(first.segment);
+		assert_int_equal(sm_unlock(first.file), 0);
+		assert_int_equal(section(&second, value + 1), 0);
+		client_close(&first);
+		client_close(&second);
+	}
+	child_kill_all(&pid, 1);
+}
+
 /*
  * In a child whose parent had few descriptors at the fork: as long as it has none its first call is
  * EMFILE, unless the parent has made all that it needs.
@@ -319,6 +361,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_beyond_the_limit_is_efbig_and_no_signal),
+		cmocka_unit_test(a_process_that_cannot_create_a_file_takes_it_from_nobody),
 		cmocka_unit_test(too_few_descriptors_are_emfile),
 		cmocka_unit_test(a_forked_child_without_descriptors_gets_them_later),
 	};
