@@ -15,6 +15,7 @@ static const char *const names[] = {
 	[ACTOR_TRYLOCK] = "sm_trylock",
 	[ACTOR_TIMEDLOCK] = "sm_timedlock",
 	[ACTOR_UNLOCK] = "sm_unlock",
+	[ACTOR_GRANT] = "sm_grant",
 };
 
 /* What these functions are for: not an error of anything. */
@@ -42,10 +43,33 @@ is_cut(const struct round *r, int error)
 	    (error == EIO && r->kind == ROUND_SMUF);
 }
 
-bool
-actor_is_refusal(int error)
+/* The host cannot make or extend its files. */
+static bool
+is_full(int error)
 {
 	return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EROFS;
+}
+
+bool
+actor_is_refusal(const struct actor *a, int error)
+{
+	return is_full(error) || error == ESTALE || (error == EBADF && a->round->kind == ROUND_SMC);
+}
+
+/* The lease was over: before sm_unlock(), before the grant was sent, or while it was. */
+static bool
+is_lease_over(enum actor_call call, int error)
+{
+	return (error == ESTALE && call != ACTOR_OPEN) || error == ENOTCONN || error == ECONNRESET;
+}
+
+/* RLIMIT_NOFILE, RLIMIT_FSIZE */
+static bool
+is_limit(enum actor_call call, int error, bool is_inherited)
+{
+	if (error == EMFILE)
+		return call == ACTOR_OPEN || call == ACTOR_MAP || is_inherited;
+	return error == EFBIG && (call == ACTOR_OPEN || call == ACTOR_MAP || call == ACTOR_UNLOCK);
 }
 
 /* What smuf's clients find when the host changes files. */
@@ -63,7 +87,7 @@ count(const struct actor *a, enum ledger_count what)
 
 /* Returns true when the round's trouble explains the error. */
 static bool
-is_trouble(const struct actor *a, int error)
+is_trouble(const struct actor *a, enum actor_call call, int error, bool is_inherited)
 {
 	switch (a->round->trouble) {
 	case ROUND_RESTARTS:
@@ -77,13 +101,33 @@ is_trouble(const struct actor *a, int error)
 		count(a, LEDGER_FOUND);
 		return true;
 	case ROUND_FULL_DISK:
-		if (!actor_is_refusal(error))
+		if (!is_full(error))
 			return false;
 		count(a, LEDGER_FULL);
+		return true;
+	case ROUND_LEASES:
+		if (!is_lease_over(call, error))
+			return false;
+		count(a, LEDGER_EXPIRED);
+		return true;
+	case ROUND_LIMITS:
+		if (!is_limit(call, error, is_inherited))
+			return false;
+		count(a, LEDGER_LIMITED);
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* The process has closed the descriptor, and with it the connection. */
+static bool
+is_closed(const struct actor *a, int error)
+{
+	if (!atomic_load(&a->seat.process->is_void) || (error != EBADF && error != ENOTCONN))
+		return false;
+	count(a, LEDGER_BAD);
+	return true;
 }
 
 bool
@@ -99,8 +143,9 @@ actor_judge(const struct actor *a, enum actor_call call, int error, bool is_inhe
 		count(a, LEDGER_VOID);
 		return true;
 	}
-	if (!is_trouble(a, error))
+	if (!is_trouble(a, call, error, is_inherited) && !is_closed(a, error))
 		ledger_complain(&a->seat, "%s: %s (%s)", names[call], strerror(error),
 		    sm_error(NULL));
-	return !actor_is_refusal(error);
+	return !is_full(error) && error != EMFILE &&
+	    (a->round->trouble != ROUND_LEASES || error != ESTALE);
 }

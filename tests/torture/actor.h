@@ -4,7 +4,7 @@
  *
  * An error that a function may not return here and now is a fault. So the errors of a silent or
  * lost server are allowed in rounds with restarts only, those of a full disk on a full disk only,
- * and so on.
+ * those of closed descriptors in a process that has closed them only, and so on.
  */
 #ifndef TESTS_TORTURE_ACTOR_H
 #define TESTS_TORTURE_ACTOR_H
@@ -29,6 +29,8 @@ struct actor {
 	unsigned round_number; /* of the ledger, when the process began */
 	unsigned depth;        /* forks from the player to this process */
 	uint64_t plant;        /* the step from which on it takes no lock; 0: none */
+	char finding
+	    [LEDGER_TEXT_SIZE]; /* what is wrong if it has the lock until sm_unlock(); or "" */
 	/* Forks. held: a handle whose lock the thread holds, or NULL. The child never returns. */
 	void (*fork)(struct actor *a, struct handle *held);
 };
@@ -43,7 +45,8 @@ enum actor_call {
 	ACTOR_LOCK, /* and sm_rdlock() */
 	ACTOR_TRYLOCK,
 	ACTOR_TIMEDLOCK,
-	ACTOR_UNLOCK
+	ACTOR_UNLOCK,
+	ACTOR_GRANT
 };
 
 /*
@@ -53,6 +56,6 @@ enum actor_call {
 bool actor_judge(const struct actor *a, enum actor_call call, int error, bool is_inherited);
 
 /* True when nothing was published for certain after sm_unlock() has failed with this error. */
-bool actor_is_refusal(int error);
+bool actor_is_refusal(const struct actor *a, int error);
 
 #endif

@@ -5,7 +5,7 @@
 #include "common/base/size.h"
 #include "tests/torture/choice.h"
 
-enum { LIFE, SECTION, NONCE, WRITERS, WORDS = SIZE_BLOCK / 8 };
+enum { BOOK, SECTION, NONCE, WRITERS, WORDS = SIZE_BLOCK / 8 };
 
 #define POISON UINT64_C(0x6e6f7369006f6e21)
 
@@ -84,7 +84,7 @@ content_read(const uint8_t *segment, uint32_t size, struct content *out,
 	for (n = 1; n <= content_blocks(size); n++)
 		if (!read_block(block_words(segment, n), size, n, words[WRITERS + n - 1], text))
 			return false;
-	*out = (struct content){ words[LIFE], words[SECTION], words[NONCE] };
+	*out = (struct content){ words[BOOK], words[SECTION], words[NONCE] };
 	return true;
 }
 
@@ -93,7 +93,7 @@ content_begin(uint8_t *segment, const struct content *c)
 {
 	uint64_t *words = (uint64_t *)(void *)segment;
 
-	words[LIFE] = c->life;
+	words[BOOK] = c->book;
 	words[SECTION] = c->section;
 	words[NONCE] = c->nonce;
 }

@@ -1,7 +1,7 @@
 /*
  * content: what a segment holds, so that a lost or a half published section shows.
  *
- * The first block begins with words: the life of the memory file, the number of the section that
+ * The first block begins with words: the number of the life's book, the number of the section that
  * was published last, that section's *nonce* (a number of its own), and for each further block the
  * nonce of the section that wrote it last. The rest of the first block is zeros; all words of
  * another block follow from the nonce of its last section and its number. So a segment that has a
@@ -17,7 +17,7 @@
 enum { CONTENT_TEXT_SIZE = 160 };
 
 struct content {
-	uint64_t life; /* 0: nothing was ever published */
+	uint64_t book; /* the number of the life's; 0: nothing was ever published */
 	uint64_t section;
 	uint64_t nonce;
 };

@@ -247,7 +247,7 @@ game_play(const struct round *r, struct ledger *l, const struct game_options *o)
 		.next = r->gap };
 	for (i = 0; i < r->players; i++)
 		g.players[i].index = i;
-	ledger_begin(l);
+	ledger_begin(l, r->lease_ms * CLOCK_MS);
 	atomic_store(&l->is_planted, !o->has_plant);
 	stage_open(&g.stage, r, o->pki, o->can_mount);
 	while (!is_wrong(&g) && do_deeds(&g, deadline)) {

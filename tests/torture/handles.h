@@ -34,7 +34,7 @@ struct handle {
 	bool is_lost;             /* to be closed by its last user */
 	bool is_closed; /* while others waited for the lock; they are users until they return */
 	_Atomic bool is_gone; /* sm_close() has returned */
-	struct ledger_book *book;
+	struct book *book;
 	struct view_user view;
 };
 

@@ -20,13 +20,14 @@ ledger_create(void)
 }
 
 void
-ledger_begin(struct ledger *l)
+ledger_begin(struct ledger *l, uint64_t lease)
 {
 	/* First: a process of the round before that has not begun yet ends. */
 	atomic_fetch_add(&l->round, 1);
 	atomic_store(&l->is_over, false);
 	atomic_store(&l->is_audited, false);
 	atomic_store(&l->is_watched, false);
+	l->lease = lease;
 	atomic_store(&l->steps, 0);
 	atomic_store(&l->generation, 0);
 	memset(l->processes, 0, sizeof l->processes);
@@ -47,6 +48,8 @@ ledger_admit(struct ledger *l, const char *name)
 			continue;
 		memset(p->threads, 0, sizeof p->threads);
 		/* Last: a thread that finds the process not doomed then finds its own locks. */
+		atomic_store(&p->calls, 0);
+		atomic_store(&p->is_void, false);
 		atomic_store(&p->is_doomed, false);
 		snprintf(p->name, sizeof p->name, "%s", name);
 		return p;
@@ -112,6 +115,14 @@ ledger_note(struct ledger *l, const char *format, ...)
 void
 ledger_call(const struct ledger_seat *s, const char *function)
 {
+	_Atomic int *calls = &s->process->calls;
+	int count = atomic_load(calls);
+
+	while (count < 0 || !atomic_compare_exchange_weak(calls, &count, count + 1)) {
+		if (count < 0)
+			usleep(1);
+		count = atomic_load(calls);
+	}
 	atomic_store(&s->thread->since, clock_now());
 	atomic_store(&s->thread->call, function);
 }
@@ -120,26 +131,45 @@ void
 ledger_return(const struct ledger_seat *s)
 {
 	atomic_store(&s->thread->call, NULL);
+	atomic_fetch_sub(&s->process->calls, 1);
 }
 
-struct ledger_book *
+bool
+ledger_exclude_calls(const struct ledger_seat *s)
+{
+	int none = 0;
+
+	return atomic_compare_exchange_strong(&s->process->calls, &none, LEDGER_NO_CALLS);
+}
+
+void
+ledger_admit_calls(const struct ledger_seat *s)
+{
+	atomic_store(&s->process->calls, 0);
+}
+
+struct book *
 ledger_book(struct ledger *l, unsigned file, uint64_t life)
 {
-	uint64_t known;
+	uint64_t number = book_number(file, life), known;
 	unsigned i;
 
-	/* File and life are one number: lives are random. */
-	life = (life & ~UINT64_C(3)) + file + 1;
 	for (i = 0; i < LEDGER_BOOKS; i++) {
 		known = 0;
-		if (atomic_compare_exchange_strong(&l->books[i].life, &known, life)) {
+		if (atomic_compare_exchange_strong(&l->books[i].number, &known, number)) {
 			ledger_add(l, LEDGER_LIVES);
 			return &l->books[i];
 		}
-		if (known == life)
+		if (known == number)
 			return &l->books[i];
 	}
 	return NULL;
+}
+
+void
+ledger_ask(const struct ledger_seat *s)
+{
+	atomic_store(&s->thread->asked, clock_now());
 }
 
 /* True when both seats hold the lock of one book, and one of them exclusively. */
@@ -149,111 +179,61 @@ is_conflict(unsigned a, unsigned b)
 	return a >> 1 == b >> 1 && ((a | b) & 1) != 0;
 }
 
-static void
-expect_alone(const struct ledger_seat *s, const struct ledger_process *p, unsigned mine)
+/* False when the process may have lost its lock, without having released it. */
+static bool
+is_counting(const struct ledger *l, const struct ledger_process *p, const struct ledger_thread *t)
+{
+	if (atomic_load(&p->is_doomed) || atomic_load(&p->is_void))
+		return false;
+	return l->lease == 0 || clock_now() - atomic_load(&t->asked) < l->lease;
+}
+
+static bool
+is_alone(const struct ledger_seat *s, const struct ledger_process *p, unsigned mine,
+    char text[BOOK_TEXT_SIZE])
 {
 	unsigned i, inside;
 
 	for (i = 0; i < ROUND_THREADS_MOST; i++) {
-		if (&p->threads[i] == s->thread ||
-		    !is_conflict(atomic_load(&p->threads[i].inside), mine) ||
-		    atomic_load(&p->is_doomed))
+		const struct ledger_thread *t = &p->threads[i];
+
+		inside = atomic_load(&t->inside);
+		if (t != s->thread && inside == mine && (mine & 1) == 0)
+			ledger_add(s->ledger, LEDGER_TOGETHER);
+		if (t == s->thread || !is_conflict(inside, mine) || !is_counting(s->ledger, p, t))
 			continue;
 		/* A killed process's place may have become another's meanwhile. */
-		inside = atomic_load(&p->threads[i].inside);
+		inside = atomic_load(&t->inside);
 		if (!is_conflict(inside, mine))
 			continue;
-		ledger_complain(s,
-		    "not exclusive: this thread got the lock %s while thread %u of process %s "
-		    "has it %s",
+		snprintf(text, BOOK_TEXT_SIZE,
+		    "not exclusive: this thread got the lock %s while thread %u of process %s has it %s",
 		    mine & 1 ? "exclusively" : "for reading", i, p->name,
 		    inside & 1 ? "exclusively" : "for reading");
+		return false;
 	}
+	return true;
 }
 
-void
-ledger_enter(const struct ledger_seat *s, const struct ledger_book *b, bool is_exclusive)
+bool
+ledger_enter(const struct ledger_seat *s, const struct book *b, bool is_exclusive,
+    char text[BOOK_TEXT_SIZE])
 {
 	unsigned mine = 2 * (unsigned)(b - s->ledger->books + 1) + is_exclusive, i;
 
 	/* Each notes its lock first and looks then: of two, one at least sees the other. */
 	atomic_store(&s->thread->inside, mine);
 	for (i = 0; i < LEDGER_PROCESSES; i++)
-		if (atomic_load(&s->ledger->processes[i].state) == LEDGER_RUNS)
-			expect_alone(s, &s->ledger->processes[i], mine);
+		if (atomic_load(&s->ledger->processes[i].state) == LEDGER_RUNS &&
+		    !is_alone(s, &s->ledger->processes[i], mine, text))
+			return false;
+	return true;
 }
 
 void
 ledger_leave(const struct ledger_seat *s)
 {
 	atomic_store(&s->thread->inside, 0);
-}
-
-static struct ledger_section *
-section_of(struct ledger_book *b, uint64_t section)
-{
-	return &b->ring[section % LEDGER_RING];
-}
-
-/* The section was tried, as this one, and not refused. */
-static void
-expect_known(const struct ledger_seat *s, struct ledger_book *b, const struct content *c)
-{
-	const struct ledger_section *known = section_of(b, c->section);
-
-	if (atomic_load(&known->number) != c->section || atomic_load(&known->nonce) != c->nonce)
-		ledger_complain(s,
-		    "the segment holds section %lu, nonce %lx, which nobody published; the ledger has "
-		    "section %lu, nonce %lx there",
-		    (unsigned long)c->section, (unsigned long)c->nonce,
-		    (unsigned long)atomic_load(&known->number),
-		    (unsigned long)atomic_load(&known->nonce));
-	if (atomic_load(&known->refused) == c->nonce)
-		ledger_complain(s, "section %lu was refused, and is published",
-		    (unsigned long)c->section);
-}
-
-void
-ledger_check(const struct ledger_seat *s, struct ledger_book *b, const struct content *c)
-{
-	uint64_t committed = atomic_load(&b->committed);
-
-	if (c->section < committed)
-		ledger_complain(s, "lost: section %lu was committed, and the segment holds %lu",
-		    (unsigned long)committed, (unsigned long)c->section);
-	if (c->section == 0 && c->life == 0 && c->nonce == 0)
-		return;
-	if (c->life != atomic_load(&b->life))
-		ledger_complain(s, "the segment is that of life %lx, not of %lx",
-		    (unsigned long)c->life, (unsigned long)atomic_load(&b->life));
-	expect_known(s, b, c);
-	/* Whether or not its process lives: now it must not get lost. */
-	ledger_commit(b, c->section);
-}
-
-void
-ledger_try(struct ledger_book *b, uint64_t section, uint64_t nonce)
-{
-	struct ledger_section *known = section_of(b, section);
-
-	atomic_store(&known->nonce, nonce);
-	atomic_store(&known->number, section);
-}
-
-void
-ledger_commit(struct ledger_book *b, uint64_t section)
-{
-	uint64_t committed = atomic_load(&b->committed);
-
-	while (committed < section &&
-	    !atomic_compare_exchange_strong(&b->committed, &committed, section))
-		;
-}
-
-void
-ledger_refuse(struct ledger_book *b, uint64_t section, uint64_t nonce)
-{
-	atomic_store(&section_of(b, section)->refused, nonce);
 }
 
 void

@@ -2,16 +2,15 @@
  * ledger: what must be so, kept in memory that all processes of a run share and that no memory
  * file has anything to do with.
  *
- * A *book* is about one life of one memory file. It has the number of the last section whose
- * sm_unlock() has returned 0, and the nonces of the latest sections, written before sm_unlock() is
- * called. So a holder of the lock knows what the segment must hold: a section that was committed,
- * or one after it whose process died, or lost its server, within sm_unlock().
+ * A *book* (book.h) is about one life of one memory file.
  *
  * A *seat* is the place of a thread. A thread notes there what it calls, since when, and which
  * lock it holds; the next holder of the lock looks at the seats of all others.
  *
- * A process that is killed is *doomed* first: what its seats say then no longer counts. All
- * members are atomic; a process may die between any two stores.
+ * A process that is killed is *doomed* first, and one that closes all its descriptors is *void*
+ * first: what their seats say then no longer counts, since others may get the lock. With leases a
+ * seat counts as long as the lease cannot be over. All members are atomic; a process may die
+ * between any two stores.
  */
 #ifndef TESTS_TORTURE_LEDGER_H
 #define TESTS_TORTURE_LEDGER_H
@@ -21,16 +20,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "tests/torture/content.h"
+#include "tests/torture/book.h"
 #include "tests/torture/round.h"
 
 enum {
 	LEDGER_PROCESSES = 48,
 	LEDGER_BOOKS = 512,
-	LEDGER_RING = 64,
 	LEDGER_NAME_SIZE = 48,
 	LEDGER_TEXT_SIZE = 512,
-	LEDGER_IS_WRITTEN = 2
+	LEDGER_IS_WRITTEN = 2,
+	LEDGER_NO_CALLS = -1000
 };
 
 /* What happened in all rounds, for the last line. */
@@ -48,8 +47,13 @@ enum ledger_count {
 	LEDGER_RESTARTS,
 	LEDGER_CUT, /* calls that found the server gone */
 	LEDGER_LIES,
-	LEDGER_FOUND, /* calls that found a lie */
-	LEDGER_FULL,  /* calls that found the disk full */
+	LEDGER_FOUND,      /* calls that found a lie */
+	LEDGER_FULL,       /* calls that found the disk full */
+	LEDGER_TOGETHER,   /* sections that read beside another one */
+	LEDGER_EXPIRED,    /* sections that were refused because the lease was over */
+	LEDGER_LIMITED,    /* calls that found a limit of the process */
+	LEDGER_CLOSED_ALL, /* processes that closed all descriptors, */
+	LEDGER_BAD,        /* and calls that found one of theirs closed */
 	LEDGER_COUNTS
 };
 
@@ -58,6 +62,7 @@ enum ledger_state { LEDGER_FREE, LEDGER_RUNS, LEDGER_HAS_ENDED };
 struct ledger_thread {
 	_Atomic(const char *) call; /* the function that it is in; NULL: none */
 	_Atomic uint64_t since;     /* when it called */
+	_Atomic uint64_t asked;     /* when it called for the lock that it holds, or before */
 	_Atomic uint64_t step;
 	_Atomic unsigned inside; /* 0, or 2 * (1 + the book's number), + 1 with an exclusive lock */
 };
@@ -66,22 +71,10 @@ struct ledger_process {
 	_Atomic int state;
 	_Atomic pid_t pid; /* 0: about to be forked */
 	_Atomic bool is_doomed;
+	_Atomic bool is_void;
+	_Atomic int calls; /* threads in a call; LEDGER_NO_CALLS: none may begin */
 	char name[LEDGER_NAME_SIZE];
 	struct ledger_thread threads[ROUND_THREADS_MOST];
-};
-
-struct ledger_section {
-	_Atomic uint64_t number;
-	_Atomic uint64_t nonce;
-	_Atomic uint64_t
-	    refused; /* a nonce of which sm_unlock() has said that nothing was published */
-};
-
-struct ledger_book {
-	_Atomic uint64_t life; /* 0: free */
-	unsigned file;
-	_Atomic uint64_t committed;
-	struct ledger_section ring[LEDGER_RING];
 };
 
 struct ledger {
@@ -91,10 +84,11 @@ struct ledger {
 	_Atomic bool is_planted;     /* the planted fault has happened, or there is none */
 	_Atomic bool is_audited;     /* the auditor is to look at what there is */
 	_Atomic bool is_watched;     /* the auditor has the files open */
+	uint64_t lease;              /* of the server in this round, nanoseconds; 0: none */
 	_Atomic uint64_t steps;      /* of all threads in this round */
 	_Atomic unsigned generation; /* in the names of memory files: another one is another file */
 	struct ledger_process processes[LEDGER_PROCESSES];
-	struct ledger_book books[LEDGER_BOOKS];
+	struct book books[LEDGER_BOOKS];
 	_Atomic uint64_t counts[LEDGER_COUNTS];
 	_Atomic int is_complained; /* LEDGER_IS_WRITTEN: the complaint is whole */
 	char complaint[LEDGER_TEXT_SIZE];
@@ -110,8 +104,8 @@ struct ledger_seat {
 /* Returns a ledger that processes forked later share; NULL without memory. */
 struct ledger *ledger_create(void);
 
-/* Begins a round: no process, no book. */
-void ledger_begin(struct ledger *l);
+/* Begins a round: no process, no book. lease: nanoseconds, or 0. */
+void ledger_begin(struct ledger *l, uint64_t lease);
 
 /* A place for a process that is about to be forked; NULL when all are taken. */
 struct ledger_process *ledger_admit(struct ledger *l, const char *name);
@@ -131,22 +125,25 @@ void ledger_note(struct ledger *l, const char *format, ...) __attribute__((forma
 void ledger_call(const struct ledger_seat *s, const char *function);
 void ledger_return(const struct ledger_seat *s);
 
-/* The book of that life of the file; a new one the first time. NULL when there are too many. */
-struct ledger_book *ledger_book(struct ledger *l, unsigned file, uint64_t life);
+/*
+ * When no thread of the process is in a call: none begins one until the end. Returns false
+ * otherwise. The caller is in no call.
+ */
+bool ledger_exclude_calls(const struct ledger_seat *s);
+void ledger_admit_calls(const struct ledger_seat *s);
 
-/* With the lock: notes it, and complains if another thread that lives has it. */
-void ledger_enter(const struct ledger_seat *s, const struct ledger_book *b, bool is_exclusive);
+/* The book of that life of the file; a new one the first time. NULL when there are too many. */
+struct book *ledger_book(struct ledger *l, unsigned file, uint64_t life);
+
+/* Before the lock is asked for. */
+void ledger_ask(const struct ledger_seat *s);
+
+/* With the lock: notes it. False, with a sentence, if another thread that lives has it. */
+bool ledger_enter(const struct ledger_seat *s, const struct book *b, bool is_exclusive,
+    char text[BOOK_TEXT_SIZE]);
 
 /* Before the lock is released. */
 void ledger_leave(const struct ledger_seat *s);
-
-/* With the lock: complains unless the segment may hold this. */
-void ledger_check(const struct ledger_seat *s, struct ledger_book *b, const struct content *c);
-
-/* Before and after sm_unlock(): the section's number and nonce; it returned 0; it was refused. */
-void ledger_try(struct ledger_book *b, uint64_t section, uint64_t nonce);
-void ledger_commit(struct ledger_book *b, uint64_t section);
-void ledger_refuse(struct ledger_book *b, uint64_t section, uint64_t nonce);
 
 /* Says on standard output that this thread does the planted fault now. */
 void ledger_plant(const struct ledger_seat *s);

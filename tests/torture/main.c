@@ -148,7 +148,9 @@ report_counts(const struct ledger *l, const unsigned rounds[ROUND_KINDS])
 		"locks not granted", "lives of files", "waits closed", "forks",
 		"void handles in children", "processes killed", "died inside", "stops",
 		"server restarts", "calls cut off", "lies", "calls that found lies",
-		"calls on a full disk" };
+		"calls on a full disk", "readers beside readers", "leases that were over",
+		"calls at a limit", "processes that closed all descriptors",
+		"calls without descriptors" };
 	unsigned i;
 
 	printf("torture: no fault in %u rounds of smdish, %u of smuf, %u of smc:\n    ", rounds[0],

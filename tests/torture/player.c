@@ -13,6 +13,8 @@
 #include "tests/stress/patience.h"
 #include "tests/torture/fault.h"
 #include "tests/torture/handles.h"
+#include "tests/torture/limits.h"
+#include "tests/torture/own.h"
 #include "tests/torture/section.h"
 #include "tests/torture/step.h"
 
@@ -102,12 +104,6 @@ play_all(unsigned threads)
 		pthread_join(cast.threads[i], NULL);
 }
 
-static void __attribute__((noreturn)) end(void)
-{
-	atomic_store(&cast.process->state, LEDGER_HAS_ENDED);
-	_exit(EXIT_SUCCESS);
-}
-
 static void
 free_all(void)
 {
@@ -116,11 +112,21 @@ free_all(void)
 	ledger_return(&cast.actors[0].seat);
 }
 
+static void __attribute__((noreturn)) end(bool frees)
+{
+	if (frees)
+		free_all();
+	own_check(&cast.actors[0]);
+	atomic_store(&cast.process->state, LEDGER_HAS_ENDED);
+	_exit(EXIT_SUCCESS);
+}
+
 /* Children. */
 
 static void __attribute__((noreturn)) become_another_program(void)
 {
 	atomic_store(&cast.process->state, LEDGER_HAS_ENDED);
+	limits_lift();
 	execl("/bin/true", "true", (char *)NULL);
 	_exit(EXIT_SUCCESS);
 }
@@ -133,6 +139,7 @@ struct childhood {
 	uint64_t pause_us;
 	uint64_t steps;
 	unsigned threads;
+	bool closes_all; /* descriptors, first */
 	enum ending ending;
 };
 
@@ -145,6 +152,7 @@ draw_childhood(struct choice *c)
 	h.steps = choice_draw(c, CHILD_STEPS_MOST);
 	h.threads = 1 + (unsigned)choice_draw(c, cast.world->round->threads);
 	h.ending = (enum ending)choice_draw(c, ENDINGS);
+	h.closes_all = choice_happens(c, 10) && round_has_kills(cast.world->round);
 	/* Nobody would close the files in its place. */
 	if (!round_has_kills(cast.world->round) && h.ending != BECOMES_ANOTHER)
 		h.ending = FREES;
@@ -179,12 +187,12 @@ be_child(struct ledger_process *process, uint64_t stream, struct handle *held)
 	usleep((useconds_t)h.pause_us);
 	if (h.ending == BECOMES_ANOTHER)
 		become_another_program();
+	if (h.closes_all)
+		own_close_all(&cast.actors[0]);
 	if (held != NULL)
 		expect_not_held(&cast.actors[0], held);
 	play_all(h.threads);
-	if (h.ending == FREES)
-		free_all();
-	end();
+	end(h.ending == FREES);
 }
 
 /* The library's fork handlers belong to the call. */
@@ -227,6 +235,7 @@ fork_child(struct actor *a, struct handle *held)
 	process = ledger_admit(a->seat.ledger, name);
 	if (process == NULL)
 		return;
+	atomic_store(&process->is_void, atomic_load(&a->seat.process->is_void));
 	pid = call_fork(a);
 	if (pid == 0) {
 		if (atomic_load(&a->seat.ledger->round) != a->round_number)
@@ -270,10 +279,10 @@ static void __attribute__((noreturn)) be_player(const struct player *p,
 	cast.end = p->is_to_be_killed ? UINT64_MAX : p->end;
 	if (w->has_plant && p->index == PLANT_PLAYER && p->lives == 1)
 		cast.plant = 1 + choice_draw(&c, PLANT_STEPS);
+	else if (w->round->trouble == ROUND_LIMITS)
+		limits_set(w->round, &c);
 	play_all(w->round->threads);
-	if (frees)
-		free_all();
-	end();
+	end(frees);
 }
 
 bool
@@ -334,8 +343,7 @@ be_auditor(const struct player_world *w, struct ledger_process *process)
 			section_audit(a, files[i]);
 	if (w->round->kind == ROUND_SMC)
 		close_old_names(a);
-	free_all();
-	end();
+	end(true);
 }
 
 pid_t

@@ -8,26 +8,29 @@
 enum {
 	DEEDS_LEAST = 12,
 	DEEDS_SPREAD = 16,
+	LEASE_LEAST_MS = 5,
+	LEASE_SPREAD_MS = 60,
 	GAP_REMOTE = 1500, /* what the threads do in about a tenth of a second */
 	GAP_LOCAL = 10 * 1000,
 	LIFE_REMOTE = 1200,
 	LIFE_LOCAL = 8 * 1000
 };
 
-static const enum round_trouble smdish_troubles[] = { ROUND_CALM, ROUND_RESTARTS };
+static const enum round_trouble smdish_troubles[] = { ROUND_CALM, ROUND_RESTARTS, ROUND_LEASES,
+	ROUND_LIMITS };
 static const enum round_trouble smuf_troubles[] = { ROUND_CALM, ROUND_LIES, ROUND_FULL_DISK,
-	ROUND_RESTARTS };
+	ROUND_RESTARTS, ROUND_LIMITS };
 static const enum round_trouble smc_troubles[] = { ROUND_CALM, ROUND_FULL_DISK, ROUND_BARE,
-	ROUND_LIES };
+	ROUND_LIES, ROUND_LIMITS };
 
 static const struct {
 	const char *name;
 	const enum round_trouble *troubles;
 	unsigned count;
 } kinds[ROUND_KINDS] = {
-	[ROUND_SMDISH] = { "smdish", smdish_troubles, 2 },
-	[ROUND_SMUF] = { "smuf", smuf_troubles, 4 },
-	[ROUND_SMC] = { "smc", smc_troubles, 4 },
+	[ROUND_SMDISH] = { "smdish", smdish_troubles, 4 },
+	[ROUND_SMUF] = { "smuf", smuf_troubles, 5 },
+	[ROUND_SMC] = { "smc", smc_troubles, 5 },
 };
 
 static const char *const trouble_names[] = {
@@ -36,6 +39,8 @@ static const char *const trouble_names[] = {
 	[ROUND_LIES] = "a host that changes files",
 	[ROUND_FULL_DISK] = "a full disk",
 	[ROUND_BARE] = "no kernel locks, no kills",
+	[ROUND_LEASES] = "leases",
+	[ROUND_LIMITS] = "limits of processes",
 };
 
 /* From one word to many blocks, with a short last block and without. */
@@ -74,6 +79,8 @@ round_draw(struct round *r, uint64_t seed)
 	r->has_tcp = r->has_tls && choice_happens(&c, 40);
 	r->track = tracks[choice_draw(&c, sizeof tracks / sizeof tracks[0])];
 	r->sync = choice_happens(&c, 15) ? "full" : "delta";
+	if (r->trouble == ROUND_LEASES)
+		r->lease_ms = LEASE_LEAST_MS + (unsigned)choice_draw(&c, LEASE_SPREAD_MS);
 	r->deeds = DEEDS_LEAST + (unsigned)choice_draw(&c, DEEDS_SPREAD);
 	draw_files(r, &c);
 }

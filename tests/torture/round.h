@@ -27,7 +27,9 @@ enum round_trouble {
 	ROUND_RESTARTS,  /* the server is stopped, ended and killed, and starts again */
 	ROUND_LIES,      /* the host changes the files (smuf: each change is found) */
 	ROUND_FULL_DISK, /* the disk of the files is full at times */
-	ROUND_BARE       /* smc without kernel locks, and so without kills */
+	ROUND_BARE,      /* smc without kernel locks, and so without kills */
+	ROUND_LEASES,    /* the server takes a lock away that is held for long (smdish) */
+	ROUND_LIMITS     /* processes may open few files, or write small ones only */
 };
 
 struct round {
@@ -40,6 +42,7 @@ struct round {
 	unsigned files;
 	uint32_t sizes[ROUND_FILES_MOST]; /* of the segments */
 	const char *track, *sync;         /* options of the mount */
+	unsigned lease_ms;                /* of the server; 0: none */
 	unsigned deeds;                   /* of the adversary; then the round is over */
 	unsigned gap;  /* steps of all threads from one deed to the next, at most */
 	unsigned life; /* steps of a player's first thread until its end, at most */
@@ -59,7 +62,7 @@ const char *round_describe(const struct round *r, char text[ROUND_TEXT_SIZE]);
  */
 bool round_is_blind(const struct round *r);
 
-/* True where processes may be killed. */
+/* True where processes may be killed, and close their descriptors. */
 bool round_has_kills(const struct round *r);
 
 #endif

@@ -11,6 +11,7 @@
 #include "common/base/size.h"
 #include "common/client/smclient.h"
 #include "tests/stress/patience.h"
+#include "tests/torture/finding.h"
 #include "tests/torture/handles.h"
 
 enum {
@@ -71,7 +72,8 @@ draw_plan(struct actor *a)
 	p.first = choice_draw(c, UINT32_MAX);
 	p.names_all = choice_happens(c, 20);
 	p.forks = choice_draw(c, 1000) < 2;
-	p.pause_us = choice_happens(c, 5) ? choice_draw(c, INSIDE_MOST_US) : 0;
+	p.pause_us = choice_happens(c, p.way == READS ? 20 : 5) ? choice_draw(c, INSIDE_MOST_US) :
+								  0;
 	p.death_us = 1 + choice_draw(c, INSIDE_MOST_US);
 	p.nonce = choice_branch(c->stream, c->step) | 1;
 	return p;
@@ -114,6 +116,7 @@ call_lock(struct actor *a, struct handle *t, const struct plan *p)
 	int error;
 
 	handles_wait(a, t);
+	ledger_ask(&a->seat);
 	ledger_call(&a->seat, names[p->way]);
 	error = call_function(t, p, begun) == 0 ? 0 : errno;
 	ledger_return(&a->seat);
@@ -144,40 +147,6 @@ call_unlock(struct actor *a, struct handle *t)
 	return error;
 }
 
-/* With the lock: what the segment holds, which must be what the ledger says. */
-static struct content
-check(struct actor *a, struct handle *t, const uint8_t *segment, bool is_exclusive)
-{
-	char text[CONTENT_TEXT_SIZE];
-	struct content c = { 0, 0, 0 };
-
-	if (round_is_blind(a->round))
-		return c;
-	ledger_enter(&a->seat, t->book, is_exclusive);
-	if (segment == NULL)
-		return c;
-	if (!content_read(segment, a->round->sizes[t->number], &c, text))
-		ledger_complain(&a->seat, "%s", text);
-	ledger_check(&a->seat, t->book, &c);
-	return c;
-}
-
-/* Still with the lock. */
-static void
-expect_same(struct actor *a, struct handle *t, const uint8_t *segment, const struct content *c)
-{
-	char text[CONTENT_TEXT_SIZE];
-	struct content now;
-
-	if (segment == NULL || round_is_blind(a->round))
-		return;
-	if (!content_read(segment, a->round->sizes[t->number], &now, text))
-		ledger_complain(&a->seat, "while the lock was held: %s", text);
-	if (now.section != c->section || now.nonce != c->nonce)
-		ledger_complain(&a->seat, "section %lu became %lu while the lock was held",
-		    (unsigned long)c->section, (unsigned long)now.section);
-}
-
 static void
 name_written(struct actor *a, struct handle *t, size_t offset, size_t length)
 {
@@ -191,7 +160,7 @@ write_section(struct actor *a, struct handle *t, const struct plan *p, uint8_t *
 {
 	uint32_t size = a->round->sizes[t->number], count = content_blocks(size), n;
 	bool names = p->names_all || a->round->track[0] == 'h';
-	struct content c = { atomic_load(&t->book->life), number, p->nonce };
+	struct content c = { atomic_load(&t->book->number), number, p->nonce };
 	unsigned i;
 
 	content_begin(segment, &c);
@@ -253,6 +222,7 @@ leave(struct actor *a, struct handle *t)
 
 	ledger_leave(&a->seat);
 	error = call_unlock(a, t);
+	finding_leave(a, error);
 	ledger_add(a->seat.ledger, LEDGER_READ);
 	return error != 0 && actor_judge(a, ACTOR_UNLOCK, error, false);
 }
@@ -263,21 +233,22 @@ publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number
 {
 	int error;
 
-	ledger_try(t->book, number, p->nonce);
+	book_try(t->book, number, p->nonce);
 	ledger_leave(&a->seat);
 	if (p->ending == DIES_RELEASING)
 		die_soon(a, p->death_us);
 	error = skips ? 0 : call_unlock(a, t);
+	finding_leave(a, error);
 	if (error == 0) {
-		ledger_commit(t->book, number);
+		finding_commit(a, t, number, p->nonce);
 		ledger_add(a->seat.ledger, LEDGER_WRITTEN);
 	}
 	while (p->ending == DIES_RELEASING)
 		pause();
 	if (error == 0)
 		return false;
-	if (actor_is_refusal(error))
-		ledger_refuse(t->book, number, p->nonce);
+	if (actor_is_refusal(a, error))
+		book_refuse(t->book, number, p->nonce);
 	return actor_judge(a, ACTOR_UNLOCK, error, false);
 }
 
@@ -286,11 +257,11 @@ static void
 work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 {
 	uint8_t *segment = view_segment(&t->view);
-	struct content c = check(a, t, segment, p->way != READS);
+	struct content c = finding_enter(a, t, segment, p->way != READS, skips);
 
 	if (p->pause_us != 0) {
 		usleep((useconds_t)p->pause_us);
-		expect_same(a, t, segment, &c);
+		finding_stay(a, t, segment, &c);
 	}
 	if (p->forks)
 		a->fork(a, t);
@@ -350,6 +321,6 @@ section_audit(struct actor *a, struct handle *t)
 		handles_give(a, t, actor_judge(a, ACTOR_LOCK, error, false));
 		return;
 	}
-	(void)check(a, t, view_segment(&t->view), false);
+	(void)finding_enter(a, t, view_segment(&t->view), false, false);
 	handles_give(a, t, leave(a, t));
 }

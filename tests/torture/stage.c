@@ -29,10 +29,16 @@ start_daemon(struct stage *s, const struct pki *pki, bool can_mount)
 {
 	const struct round *r = s->round;
 
-	daemon_init(&s->daemon,
-	    &(struct daemon_config){ .is_smuf = r->kind == ROUND_SMUF,
+	struct daemon_config config = { .is_smuf = r->kind == ROUND_SMUF,
 		.pki = r->has_tls ? pki : NULL,
-		.tcp_host = r->has_tcp ? "127.0.0.1" : NULL });
+		.tcp_host = r->has_tcp ? "127.0.0.1" : NULL };
+
+	if (r->lease_ms != 0) {
+		snprintf(s->lease, sizeof s->lease, "%u", r->lease_ms);
+		config.args[0] = "-t";
+		config.args[1] = s->lease;
+	}
+	daemon_init(&s->daemon, &config);
 	make_disk(s, can_mount);
 	daemon_start(&s->daemon);
 }

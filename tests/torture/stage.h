@@ -23,6 +23,7 @@ struct stage {
 	struct daemon daemon;   /* smdish, smuf */
 	struct smc_world world; /* smc */
 	bool has_disk;
+	char lease[12]; /* the option of the server */
 };
 
 /* Begins. can_mount: this process may mount a file system, and no other process sees it. */

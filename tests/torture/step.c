@@ -5,6 +5,7 @@
 
 #include "common/client/smclient.h"
 #include "tests/torture/handles.h"
+#include "tests/torture/own.h"
 #include "tests/torture/section.h"
 
 /* Of a thousand steps; the others are sections. */
@@ -17,6 +18,9 @@ enum {
 	RESTS = 30,
 	REST_MOST_US = 500
 };
+
+/* In one of so many steps. */
+enum { CLOSES_ALL_REMOTE = 5000, CLOSES_ALL_LOCAL = 30 * 1000, CHECKS_OWN = 50 };
 
 /* Also while other threads wait for the lock with that handle. */
 static void
@@ -73,13 +77,26 @@ ask_one(struct actor *a, unsigned number)
 	handles_give(a, t, error != 0 && actor_judge(a, ACTOR_STAT, error, t->view.is_inherited));
 }
 
+static void
+check_own(struct actor *a)
+{
+	if (choice_draw(&a->choice, CHECKS_OWN) == 0)
+		own_check(a);
+}
+
 void
 step_play(struct actor *a)
 {
 	unsigned number = (unsigned)choice_draw(&a->choice, a->round->files);
 	unsigned forks = a->round->kind == ROUND_SMC ? FORKS_LOCAL : FORKS_REMOTE;
 	unsigned n = (unsigned)choice_draw(&a->choice, 1000);
+	unsigned all = a->round->kind == ROUND_SMC ? CLOSES_ALL_LOCAL : CLOSES_ALL_REMOTE;
+	bool closes_all = choice_draw(&a->choice, all) == 0;
 
+	if (atomic_load(&a->seat.process->is_void))
+		check_own(a);
+	else if (closes_all && round_has_kills(a->round))
+		own_close_all(a);
 	if (n < forks)
 		a->fork(a, NULL);
 	else if ((n -= forks) < CLOSES)
