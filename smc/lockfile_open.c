@@ -39,7 +39,7 @@ try_open_or_create(struct lockfile *l, int directory)
 		error = lockfile_locks_choose(l, 0, &format);
 		if (error != 0)
 			return error;
-		/* Its length comes under the recovery lock; where it cannot come there is no file. */
+		/* Its length comes under the recovery lock. Where it cannot, there is no file. */
 		error = hostio_check_limit(LOCKFILE_SIZE);
 		if (error == 0)
 			error = hostfile_create_empty(&l->file, directory, l->name);
