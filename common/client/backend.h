@@ -39,6 +39,8 @@ struct backend_file {
 	 * other threads, cleared by the one that is going to acquire.
 	 */
 	atomic_bool is_interrupted;
+	/* The caller's: how many interrupts have begun, and how many of them are over. */
+	atomic_uint interrupts_begun, interrupts_over;
 };
 
 struct backend_ops {

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/testpoint.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
 
@@ -52,13 +53,16 @@ static int
 get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
 {
 	struct backend_file *b = f->backend;
+	unsigned over;
 	int error;
 
 	do {
+		/* First: an interrupt that is over by now has set the flag before. */
+		over = atomic_load_explicit(&b->interrupts_over, memory_order_acquire);
 		atomic_store_explicit(&b->is_interrupted, false, memory_order_relaxed);
 		error = b->ops->acquire(b, mode, deadline);
-	} while (
-	    error == -ECANCELED && atomic_load(&b->is_interrupted) && !atomic_load(&h->is_closing));
+	} while (error == -ECANCELED && atomic_load(&b->interrupts_begun) != over &&
+	    !atomic_load(&h->is_closing));
 	if (error == 0 && atomic_load(&h->is_closing)) {
 		(void)b->ops->release(b, false, mount_deadline(f->mount));
 		error = -ECANCELED;
@@ -143,6 +147,18 @@ file_grant(struct file *f, uint64_t *life, uint64_t *grant)
 	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
 }
 
+/* Perhaps another thread acquires by now: it finds that this has begun, and tries again. */
+static void
+interrupt(struct backend_file *b)
+{
+	atomic_fetch_add(&b->interrupts_begun, 1);
+	atomic_store(&b->is_interrupted, true);
+	testpoint_reach("close: interrupts");
+	if (b->ops->interrupt != NULL)
+		b->ops->interrupt(b);
+	atomic_fetch_add(&b->interrupts_over, 1);
+}
+
 void
 file_end_waits(struct file *f, struct filehandle *h)
 {
@@ -151,12 +167,8 @@ file_end_waits(struct file *f, struct filehandle *h)
 
 	atomic_store(&h->is_closing, true);
 	while (filelock_expel(&f->lock, h, &is_getting) || atomic_load(&h->readers) > 0) {
-		if (is_getting) {
-			/* Perhaps another thread acquires by now, which then tries again. */
-			atomic_store(&f->backend->is_interrupted, true);
-			if (f->backend->ops->interrupt != NULL)
-				f->backend->ops->interrupt(f->backend);
-		}
+		if (is_getting)
+			interrupt(f->backend);
 		(void)nanosleep(&pause, NULL);
 	}
 }

@@ -21,6 +21,7 @@
 #include "tests/stress/client.h"
 #include "tests/stress/kinds.h"
 #include "tests/stress/patience.h"
+#include "tests/stress/testpoint.h"
 
 enum { SOON_MS = 1000, NOT_YET_MS = 100, WRITER_MS = 200 };
 
@@ -292,6 +293,70 @@ a_close_leaves_the_waits_of_other_handles(void **state)
 }
 
 static int
+lock_soon(struct sm_file *f)
+{
+	struct timespec deadline = clock_timespec(clock_now() + SOON_MS * CLOCK_MS);
+
+	return sm_timedlock(f, &deadline);
+}
+
+/* Two threads that wait for the lock of one file, the second behind the first. */
+struct queue {
+	struct locker first, second;
+	const struct client *holder;
+};
+
+/* The closing thread: the first gives up, and the second waits for the holder in its place. */
+static void
+let_the_second_wait(const char *step, void *arg)
+{
+	struct queue *q = arg;
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	struct sm_stat st = { 0 };
+
+	(void)step;
+	while (clock_now() < deadline &&
+	    (!atomic_load(&q->first.has_returned) || sm_stat(q->holder->file, &st) != 0 ||
+		st.waiters == 0 || state_of(atomic_load(&q->second.tid)) != 'S'))
+		patience_breathe();
+}
+
+static void
+interrupt_the_next(void)
+{
+	struct client here = { 0 }, there = { 0 };
+	struct queue q = { .holder = &there };
+	struct sm_file *handle;
+
+	kinds_open(&here, 0);
+	kinds_open(&there, 0);
+	handle = kinds_handle(&here);
+	assert_int_equal(sm_lock(there.file), 0);
+	locker_begin(&q.first, here.file, lock_soon);
+	await_waiter(&there);
+	locker_begin(&q.second, handle, sm_lock);
+	locker_await_sleep(&q.second);
+	testpoint_plan_call("close: interrupts", 1, let_the_second_wait, &q);
+	assert_int_equal(sm_close(here.file), 0);
+	testpoint_forget();
+	if (has_returned_within(&q.second, NOT_YET_MS))
+		fail_msg("the wait through another handle has ended: %s", q.second.words);
+	assert_int_equal(sm_unlock(there.file), 0);
+	expect_granted(&q.second);
+	locker_end(&q.second);
+	locker_end(&q.first);
+	client_close(&here);
+	client_close(&there);
+}
+
+static void
+a_close_that_interrupts_too_late_ends_no_other_wait(void **state)
+{
+	(void)state;
+	kinds_run(interrupt_the_next);
+}
+
+static int
 write_for_a_while(struct sm_file *f)
 {
 	struct timespec deadline = clock_timespec(clock_now() + WRITER_MS * CLOCK_MS);
@@ -384,6 +449,7 @@ main(void)
 		cmocka_unit_test(a_close_ends_a_wait_for_another_process),
 		cmocka_unit_test(a_close_ends_a_wait_for_another_thread),
 		cmocka_unit_test(a_close_leaves_the_waits_of_other_handles),
+		cmocka_unit_test(a_close_that_interrupts_too_late_ends_no_other_wait),
 		cmocka_unit_test(a_close_ends_the_wait_of_a_reader_that_asks),
 		cmocka_unit_test(a_reader_joins_others_while_no_writer_waits),
 	};
