@@ -19,8 +19,9 @@
 #include "tests/nonces/record.h"
 
 static struct {
+	/* 0: no plan, what follows is not read. So it may be made beside threads at testpoints. */
+	atomic_uint nth;
 	const char *step; /* NULL: any */
-	unsigned nth;     /* 0: no plan */
 	int signal;       /* or 0: */
 	void (*fn)(const char *step, void *arg);
 	void *arg;
@@ -33,12 +34,13 @@ static void (*watcher)(const char *step); /* NULL: none */
 static void
 set_plan(const char *step, unsigned nth, int signal, void (*fn)(const char *, void *), void *arg)
 {
+	atomic_store(&plan.nth, 0);
 	plan.step = step;
-	plan.nth = nth;
 	plan.signal = signal;
 	plan.fn = fn;
 	plan.arg = arg;
 	atomic_store(&plan.reached, 0);
+	atomic_store(&plan.nth, nth);
 }
 
 void
@@ -59,7 +61,7 @@ testpoint_plan_call(const char *step, unsigned nth, void (*fn)(const char *step,
 void
 testpoint_forget(void)
 {
-	set_plan(NULL, 0, 0, NULL, NULL);
+	atomic_store(&plan.nth, 0);
 }
 
 void
@@ -86,13 +88,15 @@ record(const char *step)
 void
 testpoint_reach(const char *step)
 {
+	unsigned nth = atomic_load(&plan.nth);
+
 	if (recorded != NULL)
 		record(step);
 	if (watcher != NULL)
 		watcher(step);
-	if (plan.nth == 0 || (plan.step != NULL && strcmp(plan.step, step) != 0))
+	if (nth == 0 || (plan.step != NULL && strcmp(plan.step, step) != 0))
 		return;
-	if (atomic_fetch_add(&plan.reached, 1) + 1 != plan.nth)
+	if (atomic_fetch_add(&plan.reached, 1) + 1 != nth)
 		return;
 	if (plan.signal != 0)
 		(void)kill(getpid(), plan.signal);
