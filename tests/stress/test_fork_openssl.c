@@ -281,7 +281,7 @@ a_child_connects_beside_openssl_or_fails(void **state)
 static int
 begin_smc(void **state)
 {
-	char name[16];
+	char name[24];
 	int i;
 
 	(void)state;
