@@ -63,12 +63,15 @@ is_lease_over(enum actor_call call, int error)
 	return (error == ESTALE && call != ACTOR_OPEN) || error == ENOTCONN || error == ECONNRESET;
 }
 
-/* RLIMIT_NOFILE, RLIMIT_FSIZE */
+/*
+ * RLIMIT_NOFILE, RLIMIT_FSIZE. Any first call about a file in a forked child needs descriptors,
+ * also through a handle that the child has opened.
+ */
 static bool
-is_limit(enum actor_call call, int error, bool is_inherited)
+is_limit(const struct actor *a, enum actor_call call, int error)
 {
 	if (error == EMFILE)
-		return call == ACTOR_OPEN || call == ACTOR_MAP || is_inherited;
+		return call == ACTOR_OPEN || call == ACTOR_MAP || a->depth > 0;
 	return error == EFBIG && (call == ACTOR_OPEN || call == ACTOR_MAP || call == ACTOR_UNLOCK);
 }
 
@@ -87,7 +90,7 @@ count(const struct actor *a, enum ledger_count what)
 
 /* Returns true when the round's trouble explains the error. */
 static bool
-is_trouble(const struct actor *a, enum actor_call call, int error, bool is_inherited)
+is_trouble(const struct actor *a, enum actor_call call, int error)
 {
 	switch (a->round->trouble) {
 	case ROUND_RESTARTS:
@@ -111,7 +114,7 @@ is_trouble(const struct actor *a, enum actor_call call, int error, bool is_inher
 		count(a, LEDGER_EXPIRED);
 		return true;
 	case ROUND_LIMITS:
-		if (!is_limit(call, error, is_inherited))
+		if (!is_limit(a, call, error))
 			return false;
 		count(a, LEDGER_LIMITED);
 		return true;
@@ -143,7 +146,7 @@ actor_judge(const struct actor *a, enum actor_call call, int error, bool is_inhe
 		count(a, LEDGER_VOID);
 		return true;
 	}
-	if (!is_trouble(a, call, error, is_inherited) && !is_closed(a, error))
+	if (!is_trouble(a, call, error) && !is_closed(a, error))
 		ledger_complain(&a->seat, "%s: %s (%s)", names[call], strerror(error),
 		    sm_error(NULL));
 	return !is_full(error) && error != EMFILE &&

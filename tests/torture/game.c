@@ -1,7 +1,11 @@
 #include "tests/torture/game.h"
 
+#include <err.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +32,7 @@ struct game {
 	struct player auditor;
 	struct choice deeds;
 	uint64_t next; /* steps of all threads until the next deed */
+	int crowd;     /* the end of a pipe that hangs up when all players have gone */
 };
 
 static bool
@@ -205,6 +210,22 @@ await_end(struct game *g, unsigned left)
 	}
 }
 
+/* Waits for those, too, whose process ids are not known yet: they were being forked. */
+static void
+await_crowd(struct game *g)
+{
+	struct pollfd p = { .fd = g->crowd };
+	uint64_t deadline = patience_until(HANG_MS);
+
+	close(LEDGER_CROWD);
+	while (!is_wrong(g) && poll(&p, 1, 0) == 0) {
+		if (clock_now() > deadline)
+			ledger_note(g->ledger, "the round is over, and a child does not end");
+		look(g);
+		patience_breathe();
+	}
+}
+
 /* What has been published is there when all players have gone. */
 static void
 audit(struct game *g)
@@ -215,6 +236,7 @@ audit(struct game *g)
 		patience_breathe();
 	}
 	await_end(g, 1);
+	await_crowd(g);
 	atomic_store(&g->ledger->is_audited, true);
 	await_end(g, 0);
 }
@@ -224,9 +246,10 @@ finish(struct game *g)
 {
 	char text[STAGE_FILE_SIZE];
 
-	if (round_is_blind(g->round))
+	if (round_is_blind(g->round)) {
 		await_end(g, 0);
-	else if (!is_wrong(g))
+		await_crowd(g);
+	} else if (!is_wrong(g))
 		audit(g);
 	if (is_wrong(g) || stage_close(&g->stage, text))
 		return;
@@ -238,11 +261,16 @@ game_play(const struct round *r, struct ledger *l, const struct game_options *o)
 {
 	static struct game g;
 	uint64_t deadline = clock_after_ms(clock_now(), ROUND_MS);
+	int ends[2];
 	unsigned i;
 
+	if (pipe2(ends, O_CLOEXEC) != 0 || dup3(ends[1], LEDGER_CROWD, O_CLOEXEC) == -1)
+		err(EXIT_FAILURE, "a pipe");
+	close(ends[1]);
 	g = (struct game){ .round = r,
 		.ledger = l,
 		.world = { r, &g.stage, l, o->has_plant },
+		.crowd = ends[0],
 		.deeds = choice_begin(choice_branch(r->seed, DEED_STREAM)),
 		.next = r->gap };
 	for (i = 0; i < r->players; i++)
@@ -256,6 +284,7 @@ game_play(const struct round *r, struct ledger *l, const struct game_options *o)
 		patience_breathe();
 	}
 	finish(&g);
+	close(g.crowd);
 	if (is_wrong(&g)) {
 		stop_all(&g);
 		stage_show_log(&g.stage);

@@ -74,7 +74,8 @@ record_of(const struct ledger_seat *s, const char *format, va_list args)
 {
 	char who[LEDGER_NAME_SIZE + 64];
 
-	snprintf(who, sizeof who, "process %s, thread %d, step %lu: ", s->process->name,
+	snprintf(who, sizeof who, "process %s%s, thread %d, step %lu: ", s->process->name,
+	    atomic_load(&s->process->is_void) ? " (void)" : "",
 	    (int)(s->thread - s->process->threads), (unsigned long)atomic_load(&s->thread->step));
 	record(s->ledger, who, format, args);
 }

@@ -29,7 +29,8 @@ enum {
 	LEDGER_NAME_SIZE = 48,
 	LEDGER_TEXT_SIZE = 512,
 	LEDGER_IS_WRITTEN = 2,
-	LEDGER_NO_CALLS = -1000
+	LEDGER_NO_CALLS = -1000,
+	LEDGER_CROWD = 200 /* a descriptor that all players have, until their end */
 };
 
 /* What happened in all rounds, for the last line. */

@@ -63,7 +63,8 @@ close_all(void)
 	/* The process's limit may be smaller than the files. */
 	void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
 
-	closefrom(FIRST);
+	(void)close_range(FIRST, LEDGER_CROWD - 1, 0);
+	closefrom(LEDGER_CROWD + 1);
 	own.count = 0;
 	while (own.count < NUMBERS && open_one())
 		;

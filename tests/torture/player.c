@@ -308,9 +308,12 @@ player_begin(struct player *p, const struct player_world *w)
 
 /* The auditor. */
 
-/* A file of smc whose last process was killed stays until somebody opens and closes it. */
+/*
+ * A file of smc whose last process was killed, or had closed its descriptors, stays until another
+ * one opens and closes it. is_first: those that stay may take the room that others need.
+ */
 static void
-close_old_names(struct actor *a)
+close_old_names(struct actor *a, bool is_first)
 {
 	unsigned last = atomic_load(&a->seat.ledger->generation), generation, i;
 	char path[STAGE_PATH_SIZE];
@@ -320,6 +323,8 @@ close_old_names(struct actor *a)
 		for (i = 0; i < a->round->files; i++) {
 			stage_path(i, generation, path);
 			file = sm_open(cast.handles.sm, path);
+			if (file == NULL && is_first && a->round->trouble == ROUND_FULL_DISK)
+				continue;
 			if (file == NULL || sm_close(file) != 0)
 				ledger_complain(&a->seat, "%s: %s", path, sm_error(NULL));
 		}
@@ -332,6 +337,7 @@ be_auditor(const struct player_world *w, struct ledger_process *process)
 	struct handle *files[ROUND_FILES_MOST];
 	unsigned i;
 
+	close(LEDGER_CROWD);
 	prepare(w, process, choice_branch(w->round->seed, AUDIT_STREAM));
 	for (i = 0; i < w->round->files; i++)
 		files[i] = handles_take(a, i);
@@ -341,8 +347,10 @@ be_auditor(const struct player_world *w, struct ledger_process *process)
 	for (i = 0; i < w->round->files; i++)
 		if (files[i] != NULL)
 			section_audit(a, files[i]);
-	if (w->round->kind == ROUND_SMC)
-		close_old_names(a);
+	if (w->round->kind == ROUND_SMC) {
+		close_old_names(a, true);
+		close_old_names(a, false);
+	}
 	end(true);
 }
 

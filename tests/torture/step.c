@@ -77,13 +77,6 @@ ask_one(struct actor *a, unsigned number)
 	handles_give(a, t, error != 0 && actor_judge(a, ACTOR_STAT, error, t->view.is_inherited));
 }
 
-static void
-check_own(struct actor *a)
-{
-	if (choice_draw(&a->choice, CHECKS_OWN) == 0)
-		own_check(a);
-}
-
 void
 step_play(struct actor *a)
 {
@@ -92,10 +85,11 @@ step_play(struct actor *a)
 	unsigned n = (unsigned)choice_draw(&a->choice, 1000);
 	unsigned all = a->round->kind == ROUND_SMC ? CLOSES_ALL_LOCAL : CLOSES_ALL_REMOTE;
 	bool closes_all = choice_draw(&a->choice, all) == 0;
+	bool checks = choice_draw(&a->choice, CHECKS_OWN) == 0;
 
-	if (atomic_load(&a->seat.process->is_void))
-		check_own(a);
-	else if (closes_all && round_has_kills(a->round))
+	if (checks)
+		own_check(a);
+	if (closes_all && round_has_kills(a->round) && !atomic_load(&a->seat.process->is_void))
 		own_close_all(a);
 	if (n < forks)
 		a->fork(a, NULL);
