@@ -29,7 +29,14 @@
 #include "tests/stress/patience.h"
 #include "tests/stress/smc.h"
 
-enum { FORKS = 100, THREADS = 3, SEGMENT = 4096, HANGS_MS = 10 * 1000, LATE_MS = 900 };
+enum {
+	FORKS = 100,
+	FORKS_WITHOUT_CALLS = 10,
+	THREADS = 3,
+	SEGMENT = 4096,
+	HANGS_MS = 10 * 1000,
+	LATE_MS = 900
+};
 
 static struct smc_world world;
 static struct daemon smdish, smuf;
@@ -40,14 +47,6 @@ static atomic_bool stop;
 static atomic_int failures; /* of the threads */
 static int late; /* forks for which a server on a busy machine was too slow: the child has ESTALE */
 static pthread_t threads[THREADS];
-
-static int
-forks(void)
-{
-	const char *text = getenv("FORKS");
-
-	return text == NULL ? FORKS : atoi(text);
-}
 
 static void
 expect_in_thread(bool is_right)
@@ -152,6 +151,16 @@ static bool
 children_may_call(void)
 {
 	return !is_variant("asan");
+}
+
+static int
+forks(void)
+{
+	const char *text = getenv("FORKS");
+
+	if (text != NULL)
+		return atoi(text);
+	return children_may_call() ? FORKS : FORKS_WITHOUT_CALLS;
 }
 
 /*

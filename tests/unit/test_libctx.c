@@ -60,6 +60,8 @@ count_object(void *parent, void *value, CRYPTO_EX_DATA *data, int index, long nu
 	(void)atomic_fetch_add(&made, 1);
 }
 
+static OSSL_PROVIDER *null_provider;
+
 /* The program's context can do nothing, and counts all objects that are made in it. */
 static int
 cripple_default_context(void **state)
@@ -67,7 +69,8 @@ cripple_default_context(void **state)
 	int kind, number;
 
 	(void)state;
-	assert_non_null(OSSL_PROVIDER_load(NULL, "null"));
+	null_provider = OSSL_PROVIDER_load(NULL, "null");
+	assert_non_null(null_provider);
 	assert_null(EVP_MD_fetch(NULL, "SHA256", NULL));
 	for (kind = 0; kind < CRYPTO_EX_INDEX__COUNT; kind++) {
 		number = CRYPTO_get_ex_new_index(kind, 0, NULL, count_object, NULL, NULL);
@@ -82,6 +85,7 @@ static int
 remove_keys(void **state)
 {
 	(void)state;
+	assert_int_equal(OSSL_PROVIDER_unload(null_provider), 1);
 	pki_destroy(&pki);
 	return 0;
 }
