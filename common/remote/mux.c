@@ -84,7 +84,7 @@ mux_use_tags(struct mux *m)
 static int
 drive_once(struct mux *m, const struct mux_call *c, uint64_t until)
 {
-	int error = mux_input_drive(m, until);
+	int error = mux_input_drive(m, c->owner != NULL, until);
 
 	if (error == 0 && !c->is_done && clock_now() >= until)
 		error = -ETIMEDOUT;

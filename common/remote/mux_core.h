@@ -32,6 +32,7 @@ struct stream;
 enum {
 	STAGING_SIZE = 16 * SIZE_KIB, /* one TLS record */
 	READ_SIZE = 16 * SIZE_KIB,
+	UNLOOKED_MOST = 64 * SIZE_KIB,
 	KEEP_SIZE = 64 * SIZE_KIB, /* the spare buffer may always keep this much, */
 	KEEP_REPLIES = 64,         /* and more until so many replies in a row did not need it */
 	RECHECK_MS = 20,
@@ -100,6 +101,7 @@ struct mux {
 	pthread_cond_t sender_done;
 	bool is_sending;
 	struct mux_limit send_limit; /* of the sender; changed and read with the mutex */
+	size_t unlooked;             /* bytes to write without a look at the socket */
 	uint64_t body_left;          /* of the request, still to be put */
 	size_t staged;
 	uint8_t staging[STAGING_SIZE];
@@ -174,10 +176,11 @@ struct mux_call *mux_input_find(struct mux *m, uint16_t tag);
 int mux_input_read(struct mux *m);
 
 /*
- * The caller is the driver for one read: waits for bytes, if none have arrived, and reads once.
+ * The caller is the driver for one read: waits for bytes, if none have arrived, and reads once. The
+ * answer to a request for a lock usually comes within microseconds, which is_for_lock makes use of.
  * Returns 0, -ETIMEDOUT, or the error with which the connection has ended.
  */
-int mux_input_drive(struct mux *m, uint64_t deadline);
+int mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline);
 
 /* A tag that no request has. */
 uint16_t mux_output_draw_tag(struct mux *m);

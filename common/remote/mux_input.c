@@ -10,7 +10,8 @@
 
 enum {
 	YIELD_LONG_NS = 200000, /* several times what a server needs for an answer */
-	YIELD_AGAIN_MS = 100,
+	REST_MS = 1,            /* after a yield in which nothing came, */
+	LONG_REST_MS = 250,     /* and after a long one */
 };
 
 struct mux_call *
@@ -170,16 +171,28 @@ mux_input_wake_driver(struct mux *m)
 	}
 }
 
+/* How the last yield went decides when the next may be. */
+static void
+learn_from_yield(struct mux *m, uint64_t begin, bool has_read)
+{
+	uint64_t now = clock_now();
+
+	if (now - begin > YIELD_LONG_NS)
+		m->yield_from = clock_after_ms(now, LONG_REST_MS);
+	else if (!has_read)
+		m->yield_from = clock_after_ms(now, REST_MS);
+}
+
 /*
  * Gives the processor up once: a server on the same one answers meanwhile, and neither side sleeps
  * or is woken. Reads what came. Returns 0 when nothing did, as is usual for a server on another
- * processor and when the lock is held; then this is not tried again for a while. Nor is it after a
- * process that computes had the processor for long.
+ * processor and when the lock is held. A yield is long where a process computes on this processor:
+ * it keeps the rest of its time slice, while a sleeper that is woken would run before it.
  */
 static int
 let_server_run(struct mux *m)
 {
-	uint64_t begin = clock_now(), now;
+	uint64_t begin = clock_now();
 	int error;
 
 	if (m->incoming != NULL || begin < m->yield_from)
@@ -190,9 +203,7 @@ let_server_run(struct mux *m)
 	if (m->has_ended)
 		return m->error;
 	error = mux_input_read(m);
-	now = clock_now();
-	if (error == 0 || now - begin > YIELD_LONG_NS)
-		m->yield_from = clock_after_ms(now, YIELD_AGAIN_MS);
+	learn_from_yield(m, begin, error != 0);
 	return error;
 }
 
@@ -211,7 +222,7 @@ poll_and_read(struct mux *m, uint64_t deadline)
 }
 
 int
-mux_input_drive(struct mux *m, uint64_t deadline)
+mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline)
 {
 	int error;
 
@@ -219,7 +230,7 @@ mux_input_drive(struct mux *m, uint64_t deadline)
 	if (stream_may_have_more(m->stream)) {
 		error = mux_input_read(m);
 	} else {
-		error = let_server_run(m);
+		error = is_for_lock ? let_server_run(m) : 0;
 		if (error == 0)
 			error = poll_and_read(m, deadline);
 	}

@@ -26,6 +26,7 @@ wait_writable(struct mux *m)
 	short reads = drives ? mux_core_read_events(m) : 0, ready = reads;
 	int error = 0;
 
+	m->unlooked = 0;
 	if (limit <= now)
 		return mux_core_end(m, -ETIMEDOUT);
 	if (!drives && soon < deadline)
@@ -47,6 +48,25 @@ wait_writable(struct mux *m)
 	return error < 0 ? mux_core_end(m, error) : 0;
 }
 
+/*
+ * With the mutex. Looks whether the socket is still ours before the first bytes of each message,
+ * after each wait, and every 64 KiB.
+ */
+static ssize_t
+write_some(struct mux *m, const uint8_t *bytes, size_t size)
+{
+	ssize_t n;
+
+	if (m->unlooked == 0) {
+		n = stream_write(m->stream, bytes, size);
+		m->unlooked = n >= 0 ? UNLOOKED_MOST : 0;
+	} else {
+		n = stream_write_rest(m->stream, bytes, size);
+		m->unlooked -= n > 0 && (size_t)n < m->unlooked ? (size_t)n : m->unlooked;
+	}
+	return n;
+}
+
 /* With the mutex. */
 static void
 write_all(struct mux *m, const uint8_t *bytes, size_t size)
@@ -54,7 +74,7 @@ write_all(struct mux *m, const uint8_t *bytes, size_t size)
 	ssize_t n;
 
 	while (size > 0 && !m->has_ended) {
-		n = stream_write(m->stream, bytes, size);
+		n = write_some(m, bytes, size);
 		if (n >= 0) {
 			bytes += n;
 			size -= (size_t)n;
@@ -93,6 +113,7 @@ take_role(struct mux *m, struct mux_limit limit)
 		return -ETIMEDOUT;
 	m->is_sending = true;
 	m->send_limit = limit;
+	m->unlooked = 0;
 	return 0;
 }
 
@@ -187,6 +208,7 @@ mux_output_send_orphans(struct mux *m)
 	if (!mux_orphan_has_unsent_cancel(m) && !mux_core_is_writable(m))
 		return;
 	m->is_sending = true;
+	m->unlooked = 0;
 	m->send_limit = mux_limit_exact(clock_after_ms(clock_now(), CANCEL_MS));
 	write_orphans(m);
 	leave_role(m);

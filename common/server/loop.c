@@ -8,6 +8,12 @@
 
 #include "common/base/clock.h"
 
+enum {
+	YIELDS_MOST = 64, /* turns that yield first, in a row */
+	YIELD_LONG_NS = 200000,
+	LONG_REST_MS = 250,
+};
+
 int
 loop_init(struct loop *l, uint32_t spin_us)
 {
@@ -60,32 +66,68 @@ loop_remove(struct loop *l, struct watch *w)
 	assert(result == 0);
 }
 
+static int
+poll_once(struct loop *l, struct epoll_event *events)
+{
+	return epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, 0);
+}
+
 /*
- * epoll_wait(2). Before it sleeps it yields the processor and polls again: a client on the same
- * core that was preempted by its own one-way RELEASE continues to its next request meanwhile, which
- * saves the sleep and the wake-up. Then it polls for the time of -b.
+ * Yields the processor. That takes long where a process computes on it, which keeps the rest of its
+ * time slice: then the loop does not yield first for a while.
+ */
+static void
+yield(struct loop *l)
+{
+	uint64_t begin = clock_now(), now;
+
+	sched_yield();
+	now = clock_now();
+	if (now - begin > YIELD_LONG_NS) {
+		l->yields_first = false;
+		l->yield_from = clock_after_ms(now, LONG_REST_MS);
+	}
+}
+
+/*
+ * Before the loop sleeps it yields and polls again, then polls for the time of -b: a client on the
+ * same core goes on to its next request meanwhile, which saves a sleep and a wake-up.
+ */
+static int
+wait_longer(struct loop *l, struct epoll_event *events, uint64_t deadline)
+{
+	uint64_t now = clock_now(), until = now + l->spin_ns;
+	int n;
+
+	do {
+		yield(l);
+		n = poll_once(l, events);
+		now = clock_now();
+		l->yields_first = n > 0 && now >= l->yield_from;
+		if (n != 0)
+			return n;
+	} while (now < until && now < deadline);
+	return epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, clock_poll_timeout(now, deadline));
+}
+
+/*
+ * epoll_wait(2). A client that yields instead of sleeping sends its next request only when the
+ * server has yielded too: where that was so the server yields first, and saves a poll that finds
+ * nothing. Now and then it polls first, to see whether that is still so.
  */
 static int
 wait_events(struct loop *l, struct epoll_event *events, uint64_t deadline)
 {
-	int n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, 0);
-	uint64_t now, until;
+	bool yields = l->yields_first && deadline != 0 && ++l->yields % YIELDS_MOST != 0;
+	int n;
 
-	if (n != 0 || deadline == 0)
+	if (yields)
+		yield(l);
+	n = poll_once(l, events);
+	if (deadline == 0 || (n != 0 && yields))
 		return n;
-	sched_yield();
-	now = clock_now();
-	until = now + l->spin_ns;
-	do {
-		n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, 0);
-		if (n != 0)
-			return n;
-		if (l->spin_ns > 0) {
-			sched_yield();
-			now = clock_now();
-		}
-	} while (now < until && now < deadline);
-	return epoll_wait(l->epoll_fd, events, LOOP_EVENTS_MOST, clock_poll_timeout(now, deadline));
+	l->yields_first = false;
+	return n != 0 ? n : wait_longer(l, events, deadline);
 }
 
 void

@@ -159,9 +159,15 @@ stream_read(struct stream *s, void *out, size_t size)
 ssize_t
 stream_write(struct stream *s, const void *data, size_t size)
 {
+	return stream_is_intact(s) ? stream_write_rest(s, data, size) : -EBADF;
+}
+
+ssize_t
+stream_write_rest(struct stream *s, const void *data, size_t size)
+{
 	ssize_t n;
 
-	if (!stream_is_intact(s))
+	if (s->is_lost)
 		return -EBADF;
 	if (s->tls != NULL)
 		return tls_write(s->tls, data, size);

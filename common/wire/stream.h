@@ -8,9 +8,9 @@
  *
  * A client's program may close the socket and have another one under its number (ownfd.h). So a
  * client's stream looks before each call whether the socket is still the one that it was given; a
- * read that follows before the clock's next tick does without another look. If it is not, the call
- * returns -EBADF, and nothing is read, written, shut down or closed. A caller that reads before it
- * has written calls stream_is_intact() itself.
+ * read that follows before the clock's next tick does without another look, and so does
+ * stream_write_rest(). If it is not, the call returns -EBADF, and nothing is read, written, shut
+ * down or closed. A caller that reads before it has written calls stream_is_intact() itself.
  *
  * After -EAGAIN the functions stream_*_wants_write() and stream_is_paused() say what to wait for.
  *
@@ -56,12 +56,18 @@ ssize_t stream_read(struct stream *s, void *out, size_t size);
 ssize_t stream_write(struct stream *s, const void *data, size_t size);
 
 /*
+ * The same without a look at the socket: for the rest of a message, whose first bytes
+ * stream_write() has just taken.
+ */
+ssize_t stream_write_rest(struct stream *s, const void *data, size_t size);
+
+/*
  * True when the last stream_handshake() or stream_read() returned -EAGAIN and waits for the socket
  * to become writable; otherwise -EAGAIN waits for it to become readable.
  */
 bool stream_read_wants_write(const struct stream *s);
 
-/* The same for the last stream_write(). */
+/* The same for the last of both writes. */
 bool stream_write_wants_write(const struct stream *s);
 
 /*
