@@ -74,7 +74,7 @@ close_file(struct backend_file *base, uint64_t until)
 	struct smc_file *f = smc_file(base);
 
 	(void)until;
-	segment_close(&f->segment);
+	segment_close(f->segment);
 	lockfile_close(&f->lockfile);
 	(void)pthread_mutex_destroy(&f->mutex);
 	(void)pthread_mutex_destroy(&f->attaching);
@@ -83,16 +83,24 @@ close_file(struct backend_file *base, uint64_t until)
 	return 0;
 }
 
-/* The segment is closed while the file is not mapped. */
+/* With the local lock or the mutex. */
+static bool
+has_segment(const struct smc_file *f)
+{
+	return f->segment != NULL && slotfile_is_intact(&f->segment->file);
+}
+
+/* A mapping that a fork came into the middle of has no segment in the child. */
 static bool
 has_descriptors(struct smc_file *f)
 {
-	bool has_segment;
+	bool is_mapped, is_whole;
 
 	(void)pthread_mutex_lock(&f->mutex);
-	has_segment = f->segment.file.size == 0 || slotfile_is_intact(&f->segment.file);
+	is_mapped = f->segment != NULL || replica_is_mapped(f->base.replica);
+	is_whole = !is_mapped || has_segment(f);
 	(void)pthread_mutex_unlock(&f->mutex);
-	return has_segment && hostfile_is_intact(&f->lockfile.file);
+	return is_whole && hostfile_is_intact(&f->lockfile.file);
 }
 
 static bool
@@ -139,9 +147,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
 	if (committed == replica_since(replica) && committed != 0)
 		return 0;
-	error = slotfile_is_intact(&f->segment.file) ?
-	    segment_read(&f->segment, replica, committed) :
-	    -EBADF;
+	error = has_segment(f) ? segment_read(f->segment, replica, committed) : -EBADF;
 	if (error == 0)
 		return 0;
 	replica_void(replica);
@@ -202,7 +208,7 @@ release(struct backend_file *base, bool is_publishing, uint64_t until)
 
 	(void)until;
 	if (replica_is_mapped(replica) && is_publishing) {
-		error = commit_run(&f->lockfile, &f->segment, replica, &version);
+		error = commit_run(&f->lockfile, f->segment, replica, &version);
 		if (error == 0)
 			replica_published(replica, version);
 	}
@@ -237,7 +243,7 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 		.grants = atomic_load(&h->words.turn),
 	};
 	(void)pthread_mutex_lock(&f->mutex);
-	out->committed = segment_published_bytes(&f->segment);
+	out->committed = f->segment == NULL ? 0 : segment_published_bytes(f->segment);
 	(void)pthread_mutex_unlock(&f->mutex);
 	out->type = out->size == 0 ? PROTOCOL_TYPE_PURE :
 	    out->version == 0      ? PROTOCOL_TYPE_UNPUBLISHED :

@@ -81,10 +81,27 @@ find_or_create(struct smc_file *f, int directory, const char *name, uint32_t siz
 	return error == 0 ? create_segment(f, directory, name, size) : error;
 }
 
+/*
+ * With the local lock: no thread uses the segment. Threads may ask about it, and a fork waits for
+ * the mutex.
+ */
+static void
+replace_segment(struct smc_file *f, struct segment *s)
+{
+	struct segment *previous;
+
+	(void)pthread_mutex_lock(&f->mutex);
+	previous = f->segment;
+	f->segment = s;
+	(void)pthread_mutex_unlock(&f->mutex);
+	segment_close(previous);
+}
+
 int
 backend_map(struct smc_file *f, uint32_t size)
 {
 	char name[FILENAME_SEGMENT_SIZE];
+	struct segment *s = NULL;
 	int directory = -1, error = lockfile_lock_recovery(&f->lockfile);
 
 	if (error != 0)
@@ -94,15 +111,14 @@ backend_map(struct smc_file *f, uint32_t size)
 	if (error == 0)
 		error = find_or_create(f, directory, name, size);
 	lockfile_unlock_recovery(&f->lockfile);
-	(void)pthread_mutex_lock(&f->mutex);
-	segment_close(&f->segment);
+	replace_segment(f, NULL);
 	if (error == 0) {
-		error = segment_open(&f->segment, directory, name, size, f->key.bytes);
+		error = segment_open(&s, directory, name, size, f->key.bytes);
 		if (error != 0)
 			error_message(error, "%s/%s: %s", f->lockfile.directory, name,
 			    error_string(error));
 	}
-	(void)pthread_mutex_unlock(&f->mutex);
+	replace_segment(f, s);
 	if (directory >= 0)
 		(void)close(directory);
 	return error;

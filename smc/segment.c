@@ -61,19 +61,24 @@ segment_create(int directory, const char *name, uint32_t size)
 }
 
 int
-segment_open(struct segment *s, int directory, const char *name, uint32_t size,
+segment_open(struct segment **out, int directory, const char *name, uint32_t size,
     const uint8_t key[CTRBOX_KEY_SIZE])
 {
+	struct segment *s = calloc(1, sizeof *s);
 	int error;
 
-	*s = (struct segment){ 0 };
+	if (s == NULL)
+		return -ENOMEM;
 	s->entries = calloc(size_block_count(size), SLOTFILE_SLOTS * sizeof *s->entries);
 	error = s->entries == NULL ? -ENOMEM : ctrbox_create(&s->box);
 	if (error == 0)
 		error = ctrbox_set_key(s->box, key);
 	if (error == 0)
 		error = slotfile_open(&s->file, directory, name, size, sizeof *s->entries);
-	if (error != 0)
+	testpoint_reach("segment: opened");
+	if (error == 0)
+		*out = s;
+	else
 		segment_close(s);
 	return error;
 }
@@ -81,11 +86,12 @@ segment_open(struct segment *s, int directory, const char *name, uint32_t size,
 void
 segment_close(struct segment *s)
 {
+	if (s == NULL)
+		return;
 	slotfile_close(&s->file);
 	ctrbox_destroy(s->box);
 	free(s->entries);
-	s->box = NULL;
-	s->entries = NULL;
+	free(s);
 }
 
 /* Copies a block in and decrypts it into the shadow. */

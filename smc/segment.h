@@ -30,7 +30,6 @@ struct segment_entry {
 	uint8_t zeros[12];
 };
 
-/* All zeros: not open. */
 struct segment {
 	struct slotfile file;
 	struct ctrbox *box;
@@ -46,11 +45,11 @@ struct segment {
  */
 int segment_create(int directory, const char *name, uint32_t size);
 
-/* Opens it, with that key. Returns 0, -ENOMEM, or see hostfile_open(). */
-int segment_open(struct segment *s, int directory, const char *name, uint32_t size,
+/* Opens it, with that key. Returns 0, see ctrbox_create(), or see hostfile_open(). */
+int segment_open(struct segment **out, int directory, const char *name, uint32_t size,
     const uint8_t key[CTRBOX_KEY_SIZE]);
 
-/* Closes it and wipes. Also for one that is not open. */
+/* Closes it, wipes and frees. Takes NULL. */
 void segment_close(struct segment *s);
 
 /*

@@ -1,8 +1,8 @@
 /*
  * fork(2) while another thread keeps a mount busy for longer than a fork waits: it opens a file of
- * a silent server, or is stopped at a step of opening or closing one. The fork leaves this mount
- * out, and its child finds nothing half changed: it uses the other mounts, frees all, and keeps
- * nothing of the parent alive that it does not know.
+ * a silent server, or is stopped at a step of opening, mapping or closing one. The fork leaves this
+ * mount out, and its child finds nothing half changed: it uses the other mounts, frees all, and
+ * keeps nothing of the parent alive that it does not know.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@
 
 #define OTHER_MOUNT "/o"
 
-enum { FORKS = 6, HANGS_MS = 20 * 1000, FREE_MS = 2000 };
+enum { FORKS = 6, HANGS_MS = 20 * 1000, FREE_MS = 2000, FORK_MS = 2000 };
 
 enum kind { SMDISH, SMUF, SMC, KINDS };
 
@@ -203,6 +203,66 @@ a_file_that_is_being_closed_is_not_in_the_child(void **state)
 }
 
 static void *
+map_file(void *f)
+{
+	child_expect(sm_map(f, NULL, SMC_SEGMENT) != NULL, "sm_map");
+	return NULL;
+}
+
+/* In a child of a thread that was mapping the file. */
+static void __attribute__((noreturn)) map_again(struct sm *sm, struct sm_file *f)
+{
+	(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+	if (!children_may_call())
+		_exit(EXIT_SUCCESS);
+	child_expect(sm_lock(f) != 0 && errno == EBADF, "half a mapping");
+	f = sm_open(sm, path_of(SMC));
+	child_expect(f != NULL && sm_map(f, NULL, SMC_SEGMENT) != NULL, "a mapping");
+	child_expect(section(f) == 0, "the file, opened again");
+	sm_free(sm);
+	_exit(EXIT_SUCCESS);
+}
+
+static void __attribute__((noreturn)) fork_beside_a_map(void)
+{
+	struct sm *sm = mount_all(SMC, NULL);
+	struct sm_file *f = sm_open(sm, path_of(SMC));
+	pthread_t thread;
+	uint64_t took;
+	pid_t pid;
+
+	child_expect(f != NULL, "a file");
+	testpoint_plan_call("segment: opened", 1, await_fork, NULL);
+	child_expect(pthread_create(&thread, NULL, map_file, f) == 0, "a thread");
+	child_expect(child_await(&is_at_step, PATIENCE_MS), "the step");
+	took = clock_now();
+	pid = child_fork();
+	if (pid == 0)
+		map_again(sm, f);
+	took = clock_now() - took;
+	atomic_store(&page->has_forked, true);
+	child_expect(!patience_is_over(took, FORK_MS), "a fork that does not wait for the thread");
+	child_expect(pid > 0 && child_has_ended_well(pid), "the child");
+	pthread_join(thread, NULL);
+	child_expect(section(f) == 0, "the parent's file");
+	sm_free(sm);
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+a_fork_does_not_wait_for_a_thread_that_maps(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	memset(page, 0, sizeof *page);
+	pid = child_begin();
+	if (pid == 0)
+		fork_beside_a_map();
+	child_expect_success(pid);
+}
+
+static void *
 open_and_hold(void *f)
 {
 	child_expect((f = sm_open(opener.sm, opener.path)) != NULL, "sm_open");
@@ -318,6 +378,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(children_use_other_mounts_beside_a_silent_server),
 		cmocka_unit_test(a_file_that_is_being_closed_is_not_in_the_child),
+		cmocka_unit_test(a_fork_does_not_wait_for_a_thread_that_maps),
 		cmocka_unit_test(a_dead_holder_loses_its_lock_though_its_child_lives),
 	};
 
