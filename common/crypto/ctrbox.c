@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -33,7 +32,6 @@ make_cipher(struct ctrbox *b)
 	b->ctx = EVP_CIPHER_CTX_new();
 	if (b->cipher != NULL && b->ctx != NULL)
 		return 0;
-	ERR_clear_error();
 	return -ENOMEM;
 }
 
@@ -73,13 +71,20 @@ ctrbox_destroy(struct ctrbox *b)
 int
 ctrbox_set_key(struct ctrbox *b, const uint8_t key[CTRBOX_KEY_SIZE])
 {
+	struct libctx_step step;
+	int error;
+
 	if (b->has_key && CRYPTO_memcmp(b->key, key, sizeof b->key) == 0)
 		return 0;
 	b->has_key = false;
-	if (EVP_EncryptInit_ex2(b->ctx, b->cipher, key, NULL, NULL) != 1) {
-		ERR_clear_error();
-		return -EIO;
-	}
+	error = libctx_begin_quiet(&step);
+	if (error != 0)
+		return error;
+	if (EVP_EncryptInit_ex2(b->ctx, b->cipher, key, NULL, NULL) != 1)
+		error = -EIO;
+	libctx_end(&step);
+	if (error != 0)
+		return error;
 	memcpy(b->key, key, sizeof b->key);
 	b->has_key = true;
 	return 0;
@@ -108,7 +113,6 @@ apply_key_stream(struct ctrbox *b, const uint8_t iv[CTRBOX_IV_SIZE], uint32_t bl
 	if (EVP_EncryptInit_ex2(b->ctx, NULL, NULL, counter_block, NULL) == 1 &&
 	    EVP_EncryptUpdate(b->ctx, out, &n, in, (int)size) == 1)
 		return 0;
-	ERR_clear_error();
 	OPENSSL_cleanse(out, size);
 	return -EIO;
 }

@@ -41,8 +41,8 @@ int ctrbox_create(struct ctrbox **out);
 void ctrbox_destroy(struct ctrbox *b);
 
 /*
- * Sets the key of the box; costs nothing when it is the same one. Returns 0, or -EIO when OpenSSL
- * fails for lack of memory (the box then has no key).
+ * Sets the key of the box; costs nothing when it is the same one. Returns 0; -EIO when OpenSSL
+ * fails for lack of memory; or see libctx_begin(). After a failure the box has no key.
  */
 int ctrbox_set_key(struct ctrbox *b, const uint8_t key[CTRBOX_KEY_SIZE]);
 

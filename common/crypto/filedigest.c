@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,7 +55,6 @@ begin_digest(void)
 	EVP_MD *sha256 = EVP_MD_fetch(libctx_get(), "SHA256", NULL);
 
 	if (md == NULL || sha256 == NULL || EVP_DigestInit_ex2(md, sha256, NULL) != 1) {
-		ERR_clear_error();
 		EVP_MD_CTX_free(md);
 		md = NULL;
 	}

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <stdbool.h>
@@ -35,8 +34,6 @@ derive(void *out, size_t out_size, const OSSL_PARAM *params)
 	/* This wipes the copy of the key in it. */
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
-	if (!is_derived)
-		ERR_clear_error();
 	return is_derived;
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/forkmark.h"
 #include "common/base/mutex.h"
 #include "common/crypto/lockprobe.h"
+#include "common/crypto/sslerror.h"
 
 enum { LOOK_NS = 20 * 1000 };
 
@@ -75,7 +76,6 @@ make_context(void)
 	made = OSSL_LIB_CTX_new();
 	if (made == NULL || OSSL_PROVIDER_load(made, "default") == NULL) {
 		OSSL_LIB_CTX_free(made);
-		ERR_clear_error();
 		return -ENOMEM;
 	}
 	atomic_store(&context, made);
@@ -109,15 +109,28 @@ enter(void)
 }
 
 static void
+leave(void)
+{
+	atomic_fetch_sub(&steps, 1);
+}
+
+/* Before a step that is not quiet. */
+static int
+check_locks(void)
+{
+	return lockprobe_is_needed() ? lockprobe_check() : 0;
+}
+
+/* A step without its errors: OpenSSL frees this thread's queue, and a later look would make one. */
+static void
 end_thread(void *unused)
 {
-	struct libctx_step step;
-
 	(void)unused;
-	if (libctx_begin(&step) != 0)
+	if (is_lost || check_locks() != 0)
 		return;
+	enter();
 	OPENSSL_thread_stop();
-	libctx_end(&step);
+	leave();
 }
 
 static void __attribute__((constructor)) create_thread_key(void)
@@ -149,9 +162,12 @@ begin(struct libctx_step *s, bool makes_objects)
 	if (is_lost)
 		return error_message(-ENOTRECOVERABLE,
 		    "another thread was in OpenSSL at the fork that made this process");
+	s->errors = sslerror_hide();
 	error = need_context();
-	if (error != 0)
+	if (error != 0) {
+		sslerror_restore(s->errors);
 		return error;
+	}
 	if (!is_thread_registered)
 		register_thread();
 	enter();
@@ -162,7 +178,7 @@ begin(struct libctx_step *s, bool makes_objects)
 int
 libctx_begin(struct libctx_step *s)
 {
-	int error = lockprobe_is_needed() ? lockprobe_check() : 0;
+	int error = check_locks();
 
 	return error != 0 ? error : begin(s, true);
 }
@@ -191,7 +207,8 @@ libctx_end(struct libctx_step *s)
 {
 	if (s->previous != NULL)
 		(void)OSSL_LIB_CTX_set0_default(s->previous);
-	atomic_fetch_sub(&steps, 1);
+	sslerror_restore(s->errors);
+	leave();
 }
 
 OSSL_LIB_CTX *

@@ -8,13 +8,15 @@
  * private context is the thread's default one, so no object of ours is made in the program's, and
  * no thread of the program takes a lock of ours. fork(2) waits until no thread is in a step. A step
  * only computes, for milliseconds at most: it neither reads files nor waits for a peer. What
- * OpenSSL does at the end of a thread that took steps is one more step.
+ * OpenSSL does at the end of a thread that took steps is one more step. A step finds the thread's
+ * queue of errors empty, and leaves it as it was before.
  *
  * The locks of the process: the program's threads may have them at a fork (lockprobe.h). A *quiet*
  * step takes none of them in a thread that has called OpenSSL before, which a fork sees to for its
  * own thread. In a forked child other steps, and those of other threads, begin with the probe.
  *
- * Only computing with a keyed cipher or a digest, which takes no lock, needs no step.
+ * Only computing with a keyed cipher or a digest, which takes no lock, needs no step. When it fails
+ * because bytes do not verify, it leaves no error in the queue.
  */
 #ifndef COMMON_CRYPTO_LIBCTX_H
 #define COMMON_CRYPTO_LIBCTX_H
@@ -22,8 +24,10 @@
 #include <stdbool.h>
 
 struct ossl_lib_ctx_st; /* OpenSSL's OSSL_LIB_CTX */
+struct sslerror_list;
 
 struct libctx_step {
+	struct sslerror_list *errors;     /* the thread's before */
 	struct ossl_lib_ctx_st *previous; /* the thread's default context before; NULL: it stayed */
 };
 
@@ -35,7 +39,7 @@ struct libctx_step {
  */
 int libctx_begin(struct libctx_step *s);
 
-/* The same for a quiet step: fetching and freeing. */
+/* The same for a quiet step: fetching, keying and freeing. */
 int libctx_begin_quiet(struct libctx_step *s);
 
 /*

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <stdbool.h>
@@ -35,7 +34,6 @@ make_ciphers(struct sealbox *b)
 	b->opening = EVP_CIPHER_CTX_new();
 	if (b->cipher != NULL && b->sealing != NULL && b->opening != NULL)
 		return 0;
-	ERR_clear_error();
 	return -ENOMEM;
 }
 
@@ -73,15 +71,32 @@ sealbox_destroy(struct sealbox *b)
 	free(b);
 }
 
+/* In a step. */
+static int
+key_ciphers(struct sealbox *b, const uint8_t key[SEALBOX_KEY_SIZE])
+{
+	if (EVP_EncryptInit_ex2(b->sealing, b->cipher, key, NULL, NULL) == 1 &&
+	    EVP_DecryptInit_ex2(b->opening, b->cipher, key, NULL, NULL) == 1)
+		return 0;
+	return -EIO;
+}
+
 int
 sealbox_set_key(struct sealbox *b, const uint8_t key[SEALBOX_KEY_SIZE])
 {
+	struct libctx_step step;
+	int error;
+
 	if (b->has_key && CRYPTO_memcmp(b->key, key, sizeof b->key) == 0)
 		return 0;
 	b->has_key = b->has_sealed = false;
-	if (EVP_EncryptInit_ex2(b->sealing, b->cipher, key, NULL, NULL) != 1 ||
-	    EVP_DecryptInit_ex2(b->opening, b->cipher, key, NULL, NULL) != 1)
-		return -EIO;
+	error = libctx_begin_quiet(&step);
+	if (error != 0)
+		return error;
+	error = key_ciphers(b, key);
+	libctx_end(&step);
+	if (error != 0)
+		return error;
 	memcpy(b->key, key, sizeof b->key);
 	b->has_key = true;
 	return 0;

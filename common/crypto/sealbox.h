@@ -36,8 +36,8 @@ int sealbox_create(struct sealbox **out);
 void sealbox_destroy(struct sealbox *b);
 
 /*
- * Sets the key of the box; costs nothing when it is the same one. Returns 0, or -EIO when OpenSSL
- * fails for lack of memory (the box then has no key).
+ * Sets the key of the box; costs nothing when it is the same one. Returns 0; -EIO when OpenSSL
+ * fails for lack of memory; or see libctx_begin(). After a failure the box has no key.
  */
 int sealbox_set_key(struct sealbox *b, const uint8_t key[SEALBOX_KEY_SIZE]);
 

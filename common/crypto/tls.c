@@ -45,7 +45,6 @@ open_ssl(struct tls *t, const struct tls_context *ctx, int fd, const char *name)
 		SSL_set_bio(t->ssl, bio, bio);
 	else
 		BIO_free(bio);
-	ERR_clear_error();
 	return error;
 }
 
@@ -171,7 +170,7 @@ translate_socket_error(struct tls *t)
 static int
 translate(struct tls *t, int result)
 {
-	int kind = SSL_get_error(t->ssl, result), error;
+	int kind = SSL_get_error(t->ssl, result);
 
 	switch (kind) {
 	case SSL_ERROR_WANT_READ:
@@ -183,16 +182,13 @@ translate(struct tls *t, int result)
 	case SSL_ERROR_SYSCALL:
 		return translate_socket_error(t);
 	default:
-		error = translate_queued(t);
-		ERR_clear_error();
-		return error;
+		return translate_queued(t);
 	}
 }
 
 static void
 begin_call(struct tls *t)
 {
-	ERR_clear_error();
 	tls_bio_begin_call(&t->bio);
 	t->wants_write = false;
 }
@@ -302,13 +298,13 @@ find_refusal(struct tls *t, int error)
 	int result;
 
 	memcpy(reason, t->reason, sizeof reason);
+	ERR_clear_error();
 	begin_call(t);
 	result = SSL_peek_ex(t->ssl, &byte, 1, &n);
 	if (result != 1 && SSL_get_error(t->ssl, result) == SSL_ERROR_SSL &&
 	    translate(t, result) == -EACCES)
 		return -EACCES;
 	memcpy(t->reason, reason, sizeof reason);
-	ERR_clear_error();
 	return error;
 }
 
@@ -385,7 +381,6 @@ tls_shutdown(struct tls *t)
 		return;
 	begin_call(t);
 	SSL_shutdown(t->ssl);
-	ERR_clear_error();
 	libctx_end(&step);
 }
 

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -145,9 +144,7 @@ begin_and_fill(struct tls_context *ctx, const struct tls_config *config, const s
 		snprintf(reason, TLS_REASON_SIZE, "%s", error_text());
 		return error;
 	}
-	ERR_clear_error();
 	error = fill(ctx, config, f, reason);
-	ERR_clear_error();
 	libctx_end(&step);
 	return error;
 }
@@ -211,7 +208,6 @@ require_name(SSL *ssl, const char *name)
 
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
 		return true;
-	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
 	    SSL_set_tlsext_host_name(ssl, name) == 1;
