@@ -15,6 +15,11 @@
  * step takes none of them in a thread that has called OpenSSL before, which a fork sees to for its
  * own thread. In a forked child other steps, and those of other threads, begin with the probe.
  *
+ * One exception: in a process with engines a cipher or a digest, when it is bound to its context,
+ * looks for a default one under the lock of engines, also in a quiet step. A child hangs there if a
+ * thread of the program had that lock at the fork. OpenSSL has no call that finds out whether there
+ * are engines but takes this lock, and the caller of fork(2) may have it itself.
+ *
  * Only computing with a keyed cipher or a digest, which takes no lock, needs no step. When it fails
  * because bytes do not verify, it leaves no error in the queue.
  */

@@ -2,7 +2,7 @@
  * The library's OpenSSL context: nothing of ours is in the program's, a fork waits for steps, and a
  * lock that is stuck in a child is an error.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED /* RAND_get_rand_method() */
+#define OPENSSL_SUPPRESS_DEPRECATED /* RAND_get_rand_method(), engines */
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/engine.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
@@ -262,6 +263,69 @@ a_fork_and_steps_wait_for_each_other(void **state)
 	assert_int_equal(atomic_load(&reached), 2);
 }
 
+/* An engine that no cipher can use. OpenSSL asks it under the lock of engines. */
+static int
+begin_engine(ENGINE *engine)
+{
+	(void)engine;
+	reach(1);
+	return 0;
+}
+
+static int
+list_ciphers(ENGINE *engine, const EVP_CIPHER **cipher, const int **list, int wanted)
+{
+	static const int all[] = { NID_aes_256_gcm };
+
+	(void)engine;
+	(void)wanted;
+	if (cipher != NULL)
+		*cipher = NULL;
+	else
+		*list = all;
+	return cipher != NULL ? 0 : 1;
+}
+
+static void *
+set_key(void *box)
+{
+	static const uint8_t key[SEALBOX_KEY_SIZE] = { 1 };
+
+	return sealbox_set_key(box, key) == 0 ? NULL : box;
+}
+
+static void
+a_fork_waits_until_a_box_has_its_key(void **state)
+{
+	ENGINE *engine = ENGINE_new();
+	pthread_t keyer, forker;
+	struct sealbox *box;
+	void *result;
+	int meanwhile;
+
+	(void)state;
+	assert_int_equal(sealbox_create(&box), 0);
+	assert_int_equal(ENGINE_set_id(engine, "idle"), 1);
+	assert_int_equal(ENGINE_set_init_function(engine, begin_engine), 1);
+	assert_int_equal(ENGINE_set_ciphers(engine, list_ciphers), 1);
+	assert_int_equal(ENGINE_register_ciphers(engine), 1);
+	atomic_store(&reached, 0);
+	atomic_store(&allowed, 0);
+	assert_int_equal(pthread_create(&keyer, NULL, set_key, box), 0);
+	await(1);
+	assert_int_equal(pthread_create(&forker, NULL, prepare_fork, NULL), 0);
+	usleep(WAITING_MS * 1000);
+	meanwhile = atomic_load(&reached);
+	atomic_store(&allowed, 3);
+	pthread_join(forker, NULL);
+	pthread_join(keyer, &result);
+	assert_int_equal(meanwhile, 1);
+	assert_null(result);
+	ENGINE_unregister_ciphers(engine);
+	ENGINE_free(engine);
+	sealbox_destroy(box);
+}
+
 /* A program may fork before it asks OpenSSL why a call of its own has failed. */
 static void
 a_fork_keeps_the_programs_errors(void **state)
@@ -458,6 +522,7 @@ main(void)
 		cmocka_unit_test(the_programs_context_is_never_used),
 		cmocka_unit_test(the_programs_numbers_are_not_that_of_tls),
 		cmocka_unit_test(a_fork_and_steps_wait_for_each_other),
+		cmocka_unit_test(a_fork_waits_until_a_box_has_its_key),
 		cmocka_unit_test(a_fork_keeps_the_programs_errors),
 		cmocka_unit_test(a_fork_and_a_probe_wait_for_each_other),
 		cmocka_unit_test(a_copy_made_in_a_step_takes_no_more),
