@@ -43,6 +43,7 @@ static bool is_forker_quiet; /* between prepare and child: the thread may do so 
 static pthread_key_t thread_key;
 static atomic_bool has_thread_key;
 static _Thread_local bool is_thread_registered;
+static _Thread_local uint64_t first_copy; /* of the process, where this thread was registered */
 
 /*
  * The copy whose generators were seeded last. OpenSSL itself compares process ids, and those can be
@@ -121,12 +122,24 @@ check_locks(void)
 	return lockprobe_is_needed() ? lockprobe_check() : 0;
 }
 
+/*
+ * True in a copy of the process in which no call of the library was made yet, and fork(2) ran no
+ * hooks: a thread that it does not have may have the gate, for ever.
+ */
+static bool
+is_unknown_copy(void)
+{
+	uint64_t copy = forkmark_get();
+
+	return first_copy != copy && forked_copy != copy;
+}
+
 /* A step without its errors: OpenSSL frees this thread's queue, and a later look would make one. */
 static void
 end_thread(void *unused)
 {
 	(void)unused;
-	if (is_lost || check_locks() != 0)
+	if (is_lost || is_unknown_copy() || check_locks() != 0)
 		return;
 	enter();
 	OPENSSL_thread_stop();
@@ -150,6 +163,7 @@ static void
 register_thread(void)
 {
 	is_thread_registered = true;
+	first_copy = forkmark_get();
 	if (has_thread_key)
 		(void)pthread_setspecific(thread_key, &thread_key);
 }

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -457,6 +458,44 @@ try_in_thread(void *result)
 }
 
 /* The thread that forks takes quiet steps all the same. */
+static pid_t bare_copy;
+
+/* Takes a step, and makes a copy of the process in which it ends. */
+static void *
+clone_and_end(void *unused)
+{
+	if (try_step(libctx_begin) != 0)
+		return unused;
+	reach(1);
+	bare_copy = (pid_t)syscall(SYS_fork);
+	if (bare_copy == 0) {
+		(void)alarm((unsigned)(patience_ms(PATIENCE_MS) / 1000));
+		return unused;
+	}
+	atomic_store(&reached, 2);
+	return unused;
+}
+
+/* The copy is made while a fork keeps all threads from beginning a step. */
+static void
+a_thread_ends_in_a_copy_that_made_no_call(void **state)
+{
+	pthread_t thread;
+	int status;
+
+	(void)state;
+	start_thread(&thread, clone_and_end);
+	await(1);
+	libctx_fork_prepare();
+	atomic_store(&allowed, 1);
+	await(2);
+	libctx_fork_parent();
+	pthread_join(thread, NULL);
+	assert_int_equal(waitpid(bare_copy, &status, 0), bare_copy);
+	if (!WIFEXITED(status))
+		fail_msg("the copy did not end: wait status %#x", (unsigned)status);
+}
+
 static void
 a_stuck_lock_is_an_error(void **state)
 {
@@ -527,6 +566,7 @@ main(void)
 		cmocka_unit_test(a_fork_and_a_probe_wait_for_each_other),
 		cmocka_unit_test(a_copy_made_in_a_step_takes_no_more),
 		cmocka_unit_test(a_copy_made_outside_takes_steps),
+		cmocka_unit_test(a_thread_ends_in_a_copy_that_made_no_call),
 		cmocka_unit_test(a_stuck_lock_is_an_error),
 		cmocka_unit_test(without_a_stuck_lock_all_threads_take_steps),
 	};
