@@ -22,6 +22,7 @@ deed_kill(struct ledger *l, struct ledger_process *p)
 	if (pid <= 0 || atomic_load(&p->state) != LEDGER_RUNS ||
 	    atomic_exchange(&p->is_doomed, true))
 		return;
+	ledger_announce(l, "process %s (pid %d) is killed", p->name, (int)pid);
 	kill(pid, SIGKILL);
 	ledger_add(l, LEDGER_KILLS);
 }
@@ -45,6 +46,7 @@ find_process(struct ledger *l, uint64_t at)
 static void
 stop(struct ledger *l, pid_t pid, uint64_t us)
 {
+	ledger_announce(l, "process %d is stopped for %lu ms", (int)pid, (unsigned long)us / 1000);
 	ledger_add(l, LEDGER_STOPS);
 	kill(pid, SIGSTOP);
 	usleep((useconds_t)us);
@@ -70,6 +72,8 @@ restart(struct stage *s, struct ledger *l, struct choice *c)
 	bool kills = choice_happens(c, 50);
 	uint64_t us = choice_draw(c, DOWN_MOST_US);
 
+	ledger_announce(l, "the server is %s, and begun again after %lu ms",
+	    kills ? "killed" : "ended", (unsigned long)us / 1000);
 	if (kills)
 		daemon_signal(&s->daemon, SIGKILL);
 	else
@@ -86,6 +90,7 @@ lie(struct stage *s, struct ledger *l, struct choice *c)
 	/* A sanitizer takes the SIGBUS of a cut file for a fault of the program. */
 	bool cuts = s->round->kind != ROUND_SMC || !patience_is_sanitized();
 
+	ledger_announce(l, "the host changes files, %lu times", (unsigned long)count);
 	for (i = 0; i < count; i++) {
 		lies_tell(stage_directory(s), cuts, c);
 		ledger_add(l, LEDGER_LIES);
@@ -98,6 +103,7 @@ fill(struct stage *s, struct ledger *l, struct choice *c)
 {
 	bool is_same = choice_happens(c, 30);
 
+	ledger_announce(l, "the disk is filled");
 	stage_fill(s);
 	atomic_fetch_add(&l->generation, is_same ? 0 : 1);
 	usleep((useconds_t)choice_draw(c, STOP_MOST_US));

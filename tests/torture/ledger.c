@@ -30,6 +30,7 @@ ledger_begin(struct ledger *l, uint64_t lease)
 	l->lease = lease;
 	atomic_store(&l->steps, 0);
 	atomic_store(&l->generation, 0);
+	l->deed_count = 0;
 	memset(l->processes, 0, sizeof l->processes);
 	memset(l->books, 0, sizeof l->books);
 }
@@ -64,6 +65,7 @@ record(struct ledger *l, const char *who, const char *format, va_list args)
 
 	if (atomic_exchange(&l->is_complained, 1) != 0)
 		return;
+	l->complained_at = clock_now();
 	n = snprintf(l->complaint, sizeof l->complaint, "%s", who);
 	vsnprintf(l->complaint + n, sizeof l->complaint - (size_t)n, format, args);
 	atomic_store(&l->is_complained, LEDGER_IS_WRITTEN);
@@ -111,6 +113,31 @@ ledger_note(struct ledger *l, const char *format, ...)
 	va_start(args, format);
 	record(l, "", format, args);
 	va_end(args);
+}
+
+void
+ledger_announce(struct ledger *l, const char *format, ...)
+{
+	struct ledger_deed *d = &l->deeds[l->deed_count++ % LEDGER_DEEDS];
+	va_list args;
+
+	d->at = clock_now();
+	va_start(args, format);
+	vsnprintf(d->text, sizeof d->text, format, args);
+	va_end(args);
+}
+
+void
+ledger_show_deeds(const struct ledger *l)
+{
+	uint64_t i = l->deed_count > LEDGER_DEEDS ? l->deed_count - LEDGER_DEEDS : 0;
+
+	for (; i < l->deed_count; i++) {
+		const struct ledger_deed *d = &l->deeds[i % LEDGER_DEEDS];
+
+		fprintf(stderr, "    %ld ms before it: %s\n",
+		    (long)((int64_t)(l->complained_at - d->at) / (int64_t)CLOCK_MS), d->text);
+	}
 }
 
 void

@@ -28,6 +28,8 @@ enum {
 	LEDGER_BOOKS = 512,
 	LEDGER_NAME_SIZE = 48,
 	LEDGER_TEXT_SIZE = 512,
+	LEDGER_DEEDS = 64, /* the last ones that are kept */
+	LEDGER_DEED_SIZE = 96,
 	LEDGER_IS_WRITTEN = 2,
 	LEDGER_NO_CALLS = -1000,
 	LEDGER_CROWD = 200 /* a descriptor that all players have, until their end */
@@ -78,6 +80,12 @@ struct ledger_process {
 	struct ledger_thread threads[ROUND_THREADS_MOST];
 };
 
+/* What the adversary began to do, and when. */
+struct ledger_deed {
+	uint64_t at;
+	char text[LEDGER_DEED_SIZE];
+};
+
 struct ledger {
 	bool holds;                  /* a process that complains stays */
 	_Atomic unsigned round;      /* counts up */
@@ -91,7 +99,11 @@ struct ledger {
 	struct ledger_process processes[LEDGER_PROCESSES];
 	struct book books[LEDGER_BOOKS];
 	_Atomic uint64_t counts[LEDGER_COUNTS];
+	struct ledger_deed
+	    deeds[LEDGER_DEEDS]; /* of this round; only the adversary's process uses them */
+	uint64_t deed_count;
 	_Atomic int is_complained; /* LEDGER_IS_WRITTEN: the complaint is whole */
+	uint64_t complained_at;
 	char complaint[LEDGER_TEXT_SIZE];
 };
 
@@ -121,6 +133,13 @@ void ledger_accuse(const struct ledger_seat *s, const char *format, ...)
 
 /* The same by the adversary. */
 void ledger_note(struct ledger *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* By the adversary, before it does something: for the report of a fault. */
+void ledger_announce(struct ledger *l, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Writes what was announced to standard error, with its time before the complaint. */
+void ledger_show_deeds(const struct ledger *l);
 
 /* Around each call of the library. Both leave errno. */
 void ledger_call(const struct ledger_seat *s, const char *function);

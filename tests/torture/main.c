@@ -136,6 +136,8 @@ report_fault(const struct ledger *l, const struct round *r, const struct options
 	fprintf(stderr, "torture: FAULT: %s\n", l->complaint);
 	fprintf(stderr, "torture: in round %lu: %s\n", (unsigned long)r->seed,
 	    round_describe(r, text));
+	fprintf(stderr, "torture: what the adversary did last:\n");
+	ledger_show_deeds(l);
 	fprintf(stderr,
 	    "torture: the same choices again: make check-torture SEED=%lu SECONDS=%lu%s\n",
 	    (unsigned long)r->seed, (unsigned long)o->seconds, o->has_plant ? " PLANT=1" : "");

@@ -10,7 +10,7 @@
 
 #include "tests/stress/client.h"
 
-enum { LOG_SHOWN = 3000 };
+enum { LOG_SHOWN = 32 * 1024 };
 
 #define FILLER ".filler"
 #define DISK_SIZE "size=4m"
@@ -29,14 +29,16 @@ start_daemon(struct stage *s, const struct pki *pki, bool can_mount)
 {
 	const struct round *r = s->round;
 
+	/* A verbose log, which says why a connection has ended: it is shown after a fault. */
 	struct daemon_config config = { .is_smuf = r->kind == ROUND_SMUF,
 		.pki = r->has_tls ? pki : NULL,
-		.tcp_host = r->has_tcp ? "127.0.0.1" : NULL };
+		.tcp_host = r->has_tcp ? "127.0.0.1" : NULL,
+		.args = { "-v" } };
 
 	if (r->lease_ms != 0) {
 		snprintf(s->lease, sizeof s->lease, "%u", r->lease_ms);
-		config.args[0] = "-t";
-		config.args[1] = s->lease;
+		config.args[1] = "-t";
+		config.args[2] = s->lease;
 	}
 	daemon_init(&s->daemon, &config);
 	make_disk(s, can_mount);

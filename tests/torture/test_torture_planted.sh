@@ -30,6 +30,8 @@ plays()
 	out=$(cat "$work/out")
 	expect_match "seed $1: the complaint" "*torture: FAULT: *" "$out"
 	expect_match "seed $1: the command that repeats it" "*make check-torture SEED=$1 *" "$out"
+	expect_match "seed $1: the adversary" "*torture: what the adversary did last:*" "$out"
+	[ $(($1 % 3)) = 2 ] || expect_match "seed $1: the server's verbose log" "*: connected, *" "$out"
 	expect "seed $1: what is left" "" "$(left)"
 	planted=$(grep '^planted: ' "$work/out")
 }
