@@ -3,7 +3,7 @@
 #include "common/wire/delta.h"
 #include "common/wire/wire.h"
 
-enum versions { V1 = 1, V2 = 2, BOTH = V1 | V2 };
+enum versions { NONE = 0, V1 = 1, V2 = 2, BOTH = V1 | V2 };
 
 static const struct {
 	const char *name;
@@ -23,6 +23,8 @@ static const struct {
 	[OP_CANCEL] = { "CANCEL", V2 },
 	[OP_STAT] = { "STAT", V2 },
 	[OP_INSPECT] = { "INSPECT", V2 },
+	[OP_OPEN2] = { "OPEN2", NONE },
+	[OP_PROCESS] = { "PROCESS", NONE },
 };
 
 const char *
@@ -62,6 +64,22 @@ protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat)
 	stat->open_count = wire_get_u32(r);
 	stat->waiters = wire_get_u32(r);
 	stat->grants = wire_get_u64(r);
+}
+
+void
+protocol_put_holder(struct wire_writer *w, const struct protocol_holder *holder)
+{
+	wire_put_u8(w, holder->mode);
+	wire_put_u32(w, holder->pid);
+}
+
+void
+protocol_get_holder(struct wire_reader *r, struct protocol_holder *holder)
+{
+	holder->mode = wire_get_u8(r);
+	holder->pid = wire_get_u32(r);
+	if (holder->mode > PROTOCOL_SHARED)
+		r->failed = true;
 }
 
 uint32_t

@@ -30,7 +30,9 @@ enum protocol_op {
 	OP_CANCEL = 19,
 	OP_STAT = 20,
 	OP_INSPECT = 22, /* for operators; 21 was another operation once */
-	OP_COUNT = 23
+	OP_OPEN2 = 23,   /* of PROTOCOL_FEATURE_EXTENSIONS, as the next one */
+	OP_PROCESS = 24,
+	OP_COUNT = 25
 };
 
 enum protocol_version { PROTOCOL_VERSION_1 = 1, PROTOCOL_VERSION_2 = 2 };
@@ -44,16 +46,30 @@ enum protocol_type {
 	PROTOCOL_TYPE_UNPUBLISHED = 2
 };
 
-/* The mode of an ACQUIRE. */
-enum protocol_mode { PROTOCOL_EXCLUSIVE = 1, PROTOCOL_SHARED = 2 };
+/* The mode of an ACQUIRE, and of a lock in STAT. */
+enum protocol_mode {
+	PROTOCOL_FREE = 0, /* STAT only: nobody holds the lock */
+	PROTOCOL_EXCLUSIVE = 1,
+	PROTOCOL_SHARED = 2,
+	PROTOCOL_UPGRADE = 3 /* ACQUIRE only: from shared to exclusive */
+};
 
 #define PROTOCOL_TIMEOUT_TRY UINT32_C(0)
 #define PROTOCOL_TIMEOUT_NEVER UINT32_MAX
 
 enum protocol_release_flag {
-	PROTOCOL_RELEASE_ONE_WAY = 1,   /* no reply unless it fails */
-	PROTOCOL_RELEASE_UNVERIFIED = 2 /* the grant's blocks did not verify */
+	PROTOCOL_RELEASE_ONE_WAY = 1,    /* no reply unless it fails */
+	PROTOCOL_RELEASE_UNVERIFIED = 2, /* the grant's blocks did not verify */
+	PROTOCOL_RELEASE_KEEP = 4        /* the lock stays, shared */
 };
+
+enum protocol_open_flag {
+	PROTOCOL_OPEN_CREATE = 1,   /* make the file if there is none */
+	PROTOCOL_OPEN_EXCLUSIVE = 2 /* with CREATE: there must be none */
+};
+
+/* What a STAT with a second field asks for. */
+enum protocol_stat_what { PROTOCOL_STAT_HOLDER = 1 };
 
 /* What an INSPECT is about. */
 enum protocol_inspect {
@@ -63,12 +79,16 @@ enum protocol_inspect {
 };
 
 /* The features in a server's reply to HELLO, a bit each. */
-enum protocol_feature { PROTOCOL_FEATURE_LEASES = 1 };
+enum protocol_feature {
+	PROTOCOL_FEATURE_LEASES = 1,
+	PROTOCOL_FEATURE_EXTENSIONS = 2 /* PROTOCOL 5.1 */
+};
 
 enum {
 	PROTOCOL_INSTANCE_ID_SIZE = 16,
 	PROTOCOL_HELLO_REPLY_SIZE = 16 + PROTOCOL_INSTANCE_ID_SIZE,
-	PROTOCOL_STAT_SIZE = 8 + 8 + 8 + 1 + 8 + 4 + 4 + 8
+	PROTOCOL_STAT_SIZE = 8 + 8 + 8 + 1 + 8 + 4 + 4 + 8,
+	PROTOCOL_HOLDER_SIZE = 1 + 4
 };
 
 /*
@@ -118,11 +138,22 @@ struct protocol_stat {
 	uint64_t grants;     /* since the file was created */
 };
 
+/* How a lock is held, behind the fields of STAT. */
+struct protocol_holder {
+	uint8_t mode; /* PROTOCOL_FREE, PROTOCOL_EXCLUSIVE or PROTOCOL_SHARED */
+	uint32_t pid; /* what the holder's client has said of itself; 0: not told, or free */
+};
+
 struct wire_reader;
 struct wire_writer;
 
 void protocol_put_stat(struct wire_writer *w, const struct protocol_stat *stat);
 void protocol_get_stat(struct wire_reader *r, struct protocol_stat *stat);
+
+void protocol_put_holder(struct wire_writer *w, const struct protocol_holder *holder);
+
+/* A mode that is none makes r fail. */
+void protocol_get_holder(struct wire_reader *r, struct protocol_holder *holder);
 
 /*
  * The largest body that either side sends for segments of at most segment_limit bytes; at least

@@ -13,6 +13,7 @@ static const struct {
 } table[] = {
 	{ 0, 0, "0" },
 	{ EPERM, 1, "EPERM" },
+	{ ENOENT, 2, "ENOENT" },
 	{ EIO, 5, "EIO" },
 	{ EBADF, 9, "EBADF" },
 	{ EAGAIN, 11, "EAGAIN" },

@@ -16,6 +16,7 @@ static const struct {
 } rows[] = {
 	{ 0, 0, "0" },
 	{ EPERM, 1, "EPERM" },
+	{ ENOENT, 2, "ENOENT" },
 	{ EIO, 5, "EIO" },
 	{ EBADF, 9, "EBADF" },
 	{ EAGAIN, 11, "EAGAIN" },
@@ -63,7 +64,7 @@ unknown_error_becomes_eio(void **state)
 static void
 unknown_status_becomes_eproto(void **state)
 {
-	static const uint32_t lies[] = { 2, 4, 32, 104, 107, 133, 4095, 0x10000, 0x80000000,
+	static const uint32_t lies[] = { 3, 4, 32, 104, 107, 133, 4095, 0x10000, 0x80000000,
 		(uint32_t)-1, (uint32_t)-EINVAL };
 	size_t i;
 

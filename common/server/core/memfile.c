@@ -57,6 +57,13 @@ memfile_after(struct memfile_tree *t, uint64_t serial)
 	return f != NULL && f->serial == serial ? RB_NEXT(memfile_by_serial, &t->by_serial, f) : f;
 }
 
+/* An error of the store. ENOENT would say that no memory file has the name. */
+static int
+store_error(int error)
+{
+	return error == -ENOENT ? -EIO : error;
+}
+
 /* Creates the file, here and in the store; its memory is charged. */
 static int
 make(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
@@ -75,7 +82,7 @@ make(struct memfile_tree *t, const struct memfile *key, struct memfile **out)
 	lockqueue_init(&f->lock, t->timers, t->now, t->granted);
 	error = random_u64(&f->life);
 	if (error == 0)
-		error = t->store->create(f);
+		error = store_error(t->store->create(f));
 	if (error != 0) {
 		free(f);
 		return error;
@@ -279,7 +286,7 @@ make_segment(struct memfile *f, uint32_t size)
 
 	if (error != 0)
 		return error;
-	error = f->tree->store->map(f, size);
+	error = store_error(f->tree->store->map(f, size));
 	if (error != 0) {
 		blockmap_fini(&blocks);
 		return error;
