@@ -3,7 +3,7 @@
 #include "common/wire/delta.h"
 #include "common/wire/wire.h"
 
-enum versions { NONE = 0, V1 = 1, V2 = 2, BOTH = V1 | V2 };
+enum versions { V1 = 1, V2 = 2, BOTH = V1 | V2 };
 
 static const struct {
 	const char *name;
@@ -23,8 +23,8 @@ static const struct {
 	[OP_CANCEL] = { "CANCEL", V2 },
 	[OP_STAT] = { "STAT", V2 },
 	[OP_INSPECT] = { "INSPECT", V2 },
-	[OP_OPEN2] = { "OPEN2", NONE },
-	[OP_PROCESS] = { "PROCESS", NONE },
+	[OP_OPEN2] = { "OPEN2", V2 },
+	[OP_PROCESS] = { "PROCESS", V2 },
 };
 
 const char *

@@ -85,6 +85,7 @@ add_lock(struct fields *f, bool is_smuf)
 void
 fields_get(const struct reply *r, struct fields *f)
 {
+	struct protocol_holder holder;
 	struct protocol_stat stat;
 
 	*f = (struct fields){ .rest = wire_reader(r->body, r->size) };
@@ -95,6 +96,7 @@ fields_get(const struct reply *r, struct fields *f)
 		add_u64(f, "ident");
 		break;
 	case OP_OPEN:
+	case OP_OPEN2:
 		add_u32(f, "fd");
 		break;
 	case OP_LOCK:
@@ -116,6 +118,11 @@ fields_get(const struct reply *r, struct fields *f)
 	case OP_STAT:
 		protocol_get_stat(&f->rest, &stat);
 		add_stat(f, &stat);
+		if (f->rest.left == 0)
+			break;
+		protocol_get_holder(&f->rest, &holder);
+		add_number(f, "mode", holder.mode);
+		add_number(f, "pid", holder.pid);
 		break;
 	case OP_INSPECT:
 		add_u64(f, "next");

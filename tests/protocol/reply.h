@@ -6,10 +6,10 @@
  * First the tag (0 when it is left out), then the status by its name, then the fields of the body,
  * each by its name in PROTOCOL 4.1 and PROTOCOL 5:
  *
- *	FORK ident   OPEN fd   LOCK type size "bytes" (smuf: type iv key tag)
+ *	FORK ident   OPEN fd   OPEN2 fd   LOCK type size "bytes" (smuf: type iv key tag)
  *	HELLO version features block largest instance
  *	ACQUIRE grant version delta{}   RELEASE version
- *	STAT life size committed type version open waiters grants
+ *	STAT life size committed type version open waiters grants, of the holder: mode pid
  *	INSPECT next count, and the records:
  *		server{version uptime sessions handshakes files segments memory segments_limit
  *		    memory_limit requests grants lost longest recent}

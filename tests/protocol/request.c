@@ -102,6 +102,8 @@ get_mode(struct text *t, struct buf *body)
 		mode = PROTOCOL_EXCLUSIVE;
 	else if (text_accept(t, "shared"))
 		mode = PROTOCOL_SHARED;
+	else if (text_accept(t, "upgrade"))
+		mode = PROTOCOL_UPGRADE;
 	else if (!text_accept(t, "mode="))
 		return true;
 	else if (!text_get_number(t, &mode))
@@ -132,20 +134,68 @@ get_acquire(struct text *t, struct buf *body)
 	return true;
 }
 
+/* The flags of an operation by their names; the last one has none. */
+struct flag {
+	const char *name;
+	uint64_t value;
+};
+
+static const struct flag release_flags[] = {
+	{ "one-way", PROTOCOL_RELEASE_ONE_WAY },
+	{ "unverified", PROTOCOL_RELEASE_UNVERIFIED },
+	{ "keep", PROTOCOL_RELEASE_KEEP },
+	{ NULL, 0 },
+};
+
+static const struct flag open_flags[] = {
+	{ "create", PROTOCOL_OPEN_CREATE },
+	{ "exclusive", PROTOCOL_OPEN_EXCLUSIVE },
+	{ NULL, 0 },
+};
+
 static bool
-get_flags(struct text *t, uint64_t *flags)
+get_flags(struct text *t, const struct flag *known, uint64_t *flags)
 {
+	const struct flag *f;
+
 	*flags = 0;
 	if (text_has_number(t))
 		return text_get_number(t, flags);
 	do {
-		if (text_accept(t, "one-way"))
-			*flags |= PROTOCOL_RELEASE_ONE_WAY;
-		else if (text_accept(t, "unverified"))
-			*flags |= PROTOCOL_RELEASE_UNVERIFIED;
-		else
+		for (f = known; f->name != NULL && !text_accept(t, f->name); f++)
+			;
+		if (f->name == NULL)
 			return text_fail(t, "no such flag: '%s'", t->next);
+		*flags |= f->value;
 	} while (text_accept(t, "+"));
+	return true;
+}
+
+static bool
+get_open2(struct text *t, struct buf *body)
+{
+	uint64_t flags;
+
+	if (!text_accept(t, "flags="))
+		return true;
+	if (!get_flags(t, open_flags, &flags))
+		return false;
+	put_number(body, flags, 4);
+	return get_counted_bytes(t, body);
+}
+
+static bool
+get_stat(struct text *t, struct buf *body)
+{
+	uint64_t what;
+
+	if (!get_optional(t, body, 4))
+		return false;
+	if (!text_accept(t, "what="))
+		return true;
+	if (!text_get_number(t, &what))
+		return false;
+	put_number(body, what, 4);
 	return true;
 }
 
@@ -158,7 +208,7 @@ get_release(struct text *t, struct buf *body)
 		return false;
 	if (buf_size(body) < 12)
 		return true;
-	if (text_accept(t, "flags=") && !get_flags(t, &flags))
+	if (text_accept(t, "flags=") && !get_flags(t, release_flags, &flags))
 		return false;
 	put_number(body, flags, 1);
 	return !text_accept(t, "delta{") || get_delta(t, body);
@@ -202,9 +252,13 @@ get_body(struct text *t, uint32_t op, struct buf *body)
 		return get_optional(t, body, 8);
 	case OP_OPEN:
 		return get_counted_bytes(t, body);
+	case OP_OPEN2:
+		return get_open2(t, body);
+	case OP_STAT:
+		return get_stat(t, body);
 	case OP_CLOSE:
 	case OP_CANCEL:
-	case OP_STAT:
+	case OP_PROCESS:
 		return get_optional(t, body, 4);
 	case OP_INSPECT:
 		return get_optional(t, body, 1) && get_optional(t, body, 8);

@@ -5,10 +5,11 @@
  *	LOCK fd type   UNLOCK fd type ["bytes of the segment"]
  *	LOCK fd turn=N type   UNLOCK fd type ["iv" "key" "tag"]		(smuf's)
  *	HELLO version [features=0]
- *	ACQUIRE fd exclusive|shared|mode=N [timeout=never|try|MS] [since=0]	(default: never)
- *	RELEASE fd grant [flags=one-way+unverified|N] [delta{offset:"bytes" ...}]
+ *	OPEN2 flags=create+exclusive|N "name"   PROCESS pid
+ *	ACQUIRE fd exclusive|shared|upgrade|mode=N [timeout=never|try|MS] [since=0]	(default: never)
+ *	RELEASE fd grant [flags=one-way+unverified+keep|N] [delta{offset:"bytes" ...}]
  *	RELEASE fd grant ... [delta{block/slot:"tag" ...}]		(smuf's)
- *	CANCEL tag   STAT fd   INSPECT what after
+ *	CANCEL tag   STAT fd [what=N]   INSPECT what after
  *	99, or any other number, for an operation that has no name
  *
  * A field that is left out is left out of the body as well (LOCK 0 has no type), which makes the

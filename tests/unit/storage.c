@@ -88,8 +88,8 @@ storage_get(const char *name, enum protocol_version version)
 {
 	struct memfile *f;
 
-	assert_int_equal(memfile_get(&storage.tree, name, strlen(name), version, storage.account,
-			     &f),
+	assert_int_equal(memfile_get(&storage.tree, name, strlen(name), PROTOCOL_OPEN_CREATE,
+			     version, storage.account, &f),
 	    0);
 	return f;
 }

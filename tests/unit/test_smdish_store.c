@@ -421,6 +421,43 @@ segments_are_charged_in_whole_pages(void **state)
 	assert_int_equal(storage.account->used[ACCOUNT_MEMORY], 0);
 }
 
+static int
+create_without_a_directory(struct memfile *f)
+{
+	(void)f;
+	return -ENOENT;
+}
+
+static int
+map_without_a_directory(struct memfile *f, uint32_t size)
+{
+	(void)f;
+	(void)size;
+	return -ENOENT;
+}
+
+/* ENOENT says that no memory file has the name; no error of the host's may say so. */
+static void
+an_enoent_of_the_store_is_eio(void **state)
+{
+	struct store_ops store = smdish_store;
+	struct memfile *f = storage_get("m", PROTOCOL_VERSION_2), *other;
+
+	(void)state;
+	store.create = create_without_a_directory;
+	store.map = map_without_a_directory;
+	storage.tree.store = &store;
+	assert_int_equal(memfile_map(f, 1, LARGE), -EIO);
+	assert_int_equal(memfile_get(&storage.tree, "n", 1, PROTOCOL_OPEN_CREATE,
+			     PROTOCOL_VERSION_2, storage.account, &other),
+	    -EIO);
+	assert_int_equal(memfile_get(&storage.tree, "n", 1, 0, PROTOCOL_VERSION_2, storage.account,
+			     &other),
+	    -ENOENT);
+	storage.tree.store = &smdish_store;
+	memfile_put(f);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int
@@ -435,6 +472,7 @@ main(void)
 		TEST(a_segment_is_wiped_in_pieces_and_charged_until_then),
 		TEST(a_segment_without_bytes_ends_at_once),
 		TEST(segments_are_charged_in_whole_pages),
+		TEST(an_enoent_of_the_store_is_eio),
 	};
 
 	log_open("test_smdish_store", NULL, LOG_LEVEL_NONE);

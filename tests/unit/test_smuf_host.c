@@ -201,8 +201,8 @@ a_name_is_free_again_when_its_large_file_is_gone(void **state)
 	close(fd);
 	memfile_put(f);
 	do {
-		error = memfile_get(&storage.tree, "/m", 2, PROTOCOL_VERSION_2, storage.account,
-		    &f);
+		error = memfile_get(&storage.tree, "/m", 2, PROTOCOL_OPEN_CREATE,
+		    PROTOCOL_VERSION_2, storage.account, &f);
 		calls++;
 	} while (error == -EINPROGRESS);
 	assert_int_equal(error, 0);

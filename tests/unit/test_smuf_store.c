@@ -327,8 +327,8 @@ a_name_that_the_host_refuses_makes_no_file(void **state)
 	(void)state;
 	snprintf(path, sizeof path, "%s/m", dir);
 	assert_int_equal(symlink("nowhere", path), 0);
-	assert_int_equal(memfile_get(&storage.tree, "/m", 2, PROTOCOL_VERSION_1, storage.account,
-			     &f),
+	assert_int_equal(memfile_get(&storage.tree, "/m", 2, PROTOCOL_OPEN_CREATE,
+			     PROTOCOL_VERSION_1, storage.account, &f),
 	    -EEXIST);
 	assert_null(f);
 	assert_int_equal(storage.tree.count, 0);

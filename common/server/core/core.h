@@ -97,6 +97,7 @@ struct session {
 	char *peer;              /* its name for the log */
 	void *owner;             /* the driver's */
 	bool is_operator;        /* INSPECT exists for it */
+	uint32_t pid;            /* what its client has said of itself, for STAT; 0: nothing */
 	struct account *account; /* a reference */
 	uint64_t charged;        /* of ACCOUNT_MEMORY, for the buffers; see buffers.h */
 	uint32_t turns;          /* that have ended; see grace.h */

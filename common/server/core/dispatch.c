@@ -32,6 +32,8 @@ static const struct {
 	[OP_CANCEL] = { handlers_v2_cancel, false, false },
 	[OP_STAT] = { handlers_v2_stat, true, false },
 	[OP_INSPECT] = { handlers_inspect, false, true },
+	[OP_OPEN2] = { handlers_open2, true, false },
+	[OP_PROCESS] = { handlers_v2_process, false, false },
 };
 
 static int

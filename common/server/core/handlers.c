@@ -61,39 +61,64 @@ handlers_child_attach(struct session *s, struct request *q)
 	return reply_empty(s, q);
 }
 
-int
-handlers_open(struct session *s, struct request *q)
+/* Reads length and name, which end a body whose flags are valid or not, and checks them. */
+static int
+get_name(const struct session *s, struct request *q, bool flags_are_valid, const char **name,
+    uint32_t *size)
 {
 	const struct store_ops *store = s->server->store;
-	uint32_t size = wire_get_u32(&q->body);
-	struct wire_writer w;
-	struct memfile *file;
-	struct desc *d;
-	const char *name;
-	int error;
 
-	if (q->body.failed || size != q->body.left + q->missing)
+	*size = wire_get_u32(&q->body);
+	if (q->body.failed || *size != q->body.left + q->missing)
 		return -EPROTO;
-	if (size >= store->name_limit)
+	if (!flags_are_valid)
+		return -EINVAL;
+	if (*size >= store->name_limit)
 		return -ENAMETOOLONG;
 	if (q->missing != 0)
 		return q->missing_error;
-	name = (const char *)wire_get_bytes(&q->body, size);
-	if (size == 0 || memchr(name, '\0', size) != NULL)
+	*name = (const char *)wire_get_bytes(&q->body, *size);
+	if (*size == 0 || memchr(*name, '\0', *size) != NULL)
 		return -EINVAL;
-	error = store->check_name(name, size);
-	if (error != 0)
-		return error;
-	error = memfile_get(&s->server->files, name, size, s->version, s->account, &file);
+	return store->check_name(*name, *size);
+}
+
+/* Opens a file for a new descriptor. */
+static int
+open_desc(struct session *s, const struct request *q, const char *name, uint32_t size,
+    uint32_t flags, struct desc **out)
+{
+	struct memfile *file;
+	int error;
+
+	error = memfile_get(&s->server->files, name, size, flags, s->version, s->account, &file);
 	if (error == -EINPROGRESS && q->is_late)
 		error = -EIO;
 	if (error != 0)
 		return error;
-	error = fdtable_open(&s->table, file, s, &d);
-	if (error != 0) {
+	error = fdtable_open(&s->table, file, s, out);
+	if (error != 0)
 		memfile_put(file);
+	return error;
+}
+
+/* Executes OPEN, and OPEN2 behind its flags. */
+static int
+open_file(struct session *s, struct request *q, uint32_t flags)
+{
+	bool flags_are_valid = flags == 0 || flags == PROTOCOL_OPEN_CREATE ||
+	    flags == (PROTOCOL_OPEN_CREATE | PROTOCOL_OPEN_EXCLUSIVE);
+	const char *name = NULL;
+	struct wire_writer w;
+	struct desc *d;
+	uint32_t size;
+	int error;
+
+	error = get_name(s, q, flags_are_valid, &name, &size);
+	if (error == 0)
+		error = open_desc(s, q, name, size, flags, &d);
+	if (error != 0)
 		return error;
-	}
 	error = reply_begin(s, q->tag, 4, &w);
 	if (error != 0) {
 		fdtable_close(&s->table, d);
@@ -101,6 +126,20 @@ handlers_open(struct session *s, struct request *q)
 	}
 	wire_put_u32(&w, d->fd);
 	return 0;
+}
+
+int
+handlers_open(struct session *s, struct request *q)
+{
+	return open_file(s, q, PROTOCOL_OPEN_CREATE);
+}
+
+int
+handlers_open2(struct session *s, struct request *q)
+{
+	uint32_t flags = wire_get_u32(&q->body);
+
+	return open_file(s, q, flags);
 }
 
 int

@@ -156,24 +156,60 @@ handlers_v2_cancel(struct session *s, struct request *q)
 	return 0;
 }
 
+static void
+put_holder(struct wire_writer *w, const struct memfile *f)
+{
+	const struct desc *d = claims_first_holder(f);
+	struct protocol_holder holder = { .mode = PROTOCOL_FREE };
+
+	if (d != NULL)
+		holder = (struct protocol_holder){ (uint8_t)d->claim.mode, d->session->pid };
+	protocol_put_holder(w, &holder);
+}
+
+/* Replies to a STAT of d. */
+static int
+reply_stat(struct session *s, uint16_t tag, const struct desc *d, bool with_holder)
+{
+	struct protocol_stat stat;
+	struct wire_writer w;
+	int error = reply_begin(s, tag,
+	    PROTOCOL_STAT_SIZE + (with_holder ? PROTOCOL_HOLDER_SIZE : 0), &w);
+
+	if (error != 0)
+		return error;
+	memfile_stat(d->file, &stat);
+	protocol_put_stat(&w, &stat);
+	if (with_holder)
+		put_holder(&w, d->file);
+	return 0;
+}
+
 int
 handlers_v2_stat(struct session *s, struct request *q)
 {
 	uint32_t fd = wire_get_u32(&q->body);
-	struct protocol_stat stat;
-	struct wire_writer w;
+	bool has_what = q->body.left > 0;
+	uint32_t what = has_what ? wire_get_u32(&q->body) : PROTOCOL_STAT_HOLDER;
 	struct desc *d;
 	int error;
 
 	if (!request_is_complete(q))
 		return -EPROTO;
+	if (what != PROTOCOL_STAT_HOLDER)
+		return -EINVAL;
 	error = fdtable_find(&s->table, fd, &d);
-	if (error != 0)
-		return error;
-	error = reply_begin(s, q->tag, PROTOCOL_STAT_SIZE, &w);
-	if (error != 0)
-		return error;
-	memfile_stat(d->file, &stat);
-	protocol_put_stat(&w, &stat);
+	return error != 0 ? error : reply_stat(s, q->tag, d, has_what);
+}
+
+int
+handlers_v2_process(struct session *s, struct request *q)
+{
+	uint32_t pid = wire_get_u32(&q->body);
+
+	if (!request_is_complete(q))
+		return -EPROTO;
+	s->pid = pid;
+	reply_status(s, q->tag, 0);
 	return 0;
 }

@@ -17,5 +17,6 @@ int handlers_v2_acquire(struct session *s, struct request *q);
 int handlers_v2_release(struct session *s, struct request *q);
 int handlers_v2_cancel(struct session *s, struct request *q);
 int handlers_v2_stat(struct session *s, struct request *q);
+int handlers_v2_process(struct session *s, struct request *q);
 
 #endif

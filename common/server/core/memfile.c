@@ -197,31 +197,52 @@ destroy_some(struct task *t, const struct budget *b)
 	account_put(a);
 }
 
+/* Creates the file of key; an earlier one of that name has ended, or is NULL. */
+static int
+add(struct memfile_tree *t, struct memfile *key, struct memfile *ended, struct memfile **out)
+{
+	struct memfile *f;
+	int error;
+
+	if (ended != NULL)
+		destroy_ended(ended);
+	error = create(t, key, &f);
+	if (error != 0)
+		return error;
+	f->serial = ++t->last_serial;
+	RB_INSERT(memfile_by_name, &t->by_name, f);
+	RB_INSERT(memfile_by_serial, &t->by_serial, f);
+	t->count++;
+	*out = f;
+	return 0;
+}
+
+/* Finds or creates the file of key, as flags say. */
+static int
+find(struct memfile_tree *t, struct memfile *key, uint32_t flags, struct memfile **out)
+{
+	struct memfile *f = RB_FIND(memfile_by_name, &t->by_name, key);
+
+	if (f == NULL || f->references == 0)
+		return flags & PROTOCOL_OPEN_CREATE ? add(t, key, f, out) : -ENOENT;
+	if (flags & PROTOCOL_OPEN_EXCLUSIVE)
+		return -EEXIST;
+	if (t->store->separates_versions && f->version != key->version)
+		return -EBADE;
+	*out = f;
+	return 0;
+}
+
 int
-memfile_get(struct memfile_tree *t, const char *name, size_t size, enum protocol_version version,
-    struct account *account, struct memfile **out)
+memfile_get(struct memfile_tree *t, const char *name, size_t size, uint32_t flags,
+    enum protocol_version version, struct account *account, struct memfile **out)
 {
 	struct memfile *key = make_key(name, size, version, account), *f;
-	int error = 0;
+	int error;
 
 	if (key == NULL)
 		return -ENOMEM;
-	f = RB_FIND(memfile_by_name, &t->by_name, key);
-	if (f != NULL && f->references == 0) {
-		destroy_ended(f);
-		f = NULL;
-	}
-	if (f == NULL) {
-		error = create(t, key, &f);
-		if (error == 0) {
-			f->serial = ++t->last_serial;
-			RB_INSERT(memfile_by_name, &t->by_name, f);
-			RB_INSERT(memfile_by_serial, &t->by_serial, f);
-			t->count++;
-		}
-	} else if (t->store->separates_versions && f->version != version) {
-		error = -EBADE;
-	}
+	error = find(t, key, flags, &f);
 	free(key);
 	if (error != 0)
 		return error;

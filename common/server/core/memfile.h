@@ -81,13 +81,14 @@ void memfile_tree_init(struct memfile_tree *t, const struct store_ops *store, vo
     void (*granted)(struct claim *));
 
 /*
- * Gets a reference to the file of that name for a session of that version, and creates the file,
- * charged to account, if there is none. The name has been checked. Returns 0, -ENOMEM, -EINPROGRESS
- * when the end of an earlier file is in the way (try again in another turn), an error of the
- * store's create, or -EBADE when the file belongs to the other version and the store separates
- * versions.
+ * Gets a reference to the file of that name for a session of that version. flags are those of an
+ * OPEN2: with PROTOCOL_OPEN_CREATE the file is created if there is none, charged to account. The
+ * name has been checked. Returns 0; -ENOENT without PROTOCOL_OPEN_CREATE when there is no file, and
+ * -EEXIST with PROTOCOL_OPEN_EXCLUSIVE when there is one; -ENOMEM, -EINPROGRESS when the end of an
+ * earlier file is in the way (try again in another turn), an error of the store's create, or -EBADE
+ * when the file belongs to the other version and the store separates versions.
  */
-int memfile_get(struct memfile_tree *t, const char *name, size_t size,
+int memfile_get(struct memfile_tree *t, const char *name, size_t size, uint32_t flags,
     enum protocol_version version, struct account *account, struct memfile **out);
 
 /* Gets one more reference. */
