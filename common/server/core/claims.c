@@ -5,8 +5,10 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/log.h"
+#include "common/server/core/claimlists.h"
 #include "common/server/core/core.h"
 #include "common/server/core/grace.h"
+#include "common/server/core/leases.h"
 #include "common/server/core/reply.h"
 #include "common/server/core/sending.h"
 #include "common/wire/wire.h"
@@ -30,52 +32,7 @@ is_pending(const struct desc *d)
 	return d->claim.state == CLAIM_WAITING || d->is_undelivered;
 }
 
-/* The list of its session that d, whose claim is not idle, is in. */
-static struct desc_list *
-list_of(const struct desc *d)
-{
-	if (d->claim.state == CLAIM_WAITING)
-		return &d->session->pending;
-	return d->is_undelivered ? &d->session->granted : &d->session->held;
-}
-
-/* The ways into the lists, and out of them. */
-
-static void
-begin_wait(struct desc *d)
-{
-	TAILQ_INSERT_TAIL(&d->session->pending, d, link);
-	d->session->waiting_count++;
-}
-
-/* The claim of d, which is in no list, was granted. */
-static void
-begin_hold(struct desc *d, struct desc_list *list)
-{
-	TAILQ_INSERT_TAIL(list, d, link);
-	d->session->held_count++;
-	d->session->server->grants++;
-}
-
-static void
-leave_list(struct desc *d)
-{
-	TAILQ_REMOVE(list_of(d), d, link);
-	if (d->claim.state == CLAIM_WAITING)
-		d->session->waiting_count--;
-	else
-		d->session->held_count--;
-}
-
 /* The ends of a claim. */
-
-static void
-forget_unsent_lease(struct desc *d)
-{
-	if (d->has_unsent_lease)
-		TAILQ_REMOVE(&d->session->leases, d, lease_link);
-	d->has_unsent_lease = false;
-}
 
 static void
 drop(struct desc *d, enum store_event event)
@@ -84,10 +41,8 @@ drop(struct desc *d, enum store_event event)
 
 	if (d->claim.state == CLAIM_IDLE)
 		return;
-	timer_disarm(&s->server->timers, &d->timer);
-	d->expiry_turn = 0;
-	forget_unsent_lease(d);
-	leave_list(d);
+	leases_end(d);
+	claimlists_leave(d);
 	d->is_undelivered = false;
 	tags_remove(&s->tags, d);
 	lockqueue_drop(&d->file->lock, &d->claim);
@@ -198,57 +153,17 @@ lease_expired(struct timer *t)
 
 /* Grants. */
 
-/* The lock was granted: its lease begins when the reply is sent, or after a second. */
-static void
-arm_lease(struct desc *d)
-{
-	struct session *s = d->session;
-	struct server *v = s->server;
-
-	if (v->config.lease_ms == 0)
-		return;
-	timer_arm(&v->timers, &d->timer,
-	    clock_after_ms(v->now, PROTOCOL_LEASE_DELIVERY_MS + (uint64_t)v->config.lease_ms),
-	    lease_expired);
-}
-
-/* The reply of d is begun: claims_sent() begins its lease. */
-static void
-await_sending(struct desc *d)
-{
-	if (d->session->server->config.lease_ms == 0)
-		return;
-	d->has_unsent_lease = true;
-	TAILQ_INSERT_TAIL(&d->session->leases, d, lease_link);
-}
-
-void
-claims_sent(struct session *s)
-{
-	struct server *v = s->server;
-	struct desc *d;
-
-	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
-	    d->sent_at <= s->sent) {
-		forget_unsent_lease(d);
-		d->expiry_turn = 0;
-		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
-		    lease_expired);
-	}
-}
-
 void
 claims_granted(struct claim *c)
 {
 	struct desc *d = desc_of_claim(c);
 	struct session *s = d->session;
 
-	TAILQ_REMOVE(&s->pending, d, link);
-	s->waiting_count--;
-	begin_hold(d, &s->granted);
+	claimlists_end_wait(d);
 	d->is_undelivered = true;
+	claimlists_begin_hold(d);
 	timer_disarm(&s->server->timers, &d->timer);
-	arm_lease(d);
+	leases_begin(d, lease_expired);
 	reply_mark_ready(s);
 }
 
@@ -270,21 +185,17 @@ begin_reply(struct desc *d)
 	return error;
 }
 
-/*
- * Delivers a grant of version 2; d is in none of the lists. A grant without memory for its reply is
- * dropped and answered ENOMEM.
- */
+/* Delivers a grant of version 2; one without memory for its reply is dropped: ENOMEM. */
 static void
 deliver(struct desc *d)
 {
-	d->is_undelivered = false;
-	TAILQ_INSERT_TAIL(&d->session->held, d, link);
+	claimlists_deliver(d);
 	d->has_segment = d->file->size > 0;
 	if (begin_reply(d) != 0) {
 		claims_cancel(d, -ENOMEM);
 		return;
 	}
-	await_sending(d);
+	leases_await_sending(d);
 	fdtable_add_version(d, d->file->blocks.newest);
 }
 
@@ -298,13 +209,8 @@ claims_can_deliver(const struct session *s, size_t output_limit)
 void
 claims_deliver(struct session *s, size_t output_limit)
 {
-	struct desc *d;
-
-	while (claims_can_deliver(s, output_limit)) {
-		d = TAILQ_FIRST(&s->granted);
-		TAILQ_REMOVE(&s->granted, d, link);
-		deliver(d);
-	}
+	while (claims_can_deliver(s, output_limit))
+		deliver(TAILQ_FIRST(&s->granted));
 }
 
 int
@@ -318,17 +224,17 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
 		tags_add(&s->tags, d, tag);
-		arm_lease(d);
+		leases_begin(d, lease_expired);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		/* Earlier grants of this session may still have to be delivered. */
 		d->is_undelivered = true;
-		begin_hold(d, &s->granted);
+		claimlists_begin_hold(d);
 		claims_deliver(s, SIZE_MAX);
 		return 0;
 	case CLAIM_WAITING:
 		tags_add(&s->tags, d, tag);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		begin_wait(d);
+		claimlists_begin_wait(d);
 		if (timeout != PROTOCOL_TIMEOUT_NEVER)
 			timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, timeout),
 			    acquire_timed_out);
@@ -343,8 +249,8 @@ claims_lock(struct desc *d)
 {
 	if (lockqueue_poll(&d->file->lock, &d->claim, &d->poller, d->session) != CLAIM_HELD)
 		return -EAGAIN;
-	begin_hold(d, &d->session->held);
-	arm_lease(d);
+	claimlists_begin_hold(d);
+	leases_begin(d, lease_expired);
 	memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 	return 0;
 }
@@ -356,7 +262,7 @@ claims_lock_replied(struct desc *d)
 		return;
 	if (!sending_is_active(d->session))
 		d->sent_at = d->session->sent + buf_size(&d->session->out);
-	await_sending(d);
+	leases_await_sending(d);
 }
 
 /* Finding a claim. */

@@ -2,17 +2,13 @@
  * claims: the claim of a descriptor on the lock of its file, from the request to the end: granted,
  * delivered, cancelled, dropped.
  *
- * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in
- * exactly one list of its session: pending while its ACQUIRE waits, granted while it holds the lock
- * and is_undelivered, held once its reply is begun. Its timer is the timeout of the ACQUIRE while
- * it waits, the end of the lease from then on. In version 2 the tag of its ACQUIRE names it, until
- * it ends or another ACQUIRE takes the tag over (tags.h).
+ * A claim is idle, waiting or held (lockqueue.h). A descriptor whose claim is not idle is in one
+ * list of its session (claimlists.h). Its timer is the timeout of the ACQUIRE while it waits, the
+ * end of the lease from then on (leases.h). In version 2 the tag of its ACQUIRE names it, until it
+ * ends or another ACQUIRE takes the tag over (tags.h).
  *
  * A grant that follows from another session's release is delivered later, by claims_deliver(): the
  * waiter's session may have too many unsent replies already.
- *
- * A lease begins when the last byte of its grant is sent, and at the latest
- * PROTOCOL_LEASE_DELIVERY_MS after the grant.
  */
 #ifndef COMMON_SERVER_CORE_CLAIMS_H
 #define COMMON_SERVER_CORE_CLAIMS_H
@@ -75,9 +71,6 @@ void claims_deliver(struct session *s, size_t output_limit);
 
 /* True when claims_deliver() can write a reply. */
 bool claims_can_deliver(const struct session *s, size_t output_limit);
-
-/* The bytes of replies up to s->sent are sent: begins the leases of their grants. */
-void claims_sent(struct session *s);
 
 /* Ends the claim of d, whatever its state, with nothing published; the next waiters are granted. */
 void claims_drop(struct desc *d);

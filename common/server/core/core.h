@@ -13,6 +13,8 @@
  *	publishing	RELEASE and UNLOCK, in pieces
  *	claims		the claims of descriptors on locks
  *	sending		grants into a session's output, in pieces
+ *	leases		how long a lock may be held
+ *	claimlists	the lists of a session's claims
  *	grace		timers that let a session be read first
  *	reply		replies into a session's output
  *	buffers, wiper	the memory of a session, charged to its account; large buffers wiped
@@ -108,7 +110,7 @@ struct session {
 	bool has_table; /* after NEW_FDTABLE or CHILD_ATTACH */
 	struct fdtable table;
 	struct fork_parent *forks; /* NULL before its first FORK */
-	struct desc_list pending;  /* descriptors whose ACQUIRE waits; see claims.h */
+	struct desc_list pending;  /* descriptors whose ACQUIRE waits; see claimlists.h */
 	struct desc_list granted;  /* whose ACQUIRE was granted, the reply not yet begun */
 	struct desc_list held;     /* that hold a lock, the reply begun */
 	struct desc_list leases;   /* of held: whose lease begins when their reply is sent */

@@ -34,7 +34,7 @@ struct desc {
 	struct claim claim;
 	struct poller poller; /* version 1: the place of a refused LOCK */
 	struct timer timer;   /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
-	TAILQ_ENTRY(desc) link;       /* in the list of its session that claims.h names */
+	TAILQ_ENTRY(desc) link;       /* in the list of its session that claimlists.h names */
 	TAILQ_ENTRY(desc) lease_link; /* in that of leases, while has_unsent_lease */
 	RB_ENTRY(desc) tag_link;      /* while has_tag: in the tags of its session */
 	bool has_tag;                 /* tag names the claim; see tags.h */

@@ -7,8 +7,10 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/server/core/buffers.h"
+#include "common/server/core/claimlists.h"
 #include "common/server/core/claims.h"
 #include "common/server/core/core.h"
+#include "common/server/core/leases.h"
 #include "common/server/core/publishing.h"
 #include "common/server/core/receiving.h"
 #include "common/server/core/reply.h"
@@ -35,9 +37,7 @@ session_create(struct session **out, struct server *v, const char *peer, struct 
 	s->version = PROTOCOL_VERSION_1;
 	fdtable_init(&s->table, account);
 	tags_init(&s->tags);
-	TAILQ_INIT(&s->pending);
-	TAILQ_INIT(&s->granted);
-	TAILQ_INIT(&s->held);
+	claimlists_init(s);
 	TAILQ_INIT(&s->leases);
 	s->created = v->now;
 	sessions_add(&v->sessions, s);
@@ -213,7 +213,7 @@ session_sent(struct session *s, size_t size)
 {
 	buf_consume(&s->out, size);
 	s->sent += size;
-	claims_sent(s);
+	leases_sent(s);
 	settle(s);
 }
 

@@ -1,0 +1,56 @@
+#include "common/server/core/leases.h"
+
+#include "common/base/clock.h"
+#include "common/server/core/core.h"
+
+static void
+forget_unsent(struct desc *d)
+{
+	if (d->has_unsent_lease)
+		TAILQ_REMOVE(&d->session->leases, d, lease_link);
+	d->has_unsent_lease = false;
+}
+
+void
+leases_begin(struct desc *d, void (*expired)(struct timer *))
+{
+	struct server *v = d->session->server;
+
+	if (v->config.lease_ms == 0)
+		return;
+	timer_arm(&v->timers, &d->timer,
+	    clock_after_ms(v->now, PROTOCOL_LEASE_DELIVERY_MS + (uint64_t)v->config.lease_ms),
+	    expired);
+}
+
+void
+leases_await_sending(struct desc *d)
+{
+	if (d->session->server->config.lease_ms == 0)
+		return;
+	d->has_unsent_lease = true;
+	TAILQ_INSERT_TAIL(&d->session->leases, d, lease_link);
+}
+
+void
+leases_sent(struct session *s)
+{
+	struct server *v = s->server;
+	struct desc *d;
+
+	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
+	    d->sent_at <= s->sent) {
+		forget_unsent(d);
+		d->expiry_turn = 0;
+		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
+		    d->timer.fire);
+	}
+}
+
+void
+leases_end(struct desc *d)
+{
+	timer_disarm(&d->session->server->timers, &d->timer);
+	d->expiry_turn = 0;
+	forget_unsent(d);
+}

@@ -1,0 +1,30 @@
+/*
+ * leases: the time for which a descriptor may hold its lock, with -t (PROTOCOL 7.2).
+ *
+ * The timer of a descriptor that holds its lock is the end of its lease. A lease begins when the
+ * last byte of its grant is sent, and at the latest PROTOCOL_LEASE_DELIVERY_MS after the grant. A
+ * server without leases arms no timer here.
+ */
+#ifndef COMMON_SERVER_CORE_LEASES_H
+#define COMMON_SERVER_CORE_LEASES_H
+
+struct desc;
+struct session;
+struct timer;
+
+/*
+ * d was granted its lock. Calls expired with its timer when the lease has ended: with what follows,
+ * or at the latest after the delay above.
+ */
+void leases_begin(struct desc *d, void (*expired)(struct timer *));
+
+/* The reply of d is begun: the lease begins again when it is sent. */
+void leases_await_sending(struct desc *d);
+
+/* The bytes of replies up to s->sent are sent: begins the leases of their grants. */
+void leases_sent(struct session *s);
+
+/* The claim of d ends, in any state: disarms its timer. */
+void leases_end(struct desc *d);
+
+#endif
