@@ -1,6 +1,7 @@
 #include "common/server/core/lockqueue.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 
 #include "common/base/container.h"
@@ -13,7 +14,14 @@ is_compatible(const struct lockqueue *q, enum protocol_mode mode)
 {
 	const struct claim *holder = TAILQ_FIRST(&q->holders);
 
-	return holder == NULL || (mode == PROTOCOL_SHARED && holder->mode == PROTOCOL_SHARED);
+	return holder == NULL ||
+	    (mode == PROTOCOL_SHARED && holder->mode == PROTOCOL_SHARED && q->upgrade == NULL);
+}
+
+static bool
+is_only_holder(const struct lockqueue *q, const struct claim *c)
+{
+	return TAILQ_FIRST(&q->holders) == c && TAILQ_NEXT(c, link) == NULL;
 }
 
 static void
@@ -30,19 +38,39 @@ grant(struct lockqueue *q, struct claim *c)
  * the moments when the other waits began; both wrap.
  */
 static void
-begin_wait(struct lockqueue *q, struct claim *c)
+begin_wait(struct lockqueue *q)
 {
-	TAILQ_INSERT_TAIL(&q->waiters, c, link);
 	q->waiting++;
 	q->waited -= *q->pollers.now;
 }
 
 static void
-end_wait(struct lockqueue *q, struct claim *c)
+end_wait(struct lockqueue *q)
 {
-	TAILQ_REMOVE(&q->waiters, c, link);
 	q->waiting--;
 	q->waited += *q->pollers.now;
+}
+
+static void
+leave_waiters(struct lockqueue *q, struct claim *c)
+{
+	TAILQ_REMOVE(&q->waiters, c, link);
+	end_wait(q);
+}
+
+static void
+forget_upgrade(struct lockqueue *q)
+{
+	q->upgrade = NULL;
+	end_wait(q);
+}
+
+static void
+grant_upgrade(struct lockqueue *q, struct claim *c)
+{
+	c->mode = PROTOCOL_EXCLUSIVE;
+	c->shared_grant = c->grant;
+	c->grant = ++q->grants;
 }
 
 uint64_t
@@ -63,6 +91,19 @@ next_to_grant(struct lockqueue *q)
 	return next;
 }
 
+/* Grants the upgrade that waits, when its claim is the only holder. */
+static void
+advance_upgrade(struct lockqueue *q)
+{
+	struct claim *c = q->upgrade;
+
+	if (!is_only_holder(q, c))
+		return;
+	forget_upgrade(q);
+	grant_upgrade(q, c);
+	q->granted(c);
+}
+
 static void go_on(struct timer *t);
 
 /* Grants the next waiters: some, and the others with the timers that run next. */
@@ -73,12 +114,16 @@ advance(struct lockqueue *q)
 	int granted = 0;
 
 	timer_disarm(q->pollers.timers, &q->rest);
+	if (q->upgrade != NULL) {
+		advance_upgrade(q);
+		return;
+	}
 	while ((next = next_to_grant(q)) != NULL) {
 		if (granted++ == GRANTS_AT_ONCE) {
 			timer_arm(q->pollers.timers, &q->rest, *q->pollers.now, go_on);
 			break;
 		}
-		end_wait(q, next);
+		leave_waiters(q, next);
 		grant(q, next);
 		q->granted(next);
 	}
@@ -117,7 +162,8 @@ lockqueue_claim(struct lockqueue *q, struct claim *c, enum protocol_mode mode, b
 		grant(q, c);
 	} else if (wait) {
 		c->state = CLAIM_WAITING;
-		begin_wait(q, c);
+		TAILQ_INSERT_TAIL(&q->waiters, c, link);
+		begin_wait(q);
 	}
 	return c->state;
 }
@@ -154,10 +200,56 @@ lockqueue_drop(struct lockqueue *q, struct claim *c)
 	if (c->state == CLAIM_IDLE)
 		return;
 	if (c->state == CLAIM_WAITING)
-		end_wait(q, c);
+		leave_waiters(q, c);
 	else
 		TAILQ_REMOVE(&q->holders, c, link);
+	if (q->upgrade == c)
+		forget_upgrade(q);
 	c->state = CLAIM_IDLE;
+	advance(q);
+}
+
+int
+lockqueue_upgrade(struct lockqueue *q, struct claim *c, bool wait)
+{
+	assert(c->state == CLAIM_HELD && c->mode == PROTOCOL_SHARED && q->upgrade != c);
+	if (is_only_holder(q, c)) {
+		grant_upgrade(q, c);
+		return 0;
+	}
+	if (!wait)
+		return -EAGAIN;
+	if (q->upgrade != NULL)
+		return -EDEADLK;
+	q->upgrade = c;
+	begin_wait(q);
+	return 0;
+}
+
+bool
+lockqueue_is_upgrading(const struct lockqueue *q, const struct claim *c)
+{
+	return q->upgrade == c;
+}
+
+void
+lockqueue_take_back(struct lockqueue *q, struct claim *c)
+{
+	if (q->upgrade == c) {
+		forget_upgrade(q);
+	} else {
+		assert(lockqueue_exclusive_holder(q) == c);
+		c->mode = PROTOCOL_SHARED;
+		c->grant = c->shared_grant;
+	}
+	advance(q);
+}
+
+void
+lockqueue_share(struct lockqueue *q, struct claim *c)
+{
+	assert(lockqueue_exclusive_holder(q) == c);
+	c->mode = PROTOCOL_SHARED;
 	advance(q);
 }
 

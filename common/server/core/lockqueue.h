@@ -6,6 +6,10 @@
  * exclusive grant is above all grants before it. The queue does not depend on sessions; the time
  * decides through pollers.h only, and how long claims wait and are held is counted.
  *
+ * A reader may become the writer without letting go: an upgrade. It needs that no other reader is
+ * left, and waits for that in front of all waiters, of which none is granted meanwhile. Two
+ * upgrades would wait for each other, so a file has one. The other way, a writer shares its lock.
+ *
  * A claim is embedded in its descriptor and is idle, waiting or held. Dropping a claim grants the
  * next waiters: some at once, and of many readers the others in the next runs of the timers, so
  * that a peer whose claims end does not hold up the server for all that waited behind them. The
@@ -32,9 +36,10 @@ struct claim {
 	TAILQ_ENTRY(claim) link;
 	enum claim_state state;
 	enum protocol_mode mode;
-	uint64_t arrival; /* while waiting: its number in the order of waiters and pollers */
-	uint64_t grant;   /* while held: its number */
-	uint64_t since;   /* while held: when it was granted */
+	uint64_t arrival;      /* while waiting: its number in the order of waiters and pollers */
+	uint64_t grant;        /* while held: its number */
+	uint64_t since;        /* while held: since when, upgrades and sharing not counted */
+	uint64_t shared_grant; /* after an upgrade: the number that it had before */
 };
 
 TAILQ_HEAD(claim_list, claim);
@@ -42,9 +47,10 @@ TAILQ_HEAD(claim_list, claim);
 struct lockqueue {
 	struct claim_list holders;
 	struct claim_list waiters;
+	struct claim *upgrade; /* of the holders the one that waits to be the only one, or NULL */
 	struct pollers pollers;
 	struct timer rest; /* armed while more waiters are to be granted */
-	uint32_t waiting;  /* length of waiters */
+	uint32_t waiting;  /* length of waiters, and 1 for an upgrade */
 	uint64_t arrivals; /* the number of the last claim or poll */
 	uint64_t grants;   /* the number of the last grant */
 	uint64_t waited;   /* see lockqueue_waited() */
@@ -75,6 +81,25 @@ enum claim_state lockqueue_poll(struct lockqueue *q, struct claim *c, struct pol
 
 /* Takes the place of p away, if it has one; the next waiters may be granted. */
 void lockqueue_leave(struct lockqueue *q, struct poller *p);
+
+/*
+ * Claims the lock exclusively for c, which holds it shared and has no upgrade that waits. Returns 0
+ * when it was granted, with a new grant, or when it waits, if wait: lockqueue_is_upgrading() tells.
+ * -EAGAIN when others hold the lock, without wait; -EDEADLK when an upgrade waits already.
+ */
+int lockqueue_upgrade(struct lockqueue *q, struct claim *c, bool wait);
+
+/* True when c holds the lock shared and waits for its upgrade. */
+bool lockqueue_is_upgrading(const struct lockqueue *q, const struct claim *c);
+
+/*
+ * Takes the upgrade of c back, which waits, or was granted and nobody knows it: c holds the lock
+ * shared under the grant that it had before. The next waiters may be granted.
+ */
+void lockqueue_take_back(struct lockqueue *q, struct claim *c);
+
+/* Lets c, which holds the lock exclusively, share it, under the same grant. */
+void lockqueue_share(struct lockqueue *q, struct claim *c);
 
 /* Makes c idle, whatever its state, and grants the next waiters. */
 void lockqueue_drop(struct lockqueue *q, struct claim *c);

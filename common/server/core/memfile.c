@@ -147,7 +147,7 @@ retire(struct memfile *f)
 	struct memfile_tree *t = f->tree;
 
 	assert(TAILQ_EMPTY(&f->lock.holders) && TAILQ_EMPTY(&f->lock.waiters));
-	assert(TAILQ_EMPTY(&f->lock.pollers.list));
+	assert(TAILQ_EMPTY(&f->lock.pollers.list) && f->lock.upgrade == NULL);
 	RB_REMOVE(memfile_by_serial, &t->by_serial, f);
 	t->count--;
 	t->total_size -= f->size;
