@@ -48,6 +48,27 @@ claimlists_deliver(struct desc *d)
 }
 
 void
+claimlists_begin_upgrade(struct desc *d)
+{
+	d->session->waiting_count++;
+}
+
+void
+claimlists_end_upgrade(struct desc *d)
+{
+	d->session->waiting_count--;
+}
+
+void
+claimlists_upgraded(struct desc *d)
+{
+	TAILQ_REMOVE(&d->session->held, d, link);
+	d->is_undelivered = true;
+	TAILQ_INSERT_TAIL(&d->session->granted, d, link);
+	d->session->server->grants++;
+}
+
+void
 claimlists_leave(struct desc *d)
 {
 	if (d->claim.state == CLAIM_WAITING) {

@@ -25,14 +25,34 @@ desc_of_timer(struct timer *t)
 	return container_of(t, struct desc, timer);
 }
 
-/* True when the ACQUIRE of d has had no reply. */
+static struct desc *
+desc_of_upgrade_timer(struct timer *t)
+{
+	return container_of(t, struct desc, upgrade_timer);
+}
+
+static bool
+is_upgrading(const struct desc *d)
+{
+	return lockqueue_is_upgrading(&d->file->lock, &d->claim);
+}
+
+/* True when the ACQUIRE of d, or its upgrade, has had no reply. */
 static bool
 is_pending(const struct desc *d)
 {
-	return d->claim.state == CLAIM_WAITING || d->is_undelivered;
+	return d->claim.state == CLAIM_WAITING || d->is_undelivered || is_upgrading(d);
 }
 
 /* The ends of a claim. */
+
+/* The upgrade of d waits no more. */
+static void
+end_upgrade_wait(struct desc *d)
+{
+	timer_disarm(&d->session->server->timers, &d->upgrade_timer);
+	claimlists_end_upgrade(d);
+}
 
 static void
 drop(struct desc *d, enum store_event event)
@@ -42,8 +62,10 @@ drop(struct desc *d, enum store_event event)
 	if (d->claim.state == CLAIM_IDLE)
 		return;
 	leases_end(d);
+	if (is_upgrading(d))
+		end_upgrade_wait(d);
 	claimlists_leave(d);
-	d->is_undelivered = false;
+	d->is_undelivered = d->is_upgrade = false;
 	tags_remove(&s->tags, d);
 	lockqueue_drop(&d->file->lock, &d->claim);
 	memfile_lock_changed(d->file, event);
@@ -62,13 +84,59 @@ claims_unlock(struct desc *d)
 	drop(d, STORE_EVENT_UNLOCKED);
 }
 
-void
-claims_cancel(struct desc *d, int error)
+/* Ends the claim of d, and answers its pending ACQUIRE with error. */
+static void
+cancel(struct desc *d, int error)
 {
 	uint16_t tag = d->tag;
 
 	claims_drop(d);
 	reply_status(d->session, tag, error);
+}
+
+void
+claims_end(struct desc *d)
+{
+	if (is_pending(d))
+		cancel(d, -ECANCELED);
+	else
+		claims_drop(d);
+}
+
+/* The upgrade of d, whose reply is not begun, is no more: d holds its lock shared as before. */
+static void
+take_back(struct desc *d)
+{
+	if (is_upgrading(d))
+		end_upgrade_wait(d);
+	else if (d->is_undelivered)
+		claimlists_deliver(d);
+	d->is_upgrade = false;
+	tags_remove(&d->session->tags, d);
+	lockqueue_take_back(&d->file->lock, &d->claim);
+	memfile_lock_changed(d->file, STORE_EVENT_DROPPED);
+}
+
+/* Ends the ACQUIRE of d, whose reply is not begun, and answers it with error. */
+static void
+refuse(struct desc *d, int error)
+{
+	uint16_t tag = d->tag;
+
+	if (!d->is_upgrade) {
+		cancel(d, error);
+		return;
+	}
+	take_back(d);
+	reply_status(d->session, tag, error);
+}
+
+void
+claims_share(struct desc *d)
+{
+	lockqueue_share(&d->file->lock, &d->claim);
+	memfile_lock_changed(d->file, STORE_EVENT_DROPPED);
+	leases_keep(d);
 }
 
 /* The first descriptor of the list but d, or NULL. */
@@ -95,8 +163,8 @@ claims_drop_others(struct session *s, const struct desc *d)
 static void
 end_with_desc(struct desc *d, bool answer)
 {
-	if (answer && is_pending(d))
-		claims_cancel(d, -ECANCELED);
+	if (answer)
+		claims_end(d);
 	else
 		claims_drop(d);
 	lockqueue_leave(&d->file->lock, &d->poller);
@@ -123,7 +191,13 @@ claims_close_table(struct session *s, bool answer)
 static void
 acquire_timed_out(struct timer *t)
 {
-	claims_cancel(desc_of_timer(t), -ETIMEDOUT);
+	cancel(desc_of_timer(t), -ETIMEDOUT);
+}
+
+static void
+upgrade_timed_out(struct timer *t)
+{
+	refuse(desc_of_upgrade_timer(t), -ETIMEDOUT);
 }
 
 static void
@@ -133,8 +207,13 @@ lease_expired(struct timer *t)
 	struct session *s = d->session;
 	char name[LOG_ESCAPED_SIZE];
 
-	/* Its release came in time. A refused UNLOCK leaves the lock held, with another lease. */
+	/*
+	 * Its release came in time. A refused UNLOCK leaves the lock held, with another lease; of a
+	 * release that keeps the lock, leases_keep() ends the lease.
+	 */
 	if (s->publishing.desc == d) {
+		if (s->publishing.flags & PROTOCOL_RELEASE_KEEP)
+			return;
 		timer_arm(&s->server->timers, t,
 		    clock_after_ms(s->server->now, s->server->config.lease_ms), lease_expired);
 		return;
@@ -145,8 +224,8 @@ lease_expired(struct timer *t)
 	    "%s: held the lock of %s for more than %lu ms and lost it", s->peer,
 	    log_escape(name, d->file->name, d->file->name_size),
 	    (unsigned long)s->server->config.lease_ms);
-	if (d->is_undelivered)
-		claims_cancel(d, -ESTALE);
+	if (is_pending(d))
+		cancel(d, -ESTALE);
 	else
 		claims_drop(d);
 }
@@ -159,17 +238,22 @@ claims_granted(struct claim *c)
 	struct desc *d = desc_of_claim(c);
 	struct session *s = d->session;
 
+	reply_mark_ready(s);
+	if (d->is_upgrade) {
+		end_upgrade_wait(d);
+		claimlists_upgraded(d);
+		return;
+	}
 	claimlists_end_wait(d);
 	d->is_undelivered = true;
 	claimlists_begin_hold(d);
 	timer_disarm(&s->server->timers, &d->timer);
 	leases_begin(d, lease_expired);
-	reply_mark_ready(s);
 }
 
 /* Writes the reply of a grant of version 2, whose head is grant and version, or begins to. */
 static int
-begin_reply(struct desc *d)
+begin_reply(struct desc *d, bool has_segment)
 {
 	struct session *s = d->session;
 	uint8_t head[8 + 8];
@@ -178,23 +262,25 @@ begin_reply(struct desc *d)
 
 	wire_put_u64(&w, d->claim.grant);
 	wire_put_u64(&w, d->file->blocks.newest);
-	if (d->has_segment)
+	if (has_segment)
 		return sending_begin_grant(d, head, sizeof head);
 	error = reply_begin_long(s, d->tag, head, sizeof head, 0, 0);
 	d->sent_at = s->sent + buf_size(&s->out);
 	return error;
 }
 
-/* Delivers a grant of version 2; one without memory for its reply is dropped: ENOMEM. */
+/* Delivers a grant of version 2; one without memory for its reply is refused: ENOMEM. */
 static void
 deliver(struct desc *d)
 {
+	bool has_segment = d->file->size > 0;
+
 	claimlists_deliver(d);
-	d->has_segment = d->file->size > 0;
-	if (begin_reply(d) != 0) {
-		claims_cancel(d, -ENOMEM);
+	if (begin_reply(d, has_segment) != 0) {
+		refuse(d, -ENOMEM);
 		return;
 	}
+	d->has_segment = has_segment;
 	leases_await_sending(d);
 	fdtable_add_version(d, d->file->blocks.newest);
 }
@@ -242,6 +328,45 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 	default:
 		return -EAGAIN;
 	}
+}
+
+/* The upgrade of d waits. */
+static void
+begin_upgrade_wait(struct desc *d, uint32_t timeout)
+{
+	struct server *v = d->session->server;
+
+	claimlists_begin_upgrade(d);
+	if (timeout != PROTOCOL_TIMEOUT_NEVER)
+		timer_arm(&v->timers, &d->upgrade_timer, clock_after_ms(v->now, timeout),
+		    upgrade_timed_out);
+}
+
+int
+claims_upgrade(struct desc *d, uint16_t tag, uint32_t timeout, uint64_t since)
+{
+	struct session *s = d->session;
+	int error;
+
+	if (d->is_upgrade && is_pending(d))
+		return -EDEADLK;
+	if (d->claim.state != CLAIM_HELD || d->is_undelivered || d->claim.mode != PROTOCOL_SHARED)
+		return -EINVAL;
+	error = lockqueue_upgrade(&d->file->lock, &d->claim, timeout != PROTOCOL_TIMEOUT_TRY);
+	if (error != 0)
+		return error;
+	d->since = fdtable_has_version(d, since) ? since : 0;
+	d->is_upgrade = true;
+	tags_remove(&s->tags, d);
+	tags_add(&s->tags, d, tag);
+	memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
+	if (is_upgrading(d)) {
+		begin_upgrade_wait(d, timeout);
+		return 0;
+	}
+	claimlists_upgraded(d);
+	claims_deliver(s, SIZE_MAX);
+	return 0;
 }
 
 int
@@ -304,8 +429,13 @@ claims_cancel_tag(struct session *s, uint32_t tag)
 
 	if (d == NULL)
 		return;
-	if (is_pending(d))
-		claims_cancel(d, -ECANCELED);
-	else
+	if (is_pending(d)) {
+		refuse(d, -ECANCELED);
+	} else if (d->is_upgrade) {
+		tags_remove(&s->tags, d);
+		if (d->claim.mode == PROTOCOL_EXCLUSIVE)
+			claims_share(d);
+	} else {
 		claims_drop(d);
+	}
 }

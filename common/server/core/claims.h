@@ -7,6 +7,10 @@
  * end of the lease from then on (leases.h). In version 2 the tag of its ACQUIRE names it, until it
  * ends or another ACQUIRE takes the tag over (tags.h).
  *
+ * An upgrade is a second ACQUIRE of a claim that is held shared. While it waits, or was granted and
+ * is_undelivered, it may be refused, which leaves the claim as it was; after its reply, CANCEL
+ * leaves the claim shared. From its begin on its tag names the claim, and no older one.
+ *
  * A grant that follows from another session's release is delivered later, by claims_deliver(): the
  * waiter's session may have too many unsent replies already.
  */
@@ -49,6 +53,18 @@ int claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32
     uint64_t since);
 
 /*
+ * Version 2: claims the lock exclusively for d, which holds it shared. timeout and since are as
+ * above. Returns 0 when the reply is written or will be; -EDEADLK when an upgrade of d or of another
+ * descriptor of the file waits; -EINVAL when d does not hold the lock shared, its reply begun;
+ * -EAGAIN when others hold it and timeout is PROTOCOL_TIMEOUT_TRY. After an error the claim is as it
+ * was.
+ */
+int claims_upgrade(struct desc *d, uint16_t tag, uint32_t timeout, uint64_t since);
+
+/* Lets d, which holds its lock exclusively, share it under the same grant. */
+void claims_share(struct desc *d);
+
+/*
  * Frees the tag for a new ACQUIRE of s: a held claim that has it loses it. Returns 0, or -EPROTO
  * when the ACQUIRE with that tag has had no reply.
  */
@@ -56,11 +72,11 @@ int claims_free_tag(struct session *s, uint16_t tag);
 
 /*
  * Ends the claim of s that has that tag, with nothing published; a pending ACQUIRE is answered with
- * ECANCELED. Does nothing when the tag names no claim.
+ * ECANCELED. Of an upgrade, the claim is held shared then. Does nothing when the tag names no claim.
  */
 void claims_cancel_tag(struct session *s, uint32_t tag);
 
-/* The granted function of every lockqueue: c waited and now holds the lock. */
+/* The granted function of every lockqueue: c waited, and was granted the lock or its upgrade. */
 void claims_granted(struct claim *c);
 
 /*
@@ -78,8 +94,8 @@ void claims_drop(struct desc *d);
 /* The same for an UNLOCK of version 1, which is another event for the store. */
 void claims_unlock(struct desc *d);
 
-/* Drops the claim of a pending ACQUIRE and answers it with error. */
-void claims_cancel(struct desc *d, int error);
+/* The same; a pending ACQUIRE, or upgrade, is answered with ECANCELED. */
+void claims_end(struct desc *d);
 
 /* Drops the claims of all descriptors of s but that of d; d may be NULL. */
 void claims_drop_others(struct session *s, const struct desc *d);

@@ -146,7 +146,7 @@ struct session {
 	uint64_t created;
 	uint64_t requests;
 	uint64_t bytes_in;
-	uint32_t waiting_count; /* length of pending */
+	uint32_t waiting_count; /* length of pending, and upgrades that wait */
 	uint32_t held_count;    /* of granted and held together */
 	uint32_t longest_turn_us;
 };

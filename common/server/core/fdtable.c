@@ -122,7 +122,7 @@ static void
 discard(struct fdtable *t, struct desc *d)
 {
 	assert(d->claim.state == CLAIM_IDLE && !d->poller.has_place);
-	assert(!d->timer.armed && !d->has_tag);
+	assert(!d->timer.armed && !d->upgrade_timer.armed && !d->has_tag);
 	t->descs[d->fd] = NULL;
 	t->count--;
 	if (d->fd < t->lowest)

@@ -34,18 +34,20 @@ struct desc {
 	struct claim claim;
 	struct poller poller; /* version 1: the place of a refused LOCK */
 	struct timer timer;   /* waiting: the timeout of the ACQUIRE; held: the end of the lease */
+	struct timer upgrade_timer;   /* the timeout of an upgrade that waits */
 	TAILQ_ENTRY(desc) link;       /* in the list of its session that claimlists.h names */
 	TAILQ_ENTRY(desc) lease_link; /* in that of leases, while has_unsent_lease */
 	RB_ENTRY(desc) tag_link;      /* while has_tag: in the tags of its session */
 	bool has_tag;                 /* tag names the claim; see tags.h */
 	bool is_undelivered;          /* granted, the reply not yet begun */
+	bool is_upgrade;              /* the last ACQUIRE, which waits or was granted, is one */
 	bool has_unsent_lease;        /* the lease begins when the reply is sent */
 	uint64_t sent_at;             /* held: where its reply ends, in all bytes of the session */
 	uint32_t expiry_turn;         /* see grace.h */
 	uint8_t type;                 /* version 1: of its LOCK */
 	bool has_segment;             /* version 2: the grant has a delta, so the release has one */
 	uint16_t tag;                 /* of the last ACQUIRE */
-	uint64_t since;               /* of the pending ACQUIRE */
+	uint64_t since;               /* of the pending ACQUIRE, or upgrade */
 	uint64_t versions[DESC_VERSION_COUNT]; /* granted or released, a ring */
 	uint8_t next_version;
 };
@@ -81,7 +83,7 @@ int fdtable_find(const struct fdtable *t, uint32_t fd, struct desc **out);
 /* The first descriptor at or above number from, or NULL. */
 struct desc *fdtable_next(const struct fdtable *t, uint32_t from);
 
-/* Closes d and puts its file. Its claim must be idle, without a place, and its timer disarmed. */
+/* Closes d and puts its file. Its claim must be idle, without a place, and its timers disarmed. */
 void fdtable_close(struct fdtable *t, struct desc *d);
 
 /*

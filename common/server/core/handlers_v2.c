@@ -26,7 +26,8 @@ handlers_v2_hello(struct session *s, struct request *q)
 	if (error != 0)
 		return error;
 	wire_put_u32(&w, version);
-	wire_put_u32(&w, config->lease_ms != 0 ? PROTOCOL_FEATURE_LEASES : 0);
+	wire_put_u32(&w,
+	    PROTOCOL_FEATURE_EXTENSIONS | (config->lease_ms != 0 ? PROTOCOL_FEATURE_LEASES : 0));
 	wire_put_u32(&w, SIZE_BLOCK);
 	wire_put_u32(&w, protocol_largest_body((uint32_t)config->segment_limit));
 	wire_put_bytes(&w, s->server->instance_id, PROTOCOL_INSTANCE_ID_SIZE);
@@ -49,17 +50,19 @@ handlers_v2_acquire(struct session *s, struct request *q)
 	error = claims_free_tag(s, q->tag);
 	if (error != 0)
 		return error;
-	if (mode != PROTOCOL_EXCLUSIVE && mode != PROTOCOL_SHARED)
+	if (mode < PROTOCOL_EXCLUSIVE || mode > PROTOCOL_UPGRADE)
 		return -EINVAL;
 	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
+	if (mode == PROTOCOL_UPGRADE)
+		return claims_upgrade(d, q->tag, timeout, since);
 	if (d->claim.state != CLAIM_IDLE)
 		return -EDEADLK;
 	return claims_acquire(d, q->tag, mode, timeout, since);
 }
 
-/* Ends the grant of a RELEASE, which the store has applied or refused, and replies. */
+/* Ends, or shares, the grant of a RELEASE that the store has applied or refused, and replies. */
 static int
 end_release(struct session *s, struct desc *d, int error)
 {
@@ -67,13 +70,26 @@ end_release(struct session *s, struct desc *d, int error)
 
 	if (error == 0)
 		fdtable_add_version(d, version);
-	claims_drop(d);
+	if (error == 0 && (s->publishing.flags & PROTOCOL_RELEASE_KEEP))
+		claims_share(d);
+	else
+		claims_end(d);
 	if (error != 0 || (s->publishing.flags & PROTOCOL_RELEASE_ONE_WAY))
 		return error;
 	/* A status would say that nothing was published. */
 	if (reply_u64(s, s->publishing.tag, version) != 0)
 		reply_end_session(s, "no memory for a reply");
 	return 0;
+}
+
+/* True when a RELEASE by d may have these flags. */
+static bool
+flags_are_valid(const struct desc *d, uint8_t flags)
+{
+	if (flags & PROTOCOL_RELEASE_KEEP)
+		return (flags & ~PROTOCOL_RELEASE_ONE_WAY) == PROTOCOL_RELEASE_KEEP &&
+		    d->claim.mode == PROTOCOL_EXCLUSIVE;
+	return (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED)) == 0;
 }
 
 /* Checks the body of a RELEASE that publishes nothing, behind its flags. */
@@ -86,8 +102,8 @@ check_empty(const struct desc *d, struct request *q)
 }
 
 /*
- * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way.
- * Returns 0, an error, or -EINPROGRESS.
+ * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way, or is
+ * shared. Returns 0, an error, or -EINPROGRESS.
  */
 static int
 release(struct session *s, struct desc *d, struct request *q, uint8_t flags)
@@ -100,7 +116,7 @@ release(struct session *s, struct desc *d, struct request *q, uint8_t flags)
 		error = -EPROTO;
 	else if (q->missing != 0)
 		error = q->missing_error;
-	else if (flags & ~(PROTOCOL_RELEASE_ONE_WAY | PROTOCOL_RELEASE_UNVERIFIED))
+	else if (!flags_are_valid(d, flags))
 		error = -EINVAL;
 	else if (!is_empty)
 		return publishing_begin(s, d, q, flags, end_release);

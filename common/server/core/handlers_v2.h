@@ -3,8 +3,7 @@
  * and grants and releases carry deltas.
  *
  * handlers.h says what a handler returns. handlers_v2_release() is the exception: once a request
- * has named the grant that its descriptor holds, that grant has ended, also when the result is an
- * error.
+ * has named the grant that its descriptor holds, that grant has ended when the result is an error.
  */
 #ifndef COMMON_SERVER_CORE_HANDLERS_V2_H
 #define COMMON_SERVER_CORE_HANDLERS_V2_H

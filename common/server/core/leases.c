@@ -26,8 +26,9 @@ leases_begin(struct desc *d, void (*expired)(struct timer *))
 void
 leases_await_sending(struct desc *d)
 {
-	if (d->session->server->config.lease_ms == 0)
+	if (d->session->server->config.lease_ms == 0 || (d->is_upgrade && !d->has_unsent_lease))
 		return;
+	forget_unsent(d);
 	d->has_unsent_lease = true;
 	TAILQ_INSERT_TAIL(&d->session->leases, d, lease_link);
 }
@@ -45,6 +46,15 @@ leases_sent(struct session *s)
 		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
 		    d->timer.fire);
 	}
+}
+
+void
+leases_keep(struct desc *d)
+{
+	struct server *v = d->session->server;
+
+	if (v->config.lease_ms != 0 && !d->timer.armed)
+		timer_arm(&v->timers, &d->timer, v->now, d->timer.fire);
 }
 
 void
