@@ -58,7 +58,7 @@ END
 "$work/print" | sort >"$work/code"
 
 awk -F' *\\| *' '
-NF == 5 && $2 ~ /^[0-9]+$/ && $3 ~ /^[A-Z_]+$/ && $4 ~ /^[12 ]+$/ { print "operation", $2, $3, $4 }
+NF == 5 && $2 ~ /^[0-9]+$/ && $3 ~ /^[A-Z_][A-Z0-9_]*$/ && $4 ~ /^[12 ]+$/ { print "operation", $2, $3, $4 }
 NF == 5 && $2 ~ /^[0-9]+$/ && $3 ~ /^(E[A-Z0-9]+|0)$/ && $4 !~ /^[12 ]+$/ { print "status", $2, $3 }
 $5 ~ /^`PROTOCOL_[A-Z0-9_]*_(MOST|DEFAULT|MS)`$/ { print "limit", substr($5, 2, length($5) - 2), $3 }
 ' $document | sort >"$work/document"
