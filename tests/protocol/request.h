@@ -6,7 +6,7 @@
  *	LOCK fd turn=N type   UNLOCK fd type ["iv" "key" "tag"]		(smuf's)
  *	HELLO version [features=0]
  *	OPEN2 flags=create+exclusive|N "name"   PROCESS pid
- *	ACQUIRE fd exclusive|shared|upgrade|mode=N [timeout=never|try|MS] [since=0]	(default: never)
+ *	ACQUIRE fd exclusive|shared|upgrade|mode=N [timeout=never|try|MS] [since=0]	(never)
  *	RELEASE fd grant [flags=one-way+unverified+keep|N] [delta{offset:"bytes" ...}]
  *	RELEASE fd grant ... [delta{block/slot:"tag" ...}]		(smuf's)
  *	CANCEL tag   STAT fd [what=N]   INSPECT what after

@@ -76,8 +76,9 @@ enum store_event {
 	STORE_EVENT_UNLOCKED, /* version 1: the holder's claim ended with an UNLOCK */
 	/*
 	 * A claim ended in any other way: released, closed, timed out, cancelled, its lease
-	 * expired; in version 2, too, an upgrade ended or a writer shares its lock; or, version 1 with turns, a LOCK was refused although its turn is being served
-	 * and the lock is free.
+	 * expired; in version 2 also: an upgrade was taken back, or a writer shares its lock; or,
+	 * version 1 with turns: a LOCK was refused although its turn is being served and the lock
+	 * is free.
 	 */
 	STORE_EVENT_DROPPED
 };
