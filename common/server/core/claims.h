@@ -54,10 +54,10 @@ int claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32
 
 /*
  * Version 2: claims the lock exclusively for d, which holds it shared. timeout and since are as
- * above. Returns 0 when the reply is written or will be; -EDEADLK when an upgrade of d or of another
- * descriptor of the file waits; -EINVAL when d does not hold the lock shared, its reply begun;
- * -EAGAIN when others hold it and timeout is PROTOCOL_TIMEOUT_TRY. After an error the claim is as it
- * was.
+ * above. Returns 0 when the reply is written or will be; -EDEADLK when an upgrade of d, or of
+ * another descriptor of the file, waits; -EINVAL when d does not hold the lock shared, its reply
+ * begun; -EAGAIN when others hold it and timeout is PROTOCOL_TIMEOUT_TRY. After an error the claim
+ * is as it was.
  */
 int claims_upgrade(struct desc *d, uint16_t tag, uint32_t timeout, uint64_t since);
 
@@ -72,7 +72,8 @@ int claims_free_tag(struct session *s, uint16_t tag);
 
 /*
  * Ends the claim of s that has that tag, with nothing published; a pending ACQUIRE is answered with
- * ECANCELED. Of an upgrade, the claim is held shared then. Does nothing when the tag names no claim.
+ * ECANCELED. After that of an upgrade, the claim is held shared. Does nothing when the tag names no
+ * claim.
  */
 void claims_cancel_tag(struct session *s, uint32_t tag);
 
@@ -96,14 +97,5 @@ void claims_unlock(struct desc *d);
 
 /* The same; a pending ACQUIRE, or upgrade, is answered with ECANCELED. */
 void claims_end(struct desc *d);
-
-/* Drops the claims of all descriptors of s but that of d; d may be NULL. */
-void claims_drop_others(struct session *s, const struct desc *d);
-
-/* Closes d, dropping its claim; answer: a pending ACQUIRE is answered with ECANCELED. */
-void claims_close(struct desc *d, bool answer);
-
-/* The same for every descriptor of s; its table is then empty and usable. */
-void claims_close_table(struct session *s, bool answer);
 
 #endif

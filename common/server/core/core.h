@@ -11,6 +11,7 @@
  *	dispatch	the handler of each operation
  *	handlers, handlers_v1, handlers_v2, handlers_inspect
  *	publishing	RELEASE and UNLOCK, in pieces
+ *	closing		the end of descriptors, with their claims
  *	claims		the claims of descriptors on locks
  *	sending		grants into a session's output, in pieces
  *	leases		how long a lock may be held

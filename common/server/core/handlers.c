@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/server/core/claims.h"
+#include "common/server/core/closing.h"
 #include "common/server/core/core.h"
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
@@ -20,7 +20,7 @@ handlers_new_fdtable(struct session *s, struct request *q)
 {
 	if (!request_is_complete(q))
 		return -EPROTO;
-	claims_close_table(s, true);
+	closing_close_table(s, true);
 	s->has_table = true;
 	return reply_empty(s, q);
 }
@@ -55,7 +55,7 @@ handlers_child_attach(struct session *s, struct request *q)
 	error = forks_take(&s->server->forks, ident, s->version, s, &table);
 	if (error != 0)
 		return error;
-	claims_close_table(s, true);
+	closing_close_table(s, true);
 	s->table = table;
 	s->has_table = true;
 	return reply_empty(s, q);
@@ -154,7 +154,7 @@ handlers_close(struct session *s, struct request *q)
 	error = fdtable_find(&s->table, fd, &d);
 	if (error != 0)
 		return error;
-	claims_close(d, true);
+	closing_close(d, true);
 	return reply_empty(s, q);
 }
 

@@ -9,6 +9,7 @@
 #include "common/server/core/buffers.h"
 #include "common/server/core/claimlists.h"
 #include "common/server/core/claims.h"
+#include "common/server/core/closing.h"
 #include "common/server/core/core.h"
 #include "common/server/core/leases.h"
 #include "common/server/core/publishing.h"
@@ -69,7 +70,7 @@ end(struct session *s)
 	struct server *v = s->server;
 
 	s->sending.desc = NULL;
-	claims_close_table(s, false);
+	closing_close_table(s, false);
 	forks_parent_ended(s->forks);
 	timer_disarm(&v->timers, &s->stall);
 	timer_disarm(&v->timers, &s->memory);
@@ -130,7 +131,7 @@ settle(struct session *s)
 	if (s->input_ended && is_idle(s))
 		s->is_over = true;
 	if (s->is_over)
-		claims_drop_others(s, s->publishing.desc);
+		closing_drop_others(s, s->publishing.desc);
 	if (s->write_failed) {
 		buf_consume(&s->out, buf_size(&s->out));
 		buf_consume(&s->late, buf_size(&s->late));
