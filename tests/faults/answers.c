@@ -97,7 +97,7 @@ hold(struct world *w, struct peer *p, const struct peer_request *q, struct model
 static void
 take_grant(struct world *w, struct peer *p, const struct peer_request *q, struct wire_reader body)
 {
-	struct model_holding h = { .mode = q->mode };
+	struct model_holding h = { .mode = q->mode }, *old;
 	struct peer_desc *d = desc_of(p, q);
 	uint64_t version;
 	bool is_whole = true;
@@ -119,6 +119,12 @@ take_grant(struct world *w, struct peer *p, const struct peer_request *q, struct
 		is_whole = w->subject->is_smuf ? apply_blocks(d->replica, &body, version) :
 						 apply_bytes(d->replica, &body);
 	d->version = version;
+	if (q->mode == PROTOCOL_UPGRADE) {
+		h.mode = q->is_taken_back ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
+		old = model_find_fd(&w->model, p->number, q->fd);
+		if (old != NULL)
+			model_drop(&w->model, old);
+	}
 	if (!is_whole)
 		complain(w, p, q, "a delta that is malformed");
 	else if (!q->may_have_ended)
@@ -183,6 +189,21 @@ take_lock(struct world *w, struct peer *p, const struct peer_request *q, struct 
 	hold(w, p, q, h);
 }
 
+/* The RELEASE of an exclusive grant has left it shared. */
+static void
+keep(struct world *w, struct peer *p, const struct peer_request *q)
+{
+	struct model_holding h = { .peer = p->number,
+		.fd = q->fd,
+		.file = q->fd < PEER_DESCS ? p->descs[q->fd].file : -1,
+		.mode = PROTOCOL_SHARED,
+		.grant = q->kept,
+		.has_delta = q->has_delta };
+
+	if (!q->may_have_ended && h.file >= 0)
+		model_hold(&w->model, &h);
+}
+
 /* RELEASE and UNLOCK. */
 static void
 take_release(struct world *w, struct peer *p, const struct peer_request *q, uint32_t status)
@@ -193,6 +214,8 @@ take_release(struct world *w, struct peer *p, const struct peer_request *q, uint
 		complain(w, p, q, "a one-way request that succeeds has none");
 	if (!model_settle(&w->model, file, q->patch, status == 0))
 		complain(w, p, q, "a delta was accepted that breaks the rules");
+	if (q->kept != 0 && status == 0)
+		keep(w, p, q);
 	/* A client of version 1 moves the turn on in the host's file. */
 	if (q->op == OP_UNLOCK && status == 0 && w->subject->is_smuf && q->patch != 0)
 		world_host_word(w, file, LAYOUT_TURN_AT, 1);

@@ -177,17 +177,35 @@ asks_acquire(struct world *w, struct peer *p, uint32_t fd, uint8_t mode, uint32_
 	ask(w, p, q, &b);
 }
 
-void
-asks_cancel(struct world *w, struct peer *p)
+/* The oldest ACQUIRE of p that is unanswered, or NULL. */
+static struct peer_request *
+find_acquire(struct peer *p)
 {
 	unsigned i;
 
 	for (i = 0; i < p->count; i++)
-		if (p->requests[i].op == OP_ACQUIRE) {
-			ask_u32(w, p, (struct peer_request){ .op = OP_CANCEL }, p->requests[i].tag);
-			return;
-		}
-	asks_ping(p);
+		if (p->requests[i].op == OP_ACQUIRE)
+			return &p->requests[i];
+	return NULL;
+}
+
+/* A grant that crosses the CANCEL has ended with it; that of an upgrade is shared. */
+void
+asks_cancel(struct world *w, struct peer *p)
+{
+	struct peer_request *q = find_acquire(p);
+
+	if (q == NULL) {
+		asks_ping(p);
+		return;
+	}
+	if (!peer_can_ask(p))
+		return;
+	if (q->mode == PROTOCOL_UPGRADE)
+		q->is_taken_back = true;
+	else
+		q->may_have_ended = true;
+	ask_u32(w, p, (struct peer_request){ .op = OP_CANCEL }, q->tag);
 }
 
 void
@@ -337,6 +355,8 @@ flags_of(enum asks_release kind)
 		return PROTOCOL_RELEASE_ONE_WAY;
 	case RELEASE_UNVERIFIED:
 		return PROTOCOL_RELEASE_UNVERIFIED;
+	case RELEASE_KEEP:
+		return PROTOCOL_RELEASE_KEEP;
 	case RELEASE_FLAGS:
 		return 0x80;
 	default:
@@ -387,6 +407,9 @@ asks_release(struct world *w, struct peer *p, uint32_t fd, enum asks_release kin
 		    held.mode == PROTOCOL_SHARED ? RELEASE_NOTHING : kind, &b);
 		q.patch_file = held.file;
 	}
+	if (kind == RELEASE_KEEP && held.mode == PROTOCOL_EXCLUSIVE)
+		q.kept = held.grant;
+	q.has_delta = held.has_delta;
 	q.is_one_way = kind == RELEASE_ONE_WAY;
 	ask(w, p, q, &b);
 }

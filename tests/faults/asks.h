@@ -17,6 +17,7 @@ enum asks_release {
 	RELEASE_SMALL,       /* one piece */
 	RELEASE_SEVERAL,     /* three pieces */
 	RELEASE_ALL,         /* all of the segment */
+	RELEASE_KEEP,        /* three pieces; the lock stays, shared */
 	RELEASE_NOTHING,     /* a delta without pieces */
 	RELEASE_ONE_WAY,     /* three pieces, no reply */
 	RELEASE_UNVERIFIED,  /* a delta without pieces, and the flag */

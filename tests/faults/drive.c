@@ -7,7 +7,7 @@
 #include "tests/faults/asks.h"
 #include "tests/faults/world.h"
 
-enum { ODD_MODE = 3, ACTIONS_MOST = 200 };
+enum { ODD_MODE = 4, ACTIONS_MOST = 200 };
 
 static void
 begin(struct world *w, struct peer *p, bool is_version_2)
@@ -105,6 +105,9 @@ send_request(struct world *w, struct peer *p, const struct drive_action *a)
 		break;
 	case DRIVE_SHARE:
 		acquire(w, p, a, PROTOCOL_SHARED);
+		break;
+	case DRIVE_UPGRADE:
+		acquire(w, p, a, PROTOCOL_UPGRADE);
 		break;
 	case DRIVE_ODD_MODE:
 		acquire(w, p, a, ODD_MODE);
@@ -209,7 +212,7 @@ static const uint8_t choices[] = { DRIVE_BEGIN, DRIVE_CONNECT, DRIVE_HELLO, DRIV
 	DRIVE_RELEASE, DRIVE_RELEASE, DRIVE_LOCK, DRIVE_LOCK, DRIVE_UNLOCK, DRIVE_UNLOCK,
 	DRIVE_CANCEL, DRIVE_STAT, DRIVE_FORK, DRIVE_ATTACH, DRIVE_PINGS, DRIVE_ODD, DRIVE_GARBAGE,
 	DRIVE_HALF, DRIVE_WHOLE, DRIVE_WHOLE, DRIVE_SHUT, DRIVE_HANG_UP, DRIVE_LAZY, DRIVE_LAZY,
-	DRIVE_TIME };
+	DRIVE_TIME, DRIVE_UPGRADE, DRIVE_UPGRADE };
 
 static uint32_t
 pick_arg(enum drive_act act, uint8_t byte)
@@ -230,6 +233,7 @@ pick_arg(enum drive_act act, uint8_t byte)
 		return sizes[byte % (sizeof sizes / sizeof sizes[0])];
 	case DRIVE_EXCLUDE:
 	case DRIVE_SHARE:
+	case DRIVE_UPGRADE:
 		return timeouts[byte % (sizeof timeouts / sizeof timeouts[0])];
 	case DRIVE_TIME:
 		return times[byte % (sizeof times / sizeof times[0])];

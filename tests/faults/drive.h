@@ -23,7 +23,8 @@ enum drive_act {
 	DRIVE_MAP,      /* fd, arg: size */
 	DRIVE_EXCLUDE,  /* ACQUIRE exclusive; fd, arg: timeout */
 	DRIVE_SHARE,    /* ACQUIRE shared; fd, arg: timeout */
-	DRIVE_ODD_MODE, /* ACQUIRE with mode 3; fd */
+	DRIVE_UPGRADE,  /* ACQUIRE upgrade; fd, arg: timeout */
+	DRIVE_ODD_MODE, /* ACQUIRE with mode 4; fd */
 	DRIVE_RELEASE,  /* fd, arg: enum asks_release */
 	DRIVE_LOCK,     /* fd, arg: enum asks_lock */
 	DRIVE_UNLOCK,   /* fd, arg: enum asks_unlock */

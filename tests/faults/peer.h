@@ -34,8 +34,11 @@ struct peer_request {
 	unsigned patch; /* RELEASE, UNLOCK: its serial, 0 for none */
 	int patch_file; /* of that patch */
 	int fork;       /* CHILD_ATTACH: the number of the ident, -1 for a wrong one */
+	uint64_t kept;  /* RELEASE: the grant that it keeps, shared; 0: none */
+	bool has_delta; /* of that grant */
 	bool is_one_way;
 	bool may_have_ended; /* ACQUIRE, LOCK: something sent later may have ended the grant */
+	bool is_taken_back;  /* ACQUIRE, an upgrade: a CANCEL follows, the lock will be shared */
 	unsigned watch;      /* its number among those of all peers, 0 for a ping */
 	bool is_odd;         /* its body does not fit the operation */
 };
