@@ -372,6 +372,17 @@ put_acquire(struct wire_writer *w, struct wire_reader *in)
 	wire_put_u64(w, pick_number(in));
 }
 
+/* Bit 3 of the byte that chooses the descriptor asks for the holder, too. */
+static void
+put_stat(struct wire_writer *w, struct wire_reader *in)
+{
+	bool has_what = in->left > 0 && (in->next[0] & 8) != 0;
+
+	wire_put_u32(w, pick_number(in));
+	if (has_what)
+		wire_put_u32(w, pick_number(in));
+}
+
 /* Builds a body that fits the operation. */
 static void
 put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
@@ -383,9 +394,16 @@ put_body(struct wire_writer *w, struct wire_reader *in, uint32_t op)
 	case OP_OPEN:
 		put_name(w, in);
 		break;
+	case OP_OPEN2:
+		wire_put_u32(w, pick_number(in));
+		put_name(w, in);
+		break;
+	case OP_STAT:
+		put_stat(w, in);
+		break;
 	case OP_CLOSE:
 	case OP_CANCEL:
-	case OP_STAT:
+	case OP_PROCESS:
 		wire_put_u32(w, pick_number(in));
 		break;
 	case OP_INSPECT:
