@@ -34,7 +34,7 @@ desc_of_upgrade_timer(struct timer *t)
 static bool
 is_upgrading(const struct desc *d)
 {
-	return lockqueue_is_upgrading(&d->file->lock, &d->claim);
+	return d->is_upgrade && lockqueue_is_upgrading(&d->file->lock, &d->claim);
 }
 
 /* True when the ACQUIRE of d, or its upgrade, has had no reply. */
@@ -100,7 +100,7 @@ claims_end(struct desc *d)
 	if (is_pending(d))
 		cancel(d, -ECANCELED);
 	else
-		claims_drop(d);
+		drop(d, STORE_EVENT_DROPPED);
 }
 
 /* The upgrade of d, whose reply is not begun, is no more: d holds its lock shared as before. */
@@ -199,7 +199,8 @@ claims_granted(struct claim *c)
 	d->is_undelivered = true;
 	claimlists_begin_hold(d);
 	timer_disarm(&s->server->timers, &d->timer);
-	leases_begin(d, lease_expired);
+	if (leases_are_on(d))
+		leases_begin(d, lease_expired);
 }
 
 /* Writes the reply of a grant of version 2, whose head is grant and version, or begins to. */
@@ -232,7 +233,8 @@ deliver(struct desc *d)
 		return;
 	}
 	d->has_segment = has_segment;
-	leases_await_sending(d);
+	if (leases_are_on(d))
+		leases_await_sending(d);
 	fdtable_add_version(d, d->file->blocks.newest);
 }
 
@@ -261,7 +263,8 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 	switch (lockqueue_claim(&d->file->lock, &d->claim, mode, timeout != PROTOCOL_TIMEOUT_TRY)) {
 	case CLAIM_HELD:
 		tags_add(&s->tags, d, tag);
-		leases_begin(d, lease_expired);
+		if (leases_are_on(d))
+			leases_begin(d, lease_expired);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 		/* Earlier grants of this session may still have to be delivered. */
 		d->is_undelivered = true;
@@ -326,7 +329,8 @@ claims_lock(struct desc *d)
 	if (lockqueue_poll(&d->file->lock, &d->claim, &d->poller, d->session) != CLAIM_HELD)
 		return -EAGAIN;
 	claimlists_begin_hold(d);
-	leases_begin(d, lease_expired);
+	if (leases_are_on(d))
+		leases_begin(d, lease_expired);
 	memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
 	return 0;
 }
@@ -334,7 +338,7 @@ claims_lock(struct desc *d)
 void
 claims_lock_replied(struct desc *d)
 {
-	if (d->has_unsent_lease || d->session->server->config.lease_ms == 0)
+	if (d->has_unsent_lease || !leases_are_on(d))
 		return;
 	if (!sending_is_active(d->session))
 		d->sent_at = d->session->sent + buf_size(&d->session->out);

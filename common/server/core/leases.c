@@ -3,11 +3,10 @@
 #include "common/base/clock.h"
 #include "common/server/core/core.h"
 
-static void
-forget_unsent(struct desc *d)
+void
+leases_forget_unsent(struct desc *d)
 {
-	if (d->has_unsent_lease)
-		TAILQ_REMOVE(&d->session->leases, d, lease_link);
+	TAILQ_REMOVE(&d->session->leases, d, lease_link);
 	d->has_unsent_lease = false;
 }
 
@@ -16,8 +15,6 @@ leases_begin(struct desc *d, void (*expired)(struct timer *))
 {
 	struct server *v = d->session->server;
 
-	if (v->config.lease_ms == 0)
-		return;
 	timer_arm(&v->timers, &d->timer,
 	    clock_after_ms(v->now, PROTOCOL_LEASE_DELIVERY_MS + (uint64_t)v->config.lease_ms),
 	    expired);
@@ -26,9 +23,10 @@ leases_begin(struct desc *d, void (*expired)(struct timer *))
 void
 leases_await_sending(struct desc *d)
 {
-	if (d->session->server->config.lease_ms == 0 || (d->is_upgrade && !d->has_unsent_lease))
+	if (d->is_upgrade && !d->has_unsent_lease)
 		return;
-	forget_unsent(d);
+	if (d->has_unsent_lease)
+		TAILQ_REMOVE(&d->session->leases, d, lease_link);
 	d->has_unsent_lease = true;
 	TAILQ_INSERT_TAIL(&d->session->leases, d, lease_link);
 }
@@ -41,7 +39,7 @@ leases_sent(struct session *s)
 
 	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
 	    d->sent_at <= s->sent) {
-		forget_unsent(d);
+		leases_forget_unsent(d);
 		d->expiry_turn = 0;
 		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
 		    d->timer.fire);
@@ -53,14 +51,6 @@ leases_keep(struct desc *d)
 {
 	struct server *v = d->session->server;
 
-	if (v->config.lease_ms != 0 && !d->timer.armed)
+	if (leases_are_on(d) && !d->timer.armed)
 		timer_arm(&v->timers, &d->timer, v->now, d->timer.fire);
-}
-
-void
-leases_end(struct desc *d)
-{
-	timer_disarm(&d->session->server->timers, &d->timer);
-	d->expiry_turn = 0;
-	forget_unsent(d);
 }

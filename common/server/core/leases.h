@@ -9,19 +9,23 @@
 #ifndef COMMON_SERVER_CORE_LEASES_H
 #define COMMON_SERVER_CORE_LEASES_H
 
-struct desc;
-struct session;
-struct timer;
+#include "common/server/core/core.h"
+
+static inline bool
+leases_are_on(const struct desc *d)
+{
+	return d->session->server->config.lease_ms != 0;
+}
 
 /*
- * d was granted its lock. Calls expired with its timer when the lease has ended: with what follows,
- * or at the latest after the delay above.
+ * Leases are on, and d was granted its lock. Calls expired with its timer when the lease has ended:
+ * with what follows, or at the latest after the delay above.
  */
 void leases_begin(struct desc *d, void (*expired)(struct timer *));
 
 /*
- * The reply of d is begun: the lease begins again when it is sent. Of an upgrade only if the reply
- * before was not sent either: the lease has begun else.
+ * Leases are on, and the reply of d is begun: the lease begins again when it is sent. Of an upgrade
+ * only if the reply before was not sent either: the lease has begun else.
  */
 void leases_await_sending(struct desc *d);
 
@@ -31,7 +35,18 @@ void leases_sent(struct session *s);
 /* d keeps its lock after a release: a lease that has ended meanwhile ends now. */
 void leases_keep(struct desc *d);
 
+/* The lease of d, which would begin when its reply is sent, does not. */
+void leases_forget_unsent(struct desc *d);
+
 /* The claim of d ends, in any state: disarms its timer. */
-void leases_end(struct desc *d);
+static inline void
+leases_end(struct desc *d)
+{
+	if (d->timer.armed)
+		timer_disarm(&d->session->server->timers, &d->timer);
+	d->expiry_turn = 0;
+	if (d->has_unsent_lease)
+		leases_forget_unsent(d);
+}
 
 #endif

@@ -113,7 +113,8 @@ advance(struct lockqueue *q)
 	struct claim *next;
 	int granted = 0;
 
-	timer_disarm(q->pollers.timers, &q->rest);
+	if (q->rest.armed)
+		timer_disarm(q->pollers.timers, &q->rest);
 	if (q->upgrade != NULL) {
 		advance_upgrade(q);
 		return;
