@@ -41,7 +41,7 @@ detach(struct mount *m)
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name, uint64_t until)
+    struct replica *replica, const char *name, int flags, uint64_t until)
 {
 	struct smc_file *f;
 	int error = filename_check(name, strlen(name));
@@ -57,7 +57,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 	f->mount = m;
 	(void)pthread_mutex_init(&f->mutex, NULL);
 	(void)pthread_mutex_init(&f->attaching, NULL);
-	error = lockfile_open(&f->lockfile, m->directory, name + 1, m->locks);
+	error = lockfile_open(&f->lockfile, m->directory, name + 1, m->locks, flags);
 	if (error != 0) {
 		(void)pthread_mutex_destroy(&f->mutex);
 		(void)pthread_mutex_destroy(&f->attaching);

@@ -41,6 +41,12 @@ lockfile_fail_of_another(const struct lockfile *l, int error, const char *what)
 }
 
 int
+lockfile_fail_absent(const struct lockfile *l)
+{
+	return lockfile_fail(l, -ENOENT, "no process has it open");
+}
+
+int
 lockfile_open_directory(const struct lockfile *l, int *fd)
 {
 	int error = hostio_open_directory(fd, l->directory);

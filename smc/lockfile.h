@@ -80,6 +80,7 @@ struct lockfile {
 	char *directory;
 	char *name;            /* of the lock file, one component */
 	enum mount_locks wish; /* of the mount */
+	int flags;             /* of the open */
 	bool has_kernel_locks; /* the system has them */
 	struct hostfile file;
 	struct lockfile_head *untrusted_head;
@@ -94,14 +95,16 @@ struct lockfile {
 };
 
 /*
- * Opens name in directory. Returns 0; -EEXIST (a foreign file), -EUSERS (too many processes),
+ * Opens name in directory; flags: SM_OPEN_CREATE and SM_OPEN_EXCLUSIVE. The memory file exists when
+ * a living process has it open; without kernel locks, when its lock file is there. Returns 0;
+ * -ENOENT, -EEXIST (also: a foreign file), -EUSERS (too many processes),
  * -ENOTSUP (mappings here are private copies; or the file needs kernel locks, and there are none
  * here), -EINVAL (the file is not as the wish says), -ETIMEDOUT (another process stopped while it
  * opened or closed it), -ESTALE (the system has a wrong idea of the name), or what hostfile_open()
  * and hostfile_create() say; with a message.
  */
 int lockfile_open(struct lockfile *l, const char *directory, const char *name,
-    enum mount_locks wish);
+    enum mount_locks wish, int flags);
 
 /* Closes it; the last process removes the files. Also for one that is all zeros. */
 void lockfile_close(struct lockfile *l);

@@ -7,6 +7,9 @@
 
 #include "smc/lockfile.h"
 
+/* The memory file does not exist, and is not to be created. Returns -ENOENT. */
+int lockfile_fail_absent(const struct lockfile *l);
+
 /* How long opening and closing wait for another process that opens or closes. */
 enum { LOCKFILE_PATIENCE_MS = 10 * 1000 };
 

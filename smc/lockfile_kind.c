@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include "common/base/error.h"
+#include "common/client/smclient.h"
+#include "smc/lockfile_core.h"
 #include "smc/lockfile_locks.h"
 
 static bool
@@ -113,6 +115,8 @@ lockfile_kind_check(struct lockfile *l)
 	bool is_empty;
 	int error = read_head(l, &head, &is_empty);
 
+	if (error == 0 && is_empty && (l->flags & SM_OPEN_CREATE) == 0)
+		return lockfile_fail_absent(l);
 	if (error == 0 && is_empty)
 		error = lockfile_locks_choose(l, 0, &format);
 	if (error != 0)

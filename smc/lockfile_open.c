@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
+#include "common/client/smclient.h"
 #include "common/crypto/random.h"
 #include "common/host/hostio.h"
 #include "common/host/hostprobe.h"
@@ -35,6 +36,8 @@ try_open_or_create(struct lockfile *l, int directory)
 	uint32_t format;
 	int error = hostfile_open(&l->file, directory, l->name, 0);
 
+	if (error == -ENOENT && (l->flags & SM_OPEN_CREATE) == 0)
+		return lockfile_fail_absent(l);
 	if (error == -ENOENT) {
 		error = lockfile_locks_choose(l, 0, &format);
 		if (error != 0)
@@ -172,17 +175,27 @@ claim_slot(struct lockfile *l)
 	return 0;
 }
 
+/* O5: without kernel locks no process is known to be dead: a file with a magic is in use. */
+static bool
+is_in_use(struct lockfile *l)
+{
+	return atomic_load(&l->untrusted_head->magic) == LOCKFILE_MAGIC &&
+	    (!l->presence.has_locks || presence_has_others(&l->presence));
+}
+
 /* O5 to O7: joins the processes that have it, or starts it afresh. */
 static int
 join(struct lockfile *l, int directory)
 {
 	struct lockfile_head *h = l->untrusted_head;
-	bool has_locks = l->presence.has_locks;
+	bool has_locks = l->presence.has_locks, is_used = is_in_use(l);
 	int error = 0;
 
-	/* Without kernel locks no process is known to be dead: a file with a magic is joined. */
-	if (atomic_load(&h->magic) != LOCKFILE_MAGIC ||
-	    (has_locks && !presence_has_others(&l->presence)))
+	if (is_used && (l->flags & SM_OPEN_EXCLUSIVE) != 0)
+		return lockfile_fail(l, -EEXIST, "another process has it open");
+	if (!is_used && (l->flags & SM_OPEN_CREATE) == 0)
+		return lockfile_fail_absent(l);
+	if (!is_used)
 		error = start_afresh(l, directory);
 	if (error == 0 && has_locks)
 		error = claim_slot(l);
@@ -250,7 +263,8 @@ open_by_name(struct lockfile *l, const struct ownfd *directory)
 }
 
 int
-lockfile_open(struct lockfile *l, const char *directory, const char *name, enum mount_locks wish)
+lockfile_open(struct lockfile *l, const char *directory, const char *name, enum mount_locks wish,
+    int flags)
 {
 	struct ownfd opened;
 	int fd, error = -ENOMEM;
@@ -258,6 +272,7 @@ lockfile_open(struct lockfile *l, const char *directory, const char *name, enum 
 	*l = (struct lockfile){ .directory = strdup(directory),
 		.name = strdup(name),
 		.wish = wish,
+		.flags = flags,
 		.file = HOSTFILE_CLOSED,
 		.child_file = HOSTFILE_CLOSED };
 	if (l->directory != NULL && l->name != NULL)

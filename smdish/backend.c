@@ -88,9 +88,9 @@ static const struct remotefile_codec codec = {
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name, uint64_t until)
+    struct replica *replica, const char *name, int flags, uint64_t until)
 {
-	return remotefile_open(out, &smdish_backend, &codec, m, tls, replica, name, until);
+	return remotefile_open(out, &smdish_backend, &codec, m, tls, replica, name, flags, until);
 }
 
 const struct backend_ops smdish_backend = {

@@ -217,13 +217,13 @@ map(struct backend_file *base, uint32_t size, uint64_t until)
 
 static int
 open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name, uint64_t until)
+    struct replica *replica, const char *name, int flags, uint64_t until)
 {
 	int error = filename_check(name, strlen(name));
 
 	if (error != 0)
 		return error;
-	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name, until);
+	return remotefile_open(out, &smuf_backend, &codec, m, tls, replica, name, flags, until);
 }
 
 /* SERVER,file:DIRECTORY */

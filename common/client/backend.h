@@ -76,10 +76,11 @@ struct backend_ops {
 
 	/*
 	 * Opens the memory file of that name (the rest of the path behind the mount point, "/"
-	 * first); tls is NULL for plaintext. One call at a time for one mount.
+	 * first), which no handle of this process has open; tls is NULL for plaintext; flags:
+	 * SM_OPEN_CREATE and SM_OPEN_EXCLUSIVE. One call at a time for one mount.
 	 */
 	int (*open)(struct backend_file **out, struct mount *m, struct tls_context *tls,
-	    struct replica *replica, const char *name, uint64_t until);
+	    struct replica *replica, const char *name, int flags, uint64_t until);
 
 	/*
 	 * Closes the file; that releases its lock, and publishes nothing. Frees f whatever the

@@ -61,7 +61,7 @@ destroy(struct file *f)
 
 /* Makes a file without handles, not yet in the mount's list. */
 static int
-create(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
+create(struct file **out, struct mount *m, struct tls_context *tls, const char *name, int flags,
     uint64_t until)
 {
 	struct file *f = calloc(1, sizeof *f);
@@ -75,7 +75,7 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 	if (error == 0 && f->name == NULL)
 		error = -ENOMEM;
 	if (error == 0)
-		error = m->ops->open(&f->backend, m, tls, &f->replica, name, until);
+		error = m->ops->open(&f->backend, m, tls, &f->replica, name, flags, until);
 	if (error != 0) {
 		destroy(f);
 		return error;
@@ -105,7 +105,7 @@ list(struct file *f, unsigned forks)
 /* Makes a file without handles, in the mount's list. */
 static int
 create_listed(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
-    uint64_t until)
+    int flags, uint64_t until)
 {
 	struct file *f;
 	unsigned forks;
@@ -113,7 +113,7 @@ create_listed(struct file **out, struct mount *m, struct tls_context *tls, const
 
 	for (;;) {
 		forks = forkhooks_count();
-		error = create(&f, m, tls, name, until);
+		error = create(&f, m, tls, name, flags, until);
 		if (error != 0)
 			return error;
 		testpoint_reach("file: opened");
@@ -127,7 +127,7 @@ create_listed(struct file **out, struct mount *m, struct tls_context *tls, const
 }
 
 int
-file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name)
+file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name, int flags)
 {
 	uint64_t until;
 	struct file *f;
@@ -137,7 +137,9 @@ file_open(struct file **out, struct mount *m, struct tls_context *tls, const cha
 		return error;
 	f = find(m, name, until);
 	if (f == NULL)
-		error = create_listed(&f, m, tls, name, until);
+		error = create_listed(&f, m, tls, name, flags, until);
+	else if ((flags & SM_OPEN_EXCLUSIVE) != 0)
+		error = error_message(-EEXIST, "%s: this process has it open", name);
 	if (error == 0) {
 		f->handles++;
 		*out = f;
@@ -243,10 +245,11 @@ map_replica(struct file *f, void *hint, uint64_t size, uint64_t until)
 static int
 lock_locally(struct file *f, const void *handle)
 {
+	const struct filelock_holder self = { .owner = (filelock_owner)f, .handle = handle };
 	bool is_first;
-	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, handle, 0, &is_first);
+	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, self, 0, &is_first);
 
-	if (error == -EAGAIN || error == -EDEADLK)
+	if (error == -EAGAIN)
 		return error_message(-EBUSY, "%s: this process has the lock or waits for it",
 		    f->name);
 	return error;

@@ -24,8 +24,9 @@ struct mount;
 struct sm_stat;
 struct tls_context;
 
-/* A handle of a file, which the program has opened. All zeros at first. */
+/* A handle of a file, which the program has opened. All zeros at first, but is_owner. */
 struct filehandle {
+	bool is_owner; /* of its locks, which any thread may release */
 	atomic_bool is_closing;
 	atomic_uint readers; /* threads that try to become readers, perhaps by asking the server */
 };
@@ -42,8 +43,12 @@ struct file {
 	struct backend_file *backend;
 };
 
-/* Finds or opens the file of that name, and counts one more handle. tls: see struct backend_ops. */
-int file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name);
+/*
+ * Finds or opens the file of that name, and counts one more handle. tls and flags: see struct
+ * backend_ops.
+ */
+int file_open(struct file **out, struct mount *m, struct tls_context *tls, const char *name,
+    int flags);
 
 /*
  * Closes a handle: ends the waits of other threads for the lock through it (-EBADF), and returns
@@ -75,12 +80,12 @@ void file_end(struct file *f, uint64_t until);
  */
 int file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline);
 
-int file_unlock(struct file *f);
+int file_unlock(struct file *f, const struct filehandle *h);
 
 int file_dirty(struct file *f, size_t offset, size_t length);
 
 /* sm_grant(). */
-int file_grant(struct file *f, uint64_t *life, uint64_t *grant);
+int file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t *grant);
 
 int file_stat(struct file *f, struct sm_stat *out);
 

@@ -18,6 +18,12 @@ fail_as_closed(const struct file *f)
 	return error_message(-EBADF, "%s: another thread has closed the handle", f->name);
 }
 
+static filelock_owner
+owner_of(const struct filehandle *h)
+{
+	return h->is_owner ? (filelock_owner)h : filelock_thread();
+}
+
 /*
  * Takes the local lock. When nothing but other processes that wait keeps a reader from joining
  * others, asks now and then whether they still do.
@@ -27,15 +33,16 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
     bool *is_first)
 {
 	const struct backend_ops *ops = f->backend->ops;
+	const struct filelock_holder self = { .owner = owner_of(h), .handle = h };
 	uint64_t soon;
 	int error;
 
 	do {
 		*is_first = false;
 		soon = deadline;
-		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock)) {
+		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock, self.owner)) {
 			if (!ops->is_contended(f->backend, mount_deadline(f->mount)) &&
-			    !atomic_load(&h->is_closing) && filelock_join(&f->lock, h))
+			    !atomic_load(&h->is_closing) && filelock_join(&f->lock, self))
 				return 0;
 			if (atomic_load(&h->is_closing))
 				return fail_as_closed(f);
@@ -43,7 +50,7 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 			if (soon > deadline)
 				soon = deadline;
 		}
-		error = filelock_acquire(&f->lock, mode, h, soon, is_first);
+		error = filelock_acquire(&f->lock, mode, self, soon, is_first);
 	} while (error == -ETIMEDOUT && soon < deadline);
 	return error;
 }
@@ -87,7 +94,7 @@ begin_section(struct file *f, const struct filehandle *h, enum protocol_mode mod
 	else if (mode == PROTOCOL_SHARED)
 		filelock_admit_readers(&f->lock);
 	else
-		filelock_got(&f->lock);
+		filelock_got(&f->lock, owner_of(h));
 	return error;
 }
 
@@ -96,7 +103,8 @@ static int
 fail_locally(struct file *f, int error)
 {
 	if (error == -EDEADLK)
-		return error_message(error, "%s: this thread has the lock already", f->name);
+		return error_message(error, "%s: this thread or handle has the lock already",
+		    f->name);
 	if (error == -EAGAIN || error == -ETIMEDOUT)
 		return error_message(error, "%s: another thread has the lock", f->name);
 	if (error == -ECANCELED) {
@@ -126,12 +134,13 @@ file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_
 }
 
 int
-file_unlock(struct file *f)
+file_unlock(struct file *f, const struct filehandle *h)
 {
-	int last = filelock_release(&f->lock), error;
+	int last = filelock_release(&f->lock, owner_of(h)), error;
 
 	if (last < 0)
-		return error_message(last, "%s: this thread does not have the lock", f->name);
+		return error_message(last, "%s: this thread or handle does not have the lock",
+		    f->name);
 	if (last == 0)
 		return 0;
 	error = f->backend->ops->release(f->backend, true, mount_deadline(f->mount));
@@ -140,10 +149,11 @@ file_unlock(struct file *f)
 }
 
 int
-file_grant(struct file *f, uint64_t *life, uint64_t *grant)
+file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t *grant)
 {
-	if (!filelock_is_holder(&f->lock))
-		return error_message(-ENOLCK, "%s: this thread does not have the lock", f->name);
+	if (!filelock_is_holder(&f->lock, owner_of(h)))
+		return error_message(-ENOLCK, "%s: this thread or handle does not have the lock",
+		    f->name);
 	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
 }
 

@@ -56,16 +56,21 @@ reserve_holder(struct filelock *l)
 	return 0;
 }
 
-/* The index of the calling thread among the holders; l->count when it is none. */
+/* The index of owner among the holders; l->count when it is none. */
 static size_t
-find_self(const struct filelock *l)
+find(const struct filelock *l, filelock_owner owner)
 {
-	pthread_t self = pthread_self();
 	size_t i;
 
-	for (i = 0; i < l->count && !pthread_equal(l->holders[i].thread, self); i++)
+	for (i = 0; i < l->count && l->holders[i].owner != owner; i++)
 		continue;
 	return i;
+}
+
+static bool
+is_read(const struct filelock *l)
+{
+	return l->state == FILELOCK_SHARED || l->state == FILELOCK_DRAINING;
 }
 
 static bool
@@ -83,8 +88,6 @@ add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder h
 
 	assert(l->count < l->capacity);
 	l->holders[l->count++] = holder;
-	if (mode == PROTOCOL_EXCLUSIVE)
-		atomic_store_explicit(&l->owner, holder.thread, memory_order_relaxed);
 	if (is_first) {
 		l->state = mode == PROTOCOL_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
 		l->is_getting = true;
@@ -141,7 +144,8 @@ acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 {
 	int error;
 
-	if (find_self(l) < l->count)
+	/* While a thread gets the grant for a handle, others queue that lock through the same. */
+	if (find(l, w->holder.owner) < l->count && !l->is_getting)
 		return -EDEADLK;
 	error = reserve_holder(l);
 	if (error != 0)
@@ -156,13 +160,10 @@ acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 }
 
 int
-filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle, uint64_t deadline,
-    bool *is_first)
+filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
+    uint64_t deadline, bool *is_first)
 {
-	struct filelock_waiter w = {
-		.holder = { .thread = pthread_self(), .handle = handle },
-		.mode = mode,
-	};
+	struct filelock_waiter w = { .holder = self, .mode = mode };
 	int error;
 
 	(void)pthread_mutex_lock(&l->mutex);
@@ -181,20 +182,19 @@ may_join(const struct filelock *l)
 }
 
 bool
-filelock_may_join(struct filelock *l)
+filelock_may_join(struct filelock *l, filelock_owner owner)
 {
 	bool may;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	may = may_join(l) && find_self(l) == l->count;
+	may = may_join(l) && find(l, owner) == l->count;
 	(void)pthread_mutex_unlock(&l->mutex);
 	return may;
 }
 
 bool
-filelock_join(struct filelock *l, const void *handle)
+filelock_join(struct filelock *l, struct filelock_holder self)
 {
-	const struct filelock_holder self = { .thread = pthread_self(), .handle = handle };
 	bool has_joined;
 
 	(void)pthread_mutex_lock(&l->mutex);
@@ -239,7 +239,7 @@ void
 filelock_admit_readers(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
-	filelock_got(l);
+	l->is_getting = false;
 	if (l->state == FILELOCK_CHANGING) {
 		l->state = FILELOCK_SHARED;
 		admit_waiters(l);
@@ -263,32 +263,33 @@ remove_holder(struct filelock *l, size_t i)
 }
 
 bool
-filelock_is_holder(struct filelock *l)
+filelock_is_holder(struct filelock *l, filelock_owner owner)
 {
 	bool is_holder;
 
+	if (atomic_load_explicit(&l->owner, memory_order_acquire) == owner)
+		return true;
 	(void)pthread_mutex_lock(&l->mutex);
-	is_holder = find_self(l) < l->count;
+	is_holder = is_read(l) && find(l, owner) < l->count;
 	(void)pthread_mutex_unlock(&l->mutex);
 	return is_holder;
 }
 
 int
-filelock_release(struct filelock *l)
+filelock_release(struct filelock *l, filelock_owner owner)
 {
-	pthread_t self = pthread_self();
 	int result = -ENOLCK;
 	size_t i;
 
 	/*
-	 * No other thread makes this one the owner. filelock_release_handle() may end its ownership
-	 * meanwhile: the exchange decides which of both releases.
+	 * filelock_release_handle(), or another thread that has the same handle, may release
+	 * meanwhile: the exchange decides which of them does.
 	 */
-	if (atomic_load_explicit(&l->owner, memory_order_relaxed) == self)
-		return atomic_compare_exchange_strong(&l->owner, &self, 0) ? 1 : -ENOLCK;
+	if (atomic_load_explicit(&l->owner, memory_order_acquire) == owner)
+		return atomic_compare_exchange_strong(&l->owner, &owner, 0) ? 1 : -ENOLCK;
 	(void)pthread_mutex_lock(&l->mutex);
-	i = find_self(l);
-	if (i < l->count)
+	i = find(l, owner);
+	if (i < l->count && is_read(l))
 		result = remove_holder(l, i);
 	(void)pthread_mutex_unlock(&l->mutex);
 	return result;
@@ -298,7 +299,7 @@ bool
 filelock_release_handle(struct filelock *l, const void *handle)
 {
 	bool is_last = false;
-	pthread_t owner;
+	filelock_owner owner;
 	size_t i = 0;
 
 	(void)pthread_mutex_lock(&l->mutex);
@@ -307,7 +308,7 @@ filelock_release_handle(struct filelock *l, const void *handle)
 			i++;
 			continue;
 		}
-		owner = l->holders[i].thread;
+		owner = l->holders[i].owner;
 		/* The owner may be releasing by itself, without the mutex. */
 		if (l->state == FILELOCK_EXCLUSIVE &&
 		    !atomic_compare_exchange_strong(&l->owner, &owner, 0))
@@ -324,7 +325,7 @@ filelock_hand_over(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
-	filelock_got(l);
+	l->is_getting = false;
 	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);

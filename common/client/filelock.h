@@ -13,8 +13,11 @@
  * Threads are served first come first served, and no reader overtakes a waiting writer. Writers of
  * other processes wait at the backend, where this queue cannot see them: so that overlapping
  * readers here do not keep the grant for ever, once the first of them has left one joins only after
- * the backend has said that nobody waits (filelock_join()). Each holder and waiter is recorded with
- * the handle that it locks through.
+ * the backend has said that nobody waits (filelock_join()).
+ *
+ * A lock has an *owner*, which alone may release it: a thread, or a handle through which every
+ * thread may. Each holder and waiter is recorded with its owner and the handle that it locks
+ * through.
  */
 #ifndef COMMON_CLIENT_FILELOCK_H
 #define COMMON_CLIENT_FILELOCK_H
@@ -31,8 +34,17 @@
 struct filelock_waiter;
 TAILQ_HEAD(filelock_queue, filelock_waiter);
 
+/* Both sorts are addresses of different objects: that of a thread is its pthread_t. */
+typedef uintptr_t filelock_owner;
+
+static inline filelock_owner
+filelock_thread(void)
+{
+	return (filelock_owner)pthread_self();
+}
+
 struct filelock_holder {
-	pthread_t thread;
+	filelock_owner owner;
 	const void *handle;
 };
 
@@ -54,8 +66,11 @@ struct filelock {
 	atomic_bool is_getting;
 	unsigned expelled; /* threads that filelock_expel() has sent away and that are still here */
 
-	/* The exclusive holder; 0: none. A thread may compare it with itself without the mutex. */
-	_Atomic(pthread_t) owner;
+	/*
+	 * Of the exclusive holder, from when it has the grant; 0: none. A thread may compare it
+	 * with what it owns without the mutex.
+	 */
+	_Atomic filelock_owner owner;
 
 	struct filelock_holder *holders;
 	size_t count;    /* of holders */
@@ -69,22 +84,23 @@ int filelock_init(struct filelock *l);
 void filelock_fini(struct filelock *l);
 
 /*
- * Makes the calling thread a holder, through handle, waiting until deadline (nanoseconds of
- * CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a try). *is_first is then true when the caller has to get the
- * grant. Returns 0; -EDEADLK when the thread is a holder already; -EAGAIN (a try), -ETIMEDOUT,
- * -ENOMEM; -ECANCELED: expelled.
+ * Makes self a holder, waiting until deadline (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a
+ * try). *is_first is then true when the caller has to get the grant. Returns 0; -EDEADLK when
+ * self's owner holds the lock already; -EAGAIN (a try), -ETIMEDOUT, -ENOMEM; -ECANCELED: expelled.
  */
-int filelock_acquire(struct filelock *l, enum protocol_mode mode, const void *handle,
+int filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
     uint64_t deadline, bool *is_first);
 
-/* True when nothing but a wait elsewhere, for which to look, keeps another reader from joining. */
-bool filelock_may_join(struct filelock *l);
+/*
+ * True when nothing but a wait elsewhere, for which to look, keeps owner from joining the readers.
+ */
+bool filelock_may_join(struct filelock *l, filelock_owner owner);
 
 /*
- * Nobody waits elsewhere: makes the calling thread a holder beside the readers that are left, if
- * there are any and nobody waits here. Returns true when it has.
+ * Nobody waits elsewhere: makes self a holder beside the readers that are left, if there are any
+ * and nobody waits here. Returns true when it has.
  */
-bool filelock_join(struct filelock *l, const void *handle);
+bool filelock_join(struct filelock *l, struct filelock_holder self);
 
 /*
  * handle is going to be closed: ends the waits of all threads that wait here through it. Returns
@@ -95,27 +111,28 @@ bool filelock_expel(struct filelock *l, const void *handle, bool *is_getting);
 /* The last call of a thread that was expelled. */
 void filelock_leave(struct filelock *l);
 
-/* The first holder, an exclusive one, has the grant. */
+/* The first holder, an exclusive one of that owner, has the grant. */
 static inline void
-filelock_got(struct filelock *l)
+filelock_got(struct filelock *l, filelock_owner owner)
 {
+	atomic_store_explicit(&l->owner, owner, memory_order_release);
 	atomic_store_explicit(&l->is_getting, false, memory_order_release);
 }
 
 /* The first holder, a shared one, has the grant: the readers at the head of the queue join. */
 void filelock_admit_readers(struct filelock *l);
 
-/* True when the calling thread is a holder. */
-bool filelock_is_holder(struct filelock *l);
+/* True when owner holds the lock. */
+bool filelock_is_holder(struct filelock *l, filelock_owner owner);
 
 /*
- * The calling thread leaves. Returns 1 when it was the last holder and has to give the grant back;
- * 0 when others still read; -ENOLCK when it is no holder.
+ * Owner leaves. Returns 1 when it was the last holder and the caller has to give the grant back; 0
+ * when others still read; -ENOLCK when it does not hold the lock.
  */
-int filelock_release(struct filelock *l);
+int filelock_release(struct filelock *l, filelock_owner owner);
 
 /*
- * All holders that locked through handle leave, of whatever thread. Returns true when the caller
+ * All holders that locked through handle leave, whatever their owners. Returns true when the caller
  * has to give the grant back.
  */
 bool filelock_release_handle(struct filelock *l, const void *handle);

@@ -110,6 +110,11 @@ SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
 SMCLIENT_PUBLIC int sm_mount(struct sm *sm, const char *uri, const char *path, const char *type,
     const char *options);
 
+/* How sm_open_flags() opens; 0: a file that a process has open. */
+#define SM_OPEN_CREATE 1    /* creates the file if no process has it open */
+#define SM_OPEN_EXCLUSIVE 2 /* with SM_OPEN_CREATE: EEXIST if a process has it open */
+#define SM_OPEN_OWNER 4     /* the handle owns its locks: any thread may release them */
+
 /*
  * Opens the memory file at path, and creates it if no process has it open. Returns a handle, which
  * sm_close() or sm_free() frees. When the connection of earlier files has ended, connects again;
@@ -118,6 +123,15 @@ SMCLIENT_PUBLIC int sm_mount(struct sm *sm, const char *uri, const char *path, c
  * EMFILE, ENFILE, and errors of connect(2) and open(2).
  */
 SMCLIENT_PUBLIC struct sm_file *sm_open(struct sm *sm, const char *path);
+
+/*
+ * Like sm_open(), which is sm_open_flags() with SM_OPEN_CREATE; flags: SM_OPEN_* added up. A lock
+ * that is acquired through a handle with SM_OPEN_OWNER belongs to the handle: where a function
+ * below speaks of a thread that holds the lock, it is every thread that passes this handle, and no
+ * call with another handle. ENOENT: no process has it open; EEXIST: one has, perhaps this one;
+ * EINVAL: no such flags; ENOTSUP: the server cannot open without creating, or exclusively.
+ */
+SMCLIENT_PUBLIC struct sm_file *sm_open_flags(struct sm *sm, const char *path, int flags);
 
 /*
  * Closes the handle, whatever the result. Threads that wait for the lock through it fail with

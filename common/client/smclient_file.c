@@ -5,9 +5,21 @@
 
 #include "common/base/clock.h"
 
+/* Exclusive creation is one that creates. */
+static int
+check_flags(const char *path, int flags)
+{
+	const int known = SM_OPEN_CREATE | SM_OPEN_EXCLUSIVE | SM_OPEN_OWNER;
+
+	if ((flags & ~known) != 0 ||
+	    (flags & (SM_OPEN_CREATE | SM_OPEN_EXCLUSIVE)) == SM_OPEN_EXCLUSIVE)
+		return error_message(-EINVAL, "%s: the flags do not exist, or not together", path);
+	return 0;
+}
+
 /* Opens path: finds its mount, and there the file of the rest of path. */
 static int
-open_path(struct sm *sm, const char *path, struct file **out)
+open_path(struct sm *sm, const char *path, int flags, struct file **out)
 {
 	char normal[MOUNT_PATH_SIZE];
 	const char *name;
@@ -15,7 +27,9 @@ open_path(struct sm *sm, const char *path, struct file **out)
 	struct mount *m;
 	int error;
 
-	error = mount_normalize(normal, path);
+	error = check_flags(path, flags);
+	if (error == 0)
+		error = mount_normalize(normal, path);
 	if (error != 0)
 		return error;
 	(void)pthread_mutex_lock(&sm->mutex);
@@ -26,24 +40,31 @@ open_path(struct sm *sm, const char *path, struct file **out)
 		return error_message(-ENOENT, "%s: no mount covers the path", path);
 	if (*name == '\0')
 		return error_message(-EISDIR, "%s: the path is a mount point", path);
-	return file_open(out, m, tls, name);
+	return file_open(out, m, tls, name, flags & ~SM_OPEN_OWNER);
 }
 
 struct sm_file *
 sm_open(struct sm *sm, const char *path)
+{
+	return sm_open_flags(sm, path, SM_OPEN_CREATE);
+}
+
+struct sm_file *
+sm_open_flags(struct sm *sm, const char *path, int flags)
 {
 	struct sm_file *file = NULL;
 	int error;
 
 	smclient_begin(sm);
 	file = calloc(1, sizeof *file);
-	error = file == NULL ? -ENOMEM : open_path(sm, path, &file->file);
+	error = file == NULL ? -ENOMEM : open_path(sm, path, flags, &file->file);
 	if (error != 0) {
 		free(file);
 		smclient_end(error);
 		return NULL;
 	}
 	file->sm = sm;
+	file->handle.is_owner = (flags & SM_OPEN_OWNER) != 0;
 	(void)pthread_mutex_lock(&sm->mutex);
 	TAILQ_INSERT_HEAD(&sm->handles, file, link);
 	(void)pthread_mutex_unlock(&sm->mutex);
@@ -141,7 +162,7 @@ int
 sm_unlock(struct sm_file *file)
 {
 	smclient_begin(file->sm);
-	return smclient_end(file_unlock(file->file));
+	return smclient_end(file_unlock(file->file, &file->handle));
 }
 
 int
@@ -155,7 +176,7 @@ int
 sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant)
 {
 	smclient_begin(file->sm);
-	return smclient_end(file_grant(file->file, life, grant));
+	return smclient_end(file_grant(file->file, &file->handle, life, grant));
 }
 
 int

@@ -100,7 +100,7 @@ fork_child(struct forkhook *h, bool is_prepared)
 	}
 	/* The calls of the parent's other threads are not in this process. */
 	TAILQ_FOREACH(file, &sm->handles, link)
-		file->handle = (struct filehandle){ 0 };
+		file->handle = (struct filehandle){ .is_owner = file->handle.is_owner };
 	mutex_fork_child(&sm->mutex, is_prepared);
 }
 

@@ -126,6 +126,7 @@ read_hello(struct dial_terms *t, struct wire_reader reply)
 		return -EPROTONOSUPPORT;
 	t->version = PROTOCOL_VERSION_2;
 	t->has_leases = (features & PROTOCOL_FEATURE_LEASES) != 0;
+	t->has_extensions = (features & PROTOCOL_FEATURE_EXTENSIONS) != 0;
 	t->largest_body = protocol_largest_body(PROTOCOL_SEGMENT_MOST);
 	if (largest_body < t->largest_body)
 		t->largest_body = largest_body;

@@ -31,6 +31,7 @@ struct dial_target {
 struct dial_terms {
 	enum protocol_version version;
 	bool has_leases;       /* wait for the reply to a release */
+	bool has_extensions;   /* PROTOCOL 5.1 */
 	uint32_t largest_body; /* version 2: of a reply */
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
 };

@@ -35,6 +35,18 @@ open_name(struct remotefile *f, uint64_t until)
 	return error;
 }
 
+/* What an OPEN2 says of a file is no news of the server's directory. */
+static void
+fail_to_open(const struct remotefile *f, int error)
+{
+	if (error == -ENOENT)
+		error_message(error, "%s: no process has it open", f->name);
+	else if (error == -EEXIST && (f->flags & SM_OPEN_EXCLUSIVE) != 0)
+		error_message(error, "%s: it exists", f->name);
+	else
+		remotefile_fail(f, OP_OPEN, error);
+}
+
 /* Opens f over the mount's connection. */
 static int
 open_once(struct remotefile *f, struct mount *m, struct tls_context *tls, uint64_t until)
@@ -43,10 +55,17 @@ open_once(struct remotefile *f, struct mount *m, struct tls_context *tls, uint64
 
 	if (error != 0)
 		return error;
-	error = open_name(f, until);
-	if (error == 0)
-		return 0;
-	remotefile_fail(f, OP_OPEN, error);
+	if (f->flags != SM_OPEN_CREATE)
+		error = remotefile_need_extensions(f, "opening with these flags");
+	if (error == 0) {
+		error = open_name(f, until);
+		if (error == 0) {
+			/* Opened anew, it has to be the same file. */
+			f->flags = SM_OPEN_CREATE;
+			return 0;
+		}
+		fail_to_open(f, error);
+	}
 	remote_put(f->remote);
 	f->remote = NULL;
 	return error;
@@ -64,7 +83,7 @@ destroy(struct remotefile *f)
 int
 remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name, uint64_t until)
+    struct replica *replica, const char *name, int flags, uint64_t until)
 {
 	struct remotefile *f = calloc(1, codec->size);
 	bool was_connected = remote_is_connected(m);
@@ -74,6 +93,7 @@ remotefile_open(struct backend_file **out, const struct backend_ops *ops,
 		return -ENOMEM;
 	f->base = (struct backend_file){ .ops = ops, .replica = replica };
 	f->codec = codec;
+	f->flags = flags;
 	f->name = strdup(name);
 	if (f->name != NULL)
 		error = open_once(f, m, tls, until);

@@ -62,6 +62,7 @@ struct remotefile {
 	const struct remotefile_codec *codec;
 	struct remote *remote;
 	char *name;
+	int flags; /* of the open */
 	uint32_t fd;
 	uint64_t grant;             /* while the lock is held */
 	_Atomic uint64_t life;      /* of the file; 0: not asked for yet */
@@ -80,7 +81,7 @@ struct remotefile {
  */
 int remotefile_open(struct backend_file **out, const struct backend_ops *ops,
     const struct remotefile_codec *codec, struct mount *m, struct tls_context *tls,
-    struct replica *replica, const char *name, uint64_t until);
+    struct replica *replica, const char *name, int flags, uint64_t until);
 
 /* Members of struct backend_ops. */
 bool remotefile_fork_ready(struct mount *m, uint64_t until);

@@ -28,10 +28,13 @@ int remotefile_attach(struct remotefile *f, uint64_t until);
  */
 int remotefile_take_failure(struct remotefile *f, bool *was_reported);
 
+/* Returns 0, or -ENOTSUP when the server has no extensions (PROTOCOL 5.1), which `what` needs. */
+int remotefile_need_extensions(const struct remotefile *f, const char *what);
+
 /* Makes the caller the sender, for op: see mux_become_sender(). */
 int remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit);
 
-/* OPEN, which sets f->fd. The caller is the sender. Returns 0 or see dial_exchange(). */
+/* OPEN, or OPEN2 for other flags than it has; sets f->fd. The caller is the sender. Returns 0 or see dial_exchange(). */
 int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
 
 /* CLOSE. The caller is the sender, and calls mux_end_call(). Returns 0 or see dial_exchange(). */

@@ -1,6 +1,10 @@
+#include "common/remote/remotefile_core.h"
+
+#include <errno.h>
 #include <string.h>
 
-#include "common/remote/remotefile_core.h"
+#include "common/base/error.h"
+#include "common/client/smclient.h"
 
 int
 remotefile_fail(const struct remotefile *f, enum protocol_op op, int error)
@@ -17,14 +21,26 @@ remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_l
 }
 
 int
+remotefile_need_extensions(const struct remotefile *f, const char *what)
+{
+	if (f->remote->terms.has_extensions)
+		return 0;
+	return error_message(-ENOTSUP, "%s: %s needs a newer server", f->remote->target.addr->text,
+	    what);
+}
+
+int
 remotefile_request_open(struct remotefile *f, struct mux_limit limit)
 {
+	bool has_flags = f->flags != SM_OPEN_CREATE;
 	struct remote *r = f->remote;
 	size_t size = strlen(f->name);
 	struct mux_call c;
 	int error;
 
-	mux_begin_call(r->mux, &c, OP_OPEN, 4 + size, 4);
+	mux_begin_call(r->mux, &c, has_flags ? OP_OPEN2 : OP_OPEN, (has_flags ? 8 : 4) + size, 4);
+	if (has_flags)
+		mux_put_u32(r->mux, (uint32_t)f->flags);
 	mux_put_u32(r->mux, (uint32_t)size);
 	mux_put(r->mux, f->name, size);
 	error = dial_exchange(r->mux, &c, 4, limit);

@@ -65,6 +65,14 @@ call_open(struct caller *c)
 }
 
 static int
+call_open_flags(struct caller *c)
+{
+	const int flags = SM_OPEN_CREATE | SM_OPEN_OWNER;
+
+	return result_of(sm_open_flags(c->client.sm, CLIENT_MOUNT "/fresh", flags) != NULL);
+}
+
+static int
 call_map(struct caller *c)
 {
 	return result_of(sm_map(c->client.file, NULL, CALLS_SIZE) != NULL);
@@ -178,6 +186,7 @@ const struct call calls_table[CALLS_COUNT] = {
 	{ "sm_mount", call_mount, LOCAL },
 	{ "sm_open, connecting", call_open, BOUND(CONNECT, ETIMEDOUT), .is_first = true },
 	{ "sm_open", call_open, SILENT(ETIMEDOUT) },
+	{ "sm_open_flags", call_open_flags, SILENT(ETIMEDOUT) },
 	{ "sm_map", call_map, SILENT(ETIMEDOUT), .is_unmapped = true },
 	{ "sm_lock", call_lock, SILENT(ECONNRESET) },
 	{ "sm_lock, waiting", call_lock, SILENT(ECONNRESET), .is_waiting = true },

@@ -49,8 +49,8 @@ kinds_run(void (*test)(void))
 	}
 }
 
-static bool
-is_smc(void)
+bool
+kinds_is_smc(void)
 {
 	return running == KINDS - 1;
 }
@@ -58,19 +58,24 @@ is_smc(void)
 bool
 kinds_signal(int signal)
 {
-	if (!is_smc())
+	if (!kinds_is_smc())
 		daemon_signal(&servers[running], signal);
-	return !is_smc();
+	return !kinds_is_smc();
 }
 
-/* The path of the file in the sets. */
-static const char *
-path(void)
+const char *
+kinds_path(void)
 {
 	static char text[64];
 
-	snprintf(text, sizeof text, "%s/%s", is_smc() ? SMC_MOUNT : CLIENT_MOUNT, name);
+	snprintf(text, sizeof text, "%s/%s", kinds_is_smc() ? SMC_MOUNT : CLIENT_MOUNT, name);
 	return text;
+}
+
+struct sm *
+kinds_set(void)
+{
+	return kinds_is_smc() ? smc_mount(&world, world.key) : client_create(&servers[running]);
 }
 
 void
@@ -78,8 +83,8 @@ kinds_open(struct client *c, size_t size)
 {
 	int error;
 
-	if (!is_smc()) {
-		client_expect_open(c, &servers[running], path(), size);
+	if (!kinds_is_smc()) {
+		client_expect_open(c, &servers[running], kinds_path(), size);
 		return;
 	}
 	error = smc_join(c, &world, name, size);
@@ -90,9 +95,9 @@ kinds_open(struct client *c, size_t size)
 struct sm_file *
 kinds_handle(const struct client *c)
 {
-	struct sm_file *f = sm_open(c->sm, path());
+	struct sm_file *f = sm_open(c->sm, kinds_path());
 
 	if (f == NULL)
-		fail_msg("%s: %s", path(), sm_error(c->sm));
+		fail_msg("%s: %s", kinds_path(), sm_error(c->sm));
 	return f;
 }

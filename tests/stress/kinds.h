@@ -24,6 +24,18 @@ void kinds_run(void (*test)(void));
 /* Sends the server of the running kind a signal. False for smc, which has none. */
 bool kinds_signal(int signal);
 
+/* True for smc, where there is no server. */
+bool kinds_is_smc(void);
+
+/* The path of the file of the running test. */
+const char *kinds_path(void);
+
+/*
+ * A set of its own, for that path; for sm_free(). NULL with errno on an error: forked children may
+ * call it.
+ */
+struct sm *kinds_set(void);
+
 /* Opens, in a set of its own, the file of the running test; maps size bytes unless size is 0. */
 void kinds_open(struct client *c, size_t size);
 

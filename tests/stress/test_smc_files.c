@@ -654,7 +654,7 @@ race(struct race *r, int self)
 	uint64_t seen;
 	bool is_new;
 
-	error = lockfile_open(&l, world.memory, NAME, MOUNT_LOCKS_ANY);
+	error = lockfile_open(&l, world.memory, NAME, MOUNT_LOCKS_ANY, SM_OPEN_CREATE);
 	child_expect(error == 0, "it can be opened");
 	atomic_store(&r->inodes[self], l.file.descriptor.inode);
 	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER, &never) == 0, "it can be locked");

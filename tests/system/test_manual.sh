@@ -49,10 +49,10 @@ function add(text) { arguments = arguments (arguments == "" ? "" : ", ") text }
 same "prototypes"
 
 # The page names each function on top, and describes it with the arguments' names of the header.
-sed 's/.*[ *]\(sm_[a-z]*\)(.*/\1/' prototypes >wanted
-sed -n 's/^\.Nm \(sm_[a-z]*\)\( ,\)*$/\1/p' "$page" >came
+sed 's/.*[ *]\(sm_[a-z_]*\)(.*/\1/' prototypes >wanted
+sed -n 's/^\.Nm \(sm_[a-z_]*\)\( ,\)*$/\1/p' "$page" >came
 same "functions under NAME"
-sed 's/.*[ *]\(sm_[a-z]*\)(\(.*\));$/\1 (\2/; s/(void$//; s/[(,][^,]*[ *]\([a-z]*\)/ \1/g' prototypes |
+sed 's/.*[ *]\(sm_[a-z_]*\)(\(.*\));$/\1 (\2/; s/(void$//; s/[(,][^,]*[ *]\([a-z]*\)/ \1/g' prototypes |
 	tr -s ' ' | sed 's/ $//' | sort >wanted
 sed -n 's/^\.It Fn \(sm_.*\)$/\1/p' "$page" | sort >came
 same "functions described"
@@ -65,8 +65,8 @@ grep -o '\<sm_[a-z_]*' "$page" | sort -u | comm -13 known - >unknown
 sed -n 's/^	{ "\([^"]*\)", call_.*/\1/p' "$SRC/tests/stress/calls.c" >wanted
 sed -n '/^\.Bl -column/,/^\.El/s/^\.It \([a-z].*\) Ta .* Ta .* Ta .* Ta .* Ta .*/\1/p' "$page" >came
 diff -u wanted came || fail "bounds: - is in calls.c, + is in smclient(3)"
-sed 's/.*[ *]\(sm_[a-z]*\)(.*/\1/' prototypes | sort >wanted
-grep -o 'sm_[a-z]*' came | sort -u >measured
+sed 's/.*[ *]\(sm_[a-z_]*\)(.*/\1/' prototypes | sort >wanted
+grep -o 'sm_[a-z_]*' came | sort -u >measured
 mv measured came
 same "functions with a bound"
 
@@ -83,6 +83,9 @@ awk '
 sed -n '/^struct sm_stat {/,/^}/s/^	\([a-z0-9_]* [a-z_]*\).*/\1/p' "$header" >wanted
 sed -n 's/^\.It Vt \([a-z0-9_]*\) Va \([a-z_]*\).*/\1 \2/p' "$page" >came
 same "members of struct sm_stat"
+sed -n 's/^#define \(SM_OPEN_[A-Z]*\) .*/\1/p' "$header" >wanted
+sed -n 's/^\.It Dv \(SM_OPEN_[A-Z]*\)$/\1/p' "$page" >came
+same "flags of sm_open_flags"
 sed -n 's/^	\(SM_TYPE_[A-Z]*\) = .*/\1/p' "$header" >wanted
 sed -n 's/^\.Dv \(SM_TYPE_[A-Z]*\).*/\1/p' "$page" >came
 same "types of memory files"

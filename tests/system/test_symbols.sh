@@ -2,8 +2,8 @@
 # Both forms of the library export the functions of smclient.h, all of them and no others.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}"
-grep -o 'sm_[a-z]*(' "$SRC/common/client/smclient.h" | tr -d '(' | sort -u >"$TMPDIR/mentioned"
-sed -n 's/^SMCLIENT_PUBLIC .*[ *]\(sm_[a-z]*\)(.*/\1/p' "$SRC/common/client/smclient.h" | sort >"$TMPDIR/wanted"
+grep -o 'sm_[a-z_]*(' "$SRC/common/client/smclient.h" | tr -d '(' | sort -u >"$TMPDIR/mentioned"
+sed -n 's/^SMCLIENT_PUBLIC .*[ *]\(sm_[a-z_]*\)(.*/\1/p' "$SRC/common/client/smclient.h" | sort >"$TMPDIR/wanted"
 [ -s "$TMPDIR/wanted" ] || { echo "FAILED: no function found in smclient.h"; exit 1; }
 nm -g --defined-only "$BUILD/libsmclient.a" | awk 'NF == 3 { print $3 }' | sort >"$TMPDIR/static"
 nm -D --defined-only "$BUILD/libsmclient.so" | awk '$2 != "A" { print $3 }' | sed 's/@.*//' | sort >"$TMPDIR/shared"

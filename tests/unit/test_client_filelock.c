@@ -21,6 +21,13 @@ enum { PATIENCE_S = 20, READERS = 20 };
 static struct filelock lock;
 static char handle[2];
 
+/* The calling thread, through one of the handles. */
+static struct filelock_holder
+self(int i)
+{
+	return (struct filelock_holder){ .owner = filelock_thread(), .handle = &handle[i] };
+}
+
 /* The order in which the threads held the lock. */
 static char order[64];
 static pthread_mutex_t order_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -37,10 +44,12 @@ static bool
 take(enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
-	int error = filelock_acquire(&lock, mode, handle, deadline, &is_first);
+	int error = filelock_acquire(&lock, mode, self(0), deadline, &is_first);
 
 	if (error != 0)
 		fail_msg("expected the lock, got %s", strerror(-error));
+	if (is_first && mode == PROTOCOL_EXCLUSIVE)
+		filelock_got(&lock, filelock_thread());
 	return is_first;
 }
 
@@ -50,7 +59,7 @@ try(enum protocol_mode mode)
 {
 	bool is_first;
 
-	return filelock_acquire(&lock, mode, handle, 0, &is_first);
+	return filelock_acquire(&lock, mode, self(0), 0, &is_first);
 }
 
 static void *
@@ -79,12 +88,14 @@ use(void *arg)
 	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
 	bool is_first;
 
-	if (filelock_acquire(&lock, mode, handle + 1, deadline, &is_first) != 0)
+	if (filelock_acquire(&lock, mode, self(1), deadline, &is_first) != 0)
 		return NULL;
 	note(who);
-	if (is_first)
+	if (is_first && mode == PROTOCOL_SHARED)
 		filelock_admit_readers(&lock);
-	if (filelock_release(&lock) == 1)
+	else if (is_first)
+		filelock_got(&lock, filelock_thread());
+	if (filelock_release(&lock, filelock_thread()) == 1)
 		filelock_hand_over(&lock);
 	return NULL;
 }
@@ -137,9 +148,9 @@ the_holder_may_not_lock_again(void **state)
 	assert_int_equal(try(PROTOCOL_SHARED), -EDEADLK);
 	assert_int_equal(try_elsewhere(PROTOCOL_EXCLUSIVE), -EAGAIN);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
-	assert_int_equal(filelock_release(&lock), 1);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 1);
 	filelock_hand_over(&lock);
-	assert_int_equal(filelock_release(&lock), -ENOLCK);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), -ENOLCK);
 }
 
 static void
@@ -155,7 +166,7 @@ they_come_in_the_order_they_came(void **state)
 		pthread_create(&threads[i], NULL, use, &names[i]);
 		wait_for_waiters(i + 1);
 	}
-	assert_int_equal(filelock_release(&lock), 1);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 1);
 	filelock_hand_over(&lock);
 	for (i = 0; i < sizeof names - 1; i++)
 		pthread_join(threads[i], NULL);
@@ -183,7 +194,7 @@ a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up(void **state)
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
 	assert_string_equal(order, "A");
-	assert_int_equal(filelock_release(&lock), 1);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 1);
 	/* While the grant is being released no thread joins. */
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
 	filelock_hand_over(&lock);
@@ -198,12 +209,12 @@ read_together(void *arg)
 	intptr_t last;
 
 	(void)arg;
-	if (filelock_acquire(&lock, PROTOCOL_SHARED, handle, CLOCK_NEVER, &is_first) != 0)
+	if (filelock_acquire(&lock, PROTOCOL_SHARED, self(0), CLOCK_NEVER, &is_first) != 0)
 		return NULL;
 	if (is_first)
 		filelock_admit_readers(&lock);
 	pthread_barrier_wait(&all_read);
-	last = filelock_release(&lock);
+	last = filelock_release(&lock, filelock_thread());
 	if (last == 1)
 		filelock_hand_over(&lock);
 	return (void *)(last + 1);
@@ -241,12 +252,82 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 	assert_false(filelock_release_handle(&lock, handle + 1));
 	assert_true(filelock_release_handle(&lock, handle));
 	filelock_hand_over(&lock);
-	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, handle + 1, 0, &is_first), 0);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, self(1), 0, &is_first), 0);
 	filelock_admit_readers(&lock);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
 	/* The other thread, which has ended, read through the first handle. */
 	assert_false(filelock_release_handle(&lock, handle));
 	assert_true(filelock_release_handle(&lock, handle + 1));
+	filelock_hand_over(&lock);
+}
+
+static const struct filelock_holder owner = { .owner = (filelock_owner)handle, .handle = handle };
+
+/* Threads of one handle, which owns the lock. Returns an error, or is_first. */
+static int
+own(enum protocol_mode mode, uint64_t deadline)
+{
+	bool is_first;
+	int error = filelock_acquire(&lock, mode, owner, deadline, &is_first);
+
+	return error != 0 ? error : is_first;
+}
+
+static void *
+own_and_release(void *arg)
+{
+	(void)arg;
+	if (own(PROTOCOL_EXCLUSIVE, CLOCK_NEVER) != 1)
+		return "the second thread";
+	filelock_got(&lock, owner.owner);
+	if (filelock_release(&lock, owner.owner) != 1)
+		return "its release";
+	filelock_hand_over(&lock);
+	return NULL;
+}
+
+static void *
+release_elsewhere(void *arg)
+{
+	*(int *)arg = filelock_release(&lock, owner.owner);
+	return NULL;
+}
+
+static void
+any_thread_releases_what_a_handle_owns_but_only_once(void **state)
+{
+	pthread_t thread;
+	void *result;
+	int released;
+
+	(void)state;
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), 1);
+	/* The grant has not come yet: there is nothing to release, and others queue. */
+	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
+	assert_false(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), -EAGAIN);
+	pthread_create(&thread, NULL, own_and_release, NULL);
+	wait_for_waiters(1);
+	filelock_got(&lock, owner.owner);
+	assert_true(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, CLOCK_NEVER), -EDEADLK);
+	assert_int_equal(own(PROTOCOL_SHARED, CLOCK_NEVER), -EDEADLK);
+	assert_int_equal(try(PROTOCOL_EXCLUSIVE), -EAGAIN);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), -ENOLCK);
+	assert_int_equal(filelock_release(&lock, owner.owner), 1);
+	/* While the grant is given back it is not released again. */
+	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
+	filelock_hand_over(&lock);
+	pthread_join(thread, &result);
+	assert_null(result);
+	assert_int_equal(own(PROTOCOL_SHARED, 0), 1);
+	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
+	filelock_admit_readers(&lock);
+	assert_int_equal(try(PROTOCOL_SHARED), 0);
+	pthread_create(&thread, NULL, release_elsewhere, &released);
+	pthread_join(thread, NULL);
+	assert_int_equal(released, 0);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 1);
 	filelock_hand_over(&lock);
 }
 
@@ -261,6 +342,7 @@ main(void)
 		TEST(a_reader_does_not_overtake_a_writer_but_follows_one_that_gives_up),
 		TEST(any_number_of_readers_share_and_one_is_the_last),
 		TEST(closing_a_handle_ends_what_was_taken_through_it),
+		TEST(any_thread_releases_what_a_handle_owns_but_only_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
