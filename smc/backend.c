@@ -125,7 +125,7 @@ map(struct backend_file *base, uint32_t size, uint64_t until)
 /* Critical sections. */
 
 static int
-acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
+acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
 {
 	struct smc_file *f = smc_file(base);
 	struct replica *replica = base->replica;
@@ -135,7 +135,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
 	(void)mode;
 	if (error != 0)
 		return error;
-	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted);
+	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted, e);
 	if (error == -EBADF)
 		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
 	if (error != 0)

@@ -24,6 +24,7 @@
 #include "common/wire/protocol.h"
 
 struct backend_ops;
+struct eintr;
 struct mount;
 struct replica;
 struct sm_stat;
@@ -102,10 +103,12 @@ struct backend_ops {
 
 	/*
 	 * Acquires the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER;
-	 * 0: a try, -EAGAIN), and brings the replica up to date. On failure the lock is not held
-	 * and the mapping is unchanged.
+	 * 0: a try, -EAGAIN) or until a signal ends the wait e (-EINTR; NULL: none does), and
+	 * brings the replica up to date. On failure the lock is not held and the mapping is
+	 * unchanged.
 	 */
-	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline);
+	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline,
+	    struct eintr *e);
 
 	/*
 	 * is_interrupted was set: wakes the thread in acquire, if one sleeps there for long. NULL:

@@ -30,7 +30,7 @@ owner_of(const struct filehandle *h)
  */
 static int
 take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
-    bool *is_first)
+    struct eintr *e, bool *is_first)
 {
 	const struct backend_ops *ops = f->backend->ops;
 	const struct filelock_holder self = { .owner = owner_of(h), .handle = h };
@@ -50,14 +50,15 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 			if (soon > deadline)
 				soon = deadline;
 		}
-		error = filelock_acquire(&f->lock, mode, self, soon, is_first);
+		error = filelock_acquire(&f->lock, mode, self, soon, e, is_first);
 	} while (error == -ETIMEDOUT && soon < deadline);
 	return error;
 }
 
 /* Asks the backend for the grant. An interrupt meant for another thread changes nothing. */
 static int
-get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
+get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
+    struct eintr *e)
 {
 	struct backend_file *b = f->backend;
 	unsigned over;
@@ -67,7 +68,7 @@ get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, u
 		/* First: an interrupt that is over by now has set the flag before. */
 		over = atomic_load_explicit(&b->interrupts_over, memory_order_acquire);
 		atomic_store_explicit(&b->is_interrupted, false, memory_order_relaxed);
-		error = b->ops->acquire(b, mode, deadline);
+		error = b->ops->acquire(b, mode, deadline, e);
 	} while (error == -ECANCELED && atomic_load(&b->interrupts_begun) != over &&
 	    !atomic_load(&h->is_closing));
 	if (error == 0 && atomic_load(&h->is_closing)) {
@@ -80,12 +81,12 @@ get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, u
 /* The first holder: gets the grant, or leaves. */
 static int
 begin_section(struct file *f, const struct filehandle *h, enum protocol_mode mode,
-    uint64_t deadline)
+    uint64_t deadline, struct eintr *e)
 {
 	int error = replica_begin(&f->replica);
 
 	if (error == 0)
-		error = get_grant(f, h, mode, deadline);
+		error = get_grant(f, h, mode, deadline, e);
 	if (error == -ECANCELED && atomic_load(&h->is_closing))
 		error = fail_as_closed(f);
 	/* The last step: when h is being closed, h and f may be gone after it. */
@@ -107,6 +108,8 @@ fail_locally(struct file *f, int error)
 		    f->name);
 	if (error == -EAGAIN || error == -ETIMEDOUT)
 		return error_message(error, "%s: another thread has the lock", f->name);
+	if (error == -EINTR)
+		return error_message(error, "%s: a signal ended the wait", f->name);
 	if (error == -ECANCELED) {
 		error = fail_as_closed(f);
 		filelock_leave(&f->lock);
@@ -115,7 +118,8 @@ fail_locally(struct file *f, int error)
 }
 
 int
-file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline)
+file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
+    struct eintr *e)
 {
 	bool is_first, reads = mode == PROTOCOL_SHARED;
 	int error;
@@ -123,14 +127,14 @@ file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_
 	/* file_close() waits for readers, which may be asking the server and not be queued. */
 	if (reads)
 		atomic_fetch_add(&h->readers, 1);
-	error = take_locally(f, h, mode, deadline, &is_first);
+	error = take_locally(f, h, mode, deadline, e, &is_first);
 	if (error != 0)
 		error = fail_locally(f, error);
 	if (reads)
 		atomic_fetch_sub(&h->readers, 1);
 	if (error != 0)
 		return error;
-	return is_first ? begin_section(f, h, mode, deadline) : 0;
+	return is_first ? begin_section(f, h, mode, deadline, e) : 0;
 }
 
 int

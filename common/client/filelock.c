@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/base/cond.h"
 #include "common/base/mutex.h"
+#include "common/base/wakeup.h"
 
 enum { CAPACITY_LEAST = 8 };
 
@@ -15,7 +15,7 @@ struct filelock_waiter {
 	TAILQ_ENTRY(filelock_waiter) link;
 	struct filelock_holder holder;
 	enum protocol_mode mode;
-	pthread_cond_t admitted;
+	struct wakeup admitted;
 	bool is_admitted;
 	bool is_expelled;
 	bool is_first;
@@ -112,35 +112,33 @@ admit_waiters(struct filelock *l)
 		dequeue(l, w);
 		w->is_first = add_holder(l, w->mode, w->holder);
 		w->is_admitted = true;
-		(void)pthread_cond_signal(&w->admitted);
+		wakeup_wake(&w->admitted);
 	}
 }
 
-/* Queues and waits until w is a holder, or deadline. */
+/* Queues and waits until w is a holder, deadline, or a signal. */
 static int
-wait_in_queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+wait_in_queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
 {
-	bool is_in_time = true;
+	int error = 0;
 
-	cond_init(&w->admitted);
 	TAILQ_INSERT_TAIL(&l->queue, w, link);
 	l->waiters++;
-	while (!w->is_admitted && !w->is_expelled && is_in_time)
-		is_in_time = cond_wait_until(&w->admitted, &l->mutex, deadline);
+	while (!w->is_admitted && !w->is_expelled && error == 0)
+		error = wakeup_sleep(&w->admitted, &l->mutex, e, deadline);
 	if (!w->is_admitted && !w->is_expelled) {
 		dequeue(l, w);
 		/* Readers behind a writer that gives up need not wait for it. */
 		admit_waiters(l);
 	}
-	(void)pthread_cond_destroy(&w->admitted);
 	if (w->is_expelled)
 		return -ECANCELED;
-	return w->is_admitted ? 0 : -ETIMEDOUT;
+	return w->is_admitted ? 0 : error;
 }
 
 /* With the mutex. */
 static int
-acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
+acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
 {
 	int error;
 
@@ -156,18 +154,18 @@ acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline)
 	}
 	if (deadline == 0)
 		return -EAGAIN;
-	return wait_in_queue(l, w, deadline);
+	return wait_in_queue(l, w, deadline, e);
 }
 
 int
 filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
-    uint64_t deadline, bool *is_first)
+    uint64_t deadline, struct eintr *e, bool *is_first)
 {
 	struct filelock_waiter w = { .holder = self, .mode = mode };
 	int error;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	error = acquire(l, &w, deadline);
+	error = acquire(l, &w, deadline, e);
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (error == 0)
 		*is_first = w.is_first;
@@ -217,7 +215,7 @@ filelock_expel(struct filelock *l, const void *handle, bool *is_getting)
 			dequeue(l, w);
 			w->is_expelled = true;
 			l->expelled++;
-			(void)pthread_cond_signal(&w->admitted);
+			wakeup_wake(&w->admitted);
 		}
 	}
 	admit_waiters(l);

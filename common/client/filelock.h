@@ -31,6 +31,7 @@
 
 #include "common/wire/protocol.h"
 
+struct eintr;
 struct filelock_waiter;
 TAILQ_HEAD(filelock_queue, filelock_waiter);
 
@@ -85,11 +86,12 @@ void filelock_fini(struct filelock *l);
 
 /*
  * Makes self a holder, waiting until deadline (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a
- * try). *is_first is then true when the caller has to get the grant. Returns 0; -EDEADLK when
- * self's owner holds the lock already; -EAGAIN (a try), -ETIMEDOUT, -ENOMEM; -ECANCELED: expelled.
+ * try), or until a signal ends the wait e (NULL: none does). *is_first is then true when the caller
+ * has to get the grant. Returns 0; -EDEADLK when self's owner holds the lock already; -EAGAIN (a
+ * try), -ETIMEDOUT, -EINTR, -ENOMEM; -ECANCELED: expelled.
  */
 int filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
-    uint64_t deadline, bool *is_first);
+    uint64_t deadline, struct eintr *e, bool *is_first);
 
 /*
  * True when nothing but a wait elsewhere, for which to look, keeps owner from joining the readers.

@@ -183,6 +183,21 @@ SMCLIENT_PUBLIC int sm_timedlock(struct sm_file *file, const struct timespec *de
  */
 SMCLIENT_PUBLIC int sm_rdlock(struct sm_file *file);
 
+/* How sm_acquire() acquires: one of the first two, and what is wanted of the others. */
+#define SM_WRITE 1         /* exclusively */
+#define SM_READ 2          /* for reading */
+#define SM_TRY 4           /* does not wait for other holders: EAGAIN */
+#define SM_INTERRUPTIBLE 8 /* a signal ends the wait: EINTR */
+
+/*
+ * Acquires the lock as how says, SM_* added up; the four functions above are this one with SM_WRITE
+ * and SM_READ. deadline as for sm_timedlock(); NULL: waits as long as it takes; not used with
+ * SM_TRY. With SM_INTERRUPTIBLE a caught signal ends the wait of the thread that handles it, as it
+ * ends that of fcntl(2) with F_SETLKW: one whose handler was installed without SA_RESTART. A signal
+ * that comes before the call waits may have no effect. EINVAL: no such way, or no valid time.
+ */
+SMCLIENT_PUBLIC int sm_acquire(struct sm_file *file, int how, const struct timespec *deadline);
+
 /*
  * Releases the lock, whatever the result, except for ENOLCK: this thread does not hold it. After an
  * exclusive lock, publishes the changes, all of them or none. With a server, returns when the

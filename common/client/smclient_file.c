@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/eintr.h"
 
 /* Exclusive creation is one that creates. */
 static int
@@ -122,40 +123,88 @@ sm_unmap(struct sm *sm, void *address)
 	return smclient_end(error);
 }
 
+/* The end of every public function that acquires. */
+static int
+lock(struct sm_file *file, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
+{
+	return smclient_end(file_lock(file->file, &file->handle, mode, deadline, e));
+}
+
 int
 sm_lock(struct sm_file *file)
 {
 	smclient_begin(file->sm);
-	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, CLOCK_NEVER));
+	return lock(file, PROTOCOL_EXCLUSIVE, CLOCK_NEVER, NULL);
 }
 
 int
 sm_trylock(struct sm_file *file)
 {
 	smclient_begin(file->sm);
-	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, 0));
+	return lock(file, PROTOCOL_EXCLUSIVE, 0, NULL);
+}
+
+/* A deadline of 0 would be a try. */
+static int
+get_deadline(const struct timespec *ts, uint64_t *deadline)
+{
+	int error = clock_from_timespec(ts, deadline);
+
+	if (error != 0)
+		return error_message(error, "the deadline is not a valid time");
+	*deadline += *deadline == 0;
+	return 0;
 }
 
 int
 sm_timedlock(struct sm_file *file, const struct timespec *deadline)
 {
-	uint64_t ns = 0;
+	uint64_t ns;
 	int error;
 
 	smclient_begin(file->sm);
-	error = clock_from_timespec(deadline, &ns);
-	if (error != 0)
-		error_message(error, "the deadline is not a valid time");
-	else /* A deadline of 0 would be a try. */
-		error = file_lock(file->file, &file->handle, PROTOCOL_EXCLUSIVE, ns != 0 ? ns : 1);
-	return smclient_end(error);
+	error = get_deadline(deadline, &ns);
+	return error != 0 ? smclient_end(error) : lock(file, PROTOCOL_EXCLUSIVE, ns, NULL);
 }
 
 int
 sm_rdlock(struct sm_file *file)
 {
 	smclient_begin(file->sm);
-	return smclient_end(file_lock(file->file, &file->handle, PROTOCOL_SHARED, CLOCK_NEVER));
+	return lock(file, PROTOCOL_SHARED, CLOCK_NEVER, NULL);
+}
+
+/* The lock is acquired for reading or for writing. */
+static int
+check_how(int how)
+{
+	const int known = SM_WRITE | SM_READ | SM_TRY | SM_INTERRUPTIBLE;
+
+	if ((how & ~known) != 0 || ((how & SM_WRITE) != 0) == ((how & SM_READ) != 0))
+		return error_message(-EINVAL, "there is no such way to acquire a lock");
+	return 0;
+}
+
+int
+sm_acquire(struct sm_file *file, int how, const struct timespec *deadline)
+{
+	enum protocol_mode mode = (how & SM_READ) != 0 ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
+	uint64_t ns = (how & SM_TRY) != 0 ? 0 : CLOCK_NEVER;
+	struct eintr e;
+	int error;
+
+	smclient_begin(file->sm);
+	error = check_how(how);
+	if (error == 0 && deadline != NULL && (how & SM_TRY) == 0)
+		error = get_deadline(deadline, &ns);
+	if (error != 0)
+		return smclient_end(error);
+	if ((how & SM_INTERRUPTIBLE) == 0)
+		return lock(file, mode, ns, NULL);
+	eintr_begin(&e);
+	error = file_lock(file->file, &file->handle, mode, ns, &e);
+	eintr_end(&e);
+	return smclient_end(error);
 }
 
 int

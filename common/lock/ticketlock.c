@@ -43,25 +43,37 @@ class_of(uint32_t ticket)
 }
 #endif
 
-/* Sleeps for us microseconds at most, while the turn is seen. */
-static void
-sleep_while(const struct ticketlock *l, uint32_t seen, uint64_t us)
+/*
+ * Sleeps for us microseconds at most. Returns 0, or -EINTR when a signal ends the wait e (NULL:
+ * none does).
+ */
+static int
+sleep_for(uint64_t us, struct eintr *e)
 {
 	struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)us * 1000 };
 
+	if (e != NULL)
+		return eintr_poll(e, NULL, clock_now() + us * 1000) == -EINTR ? -EINTR : 0;
+	(void)nanosleep(&ts, NULL);
+	return 0;
+}
+
+/* The same, while the turn is seen. */
+static int
+sleep_while(const struct ticketlock *l, uint32_t seen, uint64_t us, struct eintr *e)
+{
 #ifdef TICKETLOCK_NO_FUTEX
 	(void)l;
 	(void)seen;
-	(void)nanosleep(&ts, NULL);
+	return sleep_for(us, e);
 #else
-	uint64_t until = clock_now() + us * 1000;
+	int error = eintr_futex(e, &l->untrusted_words->turn, FUTEX_WAIT_BITSET, seen,
+	    class_of(l->ticket), clock_now() + us * 1000);
 
-	ts = clock_timespec(until); /* FUTEX_WAIT_BITSET takes a moment, not a duration */
-	if (syscall(SYS_futex, &l->untrusted_words->turn, FUTEX_WAIT_BITSET, seen, &ts, NULL,
-		class_of(l->ticket)) != 0 &&
-	    errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
-		/* Without futexes we sleep all the same. */
-		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_LEAST_US * 1000 }, NULL);
+	if (error == 0 || error == -ETIMEDOUT || error == -EINTR)
+		return error == -EINTR ? error : 0;
+	/* Without futexes we sleep all the same. */
+	return sleep_for(PAUSE_LEAST_US, e);
 #endif
 }
 
@@ -125,8 +137,11 @@ recover_turn(struct ticketlock *l, uint32_t seen)
  * and would skip them: we do.
  */
 static int
-await_slot(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
+await_slot(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted,
+    struct eintr *e)
 {
+	int error;
+
 	while (!presence_begin(l->presence)) {
 		if (recover_turn(l, turn_of(l)))
 			continue;
@@ -134,16 +149,19 @@ await_slot(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interr
 			return -ECANCELED;
 		if (clock_now() >= deadline)
 			return -ETIMEDOUT;
-		(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MOST_US * 1000 }, NULL);
+		error = sleep_for(PAUSE_MOST_US, e);
+		if (error != 0)
+			return error;
 	}
 	return 0;
 }
 
 /* L1 to L3: the slot says CLAIMING from before the ticket is drawn until the ticket is in it. */
 static int
-draw_ticket(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
+draw_ticket(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted,
+    struct eintr *e)
 {
-	int error = await_slot(l, deadline, is_interrupted);
+	int error = await_slot(l, deadline, is_interrupted, e);
 
 	if (error != 0)
 		return error;
@@ -221,7 +239,8 @@ is_woken(const struct ticketlock *l)
 
 /* L4 */
 static int
-wait_for_turn(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
+wait_for_turn(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted,
+    struct eintr *e)
 {
 	const uint64_t least = is_woken(l) ? WAIT_LEAST_US : PAUSE_LEAST_US;
 	const uint64_t most = is_woken(l) ? WAIT_MOST_US : PAUSE_MOST_US;
@@ -249,7 +268,8 @@ wait_for_turn(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_int
 			return abandon_ticket(l, -ETIMEDOUT);
 		pause = seen == last ? shorter(2 * pause, most) : least;
 		last = seen;
-		sleep_while(l, seen, shorter(pause, time_left(now, deadline)));
+		if (sleep_while(l, seen, shorter(pause, time_left(now, deadline)), e) == -EINTR)
+			return abandon_ticket(l, -EINTR);
 	}
 }
 
@@ -298,15 +318,16 @@ try_lock(struct ticketlock *l)
 }
 
 int
-ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted)
+ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted,
+    struct eintr *e)
 {
 	int error = 0;
 
 	if (deadline == 0)
 		return try_lock(l);
 	if (!resume_ticket(l))
-		error = draw_ticket(l, deadline, is_interrupted);
-	return error == 0 ? wait_for_turn(l, deadline, is_interrupted) : error;
+		error = draw_ticket(l, deadline, is_interrupted, e);
+	return error == 0 ? wait_for_turn(l, deadline, is_interrupted, e) : error;
 }
 
 bool

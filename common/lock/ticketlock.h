@@ -35,6 +35,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/eintr.h"
 #include "common/lock/presence.h"
 
 /* In the lock file, at 0. */
@@ -56,11 +57,12 @@ void ticketlock_init(struct ticketlock *l, struct ticketlock_words *untrusted_wo
 
 /*
  * Takes the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER; 0: a try),
- * or until another thread sets *is_interrupted. Returns 0; -EAGAIN for a try; -ETIMEDOUT;
- * -ECANCELED: interrupted; -EBADF: we would have to wait, and the program has closed our
- * descriptor.
+ * until another thread sets *is_interrupted, or until a signal ends the wait e (NULL: none does).
+ * Returns 0; -EAGAIN for a try; -ETIMEDOUT; -EINTR: the signal; -ECANCELED: interrupted; -EBADF: we
+ * would have to wait, and the program has closed our descriptor.
  */
-int ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted);
+int ticketlock_take(struct ticketlock *l, uint64_t deadline, const atomic_bool *is_interrupted,
+    struct eintr *e);
 
 /* For the holder: false when another process has moved the turn on. */
 bool ticketlock_is_held(const struct ticketlock *l);

@@ -68,13 +68,19 @@ try_lock(struct remotefile *f, uint64_t until)
 	return error != 0 ? remotefile_fail(f, OP_LOCK, error) : 0;
 }
 
-/* Sleeps for pause or left nanoseconds, the shorter of them. */
-static void
-sleep_between(uint64_t pause, uint64_t left)
+/* Sleeps for pause or left nanoseconds, the shorter of them. -EINTR: a signal ends the wait e. */
+static int
+sleep_between(uint64_t pause, uint64_t left, struct eintr *e)
 {
-	struct timespec ts = clock_timespec(pause < left ? pause : left);
+	uint64_t length = pause < left ? pause : left;
+	struct timespec ts = clock_timespec(length);
+	int error = 0;
 
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	if (e != NULL)
+		error = eintr_poll(e, NULL, clock_now() + length);
+	else
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	return error == -EINTR ? error : 0;
 }
 
 /* When the reply to a LOCK that is sent now must have come. */
@@ -85,7 +91,7 @@ due_of(const struct remotefile *f, uint64_t deadline)
 }
 
 int
-compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline)
+compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
 {
 	uint64_t pause = PAUSE_LEAST, left = CLOCK_NEVER, now;
 	int error;
@@ -102,7 +108,9 @@ compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadli
 				return remotefile_fail(f, OP_LOCK, -ETIMEDOUT);
 			left = deadline - now;
 		}
-		sleep_between(pause, left);
+		error = sleep_between(pause, left, e);
+		if (error != 0)
+			return remotefile_fail(f, OP_LOCK, error);
 		pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
 	}
 	return error;

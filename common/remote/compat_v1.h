@@ -18,7 +18,8 @@
  * See the members acquire and release of struct backend_ops. -EBADE: the file has a segment and is
  * not mapped here.
  */
-int compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline);
+int compat_v1_acquire(struct remotefile *f, enum protocol_mode mode, uint64_t deadline,
+    struct eintr *e);
 int compat_v1_release(struct remotefile *f, bool is_publishing, uint64_t until);
 
 #endif

@@ -42,6 +42,8 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 		return "another client has the lock";
 	if (error == -ETIMEDOUT)
 		return "timed out";
+	if (error == -EINTR)
+		return "a signal ended the wait";
 	if (error == -ENOTRECOVERABLE)
 		return "another thread was in OpenSSL at the fork that made this process";
 	if (error == -ESTALE)

@@ -53,7 +53,7 @@ mux_handshake(struct mux *m, uint64_t until)
 	mux_core_lock(m);
 	while ((error = stream_handshake(m->stream)) == -EAGAIN) {
 		if (!stream_is_paused(m->stream))
-			error = mux_core_poll(m, mux_core_read_events(m), until, &ready);
+			error = mux_core_poll(m, mux_core_read_events(m), until, &ready, NULL);
 		else
 			error = clock_now() < until ? 0 : -ETIMEDOUT;
 		if (error != 0)
@@ -82,9 +82,9 @@ mux_use_tags(struct mux *m)
 
 /* Drives until that time: also while bytes for others come without a pause. */
 static int
-drive_once(struct mux *m, const struct mux_call *c, uint64_t until)
+drive_once(struct mux *m, const struct mux_call *c, uint64_t until, struct eintr *e)
 {
-	int error = mux_input_drive(m, c->owner != NULL, until);
+	int error = mux_input_drive(m, c->owner != NULL, until, e);
 
 	if (error == 0 && !c->is_done && clock_now() >= until)
 		error = -ETIMEDOUT;
@@ -93,27 +93,26 @@ drive_once(struct mux *m, const struct mux_call *c, uint64_t until)
 
 /* Sleeps until something has happened that concerns c, or until that time. With the mutex. */
 static int
-wait_once(struct mux *m, struct mux_call *c, uint64_t until)
+wait_once(struct mux *m, struct mux_call *c, uint64_t until, struct eintr *e)
 {
-	int error = 0;
+	int error;
 
 	if (!m->has_driver)
-		return drive_once(m, c, until);
+		return drive_once(m, c, until, e);
 	c->is_waiting = true;
-	if (!cond_wait_until(&c->woken, &m->mutex, until))
-		error = -ETIMEDOUT;
+	error = wakeup_sleep(&c->woken, &m->mutex, e, until);
 	c->is_waiting = false;
 	return error;
 }
 
-/* The end of a wait: its result. */
+/* The end of a wait, which has ended with error if neither of both has: its result. */
 static int
-result_of(struct mux *m, const struct mux_call *c)
+result_of(struct mux *m, const struct mux_call *c, int error)
 {
 	mux_input_wake_driver(m);
 	if (c->is_done)
 		return c->status;
-	return m->has_ended ? m->error : -ETIMEDOUT;
+	return m->has_ended ? m->error : error;
 }
 
 int
@@ -125,31 +124,32 @@ mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
 	mux_core_lock(m);
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
 		until = mux_core_limit(m, limit);
-		error = wait_once(m, c, until);
+		error = wait_once(m, c, until, NULL);
 		if (mux_core_limit(m, limit) > until)
 			error = 0;
 	}
-	error = result_of(m, c);
+	error = result_of(m, c, error);
 	mux_core_unlock(m);
 	return error;
 }
 
 int
-mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until)
+mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until,
+    struct eintr *e)
 {
 	uint64_t begun = clock_coarse(), check = begun + m->silence / 3;
 	int error = 0;
 
 	mux_core_lock(m);
 	c->owner = owner;
-	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
-		error = wait_once(m, c, check < until ? check : until);
+	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT && error != -EINTR) {
+		error = wait_once(m, c, check < until ? check : until, e);
 		if (error != -ETIMEDOUT || check >= until)
 			continue;
 		error = 0;
 		check = mux_cancel_check(m, begun);
 	}
-	error = result_of(m, c);
+	error = result_of(m, c, error);
 	mux_core_unlock(m);
 	return error;
 }
@@ -187,7 +187,6 @@ mux_end_call(struct mux *m, struct mux_call *c)
 		m->incoming = NULL;
 	keep_buffer(m, c);
 	mux_core_unlock(m);
-	(void)pthread_cond_destroy(&c->woken);
 	explicit_bzero(c->small, sizeof c->small);
 }
 

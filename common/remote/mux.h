@@ -41,6 +41,7 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/base/wakeup.h"
 #include "common/wire/wire.h"
 
 struct mux;
@@ -64,7 +65,7 @@ struct mux_call {
 
 	/* The connection's own. */
 	TAILQ_ENTRY(mux_call) link;
-	pthread_cond_t woken;
+	struct wakeup woken;
 	const void *owner; /* of a wait for a lock: see mux_interrupt() */
 	uint16_t tag;
 	uint32_t reply_most;
@@ -178,10 +179,12 @@ int mux_send(struct mux *m);
 int mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit);
 
 /*
- * Waits for the reply to c, an ACQUIRE, as long as it takes until that time, or until
- * mux_interrupt() of owner. A silent server ends the connection, as above. Otherwise as mux_wait().
+ * Waits for the reply to c, an ACQUIRE, as long as it takes until that time, until mux_interrupt()
+ * of owner, or until a signal ends the wait e (NULL: none does): -EINTR, and c is still the
+ * connection's. A silent server ends the connection, as above. Otherwise as mux_wait().
  */
-int mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until);
+int mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until,
+    struct eintr *e);
 
 /*
  * Another thread gives up the wait for a lock of that owner, if there is one, as mux_cancel() does:

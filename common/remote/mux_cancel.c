@@ -100,7 +100,7 @@ abandon(struct mux *m, struct mux_call *c, struct mux_orphan *o, int status)
 	c->is_done = true;
 	c->status = status;
 	if (c->is_waiting)
-		(void)pthread_cond_signal(&c->woken);
+		wakeup_wake(&c->woken);
 }
 
 /*

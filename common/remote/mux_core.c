@@ -46,7 +46,7 @@ mux_core_end(struct mux *m, int error)
 	stream_abort(m->stream);
 	close_stream(m);
 	TAILQ_FOREACH(c, &m->calls, link)
-		(void)pthread_cond_signal(&c->woken);
+		wakeup_wake(&c->woken);
 	(void)pthread_cond_broadcast(&m->sender_done);
 	return error;
 }
@@ -94,20 +94,27 @@ poll_timeout(uint64_t deadline)
 	return timeout;
 }
 
+/* A wait goes on after a signal. Returns 0, -ETIMEDOUT, or another error of poll(2). */
+static int
+poll_through(struct pollfd *p, uint64_t deadline)
+{
+	int n;
+
+	do
+		n = poll(p, 1, poll_timeout(deadline));
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
+}
+
 int
-mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready)
+mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready, struct eintr *e)
 {
 	struct pollfd p = { .fd = stream_fd(m->stream), .events = events };
-	int n, error, timeout;
+	int error;
 
 	m->pollers++;
 	mux_core_unlock(m);
-	do {
-		timeout = poll_timeout(deadline);
-		n = poll(&p, 1, timeout);
-		/* A wait for a lock goes on after a signal. */
-	} while (n < 0 && errno == EINTR);
-	error = n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
+	error = e != NULL ? eintr_poll(e, &p, deadline) : poll_through(&p, deadline);
 	mux_core_lock(m);
 	m->pollers--;
 	if (m->has_ended)

@@ -128,10 +128,11 @@ short mux_core_read_events(const struct mux *m);
 short mux_core_write_events(const struct mux *m);
 
 /*
- * Sleeps, without the mutex, until the socket is ready for one of events or the connection has
- * ended. Returns 0 with *ready, the events; -ETIMEDOUT; or another negative errno of poll(2).
+ * Sleeps, without the mutex, until the socket is ready for one of events, the connection has ended,
+ * or a signal ends the wait e (NULL: none does). Returns 0 with *ready, the events; -ETIMEDOUT;
+ * -EINTR; or another negative errno of poll(2).
  */
-int mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready);
+int mux_core_poll(struct mux *m, short events, uint64_t deadline, short *ready, struct eintr *e);
 
 /* True when a read from the socket would return at once. */
 bool mux_core_is_readable(const struct mux *m);
@@ -178,9 +179,10 @@ int mux_input_read(struct mux *m);
 /*
  * The caller is the driver for one read: waits for bytes, if none have arrived, and reads once. The
  * answer to a request for a lock usually comes within microseconds, which is_for_lock makes use of.
- * Returns 0, -ETIMEDOUT, or the error with which the connection has ended.
+ * Returns 0, -ETIMEDOUT, -EINTR (e: see mux_core_poll()), or the error with which the connection
+ * has ended.
  */
-int mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline);
+int mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline, struct eintr *e);
 
 /* A tag that no request has. */
 uint16_t mux_output_draw_tag(struct mux *m);

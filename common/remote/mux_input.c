@@ -39,7 +39,7 @@ answer(struct mux *m, struct mux_call *c)
 		m->heard = clock_now();
 	m->incoming = NULL;
 	if (c->is_waiting)
-		(void)pthread_cond_signal(&c->woken);
+		wakeup_wake(&c->woken);
 }
 
 /* A header has arrived: finds its call, and room for the body. */
@@ -165,7 +165,7 @@ mux_input_wake_driver(struct mux *m)
 		return;
 	TAILQ_FOREACH(c, &m->calls, link) {
 		if (c->is_waiting) {
-			(void)pthread_cond_signal(&c->woken);
+			wakeup_wake(&c->woken);
 			return;
 		}
 	}
@@ -209,20 +209,20 @@ let_server_run(struct mux *m)
 
 /* Polls first: the reply is seldom here already, and a read would find nothing. */
 static int
-poll_and_read(struct mux *m, uint64_t deadline)
+poll_and_read(struct mux *m, uint64_t deadline, struct eintr *e)
 {
 	short ready;
-	int error = mux_core_poll(m, mux_core_read_events(m), deadline, &ready);
+	int error = mux_core_poll(m, mux_core_read_events(m), deadline, &ready, e);
 
 	if (m->has_ended)
 		return m->error;
 	if (error == 0)
 		return mux_input_read(m);
-	return error != -ETIMEDOUT ? mux_core_end(m, error) : error;
+	return error != -ETIMEDOUT && error != -EINTR ? mux_core_end(m, error) : error;
 }
 
 int
-mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline)
+mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline, struct eintr *e)
 {
 	int error;
 
@@ -232,7 +232,7 @@ mux_input_drive(struct mux *m, bool is_for_lock, uint64_t deadline)
 	} else {
 		error = is_for_lock ? let_server_run(m) : 0;
 		if (error == 0)
-			error = poll_and_read(m, deadline);
+			error = poll_and_read(m, deadline, e);
 	}
 	m->has_driver = false;
 	return error > 0 ? 0 : error;

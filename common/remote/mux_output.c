@@ -33,7 +33,7 @@ wait_writable(struct mux *m)
 		deadline = soon;
 	m->has_driver = true;
 	if (!drives || !stream_may_have_more(m->stream))
-		error = mux_core_poll(m, mux_core_write_events(m) | reads, deadline, &ready);
+		error = mux_core_poll(m, mux_core_write_events(m) | reads, deadline, &ready, NULL);
 	if (!m->has_ended && error == 0 && (ready & reads) != 0)
 		error = mux_input_read(m);
 	if (drives) {
@@ -145,7 +145,7 @@ await_room(struct mux *m, uint64_t until)
 	/* A socket of the program may take no bytes for ever. */
 	if (!stream_is_intact(m->stream))
 		return mux_core_end(m, -EBADF);
-	error = mux_core_poll(m, POLLOUT, until, &ready);
+	error = mux_core_poll(m, POLLOUT, until, &ready, NULL);
 	if (m->has_ended)
 		return -ENOTCONN;
 	return error;
@@ -249,7 +249,7 @@ mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_siz
 	c->owner = NULL;
 	c->reply_most = reply_most;
 	c->body = (struct buf){ 0 };
-	cond_init(&c->woken);
+	c->woken = (struct wakeup){ 0 };
 	mux_core_lock(m);
 	c->tag = mux_output_draw_tag(m);
 	TAILQ_INSERT_TAIL(&m->calls, c, link);

@@ -76,20 +76,20 @@ grant_most(const struct remotefile *f)
 }
 
 /*
- * Waits for the reply to an ACQUIRE until due. The server ends a timed wait by its own clock; if it
- * is late, or silent, gives the ACQUIRE up without it. A grant that crosses the CANCEL has ended
- * with it.
+ * Waits for the reply to an ACQUIRE until due, or until a signal ends the wait. The server ends a
+ * timed wait by its own clock; if it is late, or silent, gives the ACQUIRE up without it. A grant
+ * that crosses the CANCEL has ended with it.
  */
 static int
-await_grant(struct remotefile *f, struct mux_call *c, uint64_t due)
+await_grant(struct remotefile *f, struct mux_call *c, uint64_t due, struct eintr *e)
 {
 	struct mux *mux = f->remote->mux;
-	int error = mux_wait_for_lock(mux, c, f, due);
+	int error = mux_wait_for_lock(mux, c, f, due, e);
 
-	if (error != -ETIMEDOUT || mux_has_ended(mux) || mux_cancel(mux, c))
+	if ((error != -ETIMEDOUT && error != -EINTR) || mux_has_ended(mux) || mux_cancel(mux, c))
 		return error;
 	/* The reply came between the two calls. */
-	return mux_wait_for_lock(mux, c, f, due);
+	return mux_wait_for_lock(mux, c, f, due, NULL);
 }
 
 /* Makes the caller the sender of an ACQUIRE whose reply must come until due. */
@@ -149,7 +149,7 @@ use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct 
  */
 static int
 acquire_once(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, uint64_t due,
-    bool *retry)
+    struct eintr *e, bool *retry)
 {
 	struct mux *mux = f->remote->mux;
 	uint64_t since = replica_since(f->base.replica);
@@ -163,7 +163,7 @@ acquire_once(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, u
 	begin_acquire(f, &c, mode, since, timeout_until(deadline));
 	error = mux_send(mux);
 	if (error == 0)
-		error = await_grant(f, &c, due);
+		error = await_grant(f, &c, due, e);
 	if (error == 0) {
 		error = use_grant(f, mode, since, c.reply, retry);
 		mux_end_call(mux, &c);
@@ -185,7 +185,8 @@ remotefile_interrupt(struct backend_file *base)
 }
 
 int
-remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline)
+remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline,
+    struct eintr *e)
 {
 	struct remotefile *f = remotefile_of(base);
 	uint64_t due = remotefile_answer_due(deadline);
@@ -195,12 +196,12 @@ remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t 
 	if (error != 0)
 		return error;
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
-		return compat_v1_acquire(f, mode, deadline);
+		return compat_v1_acquire(f, mode, deadline, e);
 	error = remotefile_take_failure(f, &was_reported);
 	if (error != 0 && !was_reported)
 		return error;
 	do
-		error = acquire_once(f, mode, deadline, due, &retry);
+		error = acquire_once(f, mode, deadline, due, e, &retry);
 	while (retry);
 	return error;
 }

@@ -103,6 +103,12 @@ call_rdlock(struct caller *c)
 }
 
 static int
+call_acquire(struct caller *c)
+{
+	return result_of(sm_acquire(c->client.file, SM_WRITE | SM_INTERRUPTIBLE, NULL) == 0);
+}
+
+static int
 call_trylock(struct caller *c)
 {
 	return result_of(sm_trylock(c->client.file) == 0);
@@ -191,6 +197,7 @@ const struct call calls_table[CALLS_COUNT] = {
 	{ "sm_lock", call_lock, SILENT(ECONNRESET) },
 	{ "sm_lock, waiting", call_lock, SILENT(ECONNRESET), .is_waiting = true },
 	{ "sm_rdlock", call_rdlock, SILENT(ECONNRESET) },
+	{ "sm_acquire, interruptible", call_acquire, SILENT(ECONNRESET) },
 	{ "sm_trylock", call_trylock, BRIEF(ETIMEDOUT) },
 	{ "sm_timedlock, 0.2 s", call_timedlock, TIMED },
 	{ "sm_unlock", call_unlock, LOCAL, .is_locked = true },

@@ -657,7 +657,7 @@ race(struct race *r, int self)
 	error = lockfile_open(&l, world.memory, NAME, MOUNT_LOCKS_ANY, SM_OPEN_CREATE);
 	child_expect(error == 0, "it can be opened");
 	atomic_store(&r->inodes[self], l.file.descriptor.inode);
-	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER, &never) == 0, "it can be locked");
+	child_expect(ticketlock_take(&l.lock, CLOCK_NEVER, &never, NULL) == 0, "it can be locked");
 	child_expect(atomic_fetch_add(&r->holders, 1) == 0, "there is one holder");
 	is_new = atomic_load(&l.untrusted_head->words.turn) == 0;
 	for (other = 0; other < RACERS; other++) {

@@ -86,6 +86,9 @@ same "members of struct sm_stat"
 sed -n 's/^#define \(SM_OPEN_[A-Z]*\) .*/\1/p' "$header" >wanted
 sed -n 's/^\.It Dv \(SM_OPEN_[A-Z]*\)$/\1/p' "$page" >came
 same "flags of sm_open_flags"
+sed -n 's/^#define \(SM_[A-Z]*\) .*/\1/p' "$header" >wanted
+sed -n 's/^\.It Dv \(SM_[A-Z]*\)$/\1/p' "$page" >came
+same "ways of sm_acquire"
 sed -n 's/^	\(SM_TYPE_[A-Z]*\) = .*/\1/p' "$header" >wanted
 sed -n 's/^\.Dv \(SM_TYPE_[A-Z]*\).*/\1/p' "$page" >came
 same "types of memory files"

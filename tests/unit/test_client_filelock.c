@@ -44,7 +44,7 @@ static bool
 take(enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
-	int error = filelock_acquire(&lock, mode, self(0), deadline, &is_first);
+	int error = filelock_acquire(&lock, mode, self(0), deadline, NULL, &is_first);
 
 	if (error != 0)
 		fail_msg("expected the lock, got %s", strerror(-error));
@@ -59,7 +59,7 @@ try(enum protocol_mode mode)
 {
 	bool is_first;
 
-	return filelock_acquire(&lock, mode, self(0), 0, &is_first);
+	return filelock_acquire(&lock, mode, self(0), 0, NULL, &is_first);
 }
 
 static void *
@@ -88,7 +88,7 @@ use(void *arg)
 	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
 	bool is_first;
 
-	if (filelock_acquire(&lock, mode, self(1), deadline, &is_first) != 0)
+	if (filelock_acquire(&lock, mode, self(1), deadline, NULL, &is_first) != 0)
 		return NULL;
 	note(who);
 	if (is_first && mode == PROTOCOL_SHARED)
@@ -209,7 +209,7 @@ read_together(void *arg)
 	intptr_t last;
 
 	(void)arg;
-	if (filelock_acquire(&lock, PROTOCOL_SHARED, self(0), CLOCK_NEVER, &is_first) != 0)
+	if (filelock_acquire(&lock, PROTOCOL_SHARED, self(0), CLOCK_NEVER, NULL, &is_first) != 0)
 		return NULL;
 	if (is_first)
 		filelock_admit_readers(&lock);
@@ -252,7 +252,7 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 	assert_false(filelock_release_handle(&lock, handle + 1));
 	assert_true(filelock_release_handle(&lock, handle));
 	filelock_hand_over(&lock);
-	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, self(1), 0, &is_first), 0);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, self(1), 0, NULL, &is_first), 0);
 	filelock_admit_readers(&lock);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
 	/* The other thread, which has ended, read through the first handle. */
@@ -268,7 +268,7 @@ static int
 own(enum protocol_mode mode, uint64_t deadline)
 {
 	bool is_first;
-	int error = filelock_acquire(&lock, mode, owner, deadline, &is_first);
+	int error = filelock_acquire(&lock, mode, owner, deadline, NULL, &is_first);
 
 	return error != 0 ? error : is_first;
 }

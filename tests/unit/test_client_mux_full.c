@@ -190,7 +190,7 @@ wait_for_grant(void *arg)
 	int error;
 
 	send_acquire(arg, &c);
-	error = mux_wait_for_lock(arg, &c, NULL, CLOCK_NEVER);
+	error = mux_wait_for_lock(arg, &c, NULL, CLOCK_NEVER, NULL);
 	mux_end_call(arg, &c);
 	return (void *)(intptr_t)error;
 }

@@ -135,7 +135,7 @@ begin_child(struct seat *s)
 static int
 take_within(struct seat *s, uint64_t ms)
 {
-	return ticketlock_take(&s->lock, patience_until(ms), &never);
+	return ticketlock_take(&s->lock, patience_until(ms), &never, NULL);
 }
 
 static void
@@ -174,9 +174,9 @@ lock_has_one_holder(void **state)
 {
 	(void)state;
 	assert_int_equal(ticketlock_count(&here.lock), 0);
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
 	assert_int_equal(ticketlock_count(&here.lock), 1);
-	assert_int_equal(ticketlock_take(&there.lock, 0, &never), -EAGAIN);
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), -EAGAIN);
 	assert_int_equal(ticketlock_count(&here.lock), 1);
 	hand_over();
 }
@@ -188,16 +188,16 @@ abandoned_ticket_is_skipped(void **state)
 
 	(void)state;
 	for (i = 0; i < 40; i++) {
-		assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never), 0);
-		assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
-		assert_int_equal(ticketlock_take(&there.lock, 0, &never), -EAGAIN);
+		assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never, NULL), 0);
+		assert_int_equal(ticketlock_take(&there.lock, 1, &never, NULL), -ETIMEDOUT);
+		assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), -EAGAIN);
 		assert_int_equal(ticketlock_release(&here.lock), 0);
 		/*
 		 * The ticket of there is next, and its owner does not return. The first way to skip
 		 * it is a try.
 		 */
 		if (i % 2 == 0) {
-			assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+			assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
 			assert_int_equal(ticketlock_release(&here.lock), 0);
 		} else {
 			take_and_release(&here);
@@ -213,23 +213,23 @@ waiter_that_comes_back_resumes_its_abandoned_ticket(void **state)
 	uint32_t ticket;
 
 	(void)state;
-	assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never), 0);
-	assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
+	assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never, NULL), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 1, &never, NULL), -ETIMEDOUT);
 	ticket = there.lock.ticket;
-	assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
+	assert_int_equal(ticketlock_take(&there.lock, 1, &never, NULL), -ETIMEDOUT);
 	assert_int_equal(there.lock.ticket, ticket);
 	assert_int_equal(ticketlock_count(&here.lock), 2);
 	assert_int_equal(ticketlock_release(&here.lock), 0);
-	assert_int_equal(ticketlock_take(&there.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), 0);
 	assert_int_equal(there.lock.ticket, ticket);
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 	assert_int_equal(ticketlock_count(&here.lock), 0);
 	/* The same with waiting. */
-	assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never), 0);
-	assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
+	assert_int_equal(ticketlock_take(&here.lock, CLOCK_NEVER, &never, NULL), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 1, &never, NULL), -ETIMEDOUT);
 	ticket = there.lock.ticket;
 	assert_int_equal(ticketlock_release(&here.lock), 0);
-	assert_int_equal(ticketlock_take(&there.lock, CLOCK_NEVER, &never), 0);
+	assert_int_equal(ticketlock_take(&there.lock, CLOCK_NEVER, &never, NULL), 0);
 	assert_int_equal(there.lock.ticket, ticket);
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 }
@@ -248,14 +248,14 @@ try_skips_no_ticket_of_its_own(void **state)
 	uint32_t ticket;
 
 	(void)state;
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
-	assert_int_equal(ticketlock_take(&there.lock, 1, &never), -ETIMEDOUT);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 1, &never, NULL), -ETIMEDOUT);
 	ticket = there.lock.ticket;
 	/* The turn of that ticket comes while the try looks. */
 	testpoint_plan_call("ticketlock: turn read", 1, release_here, NULL);
-	assert_int_equal(ticketlock_take(&there.lock, 0, &never), -EAGAIN);
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), -EAGAIN);
 	testpoint_forget();
-	assert_int_equal(ticketlock_take(&there.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), 0);
 	assert_int_equal(there.lock.ticket, ticket);
 	assert_int_equal(ticketlock_release(&there.lock), 0);
 }
@@ -270,7 +270,7 @@ kill_at(const char *step)
 	if (pid == 0) {
 		if (step != NULL)
 			testpoint_plan(step, 1, SIGKILL);
-		(void)ticketlock_take(&s.lock, patience_until(SHORT_MS), &never);
+		(void)ticketlock_take(&s.lock, patience_until(SHORT_MS), &never, NULL);
 		raise(SIGKILL);
 	}
 	assert_true(child_was_killed(pid));
@@ -289,12 +289,12 @@ tickets_of_dead_processes_are_passed_over(void **state)
 		kill_at(steps[i]);
 		take_and_release(&here);
 		kill_at(steps[i]);
-		assert_int_equal(ticketlock_take(&there.lock, 0, &never), 0);
+		assert_int_equal(ticketlock_take(&there.lock, 0, &never, NULL), 0);
 		assert_int_equal(ticketlock_release(&there.lock), 0);
 		assert_int_equal(ticketlock_count(&here.lock), 0);
 	}
 	/* Several dead behind a living holder: some had waited, some had given up. */
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		kill_at(steps[i]);
 	kill_at("ticketlock: abandoned");
@@ -309,7 +309,7 @@ process_about_to_have_a_ticket_is_waited_for(void **state)
 	(void)atomic_fetch_add(&here.table->words.ticket_number, 1);
 	presence_set(&there.presence, PRESENCE_CLAIMING, 0);
 	assert_int_equal(take_within(&here, SOON_MS), -ETIMEDOUT);
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), -EAGAIN);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), -EAGAIN);
 	/* The process died, or drew another ticket. */
 	presence_set(&there.presence, PRESENCE_WAITING, FIRST_TICKET + 17);
 	take_and_release(&here);
@@ -319,7 +319,7 @@ static void
 holder_whose_turn_was_taken_gets_ESTALE(void **state)
 {
 	(void)state;
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
 	(void)atomic_fetch_add(&here.table->words.turn, 1);
 	assert_false(ticketlock_is_held(&here.lock));
 	assert_int_equal(ticketlock_release(&here.lock), -ESTALE);
@@ -334,11 +334,11 @@ first_come_first_served(void **state)
 	uint32_t i;
 
 	(void)state;
-	assert_int_equal(ticketlock_take(&here.lock, 0, &never), 0);
+	assert_int_equal(ticketlock_take(&here.lock, 0, &never, NULL), 0);
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = begin_child(&s);
 		if (pids[i] == 0) {
-			child_expect(ticketlock_take(&s.lock, CLOCK_NEVER, &never) == 0,
+			child_expect(ticketlock_take(&s.lock, CLOCK_NEVER, &never, NULL) == 0,
 			    "the lock");
 			child_expect(body->steps[0] == i, "in the order of coming");
 			body->steps[0]++;
@@ -358,7 +358,7 @@ first_come_first_served(void **state)
 static int
 seat_take(void *lock, uint64_t deadline)
 {
-	return ticketlock_take(lock, deadline, &never);
+	return ticketlock_take(lock, deadline, &never, NULL);
 }
 
 static int
