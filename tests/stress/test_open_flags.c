@@ -63,8 +63,6 @@ open_each_way(void)
 {
 	struct client here = { .sm = new_set() }, there = { .sm = new_set() };
 
-	if (!kinds_is_smc())
-		return;
 	NOT_OPENED(&here, SM_OPEN_EXCLUSIVE, EINVAL);
 	NOT_OPENED(&here, 8 | SM_OPEN_CREATE, EINVAL);
 	NOT_OPENED(&here, -1, EINVAL);
@@ -152,8 +150,6 @@ race_to_create(void)
 	pid_t racers[RACERS];
 	int i;
 
-	if (!kinds_is_smc())
-		return;
 	race = child_share(sizeof *race);
 	for (i = 0; i < RACERS; i++) {
 		racers[i] = child_begin();
