@@ -252,6 +252,22 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	return 0;
 }
 
+/* Readers share the lock within their process only, so that others see it held exclusively. */
+static int
+get_holder(struct backend_file *base, struct sm_holder *out, uint64_t until)
+{
+	struct smc_file *f = smc_file(base);
+	int error = attach(f);
+
+	(void)until;
+	if (error == 0)
+		*out = (struct sm_holder){ .mode = ticketlock_is_taken(&f->lockfile.lock) ?
+			    SM_WRITE :
+			    0,
+			.pid = -1 };
+	return error;
+}
+
 /* fork(2) */
 
 static bool
@@ -319,6 +335,7 @@ const struct backend_ops smc_backend = {
 	.is_alive = is_alive,
 	.map = map,
 	.stat = stat_file,
+	.holder = get_holder,
 	.acquire = acquire,
 	.is_contended = is_contended,
 	.grant = get_grant,

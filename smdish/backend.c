@@ -106,6 +106,7 @@ const struct backend_ops smdish_backend = {
 	.is_alive = remotefile_is_alive,
 	.map = remotefile_map,
 	.stat = remotefile_stat,
+	.holder = remotefile_holder,
 	.acquire = remotefile_acquire,
 	.interrupt = remotefile_interrupt,
 	.is_contended = remotefile_is_contended,

@@ -27,6 +27,7 @@ struct backend_ops;
 struct eintr;
 struct mount;
 struct replica;
+struct sm_holder;
 struct sm_stat;
 struct tls_context;
 
@@ -100,6 +101,9 @@ struct backend_ops {
 
 	/* Fills *out with what the server, or the lock file, records about the file. */
 	int (*stat)(struct backend_file *f, struct sm_stat *out, uint64_t until);
+
+	/* How the lock is held now, by whatever process. -ENOTSUP: a server that cannot tell. */
+	int (*holder)(struct backend_file *f, struct sm_holder *out, uint64_t until);
 
 	/*
 	 * Acquires the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER;

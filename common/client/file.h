@@ -21,6 +21,7 @@
 
 struct backend_file;
 struct mount;
+struct sm_holder;
 struct sm_stat;
 struct tls_context;
 
@@ -89,6 +90,9 @@ int file_dirty(struct file *f, size_t offset, size_t length);
 int file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t *grant);
 
 int file_stat(struct file *f, struct sm_stat *out);
+
+/* sm_holder(). */
+int file_holder(struct file *f, struct sm_holder *out);
 
 /*
  * fork(2): between the two, no thread is in a function of the file's local lock. The shadow may be

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/testpoint.h"
 #include "common/client/backend.h"
 #include "common/client/mount.h"
+#include "common/client/smclient.h"
 
 enum { JOIN_MS = 50 }; /* between two looks of a reader that may not join */
 
@@ -159,6 +161,22 @@ file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t 
 		return error_message(-ENOLCK, "%s: this thread or handle does not have the lock",
 		    f->name);
 	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
+}
+
+/* The backend may not know the holder's process: when it is this one, we do. */
+int
+file_holder(struct file *f, struct sm_holder *out)
+{
+	struct sm_holder holder;
+	int error = f->backend->ops->holder(f->backend, &holder, mount_deadline(f->mount));
+	enum protocol_mode mode = filelock_mode(&f->lock);
+
+	if (error != 0)
+		return error;
+	if (holder.mode != PROTOCOL_FREE && holder.pid == -1 && mode != PROTOCOL_FREE)
+		holder = (struct sm_holder){ .mode = mode, .pid = getpid() };
+	*out = holder;
+	return 0;
 }
 
 /* Perhaps another thread acquires by now: it finds that this has begun, and tries again. */

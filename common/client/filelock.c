@@ -273,6 +273,20 @@ filelock_is_holder(struct filelock *l, filelock_owner owner)
 	return is_holder;
 }
 
+enum protocol_mode
+filelock_mode(struct filelock *l)
+{
+	enum protocol_mode mode = PROTOCOL_FREE;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	if (is_read(l))
+		mode = PROTOCOL_SHARED;
+	else if (atomic_load(&l->owner) != 0)
+		mode = PROTOCOL_EXCLUSIVE;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return mode;
+}
+
 int
 filelock_release(struct filelock *l, filelock_owner owner)
 {

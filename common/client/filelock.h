@@ -127,6 +127,9 @@ void filelock_admit_readers(struct filelock *l);
 /* True when owner holds the lock. */
 bool filelock_is_holder(struct filelock *l, filelock_owner owner);
 
+/* How this process holds the lock now; PROTOCOL_FREE: it does not. */
+enum protocol_mode filelock_mode(struct filelock *l);
+
 /*
  * Owner leaves. Returns 1 when it was the last holder and the caller has to give the grant back; 0
  * when others still read; -ENOLCK when it does not hold the lock.

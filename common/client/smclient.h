@@ -76,6 +76,12 @@ struct sm_stat {
 	uint8_t instance[16]; /* random, drawn when the server started; smc: zeros */
 };
 
+/* How a lock is held. */
+struct sm_holder {
+	uint32_t mode; /* SM_WRITE, SM_READ; 0: nobody holds it */
+	int64_t pid;   /* of the holder, or of one of the readers, as it says; -1: not known */
+};
+
 /* Makes a set of mounts, empty at first. ENOMEM. */
 SMCLIENT_PUBLIC struct sm *sm_new(void);
 
@@ -227,6 +233,12 @@ SMCLIENT_PUBLIC int sm_grant(struct sm_file *file, uint64_t *life, uint64_t *gra
 
 /* Fills *out. ENOTSUP: a version 1 server has no such request. */
 SMCLIENT_PUBLIC int sm_stat(struct sm_file *file, struct sm_stat *out);
+
+/*
+ * Fills *out: how the lock is held now. The holder may have changed when the call returns. ENOTSUP:
+ * the server has no such request.
+ */
+SMCLIENT_PUBLIC int sm_holder(struct sm_file *file, struct sm_holder *out);
 
 /*
  * The calling thread's last failure as a sentence, one line without a newline; for a mount file,

@@ -229,6 +229,13 @@ sm_grant(struct sm_file *file, uint64_t *life, uint64_t *grant)
 }
 
 int
+sm_holder(struct sm_file *file, struct sm_holder *out)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_holder(file->file, out));
+}
+
+int
 sm_stat(struct sm_file *file, struct sm_stat *out)
 {
 	smclient_begin(file->sm);

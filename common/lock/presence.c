@@ -229,6 +229,20 @@ presence_resume(struct presence *p, uint32_t ticket)
 	    word_of(p, PRESENCE_WAITING, ticket));
 }
 
+bool
+presence_is_abandoned(const struct presence *p, uint32_t ticket)
+{
+	struct view v;
+	int slot;
+
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
+		v = view(p, slot);
+		if (v.state == PRESENCE_ABANDONED && v.ticket == ticket)
+			return true;
+	}
+	return false;
+}
+
 /* S1, S2 */
 bool
 presence_drop_abandoned(struct presence *p, uint32_t ticket)

@@ -104,6 +104,9 @@ bool presence_resume(struct presence *p, uint32_t ticket);
 /* Takes that abandoned ticket out of the table. False when it is not there, or not any more. */
 bool presence_drop_abandoned(struct presence *p, uint32_t ticket);
 
+/* True when that ticket is abandoned: its turn will be skipped. */
+bool presence_is_abandoned(const struct presence *p, uint32_t ticket);
+
 /*
  * True when no living process has that ticket, or is about to have one that it could be. The ticket
  * was drawn before the call. Always false without kernel locks.

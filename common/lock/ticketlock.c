@@ -354,6 +354,15 @@ ticketlock_count(const struct ticketlock *l)
 }
 
 bool
+ticketlock_is_taken(const struct ticketlock *l)
+{
+	uint32_t seen = turn_of(l);
+
+	return atomic_load(&l->untrusted_words->ticket_number) != seen &&
+	    !presence_is_abandoned(l->presence, seen) && !presence_is_dead(l->presence, seen);
+}
+
+bool
 ticketlock_is_contended(const struct ticketlock *l)
 {
 	return ticketlock_count(l) > 1 && presence_has_waiter(l->presence);

@@ -77,6 +77,9 @@ int ticketlock_release(struct ticketlock *l);
 /* The number of tickets out: the holder's and all waiters'. */
 uint32_t ticketlock_count(const struct ticketlock *l);
 
+/* True when a living process, perhaps this one, has the lock or is about to have it. */
+bool ticketlock_is_taken(const struct ticketlock *l);
+
 /* For the holder: true when another process waits. An abandoned ticket does not count. */
 bool ticketlock_is_contended(const struct ticketlock *l);
 

@@ -162,6 +162,22 @@ agree(const struct dial_target *t, struct mux *mux, struct dial_terms *terms, ui
 	return error == -ENOSYS ? -EPROTONOSUPPORT : error;
 }
 
+int
+dial_tell_process(struct mux *mux, uint64_t until)
+{
+	struct mux_limit limit = mux_limit_exact(until);
+	struct mux_call c;
+	int error = mux_become_sender(mux, limit);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_PROCESS, 4, 0);
+	mux_put_u32(mux, (uint32_t)getpid());
+	error = dial_exchange(mux, &c, 0, limit);
+	mux_end_call(mux, &c);
+	return error;
+}
+
 /* Refuses plaintext over TCP, and a name that only TLS can check. */
 static int
 check_plaintext(const struct dial_target *t)
@@ -228,6 +244,8 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 	}
 	if (error == 0)
 		error = agree(t, mux, &agreed, until);
+	if (error == 0 && agreed.has_extensions)
+		error = dial_tell_process(mux, until);
 	if (error != 0) {
 		dial_fail(t, mux, error);
 		mux_destroy(mux);

@@ -49,6 +49,12 @@ int dial_connect(const struct dial_target *t, struct mux **out, struct dial_term
 void dial_end(struct mux *mux);
 
 /*
+ * Over a connection with extensions: tells the server which process uses it from now on. Returns 0
+ * or see mux_wait().
+ */
+int dial_tell_process(struct mux *mux, uint64_t until);
+
+/*
  * Sends the request that was put and waits for the reply to c, whose body must have exactly size
  * bytes; at the limit the connection ends. Returns 0 or see mux_wait(). The caller calls
  * mux_end_call() whatever the result.

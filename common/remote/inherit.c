@@ -195,8 +195,12 @@ take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 static int
 leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
-	if (take_over_first(k, mux, terms))
+	if (take_over_first(k, mux, terms)) {
+		/* The parent has told its own. The next call has the failure of the connection. */
+		if (terms->has_extensions)
+			(void)dial_tell_process(*mux, until);
 		return 0;
+	}
 	return k->has_lost ? begin_table(k, mux, terms, until) :
 			     attach_to_copy(k, mux, terms, until);
 }

@@ -229,17 +229,52 @@ remotefile_map(struct backend_file *base, uint32_t size, uint64_t until)
 	return remotefile_end_call(f, &c, OP_MMAP, dial_exchange(r->mux, &c, 0, limit));
 }
 
+/* STAT with the holder. */
+static int
+request_holder(struct remotefile *f, struct protocol_holder *holder, uint64_t until)
+{
+	const uint32_t size = PROTOCOL_STAT_SIZE + PROTOCOL_HOLDER_SIZE;
+	struct mux *mux = f->remote->mux;
+	struct mux_limit limit = mux_limit(mux, until);
+	struct protocol_stat s;
+	struct mux_call c;
+	int error = mux_become_sender(mux, limit);
+
+	if (error == 0) {
+		mux_begin_call(mux, &c, OP_STAT, 8, size);
+		mux_put_u32(mux, f->fd);
+		mux_put_u32(mux, PROTOCOL_STAT_HOLDER);
+		error = dial_exchange(mux, &c, size, limit);
+		if (error == 0) {
+			protocol_get_stat(&c.reply, &s);
+			protocol_get_holder(&c.reply, holder);
+		}
+		if (error == 0 && c.reply.failed)
+			error = mux_abort(mux, -EPROTO);
+		mux_end_call(mux, &c);
+	}
+	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
+}
+
 /*
- * Without the file's local lock: reports a failed release, and leaves the replica to the next
- * holder.
+ * The end of a call that has that result, without the file's local lock: reports a failed release,
+ * and leaves the replica to the next holder.
  */
+static int
+end_question(struct remotefile *f, int error)
+{
+	int failure = mux_failure_report(f->remote->mux, &f->failure);
+
+	return failure != 0 ? remotefile_fail(f, OP_RELEASE, failure) : error;
+}
+
 int
 remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
 	struct remote *r = f->remote;
 	struct protocol_stat s = { 0 };
-	int error, failure;
+	int error;
 
 	error = remotefile_attach(f, until);
 	if (error != 0)
@@ -247,10 +282,7 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	if (r->terms.version == PROTOCOL_VERSION_1)
 		return error_message(-ENOTSUP, "%s: a version 1 server has no STAT",
 		    r->target.addr->text);
-	error = remotefile_request_stat(f, &s, until);
-	failure = mux_failure_report(r->mux, &f->failure);
-	if (failure != 0)
-		return remotefile_fail(f, OP_RELEASE, failure);
+	error = end_question(f, remotefile_request_stat(f, &s, until));
 	if (error != 0)
 		return error;
 	*out = (struct sm_stat){
@@ -265,6 +297,23 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	};
 	memcpy(out->instance, r->terms.instance_id, sizeof out->instance);
 	return 0;
+}
+
+int
+remotefile_holder(struct backend_file *base, struct sm_holder *out, uint64_t until)
+{
+	struct remotefile *f = remotefile_of(base);
+	struct protocol_holder holder = { 0 };
+	int error = remotefile_attach(f, until);
+
+	if (error == 0)
+		error = remotefile_need_extensions(f, "asking for the holder");
+	if (error == 0)
+		error = end_question(f, request_holder(f, &holder, until));
+	if (error == 0)
+		*out = (struct sm_holder){ .mode = holder.mode,
+			.pid = holder.pid != 0 ? (int64_t)holder.pid : -1 };
+	return error;
 }
 
 /* Leaves a failed release to a call that can report it. */

@@ -89,6 +89,7 @@ int remotefile_close(struct backend_file *f, uint64_t until);
 bool remotefile_is_alive(struct backend_file *f, uint64_t until);
 int remotefile_map(struct backend_file *f, uint32_t size, uint64_t until);
 int remotefile_stat(struct backend_file *f, struct sm_stat *out, uint64_t until);
+int remotefile_holder(struct backend_file *f, struct sm_holder *out, uint64_t until);
 int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t deadline,
     struct eintr *e);
 void remotefile_interrupt(struct backend_file *f);

@@ -150,6 +150,14 @@ call_stat(struct caller *c)
 }
 
 static int
+call_holder(struct caller *c)
+{
+	struct sm_holder holder;
+
+	return result_of(sm_holder(c->client.file, &holder) == 0);
+}
+
+static int
 call_error(struct caller *c)
 {
 	return sm_error(c->client.sm) != NULL ? 0 : EINVAL;
@@ -208,6 +216,7 @@ const struct call calls_table[CALLS_COUNT] = {
 	{ "sm_dirty", call_dirty, LOCAL },
 	{ "sm_grant", call_grant, SILENT(ETIMEDOUT), .is_locked = true },
 	{ "sm_stat", call_stat, SILENT(ETIMEDOUT) },
+	{ "sm_holder", call_holder, SILENT(ETIMEDOUT) },
 	{ "sm_close", call_close, SILENT(ETIMEDOUT), .is_unmapped = true },
 	{ "sm_close, locked", call_close, SILENT(ETIMEDOUT), .is_unmapped = true,
 	    .is_locked = true },

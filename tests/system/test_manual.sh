@@ -81,8 +81,11 @@ awk '
 [ ! -s without ] || fail "errors without a remedy: $(cat without)"
 
 sed -n '/^struct sm_stat {/,/^}/s/^	\([a-z0-9_]* [a-z_]*\).*/\1/p' "$header" >wanted
-sed -n 's/^\.It Vt \([a-z0-9_]*\) Va \([a-z_]*\).*/\1 \2/p' "$page" >came
+sed -n '/^\.It Fn sm_stat/,/^\.El/s/^\.It Vt \([a-z0-9_]*\) Va \([a-z_]*\).*/\1 \2/p' "$page" >came
 same "members of struct sm_stat"
+sed -n '/^struct sm_holder {/,/^}/s/^	\([a-z0-9_]* [a-z_]*\).*/\1/p' "$header" >wanted
+sed -n '/^\.It Fn sm_holder/,/^\.El/s/^\.It Vt \([a-z0-9_]*\) Va \([a-z_]*\).*/\1 \2/p' "$page" >came
+same "members of struct sm_holder"
 sed -n 's/^#define \(SM_OPEN_[A-Z]*\) .*/\1/p' "$header" >wanted
 sed -n 's/^\.It Dv \(SM_OPEN_[A-Z]*\)$/\1/p' "$page" >came
 same "flags of sm_open_flags"

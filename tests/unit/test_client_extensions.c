@@ -21,10 +21,25 @@ open_flags(const char *path, int flags)
 	return sm_open_flags(rig.sm, path, flags) != NULL ? 0 : -1;
 }
 
+/* A client with extensions says, behind HELLO, which process it is. */
+static void
+greet(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof pid, "%08x", (unsigned)getpid());
+	rig_accept();
+	rig_take(OP_HELLO, "00000002 00000000");
+	rig_answer(0, "00000002 " EXTENSIONS " 00001000 00100000 " RIG_INSTANCE);
+	rig.has_tags = true;
+	rig_serve(OP_PROCESS, pid, "");
+	rig_serve(OP_NEW_FDTABLE, "", "");
+}
+
 static void
 serve_opens(void)
 {
-	rig_greet_with(EXTENSIONS);
+	greet();
 	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
 	rig_serve(OP_OPEN2, "00000000 00000002 2f67", "00000008");
 	rig_serve(OP_OPEN2, "00000003 00000002 2f68", "00000009");
@@ -52,6 +67,54 @@ other_flags_than_create_are_an_open2(void **state)
 	rig_end();
 }
 
+#define STAT_REPLY "0000000000000011 " U64_0 " " U64_0 " 00 " U64_0 " 00000001 00000000 " U64_0 " "
+
+static void
+serve_holders(void)
+{
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_STAT, "00000007 00000001", STAT_REPLY "00 00000000");
+	rig_serve(OP_STAT, "00000007 00000001", STAT_REPLY "01 80000001");
+	rig_serve(OP_STAT, "00000007 00000001", STAT_REPLY "02 00000000");
+	/* This process holds the lock, and the server does not know which that is. */
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0, "0000000000000004 " U64_0);
+	rig_serve(OP_STAT, "00000007 00000001", STAT_REPLY "02 00000000");
+	rig_take(OP_RELEASE, "00000007 0000000000000004 01");
+	rig_serve(OP_STAT, "00000007", STAT_REPLY);
+	rig_serve(OP_STAT, "00000007 00000001", STAT_REPLY "03 00000001");
+	rig_take_end();
+}
+
+static void
+expect_holder(uint32_t mode, int64_t pid)
+{
+	struct sm_holder h;
+
+	OK(sm_holder(rig.file, &h));
+	if (h.mode != mode || h.pid != pid)
+		fail_msg("expected %u, %ld, got %u, %ld", mode, (long)pid, h.mode, (long)h.pid);
+}
+
+static void
+the_holder_is_what_the_server_says(void **state)
+{
+	struct sm_holder h;
+	struct sm_stat s;
+
+	(void)state;
+	rig_begin_with(NULL, serve_holders);
+	expect_holder(0, -1);
+	expect_holder(SM_WRITE, 0x80000001);
+	expect_holder(SM_READ, -1);
+	OK(sm_rdlock(rig.file));
+	expect_holder(SM_READ, getpid());
+	OK(sm_unlock(rig.file));
+	OK(sm_stat(rig.file, &s));
+	FAILS(sm_holder(rig.file, &h), EPROTO);
+	rig_end();
+}
+
 static void
 serve_without(void)
 {
@@ -76,9 +139,11 @@ serve_version_1(void)
 static void
 expect_enotsup(rig_script *script)
 {
+	struct sm_holder h;
 	struct sm_file *owner;
 
 	rig_begin_with(NULL, script);
+	FAILS(sm_holder(rig.file, &h), ENOTSUP);
 	FAILS(open_flags("/m/g", 0), ENOTSUP);
 	FAILS(open_flags("/m/h", NEW), ENOTSUP);
 	OK(open_flags("/m/f", 0));
@@ -112,6 +177,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(other_flags_than_create_are_an_open2),
+		TEST(the_holder_is_what_the_server_says),
 		TEST(without_extensions_what_needs_them_fails),
 	};
 
