@@ -132,9 +132,15 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, s
 	uint64_t committed;
 	int error = attach(f);
 
-	(void)mode;
 	if (error != 0)
 		return error;
+	/* The turn is this process's for its readers, too, and so nobody else has written. */
+	if (mode == PROTOCOL_UPGRADE) {
+		(void)pthread_mutex_lock(&f->mutex);
+		f->fence = 0;
+		(void)pthread_mutex_unlock(&f->mutex);
+		return 0;
+	}
 	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted, e);
 	if (error == -EBADF)
 		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
@@ -198,27 +204,53 @@ is_contended(struct backend_file *base, uint64_t until)
 	return ticketlock_is_contended(&smc_file(base)->lockfile.lock);
 }
 
+/* Publishes the changes; after a failure the replica is void. */
+static int
+publish(struct smc_file *f)
+{
+	struct replica *replica = f->base.replica;
+	uint64_t version = 0;
+	int error;
+
+	if (!replica_is_mapped(replica))
+		return 0;
+	error = commit_run(&f->lockfile, f->segment, replica, &version);
+	if (error == 0)
+		replica_published(replica, version);
+	else
+		replica_void(replica);
+	return error;
+}
+
 static int
 release(struct backend_file *base, bool is_publishing, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
-	struct replica *replica = base->replica;
-	uint64_t version = 0;
 	int error = 0, stale;
 
 	(void)until;
-	if (replica_is_mapped(replica) && is_publishing) {
-		error = commit_run(&f->lockfile, f->segment, replica, &version);
-		if (error == 0)
-			replica_published(replica, version);
-	}
-	if (error != 0 || !is_publishing)
-		replica_void(replica);
+	if (is_publishing)
+		error = publish(f);
+	else
+		replica_void(base->replica);
 	stale = ticketlock_release(&f->lockfile.lock);
 	if (stale != 0 && error == 0) {
-		replica_void(replica);
+		replica_void(base->replica);
 		error = lockfile_fail(&f->lockfile, stale, LOCKFILE_TAKEN_OVER);
 	}
+	return error;
+}
+
+/* The turn stays: readers share it within this process. */
+static int
+downgrade(struct backend_file *base, uint64_t until)
+{
+	struct smc_file *f = smc_file(base);
+	int error = publish(f);
+
+	(void)until;
+	if (error != 0)
+		(void)ticketlock_release(&f->lockfile.lock);
 	return error;
 }
 
@@ -340,4 +372,5 @@ const struct backend_ops smc_backend = {
 	.is_contended = is_contended,
 	.grant = get_grant,
 	.release = release,
+	.downgrade = downgrade,
 };

@@ -112,4 +112,5 @@ const struct backend_ops smdish_backend = {
 	.is_contended = remotefile_is_contended,
 	.grant = remotefile_grant,
 	.release = remotefile_release,
+	.downgrade = remotefile_downgrade,
 };

@@ -109,7 +109,8 @@ struct backend_ops {
 	 * Acquires the lock, waiting until deadline (nanoseconds of CLOCK_MONOTONIC; CLOCK_NEVER;
 	 * 0: a try, -EAGAIN) or until a signal ends the wait e (-EINTR; NULL: none does), and
 	 * brings the replica up to date. On failure the lock is not held and the mapping is
-	 * unchanged.
+	 * unchanged. PROTOCOL_UPGRADE: the lock is held shared, and is to be held exclusively; on
+	 * failure it is held shared as before. -EDEADLK: another process waits for the same.
 	 */
 	int (*acquire)(struct backend_file *f, enum protocol_mode mode, uint64_t deadline,
 	    struct eintr *e);
@@ -139,6 +140,13 @@ struct backend_ops {
 	 * lock was shared.
 	 */
 	int (*release)(struct backend_file *f, bool is_publishing, uint64_t until);
+
+	/*
+	 * The lock is held exclusively: publishes the changes and holds it shared. -ENOTSUP: a
+	 * server that cannot do so; nothing has changed. After another error the lock is released,
+	 * as by release.
+	 */
+	int (*downgrade)(struct backend_file *f, uint64_t until);
 };
 
 #endif

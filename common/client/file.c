@@ -246,8 +246,8 @@ static int
 lock_locally(struct file *f, const void *handle)
 {
 	const struct filelock_holder self = { .owner = (filelock_owner)f, .handle = handle };
-	bool is_first;
-	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, self, 0, NULL, &is_first);
+	enum filelock_task task;
+	int error = filelock_acquire(&f->lock, PROTOCOL_EXCLUSIVE, self, 0, NULL, &task);
 
 	if (error == -EAGAIN)
 		return error_message(-EBUSY, "%s: this process has the lock or waits for it",

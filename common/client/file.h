@@ -76,13 +76,16 @@ int file_unmap(struct mount *m, const void *address, uint64_t until);
 void file_end(struct file *f, uint64_t until);
 
 /*
- * Takes the lock through h; deadline and e as for filelock_acquire(). While it waits, h and f stay,
+ * Takes the lock through h, or upgrades it; deadline and e as for filelock_acquire(). While it waits, h and f stay,
  * whatever other threads close.
  */
 int file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
     struct eintr *e);
 
 int file_unlock(struct file *f, const struct filehandle *h);
+
+/* sm_downgrade(). */
+int file_downgrade(struct file *f, const struct filehandle *h);
 
 int file_dirty(struct file *f, size_t offset, size_t length);
 

@@ -32,7 +32,7 @@ owner_of(const struct filehandle *h)
  */
 static int
 take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
-    struct eintr *e, bool *is_first)
+    struct eintr *e, enum filelock_task *task)
 {
 	const struct backend_ops *ops = f->backend->ops;
 	const struct filelock_holder self = { .owner = owner_of(h), .handle = h };
@@ -40,7 +40,7 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 	int error;
 
 	do {
-		*is_first = false;
+		*task = FILELOCK_NOTHING;
 		soon = deadline;
 		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock, self.owner)) {
 			if (!ops->is_contended(f->backend, mount_deadline(f->mount)) &&
@@ -52,15 +52,15 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 			if (soon > deadline)
 				soon = deadline;
 		}
-		error = filelock_acquire(&f->lock, mode, self, soon, e, is_first);
+		error = filelock_acquire(&f->lock, mode, self, soon, e, task);
 	} while (error == -ETIMEDOUT && soon < deadline);
 	return error;
 }
 
 /* Asks the backend for the grant. An interrupt meant for another thread changes nothing. */
 static int
-get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
-    struct eintr *e)
+ask_for_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode,
+    uint64_t deadline, struct eintr *e)
 {
 	struct backend_file *b = f->backend;
 	unsigned over;
@@ -73,8 +73,18 @@ get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, u
 		error = b->ops->acquire(b, mode, deadline, e);
 	} while (error == -ECANCELED && atomic_load(&b->interrupts_begun) != over &&
 	    !atomic_load(&h->is_closing));
+	return error;
+}
+
+/* The same, and gives the grant back when h is being closed. */
+static int
+get_grant(struct file *f, const struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
+    struct eintr *e)
+{
+	int error = ask_for_grant(f, h, mode, deadline, e);
+
 	if (error == 0 && atomic_load(&h->is_closing)) {
-		(void)b->ops->release(b, false, mount_deadline(f->mount));
+		(void)f->backend->ops->release(f->backend, false, mount_deadline(f->mount));
 		error = -ECANCELED;
 	}
 	return error;
@@ -101,6 +111,26 @@ begin_section(struct file *f, const struct filehandle *h, enum protocol_mode mod
 	return error;
 }
 
+/*
+ * The only holder, which reads, becomes the writer; else it reads on. When h is being closed, that
+ * releases the lock.
+ */
+static int
+upgrade_section(struct file *f, const struct filehandle *h, uint64_t deadline, struct eintr *e)
+{
+	int error = ask_for_grant(f, h, PROTOCOL_UPGRADE, deadline, e);
+	bool is_granted = error == 0;
+
+	if ((is_granted || error == -ECANCELED) && atomic_load(&h->is_closing))
+		error = fail_as_closed(f);
+	/* The last step, as above. */
+	if (is_granted)
+		filelock_upgraded(&f->lock, owner_of(h));
+	else
+		filelock_not_upgraded(&f->lock);
+	return error;
+}
+
 /* The local lock could not be taken. */
 static int
 fail_locally(struct file *f, int error)
@@ -123,20 +153,28 @@ int
 file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
     struct eintr *e)
 {
-	bool is_first, reads = mode == PROTOCOL_SHARED;
+	bool reads = mode == PROTOCOL_SHARED;
+	enum filelock_task task;
 	int error;
 
 	/* file_close() waits for readers, which may be asking the server and not be queued. */
 	if (reads)
 		atomic_fetch_add(&h->readers, 1);
-	error = take_locally(f, h, mode, deadline, e, &is_first);
+	error = take_locally(f, h, mode, deadline, e, &task);
 	if (error != 0)
 		error = fail_locally(f, error);
 	if (reads)
 		atomic_fetch_sub(&h->readers, 1);
-	if (error != 0)
+	if (error != 0 || task == FILELOCK_NOTHING)
 		return error;
-	return is_first ? begin_section(f, h, mode, deadline, e) : 0;
+	return task == FILELOCK_GET_GRANT ? begin_section(f, h, mode, deadline, e) :
+					    upgrade_section(f, h, deadline, e);
+}
+
+static int
+fail_as_free(const struct file *f)
+{
+	return error_message(-ENOLCK, "%s: this thread or handle does not have the lock", f->name);
 }
 
 int
@@ -145,8 +183,7 @@ file_unlock(struct file *f, const struct filehandle *h)
 	int last = filelock_release(&f->lock, owner_of(h)), error;
 
 	if (last < 0)
-		return error_message(last, "%s: this thread or handle does not have the lock",
-		    f->name);
+		return fail_as_free(f);
 	if (last == 0)
 		return 0;
 	error = f->backend->ops->release(f->backend, true, mount_deadline(f->mount));
@@ -155,11 +192,28 @@ file_unlock(struct file *f, const struct filehandle *h)
 }
 
 int
+file_downgrade(struct file *f, const struct filehandle *h)
+{
+	filelock_owner owner = owner_of(h);
+	int error;
+
+	if (filelock_change(&f->lock, owner) != 0)
+		return fail_as_free(f);
+	error = f->backend->ops->downgrade(f->backend, mount_deadline(f->mount));
+	if (error == 0)
+		filelock_admit_readers(&f->lock);
+	else if (error == -ENOTSUP)
+		filelock_upgraded(&f->lock, owner);
+	else
+		filelock_hand_over(&f->lock);
+	return error;
+}
+
+int
 file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t *grant)
 {
 	if (!filelock_is_holder(&f->lock, owner_of(h)))
-		return error_message(-ENOLCK, "%s: this thread or handle does not have the lock",
-		    f->name);
+		return fail_as_free(f);
 	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
 }
 

@@ -18,7 +18,7 @@ struct filelock_waiter {
 	struct wakeup admitted;
 	bool is_admitted;
 	bool is_expelled;
-	bool is_first;
+	enum filelock_task task;
 };
 
 int
@@ -77,11 +77,11 @@ static bool
 may_hold(const struct filelock *l, enum protocol_mode mode)
 {
 	return l->state == FILELOCK_FREE ||
-	    (l->state == FILELOCK_SHARED && mode == PROTOCOL_SHARED);
+	    (l->state == FILELOCK_SHARED && mode == PROTOCOL_SHARED && l->upgrader == NULL);
 }
 
-/* Returns true when holder is the first. */
-static bool
+/* Returns what holder has to do. */
+static enum filelock_task
 add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
 {
 	bool is_first = l->state == FILELOCK_FREE;
@@ -92,7 +92,7 @@ add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder h
 		l->state = mode == PROTOCOL_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
 		l->is_getting = true;
 	}
-	return is_first;
+	return is_first ? FILELOCK_GET_GRANT : FILELOCK_NOTHING;
 }
 
 static void
@@ -110,7 +110,7 @@ admit_waiters(struct filelock *l)
 
 	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_hold(l, w->mode)) {
 		dequeue(l, w);
-		w->is_first = add_holder(l, w->mode, w->holder);
+		w->task = add_holder(l, w->mode, w->holder);
 		w->is_admitted = true;
 		wakeup_wake(&w->admitted);
 	}
@@ -136,20 +136,61 @@ wait_in_queue(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, 
 	return w->is_admitted ? 0 : error;
 }
 
-/* With the mutex. */
+/* Waits until w's owner is the only holder, or does not hold the lock any more. */
 static int
-acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
+wait_to_be_alone(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
 {
-	int error;
+	int error = 0;
 
-	/* While a thread gets the grant for a handle, others queue that lock through the same. */
-	if (find(l, w->holder.owner) < l->count && !l->is_getting)
+	l->upgrader = w;
+	while (l->upgrader == w && l->count > 1 && error == 0)
+		error = wakeup_sleep(&w->admitted, &l->mutex, e, deadline);
+	if (l->upgrader == w)
+		l->upgrader = NULL;
+	if (w->is_expelled)
+		return -ECANCELED;
+	return l->count == 1 ? 0 : error;
+}
+
+/*
+ * With the mutex: w's owner reads, and is to write. Returns 0 when it has to upgrade its grant, or
+ * does not read any more; else an error.
+ */
+static int
+upgrade(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
+{
+	int error = 0;
+
+	if (!is_read(l) || w->mode == PROTOCOL_SHARED)
 		return -EDEADLK;
-	error = reserve_holder(l);
+	if (l->count > 1 && deadline == 0)
+		return -EAGAIN;
+	if (l->upgrader != NULL)
+		return -EDEADLK;
+	if (l->count > 1)
+		error = wait_to_be_alone(l, w, deadline, e);
+	if (error == 0 && is_read(l) && l->holders[0].owner == w->holder.owner) {
+		l->upgrade_of = l->state;
+		l->state = FILELOCK_CHANGING;
+		l->is_getting = l->is_upgrading = true;
+		l->holders[0] = w->holder;
+		w->task = FILELOCK_UPGRADE_GRANT;
+	} else {
+		admit_waiters(l);
+	}
+	return error;
+}
+
+/* With the mutex: w's owner does not hold the lock. */
+static int
+acquire_anew(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
+{
+	int error = reserve_holder(l);
+
 	if (error != 0)
 		return error;
 	if (TAILQ_EMPTY(&l->queue) && may_hold(l, w->mode)) {
-		w->is_first = add_holder(l, w->mode, w->holder);
+		w->task = add_holder(l, w->mode, w->holder);
 		return 0;
 	}
 	if (deadline == 0)
@@ -157,9 +198,24 @@ acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct
 	return wait_in_queue(l, w, deadline, e);
 }
 
+/* With the mutex. */
+static int
+acquire(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct eintr *e)
+{
+	int error;
+
+	/* While a thread gets the grant for a handle, others queue that lock through the same. */
+	while (find(l, w->holder.owner) < l->count && (!l->is_getting || l->is_upgrading)) {
+		error = upgrade(l, w, deadline, e);
+		if (error != 0 || w->task == FILELOCK_UPGRADE_GRANT)
+			return error;
+	}
+	return acquire_anew(l, w, deadline, e);
+}
+
 int
 filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
-    uint64_t deadline, struct eintr *e, bool *is_first)
+    uint64_t deadline, struct eintr *e, enum filelock_task *task)
 {
 	struct filelock_waiter w = { .holder = self, .mode = mode };
 	int error;
@@ -168,7 +224,7 @@ filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_ho
 	error = acquire(l, &w, deadline, e);
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (error == 0)
-		*is_first = w.is_first;
+		*task = w.task;
 	return error;
 }
 
@@ -176,7 +232,7 @@ filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_ho
 static bool
 may_join(const struct filelock *l)
 {
-	return l->state == FILELOCK_DRAINING && TAILQ_EMPTY(&l->queue);
+	return l->state == FILELOCK_DRAINING && TAILQ_EMPTY(&l->queue) && l->upgrader == NULL;
 }
 
 bool
@@ -203,6 +259,14 @@ filelock_join(struct filelock *l, struct filelock_holder self)
 	return has_joined;
 }
 
+static void
+expel(struct filelock *l, struct filelock_waiter *w)
+{
+	w->is_expelled = true;
+	l->expelled++;
+	wakeup_wake(&w->admitted);
+}
+
 bool
 filelock_expel(struct filelock *l, const void *handle, bool *is_getting)
 {
@@ -213,10 +277,12 @@ filelock_expel(struct filelock *l, const void *handle, bool *is_getting)
 	TAILQ_FOREACH_SAFE(w, &l->queue, link, next) {
 		if (w->holder.handle == handle) {
 			dequeue(l, w);
-			w->is_expelled = true;
-			l->expelled++;
-			wakeup_wake(&w->admitted);
+			expel(l, w);
 		}
+	}
+	if (l->upgrader != NULL && l->upgrader->holder.handle == handle) {
+		expel(l, l->upgrader);
+		l->upgrader = NULL;
 	}
 	admit_waiters(l);
 	*is_getting = l->is_getting && l->holders[0].handle == handle;
@@ -245,10 +311,24 @@ filelock_admit_readers(struct filelock *l)
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
+/* Holder i is not one any more: perhaps the one that waits to be alone is, or it is the same. */
+static void
+tell_upgrader(struct filelock *l, size_t i)
+{
+	struct filelock_waiter *w = l->upgrader;
+
+	if (w == NULL)
+		return;
+	if (l->holders[i].owner == w->holder.owner)
+		l->upgrader = NULL;
+	wakeup_wake(&w->admitted);
+}
+
 /* Returns true when holder i was the last. The lock then stays taken until filelock_hand_over(). */
 static bool
 remove_holder(struct filelock *l, size_t i)
 {
+	tell_upgrader(l, i);
 	if (l->count > 1) {
 		l->holders[i] = l->holders[--l->count];
 		l->state = FILELOCK_DRAINING;
@@ -258,6 +338,41 @@ remove_holder(struct filelock *l, size_t i)
 	if (l->state != FILELOCK_EXCLUSIVE)
 		l->state = FILELOCK_CHANGING;
 	return true;
+}
+
+void
+filelock_upgraded(struct filelock *l, filelock_owner owner)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->state = FILELOCK_EXCLUSIVE;
+	l->is_upgrading = false;
+	filelock_got(l, owner);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void
+filelock_not_upgraded(struct filelock *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->state = l->upgrade_of;
+	l->is_getting = l->is_upgrading = false;
+	admit_waiters(l);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+int
+filelock_change(struct filelock *l, filelock_owner owner)
+{
+	bool is_holder;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	is_holder = atomic_compare_exchange_strong(&l->owner, &owner, 0);
+	if (is_holder) {
+		l->state = FILELOCK_CHANGING;
+		l->is_getting = true;
+	}
+	(void)pthread_mutex_unlock(&l->mutex);
+	return is_holder ? 0 : -ENOLCK;
 }
 
 bool
@@ -279,7 +394,7 @@ filelock_mode(struct filelock *l)
 	enum protocol_mode mode = PROTOCOL_FREE;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	if (is_read(l))
+	if (is_read(l) || l->is_upgrading)
 		mode = PROTOCOL_SHARED;
 	else if (atomic_load(&l->owner) != 0)
 		mode = PROTOCOL_EXCLUSIVE;
@@ -348,7 +463,8 @@ filelock_fork_child(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
 	l->owner = 0;
-	l->is_getting = false;
+	l->is_getting = l->is_upgrading = false;
+	l->upgrader = NULL;
 	l->count = l->waiters = l->expelled = 0;
 	TAILQ_INIT(&l->queue);
 	mutex_fork_child(&l->mutex, is_locked);

@@ -9,6 +9,10 @@
  *	acquire -> first: get the grant, then filelock_got() or filelock_admit_readers(); or, on
  *		failure, filelock_hand_over()
  *	release -> last: give the grant back, then filelock_hand_over()
+ *	acquire by a reader, to write -> upgrades, once it is the only holder: get the exclusive
+ *		grant, then filelock_upgraded(); or, on failure, filelock_not_upgraded()
+ *	filelock_change() by a writer, to read: then filelock_admit_readers(), or, when the lock is
+ *		lost, filelock_hand_over()
  *
  * Threads are served first come first served, and no reader overtakes a waiting writer. Writers of
  * other processes wait at the backend, where this queue cannot see them: so that overlapping
@@ -52,10 +56,13 @@ struct filelock_holder {
 enum filelock_state {
 	FILELOCK_FREE,
 	FILELOCK_EXCLUSIVE, /* also while the grant is acquired and released */
-	FILELOCK_CHANGING,  /* the shared grant is being acquired or released */
+	FILELOCK_CHANGING,  /* the shared grant is being acquired, released, or changed */
 	FILELOCK_SHARED,
 	FILELOCK_DRAINING /* shared, and a reader has left: others join by filelock_join() only */
 };
+
+/* What a new holder has to do. */
+enum filelock_task { FILELOCK_NOTHING, FILELOCK_GET_GRANT, FILELOCK_UPGRADE_GRANT };
 
 struct filelock {
 	pthread_mutex_t mutex;
@@ -65,6 +72,9 @@ struct filelock {
 	 * The first holder gets the grant. Set with the mutex; that thread may clear it without.
 	 */
 	atomic_bool is_getting;
+	bool is_upgrading;                /* it is a reader, */
+	enum filelock_state upgrade_of;   /* and the lock was in this state */
+	struct filelock_waiter *upgrader; /* a reader that waits to be the only holder, or NULL */
 	unsigned expelled; /* threads that filelock_expel() has sent away and that are still here */
 
 	/*
@@ -86,12 +96,13 @@ void filelock_fini(struct filelock *l);
 
 /*
  * Makes self a holder, waiting until deadline (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a
- * try), or until a signal ends the wait e (NULL: none does). *is_first is then true when the caller
- * has to get the grant. Returns 0; -EDEADLK when self's owner holds the lock already; -EAGAIN (a
- * try), -ETIMEDOUT, -EINTR, -ENOMEM; -ECANCELED: expelled.
+ * try), or until a signal ends the wait e (NULL: none does). *task is then what the caller has to
+ * do. An owner that reads may write: it waits in front of all others, and no reader joins
+ * meanwhile. Returns 0; -EDEADLK when self's owner holds the lock otherwise, or another reader waits
+ * to write; -EAGAIN (a try), -ETIMEDOUT, -EINTR, -ENOMEM; -ECANCELED: expelled.
  */
 int filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
-    uint64_t deadline, struct eintr *e, bool *is_first);
+    uint64_t deadline, struct eintr *e, enum filelock_task *task);
 
 /*
  * True when nothing but a wait elsewhere, for which to look, keeps owner from joining the readers.
@@ -123,6 +134,16 @@ filelock_got(struct filelock *l, filelock_owner owner)
 
 /* The first holder, a shared one, has the grant: the readers at the head of the queue join. */
 void filelock_admit_readers(struct filelock *l);
+
+/* The reader of that owner, which is the only holder, has the exclusive grant, or has it not. */
+void filelock_upgraded(struct filelock *l, filelock_owner owner);
+void filelock_not_upgraded(struct filelock *l);
+
+/*
+ * Owner, which holds the lock exclusively, is going to share it, or to have it again with
+ * filelock_upgraded(). Returns 0 or -ENOLCK.
+ */
+int filelock_change(struct filelock *l, filelock_owner owner);
 
 /* True when owner holds the lock. */
 bool filelock_is_holder(struct filelock *l, filelock_owner owner);

@@ -167,6 +167,10 @@ SMCLIENT_PUBLIC int sm_unmap(struct sm *sm, void *address);
  * Acquires the lock exclusively and brings the replica up to date. Waits as long as it takes;
  * signals do not end the wait. On failure the lock is not held and the mapping is unchanged.
  * EDEADLK: this thread holds the lock; EBADF: another thread closed the handle; EBADE, EBADMSG.
+ *
+ * When this thread holds the lock for reading, it writes once all other readers have left, and no
+ * other writer comes in between. It waits in front of all others; on failure it reads on. EDEADLK:
+ * another reader waits to write, and each would wait for the other; ENOTSUP: an older server.
  */
 SMCLIENT_PUBLIC int sm_lock(struct sm_file *file);
 
@@ -212,6 +216,14 @@ SMCLIENT_PUBLIC int sm_acquire(struct sm_file *file, int how, const struct times
  * was published; ENOTCONN, ECONNRESET: perhaps nothing was; EOVERFLOW (smc).
  */
 SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
+
+/*
+ * While this thread holds the lock exclusively: publishes the changes, as sm_unlock() does, and
+ * holds the lock for reading, without letting go of it. Readers that wait get it, too. ENOLCK,
+ * ENOTSUP (an older server): nothing has changed. After another error, one of sm_unlock(), the lock
+ * is released.
+ */
+SMCLIENT_PUBLIC int sm_downgrade(struct sm_file *file);
 
 /*
  * Names length bytes at offset of the segment that the program writes in this critical section.

@@ -215,6 +215,13 @@ sm_unlock(struct sm_file *file)
 }
 
 int
+sm_downgrade(struct sm_file *file)
+{
+	smclient_begin(file->sm);
+	return smclient_end(file_downgrade(file->file, &file->handle));
+}
+
+int
 sm_dirty(struct sm_file *file, size_t offset, size_t length)
 {
 	smclient_begin(file->sm);

@@ -42,6 +42,8 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 		return "another client has the lock";
 	if (error == -ETIMEDOUT)
 		return "timed out";
+	if (error == -EDEADLK)
+		return "another reader waits to write";
 	if (error == -EINTR)
 		return "a signal ended the wait";
 	if (error == -ENOTRECOVERABLE)
@@ -162,20 +164,18 @@ agree(const struct dial_target *t, struct mux *mux, struct dial_terms *terms, ui
 	return error == -ENOSYS ? -EPROTONOSUPPORT : error;
 }
 
-int
+void
 dial_tell_process(struct mux *mux, uint64_t until)
 {
-	struct mux_limit limit = mux_limit_exact(until);
 	struct mux_call c;
-	int error = mux_become_sender(mux, limit);
 
-	if (error != 0)
-		return error;
+	if (mux_become_quick_sender(mux, until, mux_limit(mux, until)) != 0)
+		return;
 	mux_begin_call(mux, &c, OP_PROCESS, 4, 0);
 	mux_put_u32(mux, (uint32_t)getpid());
-	error = dial_exchange(mux, &c, 0, limit);
+	if (mux_send(mux) == 0)
+		(void)mux_leave(mux, &c);
 	mux_end_call(mux, &c);
-	return error;
 }
 
 /* Refuses plaintext over TCP, and a name that only TLS can check. */
@@ -245,7 +245,7 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 	if (error == 0)
 		error = agree(t, mux, &agreed, until);
 	if (error == 0 && agreed.has_extensions)
-		error = dial_tell_process(mux, until);
+		dial_tell_process(mux, until);
 	if (error != 0) {
 		dial_fail(t, mux, error);
 		mux_destroy(mux);

@@ -49,10 +49,11 @@ int dial_connect(const struct dial_target *t, struct mux **out, struct dial_term
 void dial_end(struct mux *mux);
 
 /*
- * Over a connection with extensions: tells the server which process uses it from now on. Returns 0
- * or see mux_wait().
+ * Over a connection with extensions: tells the server which process uses it from now on. Waits for
+ * no answer, and for room in the socket until that time at most; the next call on mux reports what
+ * fails.
  */
-int dial_tell_process(struct mux *mux, uint64_t until);
+void dial_tell_process(struct mux *mux, uint64_t until);
 
 /*
  * Sends the request that was put and waits for the reply to c, whose body must have exactly size

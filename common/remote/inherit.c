@@ -196,9 +196,9 @@ static int
 leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
 	if (take_over_first(k, mux, terms)) {
-		/* The parent has told its own. The next call has the failure of the connection. */
+		/* The parent has told its own. */
 		if (terms->has_extensions)
-			(void)dial_tell_process(*mux, until);
+			dial_tell_process(*mux, until);
 		return 0;
 	}
 	return k->has_lost ? begin_table(k, mux, terms, until) :

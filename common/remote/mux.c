@@ -115,20 +115,43 @@ result_of(struct mux *m, const struct mux_call *c, int error)
 	return m->has_ended ? m->error : error;
 }
 
-int
-mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
+/* With the mutex. */
+static int
+wait_until(struct mux *m, struct mux_call *c, struct mux_limit limit)
 {
 	uint64_t until;
 	int error = 0;
 
-	mux_core_lock(m);
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
 		until = mux_core_limit(m, limit);
 		error = wait_once(m, c, until, NULL);
 		if (mux_core_limit(m, limit) > until)
 			error = 0;
 	}
-	error = result_of(m, c, error);
+	return result_of(m, c, error);
+}
+
+int
+mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
+{
+	int error;
+
+	mux_core_lock(m);
+	error = wait_until(m, c, limit);
+	mux_core_unlock(m);
+	return error;
+}
+
+int
+mux_take_back(struct mux *m, struct mux_call *c, struct mux_limit limit)
+{
+	int error;
+
+	mux_core_lock(m);
+	mux_cancel_upgrade(m, c);
+	error = wait_until(m, c, limit);
+	if (!c->is_done && !m->has_ended)
+		error = mux_core_end(m, -ETIMEDOUT);
 	mux_core_unlock(m);
 	return error;
 }

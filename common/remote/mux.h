@@ -67,6 +67,8 @@ struct mux_call {
 	TAILQ_ENTRY(mux_call) link;
 	struct wakeup woken;
 	const void *owner; /* of a wait for a lock: see mux_interrupt() */
+	bool is_upgrade;   /* set behind mux_begin_call(): see mux_take_back() */
+	bool is_cancelled; /* its CANCEL was sent, and its reply is waited for */
 	uint16_t tag;
 	uint32_t reply_most;
 	bool is_waiting; /* its thread sleeps on woken */
@@ -202,7 +204,14 @@ void mux_interrupt(struct mux *m, const void *owner);
 bool mux_cancel(struct mux *m, struct mux_call *c);
 
 /*
- * The same for another call: it is not cancelled, and its reply is discarded. A connection without
+ * Gives up the wait for c, an upgrade: sends its CANCEL, after which the lock is held shared, and
+ * waits for the reply to c, which says by which grant. Returns as mux_wait(), but when there is no
+ * reply until the limit, the connection ends. mux_interrupt() of an upgrade only sends the CANCEL.
+ */
+int mux_take_back(struct mux *m, struct mux_call *c, struct mux_limit limit);
+
+/*
+ * The same as mux_cancel() for another call: it is not cancelled, and its reply is discarded. A connection without
  * tags ends.
  */
 bool mux_leave(struct mux *m, struct mux_call *c);

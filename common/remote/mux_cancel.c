@@ -129,6 +129,23 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled, int status)
 	return true;
 }
 
+void
+mux_cancel_upgrade(struct mux *m, struct mux_call *c)
+{
+	struct mux_orphan *o;
+
+	if (c->is_done || c->is_cancelled || m->has_ended)
+		return;
+	c->is_cancelled = true;
+	o = add(m, clock_now() + m->silence);
+	if (o == NULL) {
+		(void)mux_core_end(m, -ETIMEDOUT);
+		return;
+	}
+	o->call = c->tag;
+	mux_output_send_orphans(m);
+}
+
 bool
 mux_cancel(struct mux *m, struct mux_call *c)
 {
@@ -170,7 +187,9 @@ mux_interrupt(struct mux *m, const void *owner)
 
 	mux_core_lock(m);
 	c = find_wait(m, owner);
-	if (c != NULL)
+	if (c != NULL && c->is_upgrade)
+		mux_cancel_upgrade(m, c);
+	else if (c != NULL)
 		(void)give_up(m, c, true, -ECANCELED);
 	mux_core_unlock(m);
 }

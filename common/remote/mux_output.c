@@ -245,7 +245,7 @@ void
 mux_begin_call(struct mux *m, struct mux_call *c, uint32_t op, uint64_t body_size,
     uint32_t reply_most)
 {
-	c->is_waiting = c->is_done = false;
+	c->is_waiting = c->is_done = c->is_upgrade = c->is_cancelled = false;
 	c->owner = NULL;
 	c->reply_most = reply_most;
 	c->body = (struct buf){ 0 };

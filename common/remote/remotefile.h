@@ -96,6 +96,7 @@ void remotefile_interrupt(struct backend_file *f);
 int remotefile_grant(struct backend_file *f, uint64_t *life, uint64_t *grant, uint64_t until);
 bool remotefile_is_contended(struct backend_file *f, uint64_t until);
 int remotefile_release(struct backend_file *f, bool is_publishing, uint64_t until);
+int remotefile_downgrade(struct backend_file *f, uint64_t until);
 
 /* Puts the failure of op on f into words. Returns error. */
 int remotefile_fail(const struct remotefile *f, enum protocol_op op, int error);

@@ -14,12 +14,23 @@ read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct
 {
 	f->grant = wire_get_u64(reply);
 	*version = wire_get_u64(reply);
-	f->mode = mode;
+	f->mode = mode == PROTOCOL_SHARED ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
 	f->has_segment = reply->left > 0;
 	if (reply->failed || *version < since ||
 	    (replica_is_mapped(f->base.replica) && !f->has_segment))
 		return mux_abort(f->remote->mux, -EPROTO);
 	return 0;
+}
+
+/* Gives back a grant of no use, with these flags; that of an upgrade becomes a shared one again. */
+static void
+give_back(struct remotefile *f, enum protocol_mode mode, uint8_t flags)
+{
+	if (mode == PROTOCOL_UPGRADE)
+		flags = PROTOCOL_RELEASE_KEEP;
+	remotefile_release_empty(f, flags, mount_deadline(f->remote->mount));
+	if (mode == PROTOCOL_UPGRADE)
+		f->mode = PROTOCOL_SHARED;
 }
 
 /* Brings the replica to the version that the reply to an ACQUIRE grants. */
@@ -40,8 +51,7 @@ apply_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struc
 	error = f->codec->apply(f, version, reply);
 	if (error != 0) {
 		replica_void(replica);
-		remotefile_release_empty(f, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0,
-		    mount_deadline(f->remote->mount));
+		give_back(f, mode, error == -EBADMSG ? PROTOCOL_RELEASE_UNVERIFIED : 0);
 	}
 	return error;
 }
@@ -76,6 +86,23 @@ grant_most(const struct remotefile *f)
 }
 
 /*
+ * Gives up an upgrade with error: the lock is held shared, by the grant that it was, or by that of
+ * the upgrade if it was granted before.
+ */
+static int
+take_back(struct remotefile *f, struct mux_call *c, int error)
+{
+	struct mux *mux = f->remote->mux;
+	int result = mux_take_back(mux, c, mux_limit(mux, mount_deadline(f->remote->mount)));
+
+	if (result == 0 && c->reply.left < 8)
+		return mux_abort(mux, -EPROTO);
+	if (result == 0)
+		f->grant = wire_get_u64(&c->reply);
+	return result == 0 || result == -ECANCELED ? error : result;
+}
+
+/*
  * Waits for the reply to an ACQUIRE until due, or until a signal ends the wait. The server ends a
  * timed wait by its own clock; if it is late, or silent, gives the ACQUIRE up without it. A grant
  * that crosses the CANCEL has ended with it.
@@ -86,7 +113,11 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t due, struct eintr
 	struct mux *mux = f->remote->mux;
 	int error = mux_wait_for_lock(mux, c, f, due, e);
 
-	if ((error != -ETIMEDOUT && error != -EINTR) || mux_has_ended(mux) || mux_cancel(mux, c))
+	if ((error != -ETIMEDOUT && error != -EINTR) || mux_has_ended(mux))
+		return error;
+	if (c->is_upgrade)
+		return take_back(f, c, error);
+	if (mux_cancel(mux, c))
 		return error;
 	/* The reply came between the two calls. */
 	return mux_wait_for_lock(mux, c, f, due, NULL);
@@ -114,6 +145,7 @@ begin_acquire(struct remotefile *f, struct mux_call *c, enum protocol_mode mode,
 	struct mux *mux = f->remote->mux;
 
 	mux_begin_call(mux, c, OP_ACQUIRE, 17, grant_most(f));
+	c->is_upgrade = mode == PROTOCOL_UPGRADE;
 	mux_put_u32(mux, f->fd);
 	mux_put_u8(mux, (uint8_t)mode);
 	mux_put_u32(mux, timeout);
@@ -138,7 +170,7 @@ use_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct 
 	error = read_grant(f, mode, since, &reply, &version);
 	if (error != 0)
 		return error;
-	remotefile_release_empty(f, 0, mount_deadline(f->remote->mount));
+	give_back(f, mode, 0);
 	*retry = was_reported;
 	return was_reported ? 0 : failure;
 }
@@ -193,6 +225,10 @@ remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t 
 	bool was_reported, retry;
 	int error = remotefile_attach(f, remotefile_step_due(f, due));
 
+	if (error != 0)
+		return error;
+	if (mode == PROTOCOL_UPGRADE)
+		error = remotefile_need_extensions(f, "writing while holding the lock for reading");
 	if (error != 0)
 		return error;
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)

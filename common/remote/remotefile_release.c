@@ -40,7 +40,7 @@ remotefile_release_empty(struct remotefile *f, uint8_t flags, uint64_t until)
 
 /* RELEASE and its reply. */
 static int
-release_and_wait(struct remotefile *f, uint64_t delta_size,
+release_and_wait(struct remotefile *f, uint64_t delta_size, uint8_t flags,
     void (*put)(struct remotefile *, struct mux *), struct mux_limit limit)
 {
 	struct remote *r = f->remote;
@@ -48,7 +48,7 @@ release_and_wait(struct remotefile *f, uint64_t delta_size,
 	int error;
 
 	mux_begin_call(r->mux, &c, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size, 8);
-	put_release(f, 0);
+	put_release(f, flags);
 	put(f, r->mux);
 	error = dial_exchange(r->mux, &c, 8, limit);
 	mux_end_call(r->mux, &c);
@@ -61,9 +61,13 @@ put_no_blocks(struct remotefile *f, struct mux *mux)
 	mux_put(mux, no_blocks, f->has_segment ? sizeof no_blocks : 0);
 }
 
-/* Sends a RELEASE; if the server has leases, waits for the reply. */
+/*
+ * Sends a RELEASE with these flags; if the server has leases, or the lock is kept, waits for the
+ * reply.
+ */
 static int
-send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint64_t until)
+send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint8_t flags,
+    uint64_t until)
 {
 	void (*put)(struct remotefile *, struct mux *) = is_prepared ? f->codec->put :
 								       put_no_blocks;
@@ -74,8 +78,8 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint64
 	/* The lock ends with the connection: nobody waits for it any longer than for this. */
 	if (error == -ETIMEDOUT)
 		error = mux_abort(r->mux, error);
-	if (error == 0 && r->terms.has_leases) {
-		error = release_and_wait(f, delta_size, put, limit);
+	if (error == 0 && (r->terms.has_leases || flags != 0)) {
+		error = release_and_wait(f, delta_size, flags, put, limit);
 	} else if (error == 0) {
 		mux_begin_one_way(r->mux, &f->failure, OP_RELEASE, RELEASE_HEAD_SIZE + delta_size);
 		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
@@ -85,27 +89,49 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint64
 	return error != 0 ? remotefile_fail(f, OP_RELEASE, error) : 0;
 }
 
-int
-remotefile_release(struct backend_file *base, bool is_publishing, uint64_t until)
+/* Releases, with the flag PROTOCOL_RELEASE_KEEP or none; without, if there is nothing to send. */
+static int
+release(struct remotefile *f, bool is_publishing, uint8_t flags, uint64_t until)
 {
-	struct remotefile *f = remotefile_of(base);
-	struct replica *replica = base->replica;
+	struct replica *replica = f->base.replica;
 	bool is_exclusive = f->mode == PROTOCOL_EXCLUSIVE, is_prepared = false, has_blocks = false;
 	uint64_t size = f->has_segment ? sizeof no_blocks : 0;
 	int error = 0, sent;
 
-	if (f->remote->terms.version == PROTOCOL_VERSION_1)
-		return compat_v1_release(f, is_publishing, until);
 	if (is_publishing && is_exclusive && replica_is_mapped(replica)) {
 		error = f->codec->prepare(f, &size, &has_blocks);
 		is_prepared = error == 0;
 	}
-	sent = send_release(f, size, is_prepared, until);
+	sent = send_release(f, size, is_prepared, error == 0 ? flags : 0, until);
 	if (sent != 0)
 		error = sent;
 	if (error != 0 || (is_exclusive && !is_publishing))
 		replica_void(replica);
 	else if (has_blocks)
 		replica_published(replica, f->grant);
+	return error;
+}
+
+int
+remotefile_release(struct backend_file *base, bool is_publishing, uint64_t until)
+{
+	struct remotefile *f = remotefile_of(base);
+
+	if (f->remote->terms.version == PROTOCOL_VERSION_1)
+		return compat_v1_release(f, is_publishing, until);
+	return release(f, is_publishing, 0, until);
+}
+
+/* It is no one-way request: what the caller goes on to read is locked. */
+int
+remotefile_downgrade(struct backend_file *base, uint64_t until)
+{
+	struct remotefile *f = remotefile_of(base);
+	int error = remotefile_need_extensions(f, "sharing a lock that is held exclusively");
+
+	if (error == 0)
+		error = release(f, true, PROTOCOL_RELEASE_KEEP, until);
+	if (error == 0)
+		f->mode = PROTOCOL_SHARED;
 	return error;
 }

@@ -127,6 +127,12 @@ call_unlock(struct caller *c)
 }
 
 static int
+call_downgrade(struct caller *c)
+{
+	return result_of(sm_downgrade(c->client.file) == 0);
+}
+
+static int
 call_dirty(struct caller *c)
 {
 	return result_of(sm_dirty(c->client.file, 0, 1) == 0);
@@ -213,6 +219,7 @@ const struct call calls_table[CALLS_COUNT] = {
 	    .is_one_way = true, .size = LARGE },
 	{ "sm_unlock, leases", call_unlock, SILENT(ETIMEDOUT), .is_locked = true,
 	    .has_leases = true },
+	{ "sm_downgrade", call_downgrade, SILENT(ETIMEDOUT), .is_locked = true },
 	{ "sm_dirty", call_dirty, LOCAL },
 	{ "sm_grant", call_grant, SILENT(ETIMEDOUT), .is_locked = true },
 	{ "sm_stat", call_stat, SILENT(ETIMEDOUT) },

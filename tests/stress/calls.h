@@ -56,7 +56,7 @@ struct call {
 	bool is_mounted_twice; /* the server, with a file open and a connection each time */
 };
 
-enum { CALLS_SIZE = 4096, CALLS_COUNT = 34 };
+enum { CALLS_SIZE = 4096, CALLS_COUNT = 35 };
 
 extern const struct call calls_table[CALLS_COUNT];
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/client/smclient.h"
@@ -116,10 +117,138 @@ the_holder_is_what_the_server_says(void **state)
 }
 
 static void
+greet_and_map(void)
+{
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_MMAP, "00000007 00003005", "");
+}
+
+static void
+serve_changes(void)
+{
+	greet_and_map();
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000003 00000001 00000000 00000001 41");
+	rig_take(OP_ACQUIRE, "00000007 03 00000000 0000000000000003");
+	rig_answer(11, "");
+	rig_take(OP_ACQUIRE, "00000007 03 " FOREVER " 0000000000000003");
+	rig_answer(35, "");
+	rig_serve(OP_ACQUIRE, "00000007 03 " FOREVER " 0000000000000003",
+	    "0000000000000005 0000000000000003 " NO_BLOCKS);
+	rig_serve(OP_RELEASE, "00000007 0000000000000005 04 00000001 00000001 00000001 42",
+	    "0000000000000005");
+	rig_serve(OP_ACQUIRE, "00000007 03 " FOREVER " 0000000000000005",
+	    "0000000000000006 0000000000000005 " NO_BLOCKS);
+	/* Nothing was written. */
+	rig_serve(OP_RELEASE, "00000007 0000000000000006 04 " NO_BLOCKS, "0000000000000005");
+	rig_take(OP_RELEASE, "00000007 0000000000000006 01 " NO_BLOCKS);
+	rig_grant("0000000000000005", "0000000000000007", "0000000000000005" NO_BLOCKS);
+	rig_take(OP_RELEASE, "00000007 0000000000000007 04 00000001 00000002 00000001 43");
+	rig_answer(116, "");
+	/* The replica was void. */
+	rig_grant(U64_0, "0000000000000008", "0000000000000005" NO_BLOCKS);
+}
+
+static void
+reading_and_writing_change_without_letting_go(void **state)
+{
+	uint64_t life, grant;
+
+	(void)state;
+	rig_begin(serve_changes);
+	OK(sm_rdlock(rig.file));
+	FAILS(sm_trylock(rig.file), EAGAIN);
+	FAILS(sm_lock(rig.file), EDEADLK);
+	OK(sm_lock(rig.file));
+	rig.segment[1] = 'B';
+	OK(sm_downgrade(rig.file));
+	FAILS(sm_downgrade(rig.file), ENOLCK);
+	OK(sm_lock(rig.file));
+	OK(sm_downgrade(rig.file));
+	OK(sm_unlock(rig.file));
+	FAILS(sm_downgrade(rig.file), ENOLCK);
+	OK(sm_lock(rig.file));
+	rig.segment[2] = 'C';
+	/* The lock was taken away. */
+	FAILS(sm_downgrade(rig.file), ESTALE);
+	FAILS(sm_grant(rig.file, &life, &grant), ENOLCK);
+	FAILS(sm_unlock(rig.file), ENOLCK);
+	OK(sm_lock(rig.file));
+	rig_end();
+}
+
+/* Takes an upgrade and then its CANCEL; answers the one with that, and the other with success. */
+static void
+serve_cancelled_upgrade(uint32_t status, const char *reply)
+{
+	uint16_t tag;
+	char hex[16];
+
+	if (rig_take_any() != OP_ACQUIRE || rig.body_size != 17 || rig.body[4] != PROTOCOL_UPGRADE)
+		rig_surprise("expected an upgrade");
+	tag = rig.tag;
+	snprintf(hex, sizeof hex, "%08x", tag);
+	rig_take(OP_CANCEL, hex);
+	rig_answer_tag(tag, status, reply);
+	rig_answer(0, "");
+}
+
+static void
+serve_cancelled_upgrades(void)
+{
+	greet_and_map();
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000003 " NO_BLOCKS);
+	serve_cancelled_upgrade(125, "");
+	/* It was granted before: the lock is shared under its number. */
+	serve_cancelled_upgrade(0, "0000000000000007 0000000000000003 " NO_BLOCKS);
+	rig_serve(OP_ACQUIRE, "00000007 03 " FOREVER " 0000000000000003",
+	    "0000000000000008 0000000000000003 " NO_BLOCKS);
+	rig_serve(OP_RELEASE, "00000007 0000000000000008 04 " NO_BLOCKS, "0000000000000003");
+	serve_cancelled_upgrade(0, "0000000000000009 0000000000000003 " NO_BLOCKS);
+	rig_take(OP_RELEASE, "00000007 0000000000000009 01 " NO_BLOCKS);
+	rig_grant("0000000000000003", "000000000000000a", "0000000000000003" NO_BLOCKS);
+	rig_take(OP_RELEASE, "00000007 000000000000000a 01 " NO_BLOCKS);
+}
+
+static int
+lock_briefly(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec -= ts.tv_sec > 0;
+	return sm_timedlock(rig.file, &ts);
+}
+
+static void
+an_upgrade_that_is_given_up_leaves_the_lock_shared(void **state)
+{
+	(void)state;
+	rig_begin(serve_cancelled_upgrades);
+	OK(sm_rdlock(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	FAILS(lock_briefly(), ETIMEDOUT);
+	OK(sm_lock(rig.file));
+	OK(sm_downgrade(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	FAILS(sm_rdlock(rig.file), EDEADLK);
+	OK(sm_unlock(rig.file));
+	OK(sm_lock(rig.file));
+	OK(sm_unlock(rig.file));
+	rig_end();
+}
+
+static void
 serve_without(void)
 {
-	rig_greet_with("00000001");
+	rig_greet_with("00000000");
 	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0, "0000000000000004 " U64_0);
+	rig_take(OP_RELEASE, "00000007 0000000000000004 01");
+	rig_serve(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0, "0000000000000005 " U64_0);
+	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
 	rig_serve(OP_OPEN, "00000002 2f69", "0000000a");
 	rig_serve(OP_CLOSE, "0000000a", "");
 }
@@ -132,6 +261,10 @@ serve_version_1(void)
 	rig_answer(38, "");
 	rig_serve(OP_NEW_FDTABLE, "", "");
 	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_LOCK, "00000007 00", "00");
+	rig_serve(OP_UNLOCK, "00000007 00", "");
+	rig_serve(OP_LOCK, "00000007 00", "00");
+	rig_serve(OP_UNLOCK, "00000007 00", "");
 	rig_serve(OP_OPEN, "00000002 2f69", "0000000a");
 	rig_serve(OP_CLOSE, "0000000a", "");
 }
@@ -144,6 +277,15 @@ expect_enotsup(rig_script *script)
 
 	rig_begin_with(NULL, script);
 	FAILS(sm_holder(rig.file, &h), ENOTSUP);
+	/* What is held stays so. */
+	OK(sm_rdlock(rig.file));
+	FAILS(sm_lock(rig.file), ENOTSUP);
+	FAILS(sm_rdlock(rig.file), EDEADLK);
+	OK(sm_unlock(rig.file));
+	OK(sm_lock(rig.file));
+	FAILS(sm_downgrade(rig.file), ENOTSUP);
+	FAILS(sm_lock(rig.file), EDEADLK);
+	OK(sm_unlock(rig.file));
 	FAILS(open_flags("/m/g", 0), ENOTSUP);
 	FAILS(open_flags("/m/h", NEW), ENOTSUP);
 	OK(open_flags("/m/f", 0));
@@ -178,6 +320,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(other_flags_than_create_are_an_open2),
 		TEST(the_holder_is_what_the_server_says),
+		TEST(reading_and_writing_change_without_letting_go),
+		TEST(an_upgrade_that_is_given_up_leaves_the_lock_shared),
 		TEST(without_extensions_what_needs_them_fails),
 	};
 

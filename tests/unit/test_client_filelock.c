@@ -43,23 +43,23 @@ note(char who)
 static bool
 take(enum protocol_mode mode, uint64_t deadline)
 {
-	bool is_first;
-	int error = filelock_acquire(&lock, mode, self(0), deadline, NULL, &is_first);
+	enum filelock_task task;
+	int error = filelock_acquire(&lock, mode, self(0), deadline, NULL, &task);
 
 	if (error != 0)
 		fail_msg("expected the lock, got %s", strerror(-error));
-	if (is_first && mode == PROTOCOL_EXCLUSIVE)
+	if (task == FILELOCK_GET_GRANT && mode == PROTOCOL_EXCLUSIVE)
 		filelock_got(&lock, filelock_thread());
-	return is_first;
+	return task == FILELOCK_GET_GRANT;
 }
 
 /* Returns the result of a try. */
 static int
 try(enum protocol_mode mode)
 {
-	bool is_first;
+	enum filelock_task task;
 
-	return filelock_acquire(&lock, mode, self(0), 0, NULL, &is_first);
+	return filelock_acquire(&lock, mode, self(0), 0, NULL, &task);
 }
 
 static void *
@@ -86,14 +86,14 @@ use(void *arg)
 	char who = *(char *)arg;
 	enum protocol_mode mode = who >= 'A' && who <= 'Z' ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
 	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
-	bool is_first;
+	enum filelock_task task;
 
-	if (filelock_acquire(&lock, mode, self(1), deadline, NULL, &is_first) != 0)
+	if (filelock_acquire(&lock, mode, self(1), deadline, NULL, &task) != 0)
 		return NULL;
 	note(who);
-	if (is_first && mode == PROTOCOL_SHARED)
+	if (task == FILELOCK_GET_GRANT && mode == PROTOCOL_SHARED)
 		filelock_admit_readers(&lock);
-	else if (is_first)
+	else if (task == FILELOCK_GET_GRANT)
 		filelock_got(&lock, filelock_thread());
 	if (filelock_release(&lock, filelock_thread()) == 1)
 		filelock_hand_over(&lock);
@@ -205,13 +205,13 @@ static pthread_barrier_t all_read;
 static void *
 read_together(void *arg)
 {
-	bool is_first;
+	enum filelock_task task;
 	intptr_t last;
 
 	(void)arg;
-	if (filelock_acquire(&lock, PROTOCOL_SHARED, self(0), CLOCK_NEVER, NULL, &is_first) != 0)
+	if (filelock_acquire(&lock, PROTOCOL_SHARED, self(0), CLOCK_NEVER, NULL, &task) != 0)
 		return NULL;
-	if (is_first)
+	if (task == FILELOCK_GET_GRANT)
 		filelock_admit_readers(&lock);
 	pthread_barrier_wait(&all_read);
 	last = filelock_release(&lock, filelock_thread());
@@ -244,7 +244,7 @@ any_number_of_readers_share_and_one_is_the_last(void **state)
 static void
 closing_a_handle_ends_what_was_taken_through_it(void **state)
 {
-	bool is_first;
+	enum filelock_task task;
 
 	(void)state;
 	assert_false(filelock_release_handle(&lock, handle));
@@ -252,7 +252,7 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 	assert_false(filelock_release_handle(&lock, handle + 1));
 	assert_true(filelock_release_handle(&lock, handle));
 	filelock_hand_over(&lock);
-	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, self(1), 0, NULL, &is_first), 0);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_SHARED, self(1), 0, NULL, &task), 0);
 	filelock_admit_readers(&lock);
 	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
 	/* The other thread, which has ended, read through the first handle. */
@@ -263,14 +263,14 @@ closing_a_handle_ends_what_was_taken_through_it(void **state)
 
 static const struct filelock_holder owner = { .owner = (filelock_owner)handle, .handle = handle };
 
-/* Threads of one handle, which owns the lock. Returns an error, or is_first. */
+/* Threads of one handle, which owns the lock. Returns an error, or the task. */
 static int
 own(enum protocol_mode mode, uint64_t deadline)
 {
-	bool is_first;
-	int error = filelock_acquire(&lock, mode, owner, deadline, NULL, &is_first);
+	enum filelock_task task;
+	int error = filelock_acquire(&lock, mode, owner, deadline, NULL, &task);
 
-	return error != 0 ? error : is_first;
+	return error != 0 ? error : (int)task;
 }
 
 static void *
@@ -331,6 +331,159 @@ any_thread_releases_what_a_handle_owns_but_only_once(void **state)
 	filelock_hand_over(&lock);
 }
 
+static bool
+has_upgrader(void)
+{
+	bool has;
+
+	pthread_mutex_lock(&lock.mutex);
+	has = lock.upgrader != NULL;
+	pthread_mutex_unlock(&lock.mutex);
+	return has;
+}
+
+static void
+wait_for_upgrader(void)
+{
+	uint64_t deadline = patience_until(PATIENCE_S * 1000);
+
+	while (!has_upgrader()) {
+		if (clock_now() > deadline)
+			fail_msg("no reader waits to write");
+		usleep(500);
+	}
+}
+
+/* Writes, having read. */
+static void *
+own_exclusively(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)own(PROTOCOL_EXCLUSIVE, CLOCK_NEVER);
+}
+
+static pthread_t
+begin_upgrade(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, own_exclusively, NULL);
+	wait_for_upgrader();
+	return thread;
+}
+
+static void
+expect_task(pthread_t thread, int task)
+{
+	void *result;
+
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, task);
+}
+
+/* The handle reads, and this thread does. */
+static void
+read_both(void)
+{
+	assert_int_equal(own(PROTOCOL_SHARED, 0), FILELOCK_GET_GRANT);
+	filelock_admit_readers(&lock);
+	assert_int_equal(try(PROTOCOL_SHARED), 0);
+}
+
+static void
+a_reader_writes_once_it_is_alone_and_in_front_of_all(void **state)
+{
+	char reader = 'A';
+	enum filelock_task task;
+	pthread_t upgrader, thread;
+
+	(void)state;
+	read_both();
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), -EAGAIN);
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 1), -ETIMEDOUT);
+	upgrader = begin_upgrade();
+	/* Another one would wait for the first one, and the first one for it. */
+	assert_int_equal(try(PROTOCOL_EXCLUSIVE), -EAGAIN);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_EXCLUSIVE, self(0), CLOCK_NEVER, NULL,
+			     &task),
+	    -EDEADLK);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), -EAGAIN);
+	pthread_create(&thread, NULL, use, &reader);
+	wait_for_waiters(1);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 0);
+	expect_task(upgrader, FILELOCK_UPGRADE_GRANT);
+	assert_int_equal(own(PROTOCOL_SHARED, 0), -EDEADLK);
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), -EDEADLK);
+	filelock_upgraded(&lock, owner.owner);
+	assert_int_equal(filelock_mode(&lock), PROTOCOL_EXCLUSIVE);
+	assert_string_equal(order, "");
+	/* It reads again, and the next reader comes. */
+	assert_int_equal(filelock_change(&lock, filelock_thread()), -ENOLCK);
+	assert_int_equal(filelock_change(&lock, owner.owner), 0);
+	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
+	filelock_admit_readers(&lock);
+	pthread_join(thread, NULL);
+	assert_string_equal(order, "A");
+	assert_int_equal(filelock_release(&lock, owner.owner), 1);
+	filelock_hand_over(&lock);
+}
+
+static void
+a_reader_that_cannot_write_reads_on_with_those_that_came(void **state)
+{
+	char reader = 'A';
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(own(PROTOCOL_SHARED, 0), FILELOCK_GET_GRANT);
+	filelock_admit_readers(&lock);
+	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), FILELOCK_UPGRADE_GRANT);
+	assert_int_equal(filelock_mode(&lock), PROTOCOL_SHARED);
+	pthread_create(&thread, NULL, use, &reader);
+	wait_for_waiters(1);
+	filelock_not_upgraded(&lock);
+	pthread_join(thread, NULL);
+	assert_string_equal(order, "A");
+	assert_true(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(filelock_release(&lock, owner.owner), 1);
+	filelock_hand_over(&lock);
+}
+
+static void
+an_upgrade_of_a_lock_that_is_released_is_an_acquire(void **state)
+{
+	pthread_t upgrader;
+
+	(void)state;
+	read_both();
+	upgrader = begin_upgrade();
+	assert_int_equal(filelock_release(&lock, owner.owner), 0);
+	wait_for_waiters(1);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 1);
+	filelock_hand_over(&lock);
+	expect_task(upgrader, FILELOCK_GET_GRANT);
+	filelock_hand_over(&lock);
+}
+
+static void
+closing_a_handle_ends_its_upgrade(void **state)
+{
+	pthread_t upgrader;
+	bool is_getting;
+
+	(void)state;
+	read_both();
+	upgrader = begin_upgrade();
+	assert_true(filelock_expel(&lock, owner.handle, &is_getting));
+	assert_false(is_getting);
+	expect_task(upgrader, -ECANCELED);
+	filelock_leave(&lock);
+	assert_false(filelock_expel(&lock, owner.handle, &is_getting));
+	/* Both read through that handle. */
+	assert_true(filelock_release_handle(&lock, owner.handle));
+	filelock_hand_over(&lock);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -343,6 +496,10 @@ main(void)
 		TEST(any_number_of_readers_share_and_one_is_the_last),
 		TEST(closing_a_handle_ends_what_was_taken_through_it),
 		TEST(any_thread_releases_what_a_handle_owns_but_only_once),
+		TEST(a_reader_writes_once_it_is_alone_and_in_front_of_all),
+		TEST(a_reader_that_cannot_write_reads_on_with_those_that_came),
+		TEST(an_upgrade_of_a_lock_that_is_released_is_an_acquire),
+		TEST(closing_a_handle_ends_its_upgrade),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
