@@ -16,8 +16,8 @@
  * Checks that l->file, which is open, is a lock file, and gives an empty one its size and storage.
  * A process that died before it had begun the file leaves it empty. The caller holds the recovery
  * lock if it may use kernel locks; another process, without them, may start the file meanwhile.
- * Returns 0; -EEXIST: it is foreign; -ENOENT: it is empty, and not to be created; an error of lockfile_locks_choose(): this process could not
- * start an empty one; -ENOSPC, ...; with a message.
+ * Returns 0; -EEXIST: it is foreign; -ENOENT: it is empty, and not to be created; an error of
+ * lockfile_locks_choose(): this process could not start an empty one; -ENOSPC, ...; with a message.
  */
 int lockfile_kind_check(struct lockfile *l);
 

@@ -76,8 +76,8 @@ int file_unmap(struct mount *m, const void *address, uint64_t until);
 void file_end(struct file *f, uint64_t until);
 
 /*
- * Takes the lock through h, or upgrades it; deadline and e as for filelock_acquire(). While it waits, h and f stay,
- * whatever other threads close.
+ * Takes the lock through h, or upgrades it; deadline and e as for filelock_acquire(). While it
+ * waits, h and f stay, whatever other threads close.
  */
 int file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
     struct eintr *e);

@@ -98,8 +98,8 @@ void filelock_fini(struct filelock *l);
  * Makes self a holder, waiting until deadline (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER, or 0: a
  * try), or until a signal ends the wait e (NULL: none does). *task is then what the caller has to
  * do. An owner that reads may write: it waits in front of all others, and no reader joins
- * meanwhile. Returns 0; -EDEADLK when self's owner holds the lock otherwise, or another reader waits
- * to write; -EAGAIN (a try), -ETIMEDOUT, -EINTR, -ENOMEM; -ECANCELED: expelled.
+ * meanwhile. Returns 0; -EDEADLK when self's owner holds the lock otherwise, or another reader
+ * waits to write; -EAGAIN (a try), -ETIMEDOUT, -EINTR, -ENOMEM; -ECANCELED: expelled.
  */
 int filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_holder self,
     uint64_t deadline, struct eintr *e, enum filelock_task *task);

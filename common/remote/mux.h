@@ -211,8 +211,8 @@ bool mux_cancel(struct mux *m, struct mux_call *c);
 int mux_take_back(struct mux *m, struct mux_call *c, struct mux_limit limit);
 
 /*
- * The same as mux_cancel() for another call: it is not cancelled, and its reply is discarded. A connection without
- * tags ends.
+ * The same as mux_cancel() for another call: it is not cancelled, and its reply is discarded. A
+ * connection without tags ends.
  */
 bool mux_leave(struct mux *m, struct mux_call *c);
 
