@@ -34,7 +34,10 @@ int remotefile_need_extensions(const struct remotefile *f, const char *what);
 /* Makes the caller the sender, for op: see mux_become_sender(). */
 int remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit);
 
-/* OPEN, or OPEN2 for other flags than it has; sets f->fd. The caller is the sender. Returns 0 or see dial_exchange(). */
+/*
+ * OPEN, or OPEN2 for other flags than it has; sets f->fd. The caller is the sender. Returns 0 or
+ * see dial_exchange().
+ */
 int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
 
 /* CLOSE. The caller is the sender, and calls mux_end_call(). Returns 0 or see dial_exchange(). */

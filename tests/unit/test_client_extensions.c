@@ -1,4 +1,7 @@
-/* What the client asks a server with extensions, and does without them (PROTOCOL 5.1, PROTOCOL 5.10). */
+/*
+ * What the client asks a server with extensions, and what fails without them (PROTOCOL 5.1,
+ * PROTOCOL 5.10).
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
