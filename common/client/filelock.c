@@ -80,6 +80,13 @@ may_hold(const struct filelock *l, enum protocol_mode mode)
 	    (l->state == FILELOCK_SHARED && mode == PROTOCOL_SHARED && l->upgrader == NULL);
 }
 
+/* A handle has the lock for one thread at a time. */
+static bool
+may_admit(const struct filelock *l, const struct filelock_waiter *w)
+{
+	return may_hold(l, w->mode) && find(l, w->holder.owner) == l->count;
+}
+
 /* Returns what holder has to do. */
 static enum filelock_task
 add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
@@ -108,7 +115,7 @@ admit_waiters(struct filelock *l)
 {
 	struct filelock_waiter *w;
 
-	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_hold(l, w->mode)) {
+	while ((w = TAILQ_FIRST(&l->queue)) != NULL && may_admit(l, w)) {
 		dequeue(l, w);
 		w->task = add_holder(l, w->mode, w->holder);
 		w->is_admitted = true;
@@ -173,6 +180,7 @@ upgrade(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct
 		l->upgrade_of = l->state;
 		l->state = FILELOCK_CHANGING;
 		l->is_getting = l->is_upgrading = true;
+		l->read_through = l->holders[0].handle;
 		l->holders[0] = w->holder;
 		w->task = FILELOCK_UPGRADE_GRANT;
 	} else {
@@ -230,9 +238,10 @@ filelock_acquire(struct filelock *l, enum protocol_mode mode, struct filelock_ho
 
 /* With the mutex. */
 static bool
-may_join(const struct filelock *l)
+may_join(const struct filelock *l, filelock_owner owner)
 {
-	return l->state == FILELOCK_DRAINING && TAILQ_EMPTY(&l->queue) && l->upgrader == NULL;
+	return l->state == FILELOCK_DRAINING && TAILQ_EMPTY(&l->queue) && l->upgrader == NULL &&
+	    find(l, owner) == l->count;
 }
 
 bool
@@ -241,7 +250,7 @@ filelock_may_join(struct filelock *l, filelock_owner owner)
 	bool may;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	may = may_join(l) && find(l, owner) == l->count;
+	may = may_join(l, owner);
 	(void)pthread_mutex_unlock(&l->mutex);
 	return may;
 }
@@ -252,7 +261,7 @@ filelock_join(struct filelock *l, struct filelock_holder self)
 	bool has_joined;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	has_joined = may_join(l) && reserve_holder(l) == 0;
+	has_joined = may_join(l, self.owner) && reserve_holder(l) == 0;
 	if (has_joined)
 		(void)add_holder(l, PROTOCOL_SHARED, self);
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -355,6 +364,7 @@ filelock_not_upgraded(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
 	l->state = l->upgrade_of;
+	l->holders[0].handle = l->read_through;
 	l->is_getting = l->is_upgrading = false;
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);

@@ -73,7 +73,8 @@ struct filelock {
 	 */
 	atomic_bool is_getting;
 	bool is_upgrading;                /* it is a reader, */
-	enum filelock_state upgrade_of;   /* and the lock was in this state */
+	enum filelock_state upgrade_of;   /* the lock was in this state, */
+	const void *read_through;         /* and locked through this handle */
 	struct filelock_waiter *upgrader; /* a reader that waits to be the only holder, or NULL */
 	unsigned expelled; /* threads that filelock_expel() has sent away and that are still here */
 

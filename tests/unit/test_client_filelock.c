@@ -331,6 +331,41 @@ any_thread_releases_what_a_handle_owns_but_only_once(void **state)
 	filelock_hand_over(&lock);
 }
 
+static void *
+own_shared(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)own(PROTOCOL_SHARED, CLOCK_NEVER);
+}
+
+static void
+a_handle_has_the_lock_for_one_reader_at_a_time(void **state)
+{
+	pthread_t thread;
+	void *result;
+
+	(void)state;
+	assert_int_equal(own(PROTOCOL_SHARED, 0), FILELOCK_GET_GRANT);
+	pthread_create(&thread, NULL, own_shared, NULL);
+	wait_for_waiters(1);
+	filelock_admit_readers(&lock);
+	assert_int_equal(waiters(), 1);
+	/* One release is enough, and then the next thread comes. */
+	assert_int_equal(filelock_release(&lock, owner.owner), 1);
+	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
+	filelock_hand_over(&lock);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, FILELOCK_GET_GRANT);
+	filelock_admit_readers(&lock);
+	/* Nor does one join in the end of the others. */
+	assert_int_equal(try(PROTOCOL_SHARED), 0);
+	assert_int_equal(try_elsewhere(PROTOCOL_SHARED), 0);
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 0);
+	assert_false(filelock_join(&lock, owner));
+	assert_true(filelock_join(&lock, self(0)));
+	filelock_hand_over(&lock);
+}
+
 static bool
 has_upgrader(void)
 {
@@ -484,6 +519,26 @@ closing_a_handle_ends_its_upgrade(void **state)
 	filelock_hand_over(&lock);
 }
 
+static void
+closing_the_handle_of_an_upgrade_leaves_what_was_read_through_another(void **state)
+{
+	enum filelock_task task;
+	bool is_getting;
+
+	(void)state;
+	take(PROTOCOL_SHARED, CLOCK_NEVER);
+	filelock_admit_readers(&lock);
+	assert_int_equal(filelock_acquire(&lock, PROTOCOL_EXCLUSIVE, self(1), 0, NULL, &task), 0);
+	assert_int_equal(task, FILELOCK_UPGRADE_GRANT);
+	assert_true(filelock_expel(&lock, &handle[1], &is_getting));
+	assert_true(is_getting);
+	filelock_not_upgraded(&lock);
+	assert_false(filelock_release_handle(&lock, &handle[1]));
+	assert_true(filelock_is_holder(&lock, filelock_thread()));
+	assert_true(filelock_release_handle(&lock, &handle[0]));
+	filelock_hand_over(&lock);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -496,10 +551,12 @@ main(void)
 		TEST(any_number_of_readers_share_and_one_is_the_last),
 		TEST(closing_a_handle_ends_what_was_taken_through_it),
 		TEST(any_thread_releases_what_a_handle_owns_but_only_once),
+		TEST(a_handle_has_the_lock_for_one_reader_at_a_time),
 		TEST(a_reader_writes_once_it_is_alone_and_in_front_of_all),
 		TEST(a_reader_that_cannot_write_reads_on_with_those_that_came),
 		TEST(an_upgrade_of_a_lock_that_is_released_is_an_acquire),
 		TEST(closing_a_handle_ends_its_upgrade),
+		TEST(closing_the_handle_of_an_upgrade_leaves_what_was_read_through_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
