@@ -143,20 +143,6 @@ mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
 }
 
 int
-mux_take_back(struct mux *m, struct mux_call *c, struct mux_limit limit)
-{
-	int error;
-
-	mux_core_lock(m);
-	mux_cancel_upgrade(m, c);
-	error = wait_until(m, c, limit);
-	if (!c->is_done && !m->has_ended)
-		error = mux_core_end(m, -ETIMEDOUT);
-	mux_core_unlock(m);
-	return error;
-}
-
-int
 mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until,
     struct eintr *e)
 {

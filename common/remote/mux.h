@@ -204,11 +204,13 @@ void mux_interrupt(struct mux *m, const void *owner);
 bool mux_cancel(struct mux *m, struct mux_call *c);
 
 /*
- * Gives up the wait for c, an upgrade: sends its CANCEL, after which the lock is held shared, and
- * waits for the reply to c, which says by which grant. Returns as mux_wait(), but when there is no
- * reply until the limit, the connection ends. mux_interrupt() of an upgrade only sends the CANCEL.
+ * Gives up the wait for c, an upgrade: sends its CANCEL, once, after which the lock is held shared.
+ * Does not wait for the server. Returns true: c is still the connection's, and its reply, which
+ * says by which grant the lock is held, is to be waited for again. Returns false when c was
+ * answered, or the connection has ended, perhaps because of the server's silence, as above.
+ * mux_interrupt() of an upgrade only sends the CANCEL.
  */
-int mux_take_back(struct mux *m, struct mux_call *c, struct mux_limit limit);
+bool mux_take_back(struct mux *m, struct mux_call *c);
 
 /*
  * The same as mux_cancel() for another call: it is not cancelled, and its reply is discarded. A

@@ -129,19 +129,25 @@ give_up(struct mux *m, struct mux_call *c, bool is_cancelled, int status)
 	return true;
 }
 
-void
-mux_cancel_upgrade(struct mux *m, struct mux_call *c)
+/* With the mutex: sends the CANCEL of an upgrade, unless it was sent. */
+static void
+cancel_upgrade(struct mux *m, struct mux_call *c)
 {
-	struct mux_orphan *o;
+	struct mux_orphan *o = NULL;
+	bool is_silent;
 
-	if (c->is_done || c->is_cancelled || m->has_ended)
+	if (c->is_done || m->has_ended)
 		return;
-	c->is_cancelled = true;
-	o = add(m, clock_now() + m->silence);
+	is_silent = is_overdue(m);
+	if (c->is_cancelled && !is_silent)
+		return;
+	if (!is_silent)
+		o = add(m, clock_now() + m->silence);
 	if (o == NULL) {
 		(void)mux_core_end(m, -ETIMEDOUT);
 		return;
 	}
+	c->is_cancelled = true;
 	o->call = c->tag;
 	mux_output_send_orphans(m);
 }
@@ -155,6 +161,18 @@ mux_cancel(struct mux *m, struct mux_call *c)
 	has_given_up = give_up(m, c, true, -ETIMEDOUT);
 	mux_core_unlock(m);
 	return has_given_up;
+}
+
+bool
+mux_take_back(struct mux *m, struct mux_call *c)
+{
+	bool is_awaited;
+
+	mux_core_lock(m);
+	cancel_upgrade(m, c);
+	is_awaited = !c->is_done && !m->has_ended;
+	mux_core_unlock(m);
+	return is_awaited;
 }
 
 bool
@@ -188,7 +206,7 @@ mux_interrupt(struct mux *m, const void *owner)
 	mux_core_lock(m);
 	c = find_wait(m, owner);
 	if (c != NULL && c->is_upgrade)
-		mux_cancel_upgrade(m, c);
+		cancel_upgrade(m, c);
 	else if (c != NULL)
 		(void)give_up(m, c, true, -ECANCELED);
 	mux_core_unlock(m);

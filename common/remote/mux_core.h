@@ -201,9 +201,6 @@ void mux_output_send_orphans(struct mux *m);
  */
 uint64_t mux_cancel_check(struct mux *m, uint64_t begun);
 
-/* Sends the CANCEL of c, an upgrade that is not done, if it was not sent: c is still waited for. */
-void mux_cancel_upgrade(struct mux *m, struct mux_call *c);
-
 /* If there is no driver, wakes one of the waiting threads to become it. */
 void mux_input_wake_driver(struct mux *m);
 

@@ -15,6 +15,7 @@
  *	remotefile_attach	a memory file in a forked child
  *	remotefile		a memory file: open, close, map, stat
  *	compat_v1		taking and releasing a lock with version 1
+ *	remotefile_upgrade	an upgrade that is given up, with version 2
  *	remotefile_release	releasing it with version 2
  *	remotefile_acquire	taking it with version 2
  */

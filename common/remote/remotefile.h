@@ -70,6 +70,8 @@ struct remotefile {
 	bool has_segment;           /* that grant had a delta, and so must its release */
 	uint8_t v1_type;            /* version 1: the type in LOCK, and so in UNLOCK */
 	struct mux_failure failure; /* of one-way releases */
+	struct mux_call upgrade;    /* that is under way, or */
+	bool is_unsettled;          /* was given up and has had no reply: see remotefile_settle() */
 	atomic_uint epoch;          /* of the connection, when failure was registered */
 	atomic_uint table;          /* that fd is in: see inherit.h */
 };

@@ -86,23 +86,6 @@ grant_most(const struct remotefile *f)
 }
 
 /*
- * Gives up an upgrade with error: the lock is held shared, by the grant that it was, or by that of
- * the upgrade if it was granted before.
- */
-static int
-take_back(struct remotefile *f, struct mux_call *c, int error)
-{
-	struct mux *mux = f->remote->mux;
-	int result = mux_take_back(mux, c, mux_limit(mux, mount_deadline(f->remote->mount)));
-
-	if (result == 0 && c->reply.left < 8)
-		return mux_abort(mux, -EPROTO);
-	if (result == 0)
-		f->grant = wire_get_u64(&c->reply);
-	return result == 0 || result == -ECANCELED ? error : result;
-}
-
-/*
  * Waits for the reply to an ACQUIRE until due, or until a signal ends the wait. The server ends a
  * timed wait by its own clock; if it is late, or silent, gives the ACQUIRE up without it. A grant
  * that crosses the CANCEL has ended with it.
@@ -115,9 +98,7 @@ await_grant(struct remotefile *f, struct mux_call *c, uint64_t due, struct eintr
 
 	if ((error != -ETIMEDOUT && error != -EINTR) || mux_has_ended(mux))
 		return error;
-	if (c->is_upgrade)
-		return take_back(f, c, error);
-	if (mux_cancel(mux, c))
+	if (c->is_upgrade ? remotefile_leave_upgrade(f) : mux_cancel(mux, c))
 		return error;
 	/* The reply came between the two calls. */
 	return mux_wait_for_lock(mux, c, f, due, NULL);
@@ -183,27 +164,32 @@ static int
 acquire_once(struct remotefile *f, enum protocol_mode mode, uint64_t deadline, uint64_t due,
     struct eintr *e, bool *retry)
 {
-	struct mux *mux = f->remote->mux;
+	struct mux_call other, *c = mode == PROTOCOL_UPGRADE ? &f->upgrade : &other;
 	uint64_t since = replica_since(f->base.replica);
-	struct mux_call c;
+	struct mux *mux = f->remote->mux;
 	int error;
 
 	*retry = false;
 	error = become_sender(f, due);
 	if (error != 0)
 		return error;
-	begin_acquire(f, &c, mode, since, timeout_until(deadline));
+	begin_acquire(f, c, mode, since, timeout_until(deadline));
 	error = mux_send(mux);
 	if (error == 0)
-		error = await_grant(f, &c, due, e);
+		error = await_grant(f, c, due, e);
 	if (error == 0) {
-		error = use_grant(f, mode, since, c.reply, retry);
-		mux_end_call(mux, &c);
+		error = use_grant(f, mode, since, c->reply, retry);
+		mux_end_call(mux, c);
 		return error == -EPROTO ? remotefile_fail(f, OP_ACQUIRE, error) : error;
 	}
 	if (error == -EAGAIN && deadline != 0)
 		error = -ETIMEDOUT;
-	return remotefile_end_call(f, &c, OP_ACQUIRE, error);
+	/* The descriptor does not hold the lock any more: its lease is over. */
+	if (error == -EINVAL && mode == PROTOCOL_UPGRADE)
+		error = -ESTALE;
+	if (f->is_unsettled)
+		return remotefile_fail(f, OP_ACQUIRE, error);
+	return remotefile_end_call(f, c, OP_ACQUIRE, error);
 }
 
 void
@@ -214,6 +200,18 @@ remotefile_interrupt(struct backend_file *base)
 	/* In a forked child that has not attached nothing waits for the server's answer yet. */
 	if (!atomic_load_explicit(&f->remote->inherit.is_inherited, memory_order_acquire))
 		mux_interrupt(f->remote->mux, f);
+}
+
+/* Waits for the reply to an upgrade that was given up, until due or a signal. */
+static int
+settle(struct remotefile *f, uint64_t due, struct eintr *e)
+{
+	int error = 0;
+
+	if (f->is_unsettled)
+		error = remotefile_settle(f,
+		    mux_wait_for_lock(f->remote->mux, &f->upgrade, f, due, e));
+	return error != 0 ? remotefile_fail(f, OP_ACQUIRE, error) : 0;
 }
 
 int
@@ -233,6 +231,9 @@ remotefile_acquire(struct backend_file *base, enum protocol_mode mode, uint64_t 
 		return error;
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
 		return compat_v1_acquire(f, mode, deadline, e);
+	error = settle(f, due, e);
+	if (error != 0)
+		return error;
 	error = remotefile_take_failure(f, &was_reported);
 	if (error != 0 && !was_reported)
 		return error;

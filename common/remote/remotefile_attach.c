@@ -95,7 +95,8 @@ register_again(struct remotefile *f, uint64_t until)
 
 	if (error != 0)
 		return error;
-	/* The parent reports the failures of its releases. */
+	/* The parent settles its upgrade, and reports the failures of its releases. */
+	f->is_unsettled = false;
 	f->failure = (struct mux_failure){ 0 };
 	error = mux_failure_register(r->mux, &f->failure);
 	if (error == 0)

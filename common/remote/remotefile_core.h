@@ -71,6 +71,21 @@ uint64_t remotefile_step_due(const struct remotefile *f, uint64_t due);
 int remotefile_end_call(struct remotefile *f, struct mux_call *c, enum protocol_op op, int error);
 
 /*
+ * An upgrade that is given up leaves the lock held shared, by the grant that it was, or by its own
+ * if the server had granted it before. The reply says so, and nobody waits for it until the grant
+ * is used next: to release it, or for another upgrade.
+ *
+ * leave: gives up f->upgrade. Returns false when it was answered or the connection has ended, and
+ * is not to be given up.
+ *
+ * settle: a further wait for the reply has ended with error. Returns 0 when the lock is held by
+ * f->grant; -ETIMEDOUT or -EINTR when f->is_unsettled still; or the error with which the
+ * connection has ended. The caller has the lock alone in this process.
+ */
+bool remotefile_leave_upgrade(struct remotefile *f);
+int remotefile_settle(struct remotefile *f, int error);
+
+/*
  * Ends a grant that cannot be used or is no longer wanted, with nothing published; flags as in
  * RELEASE. For a caller that has another error to return. A connection that takes no bytes until
  * that time ends.

@@ -112,13 +112,35 @@ release(struct remotefile *f, bool is_publishing, uint8_t flags, uint64_t until)
 	return error;
 }
 
+/* Waits for the reply to an upgrade that was given up; a server that is silent loses the lock. */
+static int
+settle(struct remotefile *f, uint64_t until)
+{
+	struct mux *mux = f->remote->mux;
+	int error;
+
+	if (!f->is_unsettled)
+		return 0;
+	error = remotefile_settle(f, mux_wait(mux, &f->upgrade, mux_limit(mux, until)));
+	if (f->is_unsettled)
+		error = remotefile_settle(f, mux_abort(mux, error));
+	if (error == 0)
+		return 0;
+	replica_void(f->base.replica);
+	return remotefile_fail(f, OP_RELEASE, error);
+}
+
 int
 remotefile_release(struct backend_file *base, bool is_publishing, uint64_t until)
 {
 	struct remotefile *f = remotefile_of(base);
+	int error;
 
 	if (f->remote->terms.version == PROTOCOL_VERSION_1)
 		return compat_v1_release(f, is_publishing, until);
+	error = settle(f, until);
+	if (error != 0)
+		return error;
 	return release(f, is_publishing, 0, until);
 }
 

@@ -8,12 +8,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/client/smclient.h"
+#include "tests/stress/patience.h"
 #include "tests/unit/rig.h"
 
 #define EXTENSIONS "00000002"
@@ -181,9 +183,9 @@ reading_and_writing_change_without_letting_go(void **state)
 	rig_end();
 }
 
-/* Takes an upgrade and then its CANCEL; answers the one with that, and the other with success. */
-static void
-serve_cancelled_upgrade(uint32_t status, const char *reply)
+/* Takes an upgrade and then its CANCEL, without answers. Returns the tag of the upgrade. */
+static uint16_t
+take_cancelled_upgrade(void)
 {
 	uint16_t tag;
 	char hex[16];
@@ -193,8 +195,18 @@ serve_cancelled_upgrade(uint32_t status, const char *reply)
 	tag = rig.tag;
 	snprintf(hex, sizeof hex, "%08x", tag);
 	rig_take(OP_CANCEL, hex);
+	return tag;
+}
+
+/* The same; then answers the one with that, the other with success, and a STAT. */
+static void
+serve_cancelled_upgrade(uint32_t status, const char *reply)
+{
+	uint16_t tag = take_cancelled_upgrade();
+
 	rig_answer_tag(tag, status, reply);
 	rig_answer(0, "");
+	rig_serve(OP_STAT, "00000007", STAT_REPLY);
 }
 
 static void
@@ -215,6 +227,7 @@ serve_cancelled_upgrades(void)
 	rig_take(OP_RELEASE, "00000007 000000000000000a 01 " NO_BLOCKS);
 }
 
+/* Its deadline is over. */
 static int
 lock_briefly(void)
 {
@@ -225,20 +238,150 @@ lock_briefly(void)
 	return sm_timedlock(rig.file, &ts);
 }
 
+/* The answers to an upgrade that is given up, and to its CANCEL, come before that to a STAT. */
+static void
+give_up(void)
+{
+	struct sm_stat s;
+
+	FAILS(lock_briefly(), ETIMEDOUT);
+	OK(sm_stat(rig.file, &s));
+}
+
 static void
 an_upgrade_that_is_given_up_leaves_the_lock_shared(void **state)
 {
 	(void)state;
 	rig_begin(serve_cancelled_upgrades);
 	OK(sm_rdlock(rig.file));
-	FAILS(lock_briefly(), ETIMEDOUT);
-	FAILS(lock_briefly(), ETIMEDOUT);
+	give_up();
+	give_up();
 	OK(sm_lock(rig.file));
 	OK(sm_downgrade(rig.file));
-	FAILS(lock_briefly(), ETIMEDOUT);
+	give_up();
 	FAILS(sm_rdlock(rig.file), EDEADLK);
 	OK(sm_unlock(rig.file));
 	OK(sm_lock(rig.file));
+	OK(sm_unlock(rig.file));
+	rig_end();
+}
+
+static atomic_bool may_answer; /* the server of the running test */
+
+static void
+await_leave(void)
+{
+	while (!atomic_load(&may_answer))
+		patience_breathe();
+}
+
+static void
+serve_silently(void)
+{
+	uint16_t tag;
+
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000000");
+	tag = take_cancelled_upgrade();
+	await_leave();
+	/* By now the file has a segment. */
+	rig_answer_tag(tag, 0, "0000000000000005 0000000000000000 " NO_BLOCKS);
+	rig_answer(0, "");
+	rig_take(OP_RELEASE, "00000007 0000000000000005 01 " NO_BLOCKS);
+	rig_serve(OP_STAT, "00000007", STAT_REPLY);
+}
+
+/* It waits for no answer: the server gives none before. */
+static void
+an_upgrade_that_is_given_up_waits_for_no_answer(void **state)
+{
+	struct sm_stat s;
+
+	(void)state;
+	atomic_store(&may_answer, false);
+	rig_begin_with(NULL, serve_silently);
+	OK(sm_rdlock(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	/* Another one waits for the answer to the first, and sends nothing. */
+	FAILS(lock_briefly(), ETIMEDOUT);
+	FAILS(sm_trylock(rig.file), ETIMEDOUT);
+	FAILS(sm_rdlock(rig.file), EDEADLK);
+	atomic_store(&may_answer, true);
+	OK(sm_unlock(rig.file));
+	OK(sm_stat(rig.file, &s));
+	rig_end();
+}
+
+static void
+serve_and_end(void)
+{
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000000");
+	(void)take_cancelled_upgrade();
+	await_leave();
+}
+
+static void
+the_connection_may_end_before_the_answer(void **state)
+{
+	(void)state;
+	atomic_store(&may_answer, false);
+	rig_begin_with(NULL, serve_and_end);
+	OK(sm_rdlock(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	atomic_store(&may_answer, true);
+	FAILS(sm_unlock(rig.file), ECONNRESET);
+	FAILS(sm_unlock(rig.file), ENOLCK);
+	rig_end();
+}
+
+static void
+serve_silence(void)
+{
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000000");
+	(void)take_cancelled_upgrade();
+	rig_take_end();
+}
+
+static void
+a_release_waits_for_the_answer_as_long_as_the_silence(void **state)
+{
+	(void)state;
+	rig_begin_with("silence=1", serve_silence);
+	OK(sm_rdlock(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	FAILS(sm_unlock(rig.file), ETIMEDOUT);
+	FAILS(sm_unlock(rig.file), ENOLCK);
+	rig_end();
+}
+
+static void
+serve_lost_lease(void)
+{
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000000");
+	rig_take(OP_ACQUIRE, "00000007 03 " FOREVER " " U64_0);
+	rig_answer(22, "");
+	rig_take(OP_RELEASE, "00000007 0000000000000004 01");
+}
+
+/* To the server, the descriptor holds nothing. */
+static void
+an_upgrade_of_a_lock_that_was_taken_away_is_estale(void **state)
+{
+	(void)state;
+	rig_begin_with(NULL, serve_lost_lease);
+	OK(sm_rdlock(rig.file));
+	FAILS(sm_lock(rig.file), ESTALE);
 	OK(sm_unlock(rig.file));
 	rig_end();
 }
@@ -311,6 +454,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	atomic_store(&may_answer, true);
 	rig_abandon();
 	return 0;
 }
@@ -325,6 +469,10 @@ main(void)
 		TEST(the_holder_is_what_the_server_says),
 		TEST(reading_and_writing_change_without_letting_go),
 		TEST(an_upgrade_that_is_given_up_leaves_the_lock_shared),
+		TEST(an_upgrade_that_is_given_up_waits_for_no_answer),
+		TEST(the_connection_may_end_before_the_answer),
+		TEST(a_release_waits_for_the_answer_as_long_as_the_silence),
+		TEST(an_upgrade_of_a_lock_that_was_taken_away_is_estale),
 		TEST(without_extensions_what_needs_them_fails),
 	};
 
