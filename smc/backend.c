@@ -198,9 +198,9 @@ get_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uint64_t u
 }
 
 static bool
-is_contended(struct backend_file *base, uint64_t until)
+is_contended(struct backend_file *base, uint64_t deadline)
 {
-	(void)until;
+	(void)deadline;
 	return ticketlock_is_contended(&smc_file(base)->lockfile.lock);
 }
 

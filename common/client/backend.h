@@ -123,9 +123,10 @@ struct backend_ops {
 
 	/*
 	 * While the lock is held shared: true when another process waits for it, or when that
-	 * cannot be known.
+	 * cannot be known. deadline is that of the caller, as for acquire: a server that is silent
+	 * until then costs the connection only if there is none.
 	 */
-	bool (*is_contended)(struct backend_file *f, uint64_t until);
+	bool (*is_contended)(struct backend_file *f, uint64_t deadline);
 
 	/*
 	 * While the lock is held: the life of the file, and the number of the grant, which rises

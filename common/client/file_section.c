@@ -43,7 +43,7 @@ take_locally(struct file *f, const struct filehandle *h, enum protocol_mode mode
 		*task = FILELOCK_NOTHING;
 		soon = deadline;
 		if (mode == PROTOCOL_SHARED && filelock_may_join(&f->lock, self.owner)) {
-			if (!ops->is_contended(f->backend, mount_deadline(f->mount)) &&
+			if (!ops->is_contended(f->backend, deadline) &&
 			    !atomic_load(&h->is_closing) && filelock_join(&f->lock, self))
 				return 0;
 			if (atomic_load(&h->is_closing))

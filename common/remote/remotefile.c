@@ -318,14 +318,20 @@ remotefile_holder(struct backend_file *base, struct sm_holder *out, uint64_t unt
 
 /* Leaves a failed release to a call that can report it. */
 bool
-remotefile_is_contended(struct backend_file *base, uint64_t until)
+remotefile_is_contended(struct backend_file *base, uint64_t deadline)
 {
 	struct remotefile *f = remotefile_of(base);
+	uint64_t until = remotefile_step_due(f, remotefile_answer_due(deadline));
 	struct protocol_stat s = { 0 };
+	int error;
 
 	if (remotefile_attach(f, until) != 0 || f->remote->terms.version == PROTOCOL_VERSION_1)
 		return true;
-	return remotefile_request_stat(f, &s, until) != 0 || s.waiters > 0;
+	if (deadline == CLOCK_NEVER)
+		error = remotefile_request_stat(f, &s, until);
+	else
+		error = remotefile_request_stat_in_time(f, &s, until);
+	return error != 0 || s.waiters > 0;
 }
 
 int

@@ -96,7 +96,7 @@ int remotefile_acquire(struct backend_file *f, enum protocol_mode mode, uint64_t
     struct eintr *e);
 void remotefile_interrupt(struct backend_file *f);
 int remotefile_grant(struct backend_file *f, uint64_t *life, uint64_t *grant, uint64_t until);
-bool remotefile_is_contended(struct backend_file *f, uint64_t until);
+bool remotefile_is_contended(struct backend_file *f, uint64_t deadline);
 int remotefile_release(struct backend_file *f, bool is_publishing, uint64_t until);
 int remotefile_downgrade(struct backend_file *f, uint64_t until);
 

@@ -6,25 +6,10 @@
 #include "common/client/mount.h"
 #include "common/remote/remotefile_core.h"
 
-/* Before a fork: f can be known again. */
-static int
-learn_life(struct remotefile *f, uint64_t until)
-{
-	struct mux *mux = f->remote->mux;
-	struct protocol_stat s;
-	struct mux_call c;
-	int error = mux_become_quick_sender(mux, until, mux_limit(mux, until));
-
-	if (error != 0)
-		return error;
-	remotefile_begin_stat(f, &c);
-	return remotefile_end_stat(f, &c, &s,
-	    dial_exchange_in_time(mux, &c, PROTOCOL_STAT_SIZE, until));
-}
-
 bool
 remotefile_fork_ready(struct mount *m, uint64_t until)
 {
+	struct protocol_stat s;
 	struct remotefile *f;
 	struct file *file;
 	int error = 0;
@@ -36,7 +21,8 @@ remotefile_fork_ready(struct mount *m, uint64_t until)
 		if (error == 0 && atomic_load(&f->life) == 0 &&
 		    inherit_has_connected(&f->remote->inherit) &&
 		    f->remote->terms.version == PROTOCOL_VERSION_2)
-			error = learn_life(f, until);
+			/* So f can be known again. */
+			error = remotefile_request_stat_in_time(f, &s, until);
 	}
 	return true;
 }

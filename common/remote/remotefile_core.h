@@ -44,16 +44,14 @@ int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
 int remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd,
     struct mux_limit limit);
 
-/*
- * STAT. begin: the caller is the sender. end: the exchange has that result, which is returned; sets
- * the life of f.
- */
-void remotefile_begin_stat(struct remotefile *f, struct mux_call *c);
-int remotefile_end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s,
-    int error);
-
-/* STAT as a whole. Returns 0 or, with words, see dial_exchange(). */
+/* STAT; sets the life of f, too. Returns 0 or, with words, see dial_exchange(). */
 int remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until);
+
+/*
+ * The same, without words, for a caller that cannot wait any longer: a server that does not answer
+ * until then costs nothing, see dial_exchange_in_time().
+ */
+int remotefile_request_stat_in_time(struct remotefile *f, struct protocol_stat *s, uint64_t until);
 
 /*
  * When the reply must have come to a request for a lock that is sent now, with that deadline

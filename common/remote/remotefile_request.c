@@ -58,15 +58,16 @@ remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd, struc
 	return dial_exchange(mux, c, 0, limit);
 }
 
-void
-remotefile_begin_stat(struct remotefile *f, struct mux_call *c)
+static void
+begin_stat(struct remotefile *f, struct mux_call *c)
 {
 	mux_begin_call(f->remote->mux, c, OP_STAT, 4, PROTOCOL_STAT_SIZE);
 	mux_put_u32(f->remote->mux, f->fd);
 }
 
-int
-remotefile_end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s, int error)
+/* The exchange has that result, which is returned; sets the life of f. */
+static int
+end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s, int error)
 {
 	if (error == 0) {
 		protocol_get_stat(&c->reply, s);
@@ -85,9 +86,21 @@ remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t 
 	int error = mux_become_sender(mux, limit);
 
 	if (error == 0) {
-		remotefile_begin_stat(f, &c);
-		error = remotefile_end_stat(f, &c, s,
-		    dial_exchange(mux, &c, PROTOCOL_STAT_SIZE, limit));
+		begin_stat(f, &c);
+		error = end_stat(f, &c, s, dial_exchange(mux, &c, PROTOCOL_STAT_SIZE, limit));
 	}
 	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
+}
+
+int
+remotefile_request_stat_in_time(struct remotefile *f, struct protocol_stat *s, uint64_t until)
+{
+	struct mux *mux = f->remote->mux;
+	struct mux_call c;
+	int error = mux_become_quick_sender(mux, until, mux_limit(mux, until));
+
+	if (error != 0)
+		return error;
+	begin_stat(f, &c);
+	return end_stat(f, &c, s, dial_exchange_in_time(mux, &c, PROTOCOL_STAT_SIZE, until));
 }
