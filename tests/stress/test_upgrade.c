@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -475,6 +476,58 @@ what_is_read_is_what_is_written(void **state)
 	kinds_run(count_together);
 }
 
+/* In a child of a process that reads, and waits to write: it has no lock, and gets it last. */
+static void
+be_child_of_upgrader(struct client *c, atomic_bool *has_tried)
+{
+	child_expect(sm_unlock(c->file) == -1 && errno == ENOLCK, "sm_unlock: expected ENOLCK");
+	child_expect(acquire_within(c->file, SM_READ, SHORT_MS) == -1 && errno == ETIMEDOUT,
+	    "SM_READ beside one that waits to write: expected ETIMEDOUT");
+	atomic_store(has_tried, true);
+	child_expect(acquire(c->file, SM_WRITE) == 0, sm_error(NULL));
+	child_expect(*c->words == 1, "the parent wrote first");
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+fork_beside_an_upgrade(void)
+{
+	atomic_bool *has_tried = child_share(sizeof *has_tried);
+	struct client here, there, reader, other, third;
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	struct errand e;
+	pid_t pid;
+
+	kinds_open(&here, SIZE_BLOCK);
+	kinds_open(&there, SIZE_BLOCK);
+	reader = handle_of(&here);
+	third = handle_of(&here);
+	other = handle_of(kinds_is_smc() ? &here : &there);
+	OK(acquire(reader.file, SM_READ));
+	OK(acquire(other.file, SM_READ));
+	begin(&e, call_acquire, reader.file, SM_WRITE);
+	await_upgrade(&third);
+	pid = child_begin();
+	if (pid == 0)
+		be_child_of_upgrader(&reader, has_tried);
+	while (!atomic_load(has_tried) && clock_now() < deadline)
+		patience_breathe();
+	OK(sm_unlock(other.file));
+	end(&e, 0);
+	*reader.words = 1;
+	OK(sm_unlock(reader.file));
+	child_expect_success(pid);
+	client_close(&here);
+	client_close(&there);
+}
+
+static void
+a_child_forked_beside_an_upgrade_has_no_part_in_it(void **state)
+{
+	(void)state;
+	kinds_run(fork_beside_an_upgrade);
+}
+
 static int
 stop_signals(void **state)
 {
@@ -495,6 +548,7 @@ main(void)
 		TEST(readers_that_wait_come_and_writers_do_not),
 		TEST(threads_of_a_process_share_and_upgrade),
 		TEST(what_is_read_is_what_is_written),
+		TEST(a_child_forked_beside_an_upgrade_has_no_part_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, kinds_begin, kinds_end);
