@@ -15,6 +15,7 @@ static const char *const names[] = {
 	[ACTOR_TRYLOCK] = "sm_trylock",
 	[ACTOR_TIMEDLOCK] = "sm_timedlock",
 	[ACTOR_UNLOCK] = "sm_unlock",
+	[ACTOR_DOWNGRADE] = "sm_downgrade",
 	[ACTOR_GRANT] = "sm_grant",
 };
 
@@ -72,7 +73,9 @@ is_limit(const struct actor *a, enum actor_call call, int error)
 {
 	if (error == EMFILE)
 		return call == ACTOR_OPEN || call == ACTOR_MAP || a->depth > 0;
-	return error == EFBIG && (call == ACTOR_OPEN || call == ACTOR_MAP || call == ACTOR_UNLOCK);
+	return error == EFBIG &&
+	    (call == ACTOR_OPEN || call == ACTOR_MAP || call == ACTOR_UNLOCK ||
+		call == ACTOR_DOWNGRADE);
 }
 
 /* What smuf's clients find when the host changes files. */

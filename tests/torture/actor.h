@@ -9,6 +9,7 @@
 #ifndef TESTS_TORTURE_ACTOR_H
 #define TESTS_TORTURE_ACTOR_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "tests/torture/choice.h"
@@ -35,6 +36,8 @@ struct actor {
 	void (*fork)(struct actor *a, struct handle *held);
 };
 
+enum { ACTOR_INTERRUPT = SIGUSR1 }; /* a signal that ends waits, and does nothing else */
+
 /* The functions of the library, as far as their errors differ. */
 enum actor_call {
 	ACTOR_OPEN,
@@ -42,10 +45,11 @@ enum actor_call {
 	ACTOR_MAP,
 	ACTOR_UNMAP,
 	ACTOR_CLOSE,
-	ACTOR_LOCK, /* and sm_rdlock() */
+	ACTOR_LOCK, /* and other ways to wait as long as it takes */
 	ACTOR_TRYLOCK,
 	ACTOR_TIMEDLOCK,
 	ACTOR_UNLOCK,
+	ACTOR_DOWNGRADE,
 	ACTOR_GRANT
 };
 

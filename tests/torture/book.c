@@ -137,7 +137,7 @@ book_grant(struct book *b, uint64_t number, uint64_t grant, bool is_exclusive,
 		    (unsigned long)number, (unsigned long)atomic_load(&b->number));
 		return false;
 	}
-	if (grant <= below) {
+	if (grant < below || (grant == below && (is_exclusive || grant != atomic_load(&b->kept)))) {
 		snprintf(text, BOOK_TEXT_SIZE, "sm_grant: %s grant %lu after grant %lu",
 		    is_exclusive ? "the exclusive" : "the", (unsigned long)grant,
 		    (unsigned long)below);
@@ -147,4 +147,10 @@ book_grant(struct book *b, uint64_t number, uint64_t grant, bool is_exclusive,
 	if (is_exclusive)
 		raise_to(&b->exclusive, grant);
 	return true;
+}
+
+void
+book_keep(struct book *b)
+{
+	raise_to(&b->kept, atomic_load(&b->exclusive));
 }

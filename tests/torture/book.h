@@ -36,6 +36,7 @@ struct book {
 	_Atomic uint64_t committed;
 	_Atomic uint64_t highest;   /* grant */
 	_Atomic uint64_t exclusive; /* the highest exclusive one */
+	_Atomic uint64_t kept;      /* the highest that became a shared one */
 	_Atomic unsigned tried[BOOK_RING];
 	struct book_section ring[BOOK_RING][BOOK_WAYS];
 };
@@ -56,6 +57,9 @@ bool book_check(struct book *b, const struct content *c, bool may_be_old,
 /* With the lock: sm_grant() has given a grant, and the life of a book of that number. */
 bool book_grant(struct book *b, uint64_t number, uint64_t grant, bool is_exclusive,
     char text[BOOK_TEXT_SIZE]);
+
+/* Before sm_downgrade(): readers go on with the latest exclusive grant. */
+void book_keep(struct book *b);
 
 /* The number of the book of that life of a file, which are at most three: lives are random. */
 uint64_t book_number(unsigned file, uint64_t life);

@@ -64,11 +64,12 @@ handles_inherit(struct handles *h)
 static int
 open_file(struct actor *a, struct handle *t)
 {
+	int flags = SM_OPEN_CREATE | (t->is_owner ? SM_OPEN_OWNER : 0);
 	char path[STAGE_PATH_SIZE];
 
 	stage_path(t->number, t->generation, path);
-	ledger_call(&a->seat, "sm_open");
-	t->file = t->view.file = sm_open(a->handles->sm, path);
+	ledger_call(&a->seat, "sm_open_flags");
+	t->file = t->view.file = sm_open_flags(a->handles->sm, path, flags);
 	ledger_return(&a->seat);
 	return t->file == NULL ? errno : 0;
 }
@@ -148,16 +149,24 @@ is_current(const struct actor *a, const struct handle *t)
 	return t->generation == atomic_load(&a->seat.ledger->generation) && !t->is_lost;
 }
 
+/* With the lock of the table. Others of an owner's users might lock with it. */
+static bool
+may_lock(const struct handle *t)
+{
+	return !t->is_owner || t->users == 0;
+}
+
 /* With the lock of the table: an open handle of the memory file, from the place at on. */
 static struct handle *
-find_open(struct actor *a, unsigned number, unsigned at)
+find_open(struct actor *a, unsigned number, unsigned at, bool to_lock)
 {
 	unsigned i;
 
 	for (i = 0; i < HANDLES_MOST; i++) {
 		struct handle *t = &a->handles->table[(at + i) % HANDLES_MOST];
 
-		if (t->state == HANDLES_OPEN && t->number == number && is_current(a, t))
+		if (t->state == HANDLES_OPEN && t->number == number && is_current(a, t) &&
+		    (!to_lock || may_lock(t)))
 			return t;
 	}
 	return NULL;
@@ -165,7 +174,7 @@ find_open(struct actor *a, unsigned number, unsigned at)
 
 /* With the lock of the table: a place for a new one. */
 static struct handle *
-find_free(struct actor *a, unsigned number)
+find_free(struct actor *a, unsigned number, bool is_owner)
 {
 	unsigned i;
 
@@ -177,6 +186,7 @@ find_free(struct actor *a, unsigned number)
 		memset(t, 0, sizeof *t);
 		t->state = HANDLES_MOVES;
 		t->number = number;
+		t->is_owner = is_owner;
 		t->users = 1;
 		t->view.size = a->round->sizes[number];
 		t->generation = atomic_load(&a->seat.ledger->generation);
@@ -209,20 +219,20 @@ close_old(struct actor *a)
 }
 
 struct handle *
-handles_take(struct actor *a, unsigned number)
+handles_take(struct actor *a, unsigned number, bool to_lock)
 {
 	unsigned at = (unsigned)choice_draw(&a->choice, HANDLES_MOST);
-	bool is_new = choice_happens(&a->choice, 10);
+	bool is_new = choice_happens(&a->choice, 10), is_owner = choice_happens(&a->choice, 30);
 	struct handle *t = NULL, *fresh = NULL;
 
 	close_old(a);
 	handles_lock(a->handles);
 	if (!is_new)
-		t = find_open(a, number, at);
+		t = find_open(a, number, at, to_lock);
 	if (t != NULL)
 		t->users++;
 	else
-		fresh = find_free(a, number);
+		fresh = find_free(a, number, is_owner);
 	handles_unlock(a->handles);
 	if (fresh != NULL)
 		t = open_handle(a, fresh);

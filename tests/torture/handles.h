@@ -31,6 +31,7 @@ struct handle {
 	unsigned number;          /* which memory file */
 	unsigned generation;      /* of its name */
 	unsigned users;           /* threads that have taken it */
+	bool is_owner;            /* of its locks: one thread at a time locks with it */
 	bool is_lost;             /* to be closed by its last user */
 	bool is_closed; /* while others waited for the lock; they are users until they return */
 	_Atomic bool is_gone; /* sm_close() has returned */
@@ -58,8 +59,11 @@ int handles_init(struct handles *h, const struct stage *s);
 /* Frees all that is open. No other thread uses it. */
 void handles_fini(struct handles *h);
 
-/* The threads' chosen handle of the memory file; opened and mapped if need be. NULL: not now. */
-struct handle *handles_take(struct actor *a, unsigned number);
+/*
+ * The threads' chosen handle of the memory file; opened and mapped if need be. NULL: not now.
+ * to_lock: the caller may lock with it.
+ */
+struct handle *handles_take(struct actor *a, unsigned number, bool to_lock);
 
 /* Gives it back. is_lost: it is to be closed. */
 void handles_give(struct actor *a, struct handle *t, bool is_lost);

@@ -39,9 +39,12 @@ enum {
 enum ledger_count {
 	LEDGER_WRITTEN,     /* sections that were committed */
 	LEDGER_READ,        /* sections that read, or wrote nothing */
-	LEDGER_NOT_GRANTED, /* EAGAIN and ETIMEDOUT */
-	LEDGER_LIVES,       /* of memory files */
-	LEDGER_CLOSED,      /* handles with which other threads waited */
+	LEDGER_NOT_GRANTED, /* EAGAIN and ETIMEDOUT, and EDEADLK of upgrades */
+	LEDGER_INTERRUPTED, /* EINTR */
+	LEDGER_UPGRADED,
+	LEDGER_DOWNGRADED,
+	LEDGER_LIVES,  /* of memory files */
+	LEDGER_CLOSED, /* handles with which other threads waited */
 	LEDGER_FORKS,
 	LEDGER_VOID,     /* handles that a forked child could not use */
 	LEDGER_KILLS,    /* processes killed by others, */

@@ -147,12 +147,12 @@ static void
 report_counts(const struct ledger *l, const unsigned rounds[ROUND_KINDS])
 {
 	static const char *const names[LEDGER_COUNTS] = { "sections published", "read",
-		"locks not granted", "lives of files", "waits closed", "forks",
-		"void handles in children", "processes killed", "died inside", "stops",
-		"server restarts", "calls cut off", "lies", "calls that found lies",
-		"calls on a full disk", "readers beside readers", "leases that were over",
-		"calls at a limit", "processes that closed all descriptors",
-		"calls without descriptors" };
+		"locks not granted", "waits interrupted", "upgrades", "downgrades",
+		"lives of files", "waits closed", "forks", "void handles in children",
+		"processes killed", "died inside", "stops", "server restarts", "calls cut off",
+		"lies", "calls that found lies", "calls on a full disk", "readers beside readers",
+		"leases that were over", "calls at a limit",
+		"processes that closed all descriptors", "calls without descriptors" };
 	unsigned i;
 
 	printf("torture: no fault in %u rounds of smdish, %u of smuf, %u of smc:\n    ", rounds[0],

@@ -253,10 +253,19 @@ fork_child(struct actor *a, struct handle *held)
 /* Players. */
 
 static void
+be_interrupted(int number)
+{
+	(void)number;
+}
+
+static void
 prepare(const struct player_world *w, struct ledger_process *process, uint64_t stream)
 {
+	const struct sigaction interrupt = { .sa_handler = be_interrupted };
+
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)signal(SIGCHLD, SIG_IGN); /* children vanish when they end */
+	(void)sigaction(ACTOR_INTERRUPT, &interrupt, NULL);
 	memset(&cast, 0, sizeof cast);
 	cast.world = w;
 	cast.process = process;
@@ -340,7 +349,7 @@ be_auditor(const struct player_world *w, struct ledger_process *process)
 	close(LEDGER_CROWD);
 	prepare(w, process, choice_branch(w->round->seed, AUDIT_STREAM));
 	for (i = 0; i < w->round->files; i++)
-		files[i] = handles_take(a, i);
+		files[i] = handles_take(a, i, true);
 	atomic_store(&w->ledger->is_watched, true);
 	while (!atomic_load(&w->ledger->is_audited))
 		patience_breathe();

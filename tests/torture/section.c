@@ -13,25 +13,23 @@
 #include "tests/stress/patience.h"
 #include "tests/torture/finding.h"
 #include "tests/torture/handles.h"
+#include "tests/torture/request.h"
 
 enum {
-	TIMED_MOST_MS = 5,
-	LATE_MS = 5 *
-	    1000,        /* later than its deadline no timed call returns; processes get stopped */
 	BLOCKS_MOST = 4, /* written in most sections */
 	INSIDE_MOST_US = 200
 };
-
-enum way { WAITS, TRIES, WAITS_FOR_A_TIME, READS, WAYS };
 
 /* How a section that writes ends. */
 enum ending { PUBLISHES, DIES_INSIDE, DIES_RELEASING, CLOSES_INSIDE };
 
 /* What a section is to do, drawn as a whole. */
 struct plan {
-	enum way way;
-	uint64_t limit_ms;
+	struct request lock;
+	bool upgrades; /* reads, and then writes after all, with the lock by */
+	struct request upgrade;
 	bool writes;
+	bool downgrades; /* and reads on */
 	enum ending ending;
 	unsigned blocks; /* to write */
 	uint64_t first;  /* of them; the others follow */
@@ -42,27 +40,18 @@ struct plan {
 	uint64_t nonce;
 };
 
-static enum way
-draw_way(struct actor *a)
-{
-	unsigned n = (unsigned)choice_draw(&a->choice, 10);
-	enum way way = n < 4 ? WAITS : n < 6 ? TRIES : n < 8 ? WAITS_FOR_A_TIME : READS;
-
-	/* Where the host may take the lock away for ever, wait for a time only. */
-	if (round_is_blind(a->round) && (way == WAITS || way == READS))
-		return WAITS_FOR_A_TIME;
-	return way;
-}
-
 static struct plan
 draw_plan(struct actor *a)
 {
 	struct choice *c = &a->choice;
-	struct plan p = { .way = draw_way(a) };
+	bool reads = choice_happens(c, 30);
+	struct plan p = { .lock = request_draw(a, reads, reads ? 70 : 50, reads ? 15 : 25) };
 	uint64_t n;
 
-	p.limit_ms = choice_draw(c, TIMED_MOST_MS + 1);
-	p.writes = choice_happens(c, 85) && p.way != READS;
+	p.upgrades = choice_happens(c, 40) && reads;
+	p.upgrade = request_draw(a, false, 50, 20);
+	p.writes = choice_happens(c, 85) && (!reads || p.upgrades);
+	p.downgrades = p.writes && choice_happens(c, 20);
 	n = choice_draw(c, 1000);
 	if (n < 2 && round_has_kills(a->round))
 		p.ending = n == 0 ? DIES_INSIDE : DIES_RELEASING;
@@ -72,67 +61,22 @@ draw_plan(struct actor *a)
 	p.first = choice_draw(c, UINT32_MAX);
 	p.names_all = choice_happens(c, 20);
 	p.forks = choice_draw(c, 1000) < 2;
-	p.pause_us = choice_happens(c, p.way == READS ? 20 : 5) ? choice_draw(c, INSIDE_MOST_US) :
-								  0;
+	p.pause_us = choice_happens(c, reads ? 20 : 5) ? choice_draw(c, INSIDE_MOST_US) : 0;
 	p.death_us = 1 + choice_draw(c, INSIDE_MOST_US);
 	p.nonce = choice_branch(c->stream, c->step) | 1;
 	return p;
 }
 
-static void
-expect_in_time(const struct actor *a, uint64_t begun, uint64_t limit_ms)
-{
-	uint64_t took = clock_now() - begun;
-
-	if (patience_is_over(took, limit_ms + LATE_MS))
-		ledger_complain(&a->seat, "a lock with a limit of %lu ms was refused after %lu ms",
-		    (unsigned long)limit_ms, (unsigned long)(took / CLOCK_MS));
-}
-
-static int
-call_function(struct handle *t, const struct plan *p, uint64_t now)
-{
-	struct timespec limit = clock_timespec(clock_after_ms(now, p->limit_ms));
-
-	switch (p->way) {
-	case WAITS:
-		return sm_lock(t->file);
-	case TRIES:
-		return sm_trylock(t->file);
-	case WAITS_FOR_A_TIME:
-		return sm_timedlock(t->file, &limit);
-	default:
-		return sm_rdlock(t->file);
-	}
-}
-
 /* Returns 0 or an errno; EBADF when another thread has closed the handle meanwhile. */
 static int
-call_lock(struct actor *a, struct handle *t, const struct plan *p)
+call_lock(struct actor *a, struct handle *t, const struct request *q)
 {
-	static const char *const names[WAYS] = { "sm_lock", "sm_trylock", "sm_timedlock",
-		"sm_rdlock" };
-	uint64_t begun = clock_now();
 	int error;
 
 	handles_wait(a, t);
 	ledger_ask(&a->seat);
-	ledger_call(&a->seat, names[p->way]);
-	error = call_function(t, p, begun) == 0 ? 0 : errno;
-	ledger_return(&a->seat);
-	if (!handles_waited(a, t))
-		return EBADF;
-	if (error != 0 && (p->way == TRIES || p->way == WAITS_FOR_A_TIME))
-		expect_in_time(a, begun, p->way == TRIES ? CLOCK_SEC / CLOCK_MS : p->limit_ms);
-	return error;
-}
-
-static enum actor_call
-judged_as(enum way way)
-{
-	return way == TRIES         ? ACTOR_TRYLOCK :
-	    way == WAITS_FOR_A_TIME ? ACTOR_TIMEDLOCK :
-				      ACTOR_LOCK;
+	error = request_call(a, t, q);
+	return handles_waited(a, t) ? error : EBADF;
 }
 
 /* Returns 0 or an errno. */
@@ -227,17 +171,44 @@ leave(struct actor *a, struct handle *t)
 	return error != 0 && actor_judge(a, ACTOR_UNLOCK, error, false);
 }
 
+/* Returns 0 or an errno. */
+static int
+call_downgrade(struct actor *a, struct handle *t)
+{
+	int error;
+
+	book_keep(t->book);
+	ledger_call(&a->seat, "sm_downgrade");
+	error = sm_downgrade(t->file) == 0 ? 0 : errno;
+	ledger_return(&a->seat);
+	return error;
+}
+
+/* The section is published, and the lock shared. Returns true when the handle is lost. */
+static bool
+read_on(struct actor *a, struct handle *t, const struct plan *p, uint64_t number)
+{
+	const struct content published = { atomic_load(&t->book->number), number, p->nonce };
+	uint8_t *segment = view_segment(&t->view);
+
+	ledger_add(a->seat.ledger, LEDGER_DOWNGRADED);
+	(void)finding_enter(a, t, segment, false, false);
+	finding_stay(a, t, segment, &published);
+	return leave(a, t);
+}
+
 /* The release of a section that has written. Returns true when the handle is lost. */
 static bool
 publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number, bool skips)
 {
+	bool downgrades = p->downgrades && !skips;
 	int error;
 
 	book_try(t->book, number, p->nonce);
 	ledger_leave(&a->seat);
 	if (p->ending == DIES_RELEASING)
 		die_soon(a, p->death_us);
-	error = skips ? 0 : call_unlock(a, t);
+	error = skips ? 0 : downgrades ? call_downgrade(a, t) : call_unlock(a, t);
 	finding_leave(a, error);
 	if (error == 0) {
 		finding_commit(a, t, number, p->nonce);
@@ -246,10 +217,48 @@ publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number
 	while (p->ending == DIES_RELEASING)
 		pause();
 	if (error == 0)
-		return false;
+		return downgrades && read_on(a, t, p, number);
 	if (actor_is_refusal(a, error))
 		book_refuse(t->book, number, p->nonce);
-	return actor_judge(a, ACTOR_UNLOCK, error, false);
+	return actor_judge(a, downgrades ? ACTOR_DOWNGRADE : ACTOR_UNLOCK, error, false);
+}
+
+/*
+ * With the lock for reading: becomes the writer, or reads on. Nobody writes meanwhile. Returns
+ * true when it has; *is_lost: the handle is.
+ */
+static bool
+upgrade(struct actor *a, struct handle *t, const struct plan *p, const struct content *read,
+    bool *is_lost)
+{
+	uint8_t *segment = view_segment(&t->view);
+	int error = request_call(a, t, &p->upgrade);
+
+	if (error == 0) {
+		ledger_add(a->seat.ledger, LEDGER_UPGRADED);
+		(void)finding_enter(a, t, segment, true, false);
+	} else if (error == EDEADLK) {
+		ledger_add(a->seat.ledger, LEDGER_NOT_GRANTED);
+	} else {
+		*is_lost = request_judge(a, t, &p->upgrade, error);
+	}
+	finding_stay(a, t, segment, read);
+	return error == 0;
+}
+
+/* With the lock exclusively: writes. Gives the handle back, or closes it. */
+static void
+write_and_end(struct actor *a, struct handle *t, const struct plan *p, uint64_t number, bool skips)
+{
+	uint8_t *segment = view_segment(&t->view);
+
+	if ((p->ending == DIES_INSIDE || p->ending == CLOSES_INSIDE) &&
+	    handles_claim(a, t, false)) {
+		spoil(a, t, p, segment);
+		return;
+	}
+	write_section(a, t, p, segment, number);
+	handles_give(a, t, publish(a, t, p, number, skips));
 }
 
 /* With the lock. Gives the handle back, or closes it. */
@@ -257,7 +266,8 @@ static void
 work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 {
 	uint8_t *segment = view_segment(&t->view);
-	struct content c = finding_enter(a, t, segment, p->way != READS, skips);
+	struct content c = finding_enter(a, t, segment, !p->lock.reads, skips);
+	bool is_lost = false, writes = p->writes && segment != NULL;
 
 	if (p->pause_us != 0) {
 		usleep((useconds_t)p->pause_us);
@@ -265,15 +275,12 @@ work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 	}
 	if (p->forks)
 		a->fork(a, t);
-	if (segment == NULL || !p->writes) {
-		handles_give(a, t, leave(a, t));
-	} else if ((p->ending == DIES_INSIDE || p->ending == CLOSES_INSIDE) &&
-	    handles_claim(a, t, false)) {
-		spoil(a, t, p, segment);
-	} else {
-		write_section(a, t, p, segment, c.section + 1);
-		handles_give(a, t, publish(a, t, p, c.section + 1, skips));
-	}
+	if (p->upgrades)
+		writes &= upgrade(a, t, p, &c, &is_lost);
+	if (writes)
+		write_and_end(a, t, p, c.section + 1, skips);
+	else
+		handles_give(a, t, leave(a, t) || is_lost);
 }
 
 /*
@@ -283,7 +290,7 @@ work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 static bool
 is_planted(struct actor *a, const struct handle *t, const struct plan *p)
 {
-	if (a->plant == 0 || a->choice.step < a->plant || !p->writes ||
+	if (a->plant == 0 || a->choice.step < a->plant || !p->writes || p->upgrades ||
 	    view_segment(&t->view) == NULL)
 		return false;
 	if (!atomic_load(&a->seat.ledger->is_planted))
@@ -295,18 +302,18 @@ void
 section_play(struct actor *a, unsigned number)
 {
 	struct plan p = draw_plan(a);
-	struct handle *t = handles_take(a, number);
+	struct handle *t = handles_take(a, number, true);
 	bool skips;
 	int error;
 
 	if (t == NULL)
 		return;
 	skips = is_planted(a, t, &p);
-	error = skips ? 0 : call_lock(a, t, &p);
+	error = skips ? 0 : call_lock(a, t, &p.lock);
 	if (error == EBADF && t->is_closed)
 		handles_give(a, t, false);
 	else if (error != 0)
-		handles_give(a, t, actor_judge(a, judged_as(p.way), error, t->view.is_inherited));
+		handles_give(a, t, request_judge(a, t, &p.lock, error));
 	else
 		work(a, t, &p, skips);
 }
@@ -314,8 +321,8 @@ section_play(struct actor *a, unsigned number)
 void
 section_audit(struct actor *a, struct handle *t)
 {
-	struct plan p = { .way = READS };
-	int error = call_lock(a, t, &p);
+	const struct request q = { .reads = true };
+	int error = call_lock(a, t, &q);
 
 	if (error != 0) {
 		handles_give(a, t, actor_judge(a, ACTOR_LOCK, error, false));

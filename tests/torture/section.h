@@ -1,5 +1,5 @@
 /*
- * section: one critical section: the lock in one of the four ways, the checks of the ledger, the
+ * section: one critical section: the lock in one of the ways there are, perhaps from reading to writing and back, the checks of the ledger, the
  * work, the release; or another end: the thread kills its process, or closes the handle, and
  * nothing of what it wrote may ever be seen.
  */

@@ -26,7 +26,7 @@ enum { CLOSES_ALL_REMOTE = 5000, CLOSES_ALL_LOCAL = 30 * 1000, CHECKS_OWN = 50 }
 static void
 close_one(struct actor *a, unsigned number)
 {
-	struct handle *t = handles_take(a, number);
+	struct handle *t = handles_take(a, number, false);
 
 	if (t == NULL)
 		return;
@@ -39,7 +39,7 @@ close_one(struct actor *a, unsigned number)
 static void
 map_one(struct actor *a, unsigned number)
 {
-	struct handle *t = handles_take(a, number);
+	struct handle *t = handles_take(a, number, false);
 
 	if (t != NULL)
 		handles_give(a, t, view_get_again(a, &a->handles->views, &t->view));
@@ -63,7 +63,7 @@ judge_state(struct actor *a, const struct handle *t, const struct sm_stat *st)
 static void
 ask_one(struct actor *a, unsigned number)
 {
-	struct handle *t = handles_take(a, number);
+	struct handle *t = handles_take(a, number, false);
 	struct sm_stat st;
 	int error;
 
