@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/size.h"
 #include "tests/stress/child.h"
 #include "tests/stress/daemon.h"
@@ -108,6 +109,17 @@ call_acquire(struct caller *c)
 	return result_of(sm_acquire(c->client.file, SM_WRITE | SM_INTERRUPTIBLE, NULL) == 0);
 }
 
+/* Beside the other handle, if no writer waits: the server is asked. */
+static int
+call_join(struct caller *c)
+{
+	struct timespec deadline = clock_timespec(clock_after_ms(clock_now(), TIMED_MS));
+	int error = result_of(sm_acquire(c->client.file, SM_READ, &deadline) == 0);
+
+	(void)sm_unlock(c->reader);
+	return error;
+}
+
 static int
 call_trylock(struct caller *c)
 {
@@ -123,6 +135,15 @@ call_timedlock(struct caller *c)
 static int
 call_unlock(struct caller *c)
 {
+	return result_of(sm_unlock(c->client.file) == 0);
+}
+
+/* An upgrade is given up first. */
+static int
+call_unlock_unsettled(struct caller *c)
+{
+	if (client_lock_for(&c->client, 0) != ETIMEDOUT)
+		return EINVAL;
 	return result_of(sm_unlock(c->client.file) == 0);
 }
 
@@ -212,13 +233,18 @@ const struct call calls_table[CALLS_COUNT] = {
 	{ "sm_lock, waiting", call_lock, SILENT(ECONNRESET), .is_waiting = true },
 	{ "sm_rdlock", call_rdlock, SILENT(ECONNRESET) },
 	{ "sm_acquire, interruptible", call_acquire, SILENT(ECONNRESET) },
+	{ "sm_acquire, joining", call_join, TIMED, .is_drained = true },
+	{ "sm_acquire, upgrade", call_acquire, SILENT(ECONNRESET), .is_read = true },
 	{ "sm_trylock", call_trylock, BRIEF(ETIMEDOUT) },
+	{ "sm_trylock, upgrade", call_trylock, BRIEF(ETIMEDOUT), .is_read = true },
 	{ "sm_timedlock, 0.2 s", call_timedlock, TIMED },
+	{ "sm_timedlock, upgrade", call_timedlock, TIMED, .is_read = true },
 	{ "sm_unlock", call_unlock, LOCAL, .is_locked = true },
 	{ "sm_unlock, 8 MiB", call_unlock, SILENT(ECONNRESET), .is_locked = true,
 	    .is_one_way = true, .size = LARGE },
 	{ "sm_unlock, leases", call_unlock, SILENT(ETIMEDOUT), .is_locked = true,
 	    .has_leases = true },
+	{ "sm_unlock, upgrade", call_unlock_unsettled, SILENT(ETIMEDOUT), .is_read = true },
 	{ "sm_downgrade", call_downgrade, SILENT(ETIMEDOUT), .is_locked = true },
 	{ "sm_dirty", call_dirty, LOCAL },
 	{ "sm_grant", call_grant, SILENT(ETIMEDOUT), .is_locked = true },
@@ -320,6 +346,20 @@ lock_file(struct caller *c)
 	return true;
 }
 
+/* Two further handles read; then one does. */
+static bool
+read_beside(struct caller *c)
+{
+	char path[PATH_SIZE];
+	struct sm_file *third;
+
+	snprintf(path, sizeof path, CLIENT_MOUNT "/%ld", (long)getpid());
+	c->reader = sm_open_flags(c->client.sm, path, SM_OPEN_OWNER);
+	third = sm_open_flags(c->client.sm, path, SM_OPEN_OWNER);
+	return c->reader != NULL && third != NULL && sm_rdlock(c->reader) == 0 &&
+	    sm_rdlock(third) == 0 && sm_unlock(third) == 0;
+}
+
 /* Goes on in a child, and passes its end on. */
 static bool
 go_on_in_child(void)
@@ -346,6 +386,10 @@ caller_begin(struct caller *c, const struct call *call, const struct daemon *d, 
 	is_right = c->client.sm != NULL && (call->is_first || open_files(c));
 	if (is_right && call->is_locked)
 		is_right = lock_file(c);
+	if (is_right && call->is_drained)
+		is_right = read_beside(c);
+	if (is_right && call->is_read)
+		is_right = sm_rdlock(c->client.file) == 0;
 	if (is_right && call->is_closed)
 		is_right = sm_close(c->client.file) == 0;
 	if (is_right)

@@ -50,13 +50,15 @@ struct call {
 	bool is_unmapped;      /* the file */
 	bool is_closed;        /* the handle; the mapping is not */
 	bool is_locked;        /* the file; all of its segment is changed */
+	bool is_read;          /* the file is held for reading */
+	bool is_drained;       /* through another handle, after a third one has let go */
 	bool is_one_way;       /* slow replies do not hinder it */
 	size_t size;           /* of the segment; 0: CALLS_SIZE */
 	unsigned more;         /* open files */
 	bool is_mounted_twice; /* the server, with a file open and a connection each time */
 };
 
-enum { CALLS_SIZE = 4096, CALLS_COUNT = 35 };
+enum { CALLS_SIZE = 4096, CALLS_COUNT = 40 };
 
 extern const struct call calls_table[CALLS_COUNT];
 
@@ -66,7 +68,8 @@ struct caller {
 	const char *address;
 	char options[64];
 	struct client client;
-	struct sm_file *other; /* another file of the mount */
+	struct sm_file *other;  /* another file of the mount */
+	struct sm_file *reader; /* the other handle */
 };
 
 /* What the call returns. */
