@@ -31,11 +31,13 @@ void
 fault_watch(const struct actor *a)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+	/* Without SA_RESTART: beside a handler that has it, no signal ends a short wait. */
+	const struct sigaction action = { .sa_handler = note };
 	size_t i;
 
 	self = a;
 	for (i = 0; !patience_is_sanitized() && i < sizeof faults / sizeof faults[0]; i++)
-		(void)signal(faults[i], note);
+		(void)sigaction(faults[i], &action, NULL);
 }
 
 bool

@@ -14,7 +14,7 @@ enum {
 	TIMED_MOST_MS = 5,
 	LATE_MS = 5 *
 	    1000, /* later than its deadline no timed call returns; processes get stopped */
-	INTERRUPT_MOST_US = 300
+	INTERRUPT_BITS = 13 /* of the microseconds until a signal comes */
 };
 
 struct request
@@ -33,7 +33,7 @@ request_draw(struct actor *a, bool reads, unsigned waits, unsigned tries)
 	q.limit_ms = choice_draw(c, TIMED_MOST_MS + 1);
 	q.is_general = choice_happens(c, 30);
 	q.interrupts = choice_happens(c, 5);
-	q.interrupt_us = 1 + choice_draw(c, INTERRUPT_MOST_US);
+	q.interrupt_us = 1 + choice_draw(c, UINT64_C(1) << (1 + choice_draw(c, INTERRUPT_BITS)));
 	return q;
 }
 
