@@ -1,7 +1,7 @@
 /*
- * section: one critical section: the lock in one of the ways there are, perhaps from reading to writing and back, the checks of the ledger, the
- * work, the release; or another end: the thread kills its process, or closes the handle, and
- * nothing of what it wrote may ever be seen.
+ * section: one critical section: the lock in one of the ways there are, perhaps from reading to
+ * writing and back, the checks of the ledger, the work, the release; or another end: the thread
+ * kills its process, or closes the handle, and nothing of what it wrote may ever be seen.
  */
 #ifndef TESTS_TORTURE_SECTION_H
 #define TESTS_TORTURE_SECTION_H
