@@ -220,7 +220,7 @@ use_both(void *arg)
 			words[which][600]++;
 			counts[which]++;
 		}
-		if (sm_lock(files[which]) != -1 || errno != EDEADLK)
+		if (sm_rdlock(files[which]) != -1 || errno != EDEADLK)
 			return NULL;
 		if (sm_unlock(files[which]) != 0)
 			return NULL;

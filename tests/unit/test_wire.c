@@ -236,7 +236,9 @@ versions_know_their_operations(void **state)
 		{ 20, false, true, "STAT" },
 		{ 21, false, false, "?" },
 		{ 22, false, true, "INSPECT" },
-		{ 23, false, false, "?" },
+		{ 23, false, true, "OPEN2" },
+		{ 24, false, true, "PROCESS" },
+		{ 25, false, false, "?" },
 		{ 0x10000, false, false, "?" },
 		{ UINT32_MAX, false, false, "?" },
 	};
