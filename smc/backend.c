@@ -124,30 +124,14 @@ map(struct backend_file *base, uint32_t size, uint64_t until)
 
 /* Critical sections. */
 
+/* With the turn: brings a replica that is mapped up to date; after a failure it is void. */
 static int
-acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
+refresh(struct smc_file *f)
 {
-	struct smc_file *f = smc_file(base);
-	struct replica *replica = base->replica;
+	struct replica *replica = f->base.replica;
 	uint64_t committed;
-	int error = attach(f);
+	int error;
 
-	if (error != 0)
-		return error;
-	/* The turn is this process's for its readers, too, and so nobody else has written. */
-	if (mode == PROTOCOL_UPGRADE) {
-		(void)pthread_mutex_lock(&f->mutex);
-		f->fence = 0;
-		(void)pthread_mutex_unlock(&f->mutex);
-		return 0;
-	}
-	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted, e);
-	if (error == -EBADF)
-		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
-	if (error != 0)
-		return lockfile_fail_of_another(&f->lockfile, error,
-		    "another process holds the lock");
-	f->fence = 0;
 	if (!replica_is_mapped(replica))
 		return 0;
 	committed = atomic_load(&f->lockfile.untrusted_head->committed);
@@ -157,9 +141,44 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, s
 	if (error == 0)
 		return 0;
 	replica_void(replica);
-	(void)ticketlock_release(&f->lockfile.lock);
 	return lockfile_fail(&f->lockfile, error,
 	    error == -EBADF ? OWNFD_LOST : "the segment cannot be read");
+}
+
+/*
+ * The turn is this process's for its readers, too, and so nobody else has written; but it may have
+ * mapped the segment in between.
+ */
+static int
+upgrade(struct smc_file *f)
+{
+	(void)pthread_mutex_lock(&f->mutex);
+	f->fence = 0;
+	(void)pthread_mutex_unlock(&f->mutex);
+	return refresh(f);
+}
+
+static int
+acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
+{
+	struct smc_file *f = smc_file(base);
+	int error = attach(f);
+
+	if (error != 0)
+		return error;
+	if (mode == PROTOCOL_UPGRADE)
+		return upgrade(f);
+	error = ticketlock_take(&f->lockfile.lock, deadline, &base->is_interrupted, e);
+	if (error == -EBADF)
+		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
+	if (error != 0)
+		return lockfile_fail_of_another(&f->lockfile, error,
+		    "another process holds the lock");
+	f->fence = 0;
+	error = refresh(f);
+	if (error != 0)
+		(void)ticketlock_release(&f->lockfile.lock);
+	return error;
 }
 
 /*

@@ -255,28 +255,52 @@ lock_locally(struct file *f, const void *handle)
 	return error;
 }
 
+/*
+ * With the mount's mutex: the first mapping, of a file that h may have locked. *is_shared: it has,
+ * and file_hold_again() has to follow.
+ */
+static int
+map_first(struct file *f, const struct filehandle *h, void *hint, size_t size, uint64_t until,
+    bool *is_shared)
+{
+	int error = lock_locally(f, h), shared;
+
+	*is_shared = false;
+	if (error == 0) {
+		error = map_replica(f, hint, size, until);
+		filelock_hand_over(&f->lock);
+	} else if (error == -EBUSY) {
+		shared = file_share(f, h);
+		*is_shared = shared == 0;
+		if (shared == 0)
+			error = map_replica(f, hint, size, until);
+		else
+			error = shared;
+	}
+	return error;
+}
+
 int
 file_map(struct file *f, const struct filehandle *h, void *hint, size_t size, void **out)
 {
+	bool is_shared = false;
 	uint64_t until;
-	int error = lock_mount(f->mount, &until);
+	int error = lock_mount(f->mount, &until), held = 0;
 
 	if (error != 0)
 		return error;
-	if (!replica_is_mapped(&f->replica)) {
-		error = lock_locally(f, h);
-		if (error == 0) {
-			error = map_replica(f, hint, size, until);
-			filelock_hand_over(&f->lock);
-		}
-	} else if (size != 0 && size != f->replica.dirty.size) {
+	if (!replica_is_mapped(&f->replica))
+		error = map_first(f, h, hint, size, until, &is_shared);
+	else if (size != 0 && size != f->replica.dirty.size)
 		error = error_message(-EINVAL, "%s: the segment is mapped with another size",
 		    f->name);
-	}
 	if (error == 0)
 		*out = f->replica.dirty.base;
 	(void)pthread_mutex_unlock(&f->mount->mutex);
-	return error;
+	/* Readers of other processes may take their time: without the mutex. */
+	if (is_shared)
+		held = file_hold_again(f, h);
+	return held != 0 ? held : error;
 }
 
 /* With the mount's mutex. */

@@ -1,5 +1,5 @@
 /*
- * file_core: what closing a memory file needs of its critical sections; for file.c (handles and the
+ * file_core: what closing and mapping a memory file need of its critical sections; for file.c (handles and the
  * mapping) and file_section.c (the way of a thread to the lock and back). Others include file.h.
  */
 #ifndef COMMON_CLIENT_FILE_CORE_H
@@ -12,5 +12,19 @@
  * no thread is in file_lock() for it. The caller has no lock of the mount or of the file.
  */
 void file_end_waits(struct file *f, struct filehandle *h);
+
+/*
+ * The owner of h, which holds the lock exclusively, shares it, while no other thread of this
+ * process gets it: so the segment can be mapped without letting go. file_hold_again() follows.
+ * Returns 0; or -EBUSY: another one holds the lock, or its server is too old; or an error of the
+ * release, after which the lock is released.
+ */
+int file_share(struct file *f, const struct filehandle *h);
+
+/*
+ * Waits for readers of other processes to leave, and holds the lock exclusively, with the replica
+ * up to date. When that fails, the lock is released.
+ */
+int file_hold_again(struct file *f, const struct filehandle *h);
 
 #endif

@@ -192,6 +192,42 @@ file_unlock(struct file *f, const struct filehandle *h)
 }
 
 int
+file_share(struct file *f, const struct filehandle *h)
+{
+	filelock_owner owner = owner_of(h);
+	int error;
+
+	if (!h->is_owner || filelock_change(&f->lock, owner) != 0)
+		return -EBUSY;
+	error = f->backend->ops->downgrade(f->backend, mount_deadline(f->mount));
+	if (error == -ENOTSUP) {
+		filelock_upgraded(&f->lock, owner);
+		return -EBUSY;
+	}
+	if (error != 0)
+		filelock_hand_over(&f->lock);
+	return error;
+}
+
+int
+file_hold_again(struct file *f, const struct filehandle *h)
+{
+	int error = replica_begin(&f->replica);
+
+	if (error == 0)
+		error = ask_for_grant(f, h, PROTOCOL_UPGRADE, CLOCK_NEVER, NULL);
+	if (error == 0) {
+		filelock_upgraded(&f->lock, owner_of(h));
+		return 0;
+	}
+	if (error == -ECANCELED && atomic_load(&h->is_closing))
+		error = fail_as_closed(f);
+	(void)f->backend->ops->release(f->backend, false, mount_deadline(f->mount));
+	filelock_hand_over(&f->lock);
+	return error;
+}
+
+int
 file_downgrade(struct file *f, const struct filehandle *h)
 {
 	filelock_owner owner = owner_of(h);

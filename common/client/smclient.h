@@ -150,9 +150,11 @@ SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
 /*
  * Maps the segment, size bytes, and creates it if the file has none; size 0: the size that it has.
  * hint is the preferred address, as for mmap(2), or NULL. Returns the same address again for every
- * handle of the path. The mapping is private memory, up to date after the next lock. EINVAL: the
- * segment has another size, or size is 0 and there is none; EBUSY: this process holds the lock or
- * waits for it; EMSGSIZE, EEXIST, EACCES, EKEYREJECTED, ENOTSUP, EMFILE, ENFILE.
+ * handle of the path. The mapping is private memory, up to date after the next lock. Through a
+ * handle with SM_OPEN_OWNER that holds the lock exclusively, the mapping is up to date at once, and
+ * the lock is not let go: readers may have it in between, and no writer. EINVAL: the segment has
+ * another size, or size is 0 and there is none; EBUSY: this process holds the lock otherwise, or
+ * waits for it; EDEADLK: another process upgrades: the lock is released; EMSGSIZE, EEXIST, EACCES, EKEYREJECTED, ENOTSUP, EMFILE, ENFILE.
  */
 SMCLIENT_PUBLIC void *sm_map(struct sm_file *file, void *hint, size_t size);
 
