@@ -45,6 +45,8 @@ store = $(filter-out $(1)/main.c $(wildcard $(1)/backend*.c),$(wildcard $(1)/*.c
 CLIENT_SRC := $(wildcard common/client/*.c common/client/track/*.c common/remote/*.c smdish/backend*.c smuf/backend*.c smc/*.c)
 SMDISH_STORE_SRC := $(call store,smdish)
 SMUF_STORE_SRC := $(call store,smuf)
+SMRUN_SRC := $(addprefix common/preload/,smrun.c progcheck.c mountwords.c)
+PRELOAD_SRC := $(filter-out common/preload/smrun.c common/preload/progcheck.c,$(wildcard common/preload/*.c))
 BENCH_SRC := $(wildcard bench/*.c)
 DEPLOY_SRC := $(wildcard deploy/*.c)
 
@@ -57,8 +59,8 @@ test = $(call obj,$(filter-out $(POINTED_SRC),$(1))) \
     $(patsubst %.c,$(BUILD)/pointed/%.o,$(filter $(POINTED_SRC),$(1)))
 
 DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
-LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc
-PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/makemanifest
+LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc $(BUILD)/libsmpreload.so
+PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/makemanifest $(BUILD)/smrun
 
 TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
@@ -80,7 +82,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 all: $(PROGRAMS) $(LIBRARY)
 
 help:
-	@echo 'make all             the daemons, the library, smbench and makemanifest, into $(BUILD)/'
+	@echo 'make all             the daemons, the libraries, smbench, smrun and makemanifest, into $(BUILD)/'
 	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
 	@echo 'make check [T=name]  build and run the tests, or those named, T="test_a test_b"'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -141,6 +143,11 @@ $(BUILD)/libsmclient.so: $(call pic,$(SHARED_SRC) $(CLIENT_SRC)) common/client/s
 	    -o $@ $(filter %.o,$^) $(LDLIBS)
 	$(Q)ln -sf libsmclient.so $@.$(SOVERSION)
 
+# Of the C library only: it loads libsmclient when a program uses a mount.
+$(BUILD)/libsmpreload.so: $(call pic,$(PRELOAD_SRC))
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $^
+
 $(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
 	$(call say,GEN)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
@@ -149,6 +156,10 @@ $(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
 $(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(SHARED_SRC)) $(BUILD)/libsmclient.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+$(BUILD)/smrun: $(call obj,$(SMRUN_SRC))
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
 
 # It reads mounts as the library does, and so needs its insides.
 $(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
@@ -266,7 +277,7 @@ check-tsan:
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
-THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx
+THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx test_preload_sections
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 
@@ -356,8 +367,9 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/libexec/memserver $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3
-	install -m 644 deploy/makemanifest.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	    $(DESTDIR)$(PREFIX)/libexec/memserver $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 3 7)
+	install -m 644 deploy/makemanifest.1 common/preload/smrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 common/preload/smpreload.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 deploy/mkpki $(DESTDIR)$(PREFIX)/libexec/memserver
@@ -365,14 +377,15 @@ install: all
 	install -m 644 $(BUILD)/libsmclient.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/libsmclient.so $(DESTDIR)$(PREFIX)/lib/libsmclient.so.$(SOVERSION)
 	ln -sf libsmclient.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsmclient.so
+	install -m 755 $(BUILD)/libsmpreload.so $(DESTDIR)$(PREFIX)/lib
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' common/client/smclient.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/smclient.pc
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
-	    pkgconfig/smclient.pc)
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/makemanifest.1 $(DESTDIR)$(PREFIX)/share/man/man3/smclient.3
+	    libsmpreload.so pkgconfig/smclient.pc)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1/makemanifest.1 man1/smrun.1 man3/smclient.3 man7/smpreload.7)
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h $(DESTDIR)$(PREFIX)/libexec/memserver/mkpki
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/memserver
 

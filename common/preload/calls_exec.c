@@ -1,0 +1,152 @@
+#include <alloca.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "common/preload/calls.h"
+#include "common/preload/description.h"
+#include "common/preload/ending.h"
+#include "common/preload/mountpoints.h"
+#include "common/preload/next.h"
+
+int calls_execve(const char *path, char *const argv[], char *const env[]) CALLS_AS(execve);
+int calls_execv(const char *path, char *const argv[]) CALLS_AS(execv);
+int calls_execvp(const char *file, char *const argv[]) CALLS_AS(execvp);
+int calls_execvpe(const char *file, char *const argv[], char *const env[]) CALLS_AS(execvpe);
+int calls_fexecve(int fd, char *const argv[], char *const env[]) CALLS_AS(fexecve);
+int calls_execl(const char *path, const char *argument, ...) CALLS_AS(execl);
+int calls_execlp(const char *file, const char *argument, ...) CALLS_AS(execlp);
+int calls_execle(const char *path, const char *argument, ...) CALLS_AS(execle);
+void calls_exit_now(int status) CALLS_AS(_exit) __attribute__((noreturn));
+void calls_Exit(int status) CALLS_AS(_Exit) __attribute__((noreturn));
+
+/* Before another library's constructor asks, in most programs: the working directory may change. */
+static void __attribute__((constructor)) start(void)
+{
+	mountpoints_read();
+}
+
+/* The program at path is about to take this one's place, if it can be executed. */
+static void
+publish_before(const char *path)
+{
+	if (description_end() > 0 && NEXT(access)(path, X_OK) == 0)
+		ending_publish();
+}
+
+int
+calls_execve(const char *path, char *const argv[], char *const env[])
+{
+	publish_before(path);
+	return NEXT(execve)(path, argv, env);
+}
+
+int
+calls_execv(const char *path, char *const argv[])
+{
+	publish_before(path);
+	return NEXT(execv)(path, argv);
+}
+
+int
+calls_execvp(const char *file, char *const argv[])
+{
+	ending_publish();
+	return NEXT(execvp)(file, argv);
+}
+
+int
+calls_execvpe(const char *file, char *const argv[], char *const env[])
+{
+	ending_publish();
+	return NEXT(execvpe)(file, argv, env);
+}
+
+int
+calls_fexecve(int fd, char *const argv[], char *const env[])
+{
+	ending_publish();
+	return NEXT(fexecve)(fd, argv, env);
+}
+
+/* The number of arguments, with the NULL that ends them. */
+static size_t
+count_arguments(const char *first, va_list args)
+{
+	size_t n = 1;
+
+	while (first != NULL) {
+		first = va_arg(args, const char *);
+		n++;
+	}
+	return n;
+}
+
+/* Copies them to argv. */
+static void
+copy_arguments(char **argv, const char *first, va_list args)
+{
+	*argv = (char *)first;
+	while (*argv != NULL)
+		*++argv = va_arg(args, char *);
+}
+
+int
+calls_execl(const char *path, const char *argument, ...)
+{
+	va_list args;
+	char **argv;
+
+	va_start(args, argument);
+	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	va_end(args);
+	va_start(args, argument);
+	copy_arguments(argv, argument, args);
+	va_end(args);
+	return calls_execv(path, argv);
+}
+
+int
+calls_execlp(const char *file, const char *argument, ...)
+{
+	va_list args;
+	char **argv;
+
+	va_start(args, argument);
+	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	va_end(args);
+	va_start(args, argument);
+	copy_arguments(argv, argument, args);
+	va_end(args);
+	return calls_execvp(file, argv);
+}
+
+int
+calls_execle(const char *path, const char *argument, ...)
+{
+	char **argv, *const *env;
+	va_list args;
+
+	va_start(args, argument);
+	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	va_end(args);
+	va_start(args, argument);
+	copy_arguments(argv, argument, args);
+	env = va_arg(args, char *const *);
+	va_end(args);
+	return calls_execve(path, argv, env);
+}
+
+void
+calls_exit_now(int status)
+{
+	ending_publish();
+	NEXT(_exit)(status);
+	__builtin_unreachable();
+}
+
+void
+calls_Exit(int status)
+{
+	calls_exit_now(status);
+}

@@ -1,0 +1,219 @@
+#include "common/preload/client.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/preload/mountpoints.h"
+#include "common/preload/next.h"
+#include "common/preload/placeholder.h"
+#include "common/preload/report.h"
+
+/* The functions that are used, as smclient.h declares them. */
+#define FUNCTIONS(X) \
+	X(sm_new) \
+	X(sm_load) \
+	X(sm_open_flags) \
+	X(sm_close) \
+	X(sm_map) \
+	X(sm_unmap) \
+	X(sm_acquire) \
+	X(sm_unlock) \
+	X(sm_holder) \
+	X(sm_stat) \
+	X(sm_error) \
+	X(sm_downgrade)
+
+#define MEMBER(name) __typeof__(&name) name;
+static struct {
+	FUNCTIONS(MEMBER)
+} library;
+
+static struct sm *set; /* NULL: not loaded */
+
+/* The soname's number is the first one of the version. */
+static void
+write_soname(char out[], size_t size)
+{
+	(void)snprintf(out, size, "libsmclient.so.%.*s", (int)strcspn(SMCLIENT_VERSION, "."),
+	    SMCLIENT_VERSION);
+}
+
+/* The library beside this one, or wherever the loader finds it. */
+static void *
+find_library(void)
+{
+	char path[PATH_MAX], name[NAME_MAX];
+	void *found = NULL;
+	const char *slash;
+	Dl_info self;
+
+	write_soname(name, sizeof name);
+	if (dladdr((void *)(intptr_t)client_load, &self) != 0 &&
+	    (slash = strrchr(self.dli_fname, '/')) != NULL &&
+	    (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)(slash - self.dli_fname),
+		self.dli_fname, name) < sizeof path)
+		found = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	return found != NULL ? found : dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+#define FIND(name) \
+	missing = missing != NULL                                                     ? missing : \
+	    (library.name = (__typeof__(&name))(intptr_t)dlsym(found, #name)) == NULL ? #name : \
+											NULL;
+
+static int
+load_library(void)
+{
+	void *found = find_library();
+	const char *missing = NULL;
+
+	if (found == NULL) {
+		report(NULL, "%s", dlerror());
+		return -ENOSYS;
+	}
+	FUNCTIONS(FIND)
+	if (missing == NULL)
+		return 0;
+	report(NULL, "libsmclient has no function %s", missing);
+	return -ENOSYS;
+}
+
+int
+client_load(void)
+{
+	struct sm *s;
+	int error;
+
+	if (set != NULL)
+		return 0;
+	error = load_library();
+	if (error != 0)
+		return error;
+	s = library.sm_new();
+	if (s == NULL || library.sm_load(s, mountpoints_file()) != 0) {
+		error = -errno;
+		report(NULL, "%s", library.sm_error(s));
+		return error;
+	}
+	set = s;
+	return 0;
+}
+
+/*
+ * Opens placeholders until the numbers of standard input, output and error are taken; the library
+ * would give them to its sockets. Returns a mask of those that were free.
+ */
+static unsigned
+occupy_standard(void)
+{
+	unsigned taken = 0;
+	int fd;
+
+	while ((fd = placeholder_open(true)) >= 0 && fd <= STDERR_FILENO)
+		taken |= 1U << fd;
+	if (fd >= 0)
+		(void)NEXT(close)(fd);
+	return taken;
+}
+
+static void
+leave_standard(unsigned taken)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if ((taken & 1U << fd) != 0)
+			(void)NEXT(close)(fd);
+}
+
+int
+client_open(struct sm_file **out, const char *path, int flags)
+{
+	unsigned taken = occupy_standard();
+	struct sm_file *handle = library.sm_open_flags(set, path, flags | SM_OPEN_OWNER);
+	int error = handle == NULL ? -errno : 0;
+
+	/* A server without extensions creates what is not there. */
+	if (error == -ENOTSUP && flags == 0) {
+		handle = library.sm_open_flags(set, path, SM_OPEN_CREATE | SM_OPEN_OWNER);
+		error = handle == NULL ? -errno : 0;
+	}
+
+	leave_standard(taken);
+	if (error == 0)
+		*out = handle;
+	return error;
+}
+
+/* 0 or a negative errno, for a result of the library. */
+static int
+error_of(int result)
+{
+	return result == 0 ? 0 : -errno;
+}
+
+int
+client_close(struct sm_file *handle)
+{
+	return error_of(library.sm_close(handle));
+}
+
+int
+client_map(struct sm_file *handle, void *hint, size_t size, void **out)
+{
+	void *address = library.sm_map(handle, hint, size);
+
+	if (address == NULL)
+		return -errno;
+	*out = address;
+	return 0;
+}
+
+int
+client_unmap(void *address)
+{
+	return error_of(library.sm_unmap(set, address));
+}
+
+int
+client_acquire(struct sm_file *handle, int how)
+{
+	return error_of(library.sm_acquire(handle, how, NULL));
+}
+
+int
+client_downgrade(struct sm_file *handle)
+{
+	return error_of(library.sm_downgrade(handle));
+}
+
+int
+client_release(struct sm_file *handle)
+{
+	return error_of(library.sm_unlock(handle));
+}
+
+int
+client_holder(struct sm_file *handle, struct sm_holder *out)
+{
+	return error_of(library.sm_holder(handle, out));
+}
+
+int
+client_stat(struct sm_file *handle, struct sm_stat *out)
+{
+	return error_of(library.sm_stat(handle, out));
+}
+
+const char *
+client_error(void)
+{
+	return library.sm_error(set);
+}

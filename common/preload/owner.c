@@ -1,0 +1,376 @@
+#include "common/preload/owner.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/preload/client.h"
+#include "common/preload/memfile.h"
+#include "common/preload/process.h"
+#include "common/preload/state.h"
+
+/* Makes an owner that locks through handle. */
+static int
+add(struct owner **out, struct memfile *f, struct sm_file *handle, bool is_process)
+{
+	struct owner *o = calloc(1, sizeof *o);
+
+	if (o == NULL)
+		return -ENOMEM;
+	*o = (struct owner){ .file = f, .handle = handle, .is_process = is_process };
+	state_lock();
+	o->next = f->owners;
+	f->owners = o;
+	state_unlock();
+	*out = o;
+	return 0;
+}
+
+int
+owner_create(struct owner **out, struct memfile *f)
+{
+	struct sm_file *handle;
+	int error = client_open(&handle, f->path, SM_OPEN_CREATE);
+
+	if (error != 0)
+		return memfile_fail(f, f->path, "open", error);
+	error = add(out, f, handle, false);
+	if (error != 0)
+		(void)client_close(handle);
+	return error;
+}
+
+int
+owner_destroy(struct owner *o)
+{
+	struct owner **link;
+	int error;
+
+	if (o == NULL)
+		return 0;
+	state_lock();
+	link = &o->file->owners;
+	while (*link != o)
+		link = &(*link)->next;
+	*link = o->next;
+	state_unlock();
+	error = o->is_process ? 0 : client_close(o->handle);
+	ranges_clear(&o->ranges);
+	free(o);
+	return error;
+}
+
+struct owner *
+owner_of_process(const struct memfile *f)
+{
+	struct owner *o = f->owners;
+
+	while (o != NULL && !o->is_process)
+		o = o->next;
+	return o;
+}
+
+int
+owner_open_file(struct memfile **out, const char *path, int flags)
+{
+	struct memfile *f;
+	struct owner *o;
+	int error = memfile_open(&f, path, flags);
+
+	if (error == 0 && owner_of_process(f) == NULL) {
+		error = add(&o, f, f->handle, true);
+		if (error != 0)
+			(void)memfile_put(f);
+	}
+	if (error == 0)
+		*out = f;
+	return error;
+}
+
+int
+owner_put_file(struct memfile *f)
+{
+	if (f->users == 1)
+		(void)owner_destroy(owner_of_process(f));
+	return memfile_put(f);
+}
+
+/* The mode of the file's lock that an owner of these needs. */
+static int
+mode_of(const struct ranges *ranges, int whole)
+{
+	int mode = ranges_mode(ranges);
+
+	return mode == SM_WRITE || whole == 0 ? mode : whole;
+}
+
+/* True when waiting for the lock would wait for this very thread, as the other kind of owner. */
+static bool
+would_wait_for_itself(const struct owner *o)
+{
+	const struct owner *other;
+
+	for (other = o->file->owners; other != NULL; other = other->next)
+		if (other->is_process != o->is_process && other->held != 0 &&
+		    other->thread == &process_depth)
+			return true;
+	return false;
+}
+
+/*
+ * The lock was acquired while the segment was not mapped, perhaps because there was none when the
+ * file was opened. The first lock of the process looks, before the program knows that it has it: if
+ * there is a segment now, lets the lock go, maps, and acquires again.
+ */
+static int
+map_before_use(struct owner *o, int how)
+{
+	struct memfile *f = o->file;
+	uint64_t size = 0;
+	int error = memfile_size(f, &size);
+
+	f->is_settled = true;
+	if (error != 0 || size == 0)
+		return 0;
+	error = client_release(o->handle);
+	if (error != 0)
+		return error;
+	state_lock_files();
+	error = memfile_map(f, NULL, 0);
+	state_unlock_files();
+	return error != 0 ? error : client_acquire(o->handle, how);
+}
+
+static int
+fail(struct owner *o, const char *what, int error)
+{
+	return memfile_fail(o->file, o->file->path, what, error);
+}
+
+/*
+ * The server had not answered when this process was forked: another handle takes the place of the
+ * one that was inherited.
+ */
+static int
+reopen(struct owner *o)
+{
+	struct memfile *f = o->file;
+	struct sm_file *handle;
+	int error = 0;
+
+	state_lock_files();
+	if (f->is_inherited)
+		error = memfile_reopen(f);
+	if (error == 0 && !o->is_process) {
+		error = client_open(&handle, f->path, SM_OPEN_CREATE);
+		if (error == 0) {
+			(void)client_close(o->handle);
+			o->handle = handle;
+		}
+	}
+	owner_of_process(f)->handle = f->handle;
+	state_unlock_files();
+	return error;
+}
+
+static int
+acquire(struct owner *o, int mode, int how)
+{
+	bool is_inherited = o->is_inherited;
+	int error = client_acquire(o->handle, mode | how);
+
+	o->is_inherited = false;
+	if (error == -ESTALE && is_inherited && reopen(o) == 0)
+		error = client_acquire(o->handle, mode | how);
+	if (error == 0)
+		o->file->is_inherited = false;
+	if (error == 0 && o->held == 0 && o->file->base == NULL && !o->file->is_settled)
+		error = map_before_use(o, mode | how);
+	return fail(o, "lock", error);
+}
+
+/* Brings the file's lock from o->held to mode. Returns an error; *now is the mode after it. */
+static int
+move(struct owner *o, int mode, int how, int *now)
+{
+	int error;
+
+	*now = mode;
+	if (mode == 0)
+		return fail(o, "unlock", client_release(o->handle));
+	if (o->held == SM_WRITE) {
+		error = client_downgrade(o->handle);
+		/* An older server cannot: the lock stays exclusive until it is unlocked. */
+		if (error != 0)
+			*now = error == -ENOTSUP ? SM_WRITE : 0;
+		return error == -ENOTSUP ? 0 : fail(o, "downgrade", error);
+	}
+	error = acquire(o, mode, how);
+	if (error != 0)
+		*now = o->held;
+	return error;
+}
+
+/* With the mutex, which it gives up in between: holds the lock in that mode. */
+static int
+reach(struct owner *o, int mode, int how)
+{
+	int error, now;
+
+	if (mode == o->held)
+		return 0;
+	if (mode > 0 && o->held == 0 && (how & SM_TRY) == 0 && would_wait_for_itself(o))
+		return -EDEADLK;
+	o->is_changing = true;
+	o->is_waiting = mode != 0 && (how & SM_TRY) == 0;
+	if (o->file->writer == o->handle && mode == 0)
+		o->file->writer = NULL;
+	state_unlock();
+	error = move(o, mode, how, &now);
+	state_lock();
+	o->held = now;
+	o->thread = &process_depth;
+	if (now == SM_WRITE)
+		o->file->writer = o->handle;
+	else if (o->file->writer == o->handle)
+		o->file->writer = NULL;
+	o->is_changing = o->is_waiting = false;
+	atomic_fetch_add(&o->turn, 1);
+	if (o->sleepers > 0)
+		(void)syscall(SYS_futex, &o->turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	return error;
+}
+
+/* With the mutex: waits until no other thread acts for o. */
+static int
+wait_for_turn(struct owner *o, int how)
+{
+	bool is_interrupted;
+	unsigned turn;
+	long result;
+
+	while (o->is_changing) {
+		if ((how & SM_TRY) != 0 && o->is_waiting)
+			return -EAGAIN;
+		turn = atomic_load(&o->turn);
+		o->sleepers++;
+		state_unlock();
+		result = syscall(SYS_futex, &o->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+		is_interrupted = result == -1 && errno == EINTR;
+		state_lock();
+		o->sleepers--;
+		if (is_interrupted && (how & SM_INTERRUPTIBLE) != 0)
+			return -EINTR;
+	}
+	return 0;
+}
+
+/* With the mutex: what the owner has locked after the request. */
+static int
+locked_after(const struct owner *o, const struct owner_request *r, struct ranges *ranges,
+    int *whole)
+{
+	static const struct range nothing = { .mode = 0 };
+
+	*whole = r->is_flock ? r->range.mode : o->whole;
+	return ranges_with(ranges, &o->ranges, r->is_flock ? &nothing : &r->range);
+}
+
+/* flock() may lose the lock when it changes its mode: two that do it do not wait for each other. */
+static int
+reach_for(struct owner *o, const struct owner_request *r, int mode)
+{
+	int error = reach(o, mode, r->how);
+
+	if (error != -EDEADLK || !r->is_flock || o->held != SM_READ)
+		return error;
+	o->whole = 0;
+	error = reach(o, 0, 0);
+	return error != 0 ? error : reach(o, mode, r->how);
+}
+
+/* With the mutex, while no other thread acts for o. */
+static int
+change(struct owner *o, const struct owner_request *r)
+{
+	struct ranges after;
+	int whole, error = locked_after(o, r, &after, &whole);
+
+	if (error != 0)
+		return error;
+	o->is_dropped = false;
+	error = reach_for(o, r, mode_of(&after, whole));
+	/* What is being unlocked is unlocked, whatever the result. */
+	if (error == 0 || r->range.mode == 0) {
+		if (o->is_dropped && r->range.mode != 0) {
+			ranges_clear(&after);
+			(void)locked_after(o, r, &after, &whole);
+		}
+		ranges_clear(&o->ranges);
+		o->ranges = after;
+		o->whole = whole;
+	} else {
+		ranges_clear(&after);
+	}
+	/* Ranges that another thread has dropped meanwhile, or a lock that was lost. */
+	(void)reach(o, mode_of(&o->ranges, o->whole), SM_TRY);
+	return error;
+}
+
+int
+owner_lock(struct owner *o, const struct owner_request *r)
+{
+	int error;
+
+	state_lock();
+	error = wait_for_turn(o, r->how);
+	if (error == 0)
+		error = change(o, r);
+	state_unlock();
+	return error;
+}
+
+int
+owner_drop(struct owner *o)
+{
+	int error = 0;
+
+	state_lock();
+	while (o->is_changing && !o->is_waiting)
+		(void)wait_for_turn(o, 0);
+	ranges_clear(&o->ranges);
+	o->is_dropped = true;
+	if (!o->is_changing) {
+		o->whole = 0;
+		error = reach(o, 0, 0);
+	}
+	state_unlock();
+	return error;
+}
+
+void
+owner_forget(struct owner *o)
+{
+	ranges_clear(&o->ranges);
+	o->held = o->whole = 0;
+	o->is_changing = o->is_waiting = false;
+	o->sleepers = 0;
+	o->is_inherited = true;
+	o->file->is_inherited = true;
+	o->file->writer = NULL;
+}
+
+bool
+owner_holds(struct owner *o)
+{
+	bool holds;
+
+	state_lock();
+	holds = o->held != 0;
+	state_unlock();
+	return holds;
+}

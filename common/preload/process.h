@@ -1,0 +1,58 @@
+/*
+ * process: which process runs here, and whether the calling thread is within a call of ours.
+ *
+ * Three kinds of processes run this code beside the one that fills the tables:
+ *
+ *	a child of fork(2)	has copies of the tables, and the fork handlers have run in it
+ *	a child of vfork(2)	has the tables themselves, and descriptors of its own: whatever it
+ *				calls goes straight to the kernel, and no table changes
+ *	a child of clone(2)	has copies of the tables, and no handler has run: the same
+ *
+ * The last two are told by the process id: process_is_home() is false there. A thread is known by
+ * the address of its own process_depth.
+ *
+ * What the client library calls from within a call of ours also goes straight to the kernel, and so
+ * does a signal handler that interrupts one. process_enter() and process_leave() count that.
+ */
+#ifndef COMMON_PRELOAD_PROCESS_H
+#define COMMON_PRELOAD_PROCESS_H
+
+#include <stdbool.h>
+
+extern __thread int process_depth __attribute__((tls_model("initial-exec")));
+
+/* True when the calling thread is within a call of ours. */
+static inline bool
+process_is_inside(void)
+{
+	return process_depth > 0;
+}
+
+static inline void
+process_enter(void)
+{
+	process_depth++;
+}
+
+static inline void
+process_leave(void)
+{
+	process_depth--;
+}
+
+/* The tables belong to this process, and to its forked children in turn. Once, before their use. */
+void process_begin(void);
+
+/* The tables belong to this process from now on: a child of fork(2). */
+void process_claim(void);
+
+/* True unless the tables belong to another process, or to none. One system call. */
+bool process_is_home(void);
+
+/*
+ * The same without a system call where the kernel wipes a page in copies of the process, and
+ * without an eye for children of vfork(2), which may not call what asks this.
+ */
+bool process_is_original(void);
+
+#endif
