@@ -1,0 +1,260 @@
+/*
+ * sections: critical sections as any POSIX program has them, with open(2), mmap(2) and fcntl(2), on
+ * a file that may be a memory file or not.
+ *
+ *	sections fork PATH PROCESSES SECTIONS	children of one process, which inherit all
+ *	sections alone PATH SECTIONS		one process; several of them meet at PATH
+ *	sections threads PATH THREADS SECTIONS	threads, each with a descriptor and flock(2)
+ *	sections killed PATH PROCESSES SECTIONS	as fork; beside them others die with the lock
+ *	sections hold PATH			says so, and prints the counter when its input ends
+ *	sections bench PATH SIZE SECTIONS	prints microseconds a section, 1 byte changed
+ *
+ * They check that what they see under the lock is whole; fork, threads and killed print the counter
+ * at the end.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SIZE = 3 * 4096, PROCESSES_MOST = 64 };
+
+/* In the segment: the counter, and far from it the same number again. */
+struct shared {
+	uint64_t counter;
+	char between[2 * 4096];
+	uint64_t copy;
+	uint64_t scratch; /* of those that die */
+};
+
+static const char *path;
+static int fd;
+static struct shared *shared;
+
+static void
+prepare(size_t size)
+{
+	void *base;
+
+	fd = open(path, O_RDWR | O_CREAT, 0660);
+	if (fd == -1)
+		err(1, "open %s", path);
+	if (ftruncate(fd, (off_t)size) != 0)
+		err(1, "ftruncate %s", path);
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		err(1, "mmap %s", path);
+	shared = base;
+}
+
+static void
+set_lock(int type)
+{
+	struct flock lock = { .l_type = (short)type, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_SETLKW, &lock) != 0)
+		err(1, "fcntl %s", path);
+}
+
+static void
+increment(void)
+{
+	if (shared->counter != shared->copy)
+		errx(1, "%s: half of a section is seen: %ju and %ju", path,
+		    (uintmax_t)shared->counter, (uintmax_t)shared->copy);
+	shared->counter++;
+	shared->copy++;
+}
+
+static void
+run_sections(long count)
+{
+	while (count-- > 0) {
+		set_lock(F_WRLCK);
+		increment();
+		set_lock(F_UNLCK);
+	}
+}
+
+static void
+print_counter(void)
+{
+	set_lock(F_RDLCK);
+	printf("%ju\n", (uintmax_t)shared->counter);
+	set_lock(F_UNLCK);
+}
+
+static pid_t
+begin(long count)
+{
+	pid_t child = fork();
+
+	if (child == -1)
+		err(1, "fork");
+	if (child == 0) {
+		run_sections(count);
+		_exit(0);
+	}
+	return child;
+}
+
+static void
+end(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) == -1 || status != 0)
+		errx(1, "%s: a child ended with status 0x%x", path, (unsigned)status);
+}
+
+static void
+run_fork(long processes, long count)
+{
+	pid_t children[PROCESSES_MOST];
+	long i;
+
+	for (i = 0; i < processes; i++)
+		children[i] = begin(count);
+	for (i = 0; i < processes; i++)
+		end(children[i]);
+}
+
+/* A child locks, writes, tells it, and is killed before it unlocks. */
+static void
+kill_holder(void)
+{
+	int ready[2], status;
+	pid_t child;
+	char byte = 0;
+
+	if (pipe(ready) != 0 || (child = fork()) == -1)
+		err(1, "fork");
+	if (child == 0) {
+		set_lock(F_WRLCK);
+		shared->scratch++;
+		if (write(ready[1], &byte, 1) != 1)
+			err(1, "write");
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1 || kill(child, SIGKILL) != 0 ||
+	    waitpid(child, &status, 0) == -1 || !WIFSIGNALED(status))
+		err(1, "a child that should be killed");
+	close(ready[0]);
+}
+
+static void
+run_killed(long processes, long count)
+{
+	pid_t children[PROCESSES_MOST];
+	long i;
+
+	for (i = 0; i < processes; i++) {
+		children[i] = begin(count);
+		kill_holder();
+	}
+	for (i = 0; i < processes; i++)
+		end(children[i]);
+}
+
+static void *
+run_thread(void *arg)
+{
+	long count = *(const long *)arg;
+	int own = open(path, O_RDWR);
+
+	if (own == -1)
+		err(1, "open %s", path);
+	while (count-- > 0) {
+		if (flock(own, LOCK_EX) != 0)
+			err(1, "flock %s", path);
+		increment();
+		if (flock(own, LOCK_UN) != 0)
+			err(1, "flock %s", path);
+	}
+	if (close(own) != 0)
+		err(1, "close %s", path);
+	return NULL;
+}
+
+static void
+run_threads(long threads, long count)
+{
+	pthread_t ids[PROCESSES_MOST];
+	long i;
+
+	for (i = 0; i < threads; i++)
+		if (pthread_create(&ids[i], NULL, run_thread, &count) != 0)
+			errx(1, "pthread_create");
+	for (i = 0; i < threads; i++)
+		(void)pthread_join(ids[i], NULL);
+}
+
+static void
+run_hold(void)
+{
+	puts("open");
+	fflush(stdout);
+	while (getchar() != EOF)
+		continue;
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void
+run_bench(long count)
+{
+	double begun = now();
+	long i;
+
+	for (i = 0; i < count; i++) {
+		set_lock(F_WRLCK);
+		*(char *)shared += 1;
+		set_lock(F_UNLCK);
+	}
+	printf("%.2f\n", (now() - begun) / (double)count);
+}
+
+int
+main(int argc, char **argv)
+{
+	long a = argc > 3 ? atol(argv[3]) : 0, b = argc > 4 ? atol(argv[4]) : 0;
+	const char *what = argc > 2 ? argv[1] : "";
+
+	if (argc < 3 || a > PROCESSES_MOST * 10000000L)
+		errx(2, "usage: sections fork|alone|threads|killed|hold|bench PATH ...");
+	path = argv[2];
+	prepare(strcmp(what, "bench") == 0 ? (size_t)a : (size_t)SIZE);
+	if (strcmp(what, "bench") == 0)
+		run_bench(b);
+	else if (strcmp(what, "alone") == 0)
+		run_sections(a);
+	else if (strcmp(what, "hold") == 0)
+		run_hold();
+	else if (strcmp(what, "fork") == 0 && a <= PROCESSES_MOST)
+		run_fork(a, b);
+	else if (strcmp(what, "threads") == 0 && a <= PROCESSES_MOST)
+		run_threads(a, b);
+	else if (strcmp(what, "killed") == 0 && a <= PROCESSES_MOST)
+		run_killed(a, b);
+	if (strcmp(what, "bench") != 0 && strcmp(what, "alone") != 0)
+		print_counter();
+	return 0;
+}
