@@ -1,0 +1,50 @@
+#!/bin/sh
+# The table of calls and situations (conform_*.c), run on a plain file and on each kind of memory file: they
+# answer the same, except for what smpreload(7) lists under DIFFERENCES; and that list has nothing else.
+
+# shellcheck source=tests/preload/lib.sh
+. "${SRC:?}/tests/preload/lib.sh"
+skip_if_sanitized
+program conform "$SRC"/tests/preload/conform_*.c
+
+# differences KIND: the rows that differ from the plain file's, as smpreload(7) writes them
+differences()
+{
+	paste -d '|' plain.rows "$1.rows" | awk -F '|' '$1 != $2 {
+		row = $1
+		sub(/: .*/, "", row)
+		sub(/^[^:]*: /, "", $1)
+		sub(/^[^:]*: /, "", $2)
+		print row ": " $2 ", not " $1
+	}' | sort
+}
+
+bare ./conform "$work/plain" >plain.rows
+expect 'the plain file: exit status' 0 $?
+[ "$(wc -l <plain.rows)" -ge 60 ]
+expect 'the table has 60 rows or more' 0 $?
+for place in $kinds; do
+	kind=${place#/sm/}
+	preloaded ./conform "$place" >"$kind.rows" 2>"$kind.lines"
+	expect "$kind: exit status" 0 $?
+	differences "$kind" >"$kind.differences"
+done
+
+page=$SRC/common/preload/smpreload.7
+awk -f "$SRC/tests/preload/differences.awk" "$page" | sort >documented
+grep -v ' (smc)$' documented >documented.servers
+sed 's/ (smc)$//' documented >documented.smc
+for kind in dish muf; do
+	expect "$kind: < is in smpreload(7) only, > is what differs" '' "$(diff documented.servers $kind.differences)"
+done
+expect 'smc: < is in smpreload(7) only, > is what differs' '' "$(diff documented.smc smc.differences)"
+
+# A program is told once what is not possible.
+expect_match 'a line for what is not possible' \
+    '*libsmpreload: conform?*?: /sm/dish/read: read: a memory file is used by mmap() and locks only*' "$(cat dish.lines)"
+for each in smrun.1 smpreload.7; do
+	if command -v mandoc >/dev/null; then
+		expect "$each is well-formed" '' "$(mandoc -Tlint -Wwarning "$SRC/common/preload/$each" 2>&1)"
+	fi
+done
+finish
