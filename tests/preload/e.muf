@@ -1,0 +1,1 @@
+timeout: failed to run command ‘./conform’: No such file or directory
