@@ -1,1 +1,0 @@
-timeout: failed to run command ‘./conform’: No such file or directory
