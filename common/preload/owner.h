@@ -30,7 +30,7 @@ struct owner {
 	int held;               /* 0, SM_READ, SM_WRITE */
 	struct ranges ranges;   /* locked by fcntl() */
 	int whole;              /* locked by flock(): 0, SM_READ, SM_WRITE */
-	pid_t thread;           /* that took the lock */
+	const int *thread;     /* that took the lock: its process_depth */
 
 	bool is_changing;      /* a thread is in the client library for this owner */
 	bool is_waiting;       /* it may be there for long */
