@@ -59,7 +59,7 @@ calls_munmap(void *address, size_t size)
 		return NEXT(munmap)(address, size);
 	process_enter();
 	error = maps_remove(address, size);
-	process_leave();
+	description_leave();
 	return calls_result(error);
 }
 

@@ -17,6 +17,7 @@ atomic_uint description_limit;
 _Atomic(description_slot *) description_chunks[DESCRIPTION_CHUNKS];
 
 static atomic_bool is_ended;
+static atomic_bool has_changed; /* description_note_change() */
 
 /* The slot of fd; NULL: it has none. */
 static description_slot *
@@ -82,6 +83,39 @@ forget(int fd)
 {
 	process_enter();
 	(void)description_close(fd);
+	description_leave();
+}
+
+void
+description_note_change(void)
+{
+	if (process_is_inside())
+		atomic_store(&has_changed, true);
+}
+
+/* What has been closed behind our back. */
+static void
+close_changed(void)
+{
+	int fd;
+
+	for (fd = 0; fd < description_end(); fd++)
+		if (description_has(fd) && !placeholder_is(fd))
+			(void)description_close(fd);
+}
+
+void
+description_settle(void)
+{
+	while (atomic_load_explicit(&has_changed, memory_order_relaxed) && process_is_home() &&
+	    atomic_exchange(&has_changed, false))
+		close_changed();
+}
+
+void
+description_leave(void)
+{
+	description_settle();
 	process_leave();
 }
 
@@ -97,13 +131,14 @@ get(int fd, bool is_ours)
 		forget(fd);
 		return NULL;
 	}
+	process_enter();
 	state_lock();
 	d = atomic_load(slot);
 	if (d != NULL)
 		d->uses++;
 	state_unlock();
-	if (d != NULL)
-		process_enter();
+	if (d == NULL)
+		description_leave();
 	return d;
 }
 
@@ -125,7 +160,7 @@ description_put(struct description *d)
 	int saved = errno;
 
 	(void)end_use(d);
-	process_leave();
+	description_leave();
 	errno = saved;
 }
 

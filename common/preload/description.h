@@ -67,6 +67,18 @@ struct description *description_get_fast(int fd);
 
 void description_put(struct description *d);
 
+/*
+ * For a call that has changed the kernel's table of descriptors, and not ours: in a signal handler
+ * that interrupted a call of ours. That call will find what is no placeholder any more.
+ */
+void description_note_change(void);
+
+/* Within a call of ours, without the mutexes: closes what handlers have closed meanwhile. */
+void description_settle(void);
+
+/* The end of a call of ours: description_settle() and process_leave(). */
+void description_leave(void);
+
 /* Makes the client library and the tables ready; with the mutex of the files. */
 int description_prepare(void);
 

@@ -26,6 +26,7 @@ duplicates_close(int fd)
 {
 	int error = leave(fd), result = NEXT(close)(fd);
 
+	description_note_change();
 	if (result == 0 && error != 0) {
 		errno = -error;
 		result = -1;
@@ -81,6 +82,7 @@ duplicates_replace(int from, int to, int flags)
 	(void)leave(to);
 	d = description_get(from);
 	copy = NEXT(dup3)(from, to, flags);
+	description_note_change();
 	if (d == NULL)
 		return copy;
 	copy = add(d, copy);

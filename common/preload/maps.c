@@ -136,9 +136,11 @@ maps_find(const void *address, size_t size)
 
 	if (process_is_inside())
 		return false;
-	state_lock_files();
+	process_enter();
+	state_lock();
 	has = memfile_mapped_at(address, size) != NULL;
-	state_unlock_files();
+	state_unlock();
+	description_leave();
 	return has;
 }
 

@@ -47,7 +47,7 @@ open_found(const struct found *found, int flags)
 	fd = description_open(found->path, flags);
 	if (fd >= 0)
 		ending_arm();
-	process_leave();
+	description_leave();
 	return fd;
 }
 
@@ -95,7 +95,7 @@ find_size_alone(const char *path, uint64_t *size)
 	state_lock_files();
 	error = find_size(path, size);
 	state_unlock_files();
-	process_leave();
+	description_leave();
 	return error;
 }
 
