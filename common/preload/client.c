@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -106,12 +107,10 @@ client_load(void)
 	return 0;
 }
 
-/*
- * Opens placeholders until the numbers of standard input, output and error are taken; the library
- * would give them to its sockets. Returns a mask of those that were free.
- */
-static unsigned
-occupy_standard(void)
+static atomic_bool is_standard_free; /* one of the numbers 0, 1 and 2 was */
+
+unsigned
+client_occupy(void)
 {
 	unsigned taken = 0;
 	int fd;
@@ -120,23 +119,32 @@ occupy_standard(void)
 		taken |= 1U << fd;
 	if (fd >= 0)
 		(void)NEXT(close)(fd);
+	is_standard_free = taken != 0;
 	return taken;
 }
 
-static void
-leave_standard(unsigned taken)
+void
+client_leave(unsigned taken)
 {
 	int fd;
 
+	/* Unless another thread of the program has put something there meanwhile. */
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if ((taken & 1U << fd) != 0)
+		if ((taken & 1U << fd) != 0 && placeholder_is(fd))
 			(void)NEXT(close)(fd);
+}
+
+/* For what opens descriptors in a forked child only. */
+static unsigned
+occupy_if_free(void)
+{
+	return is_standard_free ? client_occupy() : 0;
 }
 
 int
 client_open(struct sm_file **out, const char *path, int flags)
 {
-	unsigned taken = occupy_standard();
+	unsigned taken = client_occupy();
 	struct sm_file *handle = library.sm_open_flags(set, path, flags | SM_OPEN_OWNER);
 	int error = handle == NULL ? -errno : 0;
 
@@ -146,7 +154,7 @@ client_open(struct sm_file **out, const char *path, int flags)
 		error = handle == NULL ? -errno : 0;
 	}
 
-	leave_standard(taken);
+	client_leave(taken);
 	if (error == 0)
 		*out = handle;
 	return error;
@@ -168,12 +176,14 @@ client_close(struct sm_file *handle)
 int
 client_map(struct sm_file *handle, void *hint, size_t size, void **out)
 {
+	unsigned taken = client_occupy();
 	void *address = library.sm_map(handle, hint, size);
+	int error = address == NULL ? -errno : 0;
 
-	if (address == NULL)
-		return -errno;
-	*out = address;
-	return 0;
+	client_leave(taken);
+	if (error == 0)
+		*out = address;
+	return error;
 }
 
 int
@@ -203,13 +213,30 @@ client_release(struct sm_file *handle)
 int
 client_holder(struct sm_file *handle, struct sm_holder *out)
 {
-	return error_of(library.sm_holder(handle, out));
+	unsigned taken = occupy_if_free();
+	int error = error_of(library.sm_holder(handle, out));
+
+	client_leave(taken);
+	return error;
 }
 
 int
 client_stat(struct sm_file *handle, struct sm_stat *out)
 {
-	return error_of(library.sm_stat(handle, out));
+	unsigned taken = occupy_if_free();
+	int error = error_of(library.sm_stat(handle, out));
+
+	client_leave(taken);
+	return error;
+}
+
+void
+client_attach(struct sm_file *handle)
+{
+	struct sm_stat s;
+
+	if (is_standard_free)
+		(void)client_stat(handle, &s);
 }
 
 const char *

@@ -23,7 +23,15 @@
  */
 int client_load(void);
 
-/* flags: SM_OPEN_CREATE, SM_OPEN_EXCLUSIVE. Keeps the numbers 0, 1 and 2 free. */
+/*
+ * Opens placeholders until the numbers of standard input, output and error are taken, which the
+ * library would give to its sockets; returns those that were free, as bits. client_leave() gives
+ * them back. What opens descriptors here does it itself; fork(2) does, too.
+ */
+unsigned client_occupy(void);
+void client_leave(unsigned taken);
+
+/* flags: SM_OPEN_CREATE, SM_OPEN_EXCLUSIVE. */
 int client_open(struct sm_file **out, const char *path, int flags);
 
 int client_close(struct sm_file *handle);
@@ -40,6 +48,9 @@ int client_downgrade(struct sm_file *handle);
 int client_release(struct sm_file *handle);
 int client_holder(struct sm_file *handle, struct sm_holder *out);
 int client_stat(struct sm_file *handle, struct sm_stat *out);
+
+/* In a forked child, before a call that waits: the library connects if it has to. */
+void client_attach(struct sm_file *handle);
 
 /* The calling thread's last failure in words. */
 const char *client_error(void);

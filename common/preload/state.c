@@ -3,11 +3,13 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "common/preload/client.h"
 #include "common/preload/process.h"
 
 static pthread_mutex_t files = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t tables = PTHREAD_MUTEX_INITIALIZER;
 static void (*run_in_child)(void);
+static unsigned occupied; /* numbers of standard descriptors, by us: between prepare and the rest */
 
 void
 state_lock(void)
@@ -37,17 +39,19 @@ state_unlock_files(void)
 static void
 prepare(void)
 {
+	process_enter();
 	state_lock_files();
 	state_lock();
-	process_enter();
+	occupied = client_occupy();
 }
 
 static void
 parent(void)
 {
-	process_leave();
+	client_leave(occupied);
 	state_unlock();
 	state_unlock_files();
+	process_leave();
 }
 
 static void
