@@ -91,12 +91,13 @@ find_owner(struct description *d, bool is_description, struct owner **out)
 	return 0;
 }
 
-/* Another thread may have closed the descriptor in the meantime: POSIX drops the lock then. */
+/* Another thread or a handler may have closed the descriptor meanwhile: POSIX drops the lock. */
 static int
 keep_if_open(struct description *d, struct owner *o)
 {
 	bool is_open;
 
+	description_settle();
 	state_lock();
 	is_open = d->numbers > 0;
 	state_unlock();
@@ -131,10 +132,11 @@ set_range(struct description *d, int command, const struct flock *lock)
 
 /* What another owner in this process holds, or another process. */
 static int
-find_holder(struct memfile *f, const struct owner *asks, struct sm_holder *holder)
+find_holder(struct memfile *f, struct owner *asks, struct sm_holder *holder)
 {
 	const struct owner *o;
 	bool is_known = false;
+	int error;
 
 	state_lock();
 	for (o = f->owners; o != NULL; o = o->next) {
@@ -145,7 +147,12 @@ find_holder(struct memfile *f, const struct owner *asks, struct sm_holder *holde
 		is_known = true;
 	}
 	state_unlock();
-	return is_known ? 0 : client_holder(f->handle, holder);
+	if (is_known)
+		return 0;
+	error = client_holder(f->handle, holder);
+	if (error == -ESTALE && owner_reopen(asks) == 0)
+		error = client_holder(f->handle, holder);
+	return error;
 }
 
 static int

@@ -76,20 +76,78 @@ map_at_open(struct memfile *f)
 	return 0;
 }
 
+/* Opens a handle of the same file. */
+static int
+open_again(const struct memfile *f, struct sm_file **out)
+{
+	struct sm_stat s;
+	int error = client_open(out, f->path, SM_OPEN_CREATE);
+
+	if (error != 0)
+		return error;
+	error = client_stat(*out, &s);
+	if (error == 0 && s.life != f->life)
+		error = -ESTALE;
+	if (error != 0)
+		(void)client_close(*out);
+	return error;
+}
+
+int
+memfile_reopen(struct memfile *f)
+{
+	void *base = NULL;
+	struct sm_file *handle;
+	int error;
+
+	if (!f->is_inherited)
+		return -ESTALE;
+	error = open_again(f, &handle);
+	if (error == 0 || error == -ESTALE)
+		f->is_inherited = false;
+	if (error != 0)
+		return error;
+	if (f->base != NULL) {
+		(void)client_unmap(f->base);
+		error = client_map(handle, f->base, 0, &base);
+		if (base != f->base)
+			f->is_gone = true;
+	}
+	/* Another thread may be using the old one, which stays. */
+	f->handle = handle;
+	return f->is_gone ? -ESTALE : error;
+}
+
 /* The file of that path, unless its server is gone. */
 static struct memfile *
 find(const char *path)
 {
 	struct memfile *f;
+	int error;
 
 	for (f = files; f != NULL; f = f->next) {
 		if (f->is_gone || strcmp(f->path, path) != 0)
 			continue;
-		if (map_at_open(f) == 0)
+		error = map_at_open(f);
+		if (error == -ESTALE)
+			error = memfile_reopen(f);
+		if (error == 0)
 			return f;
 		f->is_gone = true;
 	}
 	return NULL;
+}
+
+/* True when this process still maps a file of that path whose server is gone. */
+static bool
+is_mapped_still(const char *path)
+{
+	struct memfile *f;
+
+	for (f = files; f != NULL; f = f->next)
+		if (f->is_gone && f->maps > 0 && strcmp(f->path, path) == 0)
+			return true;
+	return false;
 }
 
 static int
@@ -120,8 +178,10 @@ create(struct memfile **out, const char *path, int flags)
 		free(f);
 		return error;
 	}
+	state_lock();
 	f->next = files;
 	files = f;
+	state_unlock();
 	*out = f;
 	return 0;
 }
@@ -132,6 +192,10 @@ memfile_open(struct memfile **out, const char *path, int flags)
 	struct memfile *f = find(path);
 	int error = 0;
 
+	if (f == NULL && is_mapped_still(path)) {
+		report(path, "open: an earlier file of this name is lost, and still mapped");
+		return -ESTALE;
+	}
 	if (f == NULL)
 		error = create(&f, path, flags);
 	else if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0)
@@ -151,9 +215,11 @@ memfile_put(struct memfile *f)
 
 	if (--f->users > 0)
 		return 0;
+	state_lock();
 	while (*link != f)
 		link = &(*link)->next;
 	*link = f->next;
+	state_unlock();
 	if (f->base != NULL)
 		error = client_unmap(f->base);
 	closed = client_close(f->handle);
@@ -163,47 +229,6 @@ memfile_put(struct memfile *f)
 	free(f->path);
 	free(f);
 	return error;
-}
-
-/* Opens a handle of the same file. */
-static int
-open_again(const struct memfile *f, struct sm_file **out)
-{
-	struct sm_stat s;
-	int error = client_open(out, f->path, SM_OPEN_CREATE);
-
-	if (error != 0)
-		return error;
-	error = client_stat(*out, &s);
-	if (error == 0 && s.life != f->life)
-		error = -ESTALE;
-	if (error != 0)
-		(void)client_close(*out);
-	return error;
-}
-
-int
-memfile_reopen(struct memfile *f)
-{
-	void *base = NULL;
-	struct sm_file *handle;
-	int error;
-
-	if (!f->is_inherited)
-		return -ESTALE;
-	f->is_inherited = false;
-	error = open_again(f, &handle);
-	if (error != 0)
-		return error;
-	if (f->base != NULL) {
-		(void)client_unmap(f->base);
-		error = client_map(handle, f->base, 0, &base);
-		if (base != f->base)
-			f->is_gone = true;
-	}
-	(void)client_close(f->handle);
-	f->handle = handle;
-	return f->is_gone ? -ESTALE : error;
 }
 
 int

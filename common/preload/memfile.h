@@ -8,7 +8,8 @@
  * held, except through the handle that holds it.
  *
  * When the file's server is gone, its calls fail, and the next open makes another struct for the
- * path.
+ * path, once the program maps the lost file no more: locks of the new one do not protect that
+ * memory.
  *
  * Functions return 0 or a negative errno and report what the client library refused, as
  * memfile_fail() does. Those that open, map and close want the mutex of the files (state.h).
@@ -25,7 +26,7 @@ struct owner;
 struct sm_file;
 
 struct memfile {
-	struct memfile *next;
+	struct memfile *next; /* changes with both mutexes */
 	char *path;
 	struct sm_file *handle; /* which owns the locks of fcntl(), those of the process */
 
@@ -48,7 +49,10 @@ struct memfile {
 	atomic_bool is_settled; /* a lock was acquired, and a segment that was there is mapped */
 };
 
-/* Finds the file of that path, or opens it: flags are those of open(2). Adds a user. */
+/*
+ * Finds the file of that path, or opens it: flags are those of open(2). Adds a user. -ESTALE: the
+ * program maps a lost file of that path.
+ */
 int memfile_open(struct memfile **out, const char *path, int flags);
 
 /*
@@ -67,13 +71,16 @@ int memfile_map(struct memfile *f, void *hint, size_t size);
 /* The size of the segment, 0: none; from the server unless it is mapped. */
 int memfile_size(struct memfile *f, uint64_t *size);
 
-/* The file that is mapped over size bytes at address, or a part of them; NULL: none. */
+/*
+ * The file that is mapped over size bytes at address, or a part of them; NULL: none. With either
+ * mutex.
+ */
 struct memfile *memfile_mapped_at(const void *address, size_t size);
 
 /* All mappings that ever were are from low up to high; at first low is above high. */
 extern atomic_uintptr_t memfile_low, memfile_high;
 
-/* The first of all files of this process, linked by next. With the mutex of the files. */
+/* The first of all files of this process, linked by next. With either mutex. */
 struct memfile *memfile_first(void);
 
 /*

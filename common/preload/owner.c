@@ -86,9 +86,12 @@ owner_open_file(struct memfile **out, const char *path, int flags)
 		if (error != 0)
 			(void)memfile_put(f);
 	}
-	if (error == 0)
-		*out = f;
-	return error;
+	if (error != 0)
+		return error;
+	/* A forked child may have opened it anew. */
+	owner_of_process(f)->handle = f->handle;
+	*out = f;
+	return 0;
 }
 
 int
@@ -151,26 +154,22 @@ fail(struct owner *o, const char *what, int error)
 	return memfile_fail(o->file, o->file->path, what, error);
 }
 
-/*
- * The server had not answered when this process was forked: another handle takes the place of the
- * one that was inherited.
- */
-static int
-reopen(struct owner *o)
+int
+owner_reopen(struct owner *o)
 {
 	struct memfile *f = o->file;
 	struct sm_file *handle;
 	int error = 0;
 
+	if (!o->is_inherited)
+		return -ESTALE;
 	state_lock_files();
 	if (f->is_inherited)
 		error = memfile_reopen(f);
 	if (error == 0 && !o->is_process) {
 		error = client_open(&handle, f->path, SM_OPEN_CREATE);
-		if (error == 0) {
-			(void)client_close(o->handle);
+		if (error == 0)
 			o->handle = handle;
-		}
 	}
 	owner_of_process(f)->handle = f->handle;
 	state_unlock_files();
@@ -180,14 +179,15 @@ reopen(struct owner *o)
 static int
 acquire(struct owner *o, int mode, int how)
 {
-	bool is_inherited = o->is_inherited;
-	int error = client_acquire(o->handle, mode | how);
+	int error;
 
-	o->is_inherited = false;
-	if (error == -ESTALE && is_inherited && reopen(o) == 0)
+	if (o->is_inherited)
+		client_attach(o->handle);
+	error = client_acquire(o->handle, mode | how);
+	if ((error == -ESTALE || error == -EBADF) && owner_reopen(o) == 0)
 		error = client_acquire(o->handle, mode | how);
 	if (error == 0)
-		o->file->is_inherited = false;
+		o->is_inherited = o->file->is_inherited = false;
 	if (error == 0 && o->held == 0 && o->file->base == NULL && !o->file->is_settled)
 		error = map_before_use(o, mode | how);
 	return fail(o, "lock", error);

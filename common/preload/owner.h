@@ -24,13 +24,13 @@ struct sm_file;
 struct owner {
 	struct owner *next; /* of the same file */
 	struct memfile *file;
-	struct sm_file *handle; /* of the process: that of the file */
-	bool is_process;        /* the owner is the process */
-	bool is_inherited;      /* by a forked child that has not used the handle yet */
-	int held;               /* 0, SM_READ, SM_WRITE */
-	struct ranges ranges;   /* locked by fcntl() */
-	int whole;              /* locked by flock(): 0, SM_READ, SM_WRITE */
-	const int *thread;     /* that took the lock: its process_depth */
+	struct sm_file *handle;    /* of the process: that of the file */
+	bool is_process;           /* the owner is the process */
+	_Atomic bool is_inherited; /* by a forked child that has not used the handle yet */
+	int held;                  /* 0, SM_READ, SM_WRITE */
+	struct ranges ranges;      /* locked by fcntl() */
+	int whole;                 /* locked by flock(): 0, SM_READ, SM_WRITE */
+	const int *thread;         /* that took the lock: its process_depth */
 
 	bool is_changing;      /* a thread is in the client library for this owner */
 	bool is_waiting;       /* it may be there for long */
@@ -76,6 +76,14 @@ int owner_lock(struct owner *o, const struct owner_request *request);
  * Returns 0 or the error of the release.
  */
 int owner_drop(struct owner *o);
+
+/*
+ * In a forked child: the server had not answered its parent in time (-ESTALE), or the program has
+ * closed descriptors of the client library (-EBADF), and the inherited handle is good for nothing.
+ * Opens the file again: memfile_reopen(). -ESTALE: the child has used the handle, or the file has
+ * ended with the parent.
+ */
+int owner_reopen(struct owner *o);
 
 /* In a forked child: owns nothing, and no thread is in here. With the mutex of the tables. */
 void owner_forget(struct owner *o);
