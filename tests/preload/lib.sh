@@ -1,9 +1,9 @@
 # lib.sh: programs under the preloaded library, for the scripts of this folder, which source it;
 # system/lib.sh comes with it.
 #
-# Starts both servers, and sets kinds (the paths below which files of each kind are; $work/plain is the
-# kernel's own) and SM_CONF. Programs of this folder are built with `program NAME`, without a header of
-# this project, into $work.
+# Starts both servers (their processes are in dish and muf), and sets kinds (the paths below which files of
+# each kind are; $work/plain is the kernel's own) and SM_CONF. Programs of this folder are built with
+# `program NAME`, without a header of the product, into $work.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 # shellcheck source=tests/system/lib.sh
@@ -38,7 +38,9 @@ serve()
 }
 
 serve dish smdishserver
+dish=$pid
 serve muf smufserver -r memdir
+muf=$pid
 
 # program NAME OPTION...: builds NAME.c of this folder
 program()

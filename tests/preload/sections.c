@@ -5,23 +5,26 @@
  *	sections fork PATH PROCESSES SECTIONS	children of one process, which inherit all
  *	sections alone PATH SECTIONS		one process; several of them meet at PATH
  *	sections threads PATH THREADS SECTIONS	threads, each with a descriptor and flock(2)
+ *	sections mixed PATH THREADS SECTIONS	the same; they open, map and close for each section
  *	sections killed PATH PROCESSES SECTIONS	as fork; beside them others die with the lock
  *	sections hold PATH			says so, and prints the counter when its input ends
  *	sections bench PATH SIZE SECTIONS	prints microseconds a section, 1 byte changed
  *
- * They check that what they see under the lock is whole; fork, threads and killed print the counter
+ * They check that what they see under the lock is whole; fork, threads, mixed and killed print the counter
  * at the end.
  */
 #include <err.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -187,14 +190,57 @@ run_thread(void *arg)
 	return NULL;
 }
 
+/* flock(2) and F_OFD_SETLKW in turn. */
+static int
+lock_description(int own, long turn, bool locks)
+{
+	struct flock lock = { .l_type = locks ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET };
+
+	if (turn % 2 == 0)
+		return flock(own, locks ? LOCK_EX : LOCK_UN);
+	return fcntl(own, F_OFD_SETLKW, &lock);
+}
+
+/* A section with a descriptor and a mapping of its own. */
 static void
-run_threads(long threads, long count)
+run_mixed_section(long turn)
+{
+	int own = open(path, O_RDWR), copy = dup(own);
+	struct flock asked = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	void *base = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
+	struct stat st;
+
+	if (own == -1 || copy == -1 || base == MAP_FAILED || fcntl(own, F_GETLK, &asked) != 0)
+		err(1, "open %s", path);
+	if (fstat(copy, &st) != 0 || st.st_size != SIZE || lseek(own, 0, SEEK_END) != SIZE)
+		err(1, "size of %s", path);
+	if (lock_description(copy, turn, true) != 0)
+		err(1, "lock %s", path);
+	increment();
+	if (lock_description(own, turn, false) != 0)
+		err(1, "unlock %s", path);
+	if (close(own) != 0 || close(copy) != 0 || munmap(base, SIZE) != 0)
+		err(1, "close %s", path);
+}
+
+static void *
+run_mixed(void *arg)
+{
+	long count = *(const long *)arg;
+
+	while (count-- > 0)
+		run_mixed_section(count);
+	return NULL;
+}
+
+static void
+run_threads(void *(*run)(void *), long threads, long count)
 {
 	pthread_t ids[PROCESSES_MOST];
 	long i;
 
 	for (i = 0; i < threads; i++)
-		if (pthread_create(&ids[i], NULL, run_thread, &count) != 0)
+		if (pthread_create(&ids[i], NULL, run, &count) != 0)
 			errx(1, "pthread_create");
 	for (i = 0; i < threads; i++)
 		(void)pthread_join(ids[i], NULL);
@@ -239,7 +285,7 @@ main(int argc, char **argv)
 	const char *what = argc > 2 ? argv[1] : "";
 
 	if (argc < 3 || a > PROCESSES_MOST * 10000000L)
-		errx(2, "usage: sections fork|alone|threads|killed|hold|bench PATH ...");
+		errx(2, "usage: sections fork|alone|threads|mixed|killed|hold|bench PATH ...");
 	path = argv[2];
 	prepare(strcmp(what, "bench") == 0 ? (size_t)a : (size_t)SIZE);
 	if (strcmp(what, "bench") == 0)
@@ -251,7 +297,9 @@ main(int argc, char **argv)
 	else if (strcmp(what, "fork") == 0 && a <= PROCESSES_MOST)
 		run_fork(a, b);
 	else if (strcmp(what, "threads") == 0 && a <= PROCESSES_MOST)
-		run_threads(a, b);
+		run_threads(run_thread, a, b);
+	else if (strcmp(what, "mixed") == 0 && a <= PROCESSES_MOST)
+		run_threads(run_mixed, a, b);
 	else if (strcmp(what, "killed") == 0 && a <= PROCESSES_MOST)
 		run_killed(a, b);
 	if (strcmp(what, "bench") != 0 && strcmp(what, "alone") != 0)
