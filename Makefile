@@ -143,10 +143,11 @@ $(BUILD)/libsmclient.so: $(call pic,$(SHARED_SRC) $(CLIENT_SRC)) common/client/s
 	    -o $@ $(filter %.o,$^) $(LDLIBS)
 	$(Q)ln -sf libsmclient.so $@.$(SOVERSION)
 
-# Of the C library only: it loads libsmclient when a program uses a mount.
+# Of the C library only: it loads libsmclient when a program uses a mount. Its own calls of functions that it
+# stands in front of stay in it: another preloaded library might call them in turn.
 $(BUILD)/libsmpreload.so: $(call pic,$(PRELOAD_SRC))
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $^
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-Bsymbolic-functions $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $^
 
 $(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
 	$(call say,GEN)
@@ -277,7 +278,7 @@ check-tsan:
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
-THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx test_preload_sections
+THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx test_preload_sections test_preload_traps
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 

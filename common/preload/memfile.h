@@ -38,8 +38,9 @@ struct memfile {
 	uint64_t life;            /* of struct sm_stat, when it was opened; 0: not known */
 
 	/* set once, with the mutex of the files */
-	void *_Atomic base; /* NULL: not mapped */
-	size_t size;        /* of the segment */
+	void *_Atomic base;    /* NULL: not mapped */
+	size_t size;           /* of the segment */
+	struct owner *process; /* the owner that is the process */
 
 	/* with the mutex of the tables */
 	struct owner *owners;   /* all that have locks of this file */

@@ -67,29 +67,24 @@ owner_destroy(struct owner *o)
 struct owner *
 owner_of_process(const struct memfile *f)
 {
-	struct owner *o = f->owners;
-
-	while (o != NULL && !o->is_process)
-		o = o->next;
-	return o;
+	return f->process;
 }
 
 int
 owner_open_file(struct memfile **out, const char *path, int flags)
 {
 	struct memfile *f;
-	struct owner *o;
 	int error = memfile_open(&f, path, flags);
 
-	if (error == 0 && owner_of_process(f) == NULL) {
-		error = add(&o, f, f->handle, true);
+	if (error == 0 && f->process == NULL) {
+		error = add(&f->process, f, f->handle, true);
 		if (error != 0)
 			(void)memfile_put(f);
 	}
 	if (error != 0)
 		return error;
 	/* A forked child may have opened it anew. */
-	owner_of_process(f)->handle = f->handle;
+	f->process->handle = f->handle;
 	*out = f;
 	return 0;
 }
@@ -98,7 +93,7 @@ int
 owner_put_file(struct memfile *f)
 {
 	if (f->users == 1)
-		(void)owner_destroy(owner_of_process(f));
+		(void)owner_destroy(f->process);
 	return memfile_put(f);
 }
 
@@ -171,7 +166,7 @@ owner_reopen(struct owner *o)
 		if (error == 0)
 			o->handle = handle;
 	}
-	owner_of_process(f)->handle = f->handle;
+	f->process->handle = f->handle;
 	state_unlock_files();
 	return error;
 }
