@@ -59,9 +59,10 @@ asan) sanitizer="$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-fil
 tsan)
 	sanitizer="$(${CC:-cc} -print-file-name=libtsan.so) "
 	fixed='setarch --addr-no-randomize'
-	# It takes every mmap() for a write to that memory, which is the replica that others use.
+	# It takes every mmap() for a write to that memory, which is the replica that others use. A handler that
+	# locks a memory file calls malloc(3): smpreload(7).
 	printf 'race_top:mmap\nrace_top:munmap\n' >suppressions
-	TSAN_OPTIONS="${TSAN_OPTIONS:-} suppressions=$work/suppressions"
+	TSAN_OPTIONS="${TSAN_OPTIONS:-} report_signal_unsafe=0 suppressions=$work/suppressions"
 	export TSAN_OPTIONS
 	;;
 esac
