@@ -154,7 +154,8 @@ SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
  * handle with SM_OPEN_OWNER that holds the lock exclusively, the mapping is up to date at once, and
  * the lock is not let go: readers may have it in between, and no writer. EINVAL: the segment has
  * another size, or size is 0 and there is none; EBUSY: this process holds the lock otherwise, or
- * waits for it; EDEADLK: another process upgrades: the lock is released; EMSGSIZE, EEXIST, EACCES, EKEYREJECTED, ENOTSUP, EMFILE, ENFILE.
+ * waits for it; EDEADLK: another process upgrades: the lock is released; EMSGSIZE, EEXIST, EACCES,
+ * EKEYREJECTED, ENOTSUP, EMFILE, ENFILE.
  */
 SMCLIENT_PUBLIC void *sm_map(struct sm_file *file, void *hint, size_t size);
 

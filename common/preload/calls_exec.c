@@ -1,4 +1,3 @@
-#include <alloca.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -98,7 +97,7 @@ calls_execl(const char *path, const char *argument, ...)
 	char **argv;
 
 	va_start(args, argument);
-	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
 	va_end(args);
 	va_start(args, argument);
 	copy_arguments(argv, argument, args);
@@ -113,7 +112,7 @@ calls_execlp(const char *file, const char *argument, ...)
 	char **argv;
 
 	va_start(args, argument);
-	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
 	va_end(args);
 	va_start(args, argument);
 	copy_arguments(argv, argument, args);
@@ -128,7 +127,7 @@ calls_execle(const char *path, const char *argument, ...)
 	va_list args;
 
 	va_start(args, argument);
-	argv = alloca(count_arguments(argument, args) * sizeof *argv);
+	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
 	va_end(args);
 	va_start(args, argument);
 	copy_arguments(argv, argument, args);

@@ -5,7 +5,7 @@
 # By include: a.h includes b.h, which includes a.h.  By call: a.c needs a symbol (a function or data)
 # that b.c defines, which needs one that a.c defines; for that every source is compiled without
 # optimisation, and nm(1) tells what each object defines and needs.  Calls through pointers do not
-# count: that is how a lower file reaches a higher one.  Rooms and their heights are in layers.txt.
+# count: that is how a lower file reaches a higher one, nor do names of the C library.  Rooms and their heights are in layers.txt.
 
 set -u
 unset CDPATH
@@ -41,9 +41,13 @@ grep '\.c$' "$work/files" | xargs -P "$(nproc)" -I @ sh -c "$compile" sh "$work"
 	echo "circles.sh: not everything compiles" >&2
 	exit 1
 }
+# The preloaded library stands in front of the C library's functions: who calls those does not need that room.
+"$NM" -D --defined-only "$("$CC" -print-file-name=libc.so.6)" | sed 's,.* \([^@ ]*\)@.*,\1,' | sort -u >"$work/libc"
 (cd "$work" && for object in *.o; do
 	"$NM" -g "$object" | sed "s,^,$object ,"
-done) | sed 's,%,/,g;s,^\([^ ]*\)o ,\1c ,' >"$work/symbols"
+done) | sed 's,%,/,g;s,^\([^ ]*\)o ,\1c ,' |
+    awk -v libc="$work/libc" 'BEGIN { while ((getline name <libc) > 0) is_theirs[name] } !($NF in is_theirs)' \
+	>"$work/symbols"
 
 awk -v rooms="$lint/layers.txt" -f "$lint/layers.awk" -f "$lint/circles.awk" \
     "$work/includes" "$work/symbols"

@@ -10,8 +10,8 @@
  *	sections hold PATH			says so, and prints the counter when its input ends
  *	sections bench PATH SIZE SECTIONS	prints microseconds a section, 1 byte changed
  *
- * They check that what they see under the lock is whole; fork, threads, mixed and killed print the counter
- * at the end.
+ * They check that what they see under the lock is whole; fork, threads, mixed and killed print the
+ * counter at the end.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -2,15 +2,15 @@
  * traps: what unmodified programs do to their descriptors and signals, on a file that may be a
  * memory file or not. Each prints one line, which is the same on a plain file.
  *
- *	traps early				what the constructor of early.c met
- *	traps standard PATH OUT			started with descriptors 0, 1 and 2 closed; says it in OUT
- *	traps closefrom PATH			a child closes all it has, and opens the file again
- *	traps handlers PATH OTHER ROUNDS	sections, beside a handler that uses OTHER, and plain files
- *	traps closer PATH OTHER			a handler closes PATH, locked, while the thread waits for OTHER
- *	traps old PATH				the calls of programs built against an older C library
- *	traps late PATH SECTIONS		forks when its input begins, says so, and counts in the child
- *	traps daemon PATH			the parent ends at once, the child goes on
- *	traps refused PATH			read, write, sendfile, ioctl: twice each
+ *	early				what the constructor of early.c met
+ *	standard PATH OUT		descriptors 0, 1 and 2 are closed; says it in OUT
+ *	closefrom PATH			a child closes all it has, and opens the file again
+ *	handlers PATH OTHER ROUNDS	sections beside a handler, which uses OTHER
+ *	closer PATH OTHER		a handler closes PATH, locked; the thread waits for OTHER
+ *	old PATH			calls of programs built against an older C library
+ *	late PATH SECTIONS		forks when its input ends, and counts in the child
+ *	daemon PATH			the parent ends at once, the child goes on
+ *	refused PATH			read, write, sendfile, ioctl: twice each
  */
 #include "tests/preload/early.h"
 
