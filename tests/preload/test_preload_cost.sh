@@ -46,10 +46,10 @@ judge()
 	for _ in 1 2 3; do
 		with=$(each "$variables" "$call" "$@")
 		extra=$(((with - base) / calls))
-		[ $extra -gt 40 ] || break
+		[ "$extra" -gt 40 ] || break
 	done
 	echo "$call, $what: $extra instructions more for each of $calls calls ($base without the library)"
-	[ $extra -le 40 ]
+	[ "$extra" -le 40 ]
 	expect "$call, $what: at most 40 more instructions, but $extra" 0 $?
 }
 
