@@ -55,6 +55,7 @@ drop(struct mux **mux)
 void
 inherit_fini(struct inherit *k)
 {
+	standing_end(&k->attach);
 	drop(&k->first_mux);
 	close_pipe(k);
 	free_copies(k);
@@ -62,7 +63,7 @@ inherit_fini(struct inherit *k)
 	(void)pthread_mutex_destroy(&k->mutex);
 }
 
-/* CHILD_ATTACH over mux. */
+/* CHILD_ATTACH over mux, in the parent. */
 static int
 attach(struct mux *mux, uint64_t ident, uint64_t until)
 {
@@ -129,25 +130,54 @@ connect_anew(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint
 	}
 }
 
-/* In the child, attaching: connects, and attaches to the copy that the parent got for it. */
+/* In the child, attaching: connects, and sends CHILD_ATTACH. */
 static int
-attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+begin_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
-	const char *address = k->target->addr->text;
 	int error;
 
 	if (!k->has_ident)
 		return error_message(-ESTALE, "%s: this forked child has inherited no descriptors",
-		    address);
+		    k->target->addr->text);
 	error = connect_anew(k, mux, terms, until);
 	if (error != 0)
 		return error;
-	error = attach(*mux, k->ident, until);
-	/* An ident is good once, whatever the result. */
+	error = standing_begin(&k->attach, *mux, until, k->target->silence);
+	if (error != 0)
+		return dial_fail(k->target, *mux, error);
+	mux_begin_call(*mux, &k->attach.call, OP_CHILD_ATTACH, 8, 0);
+	mux_put_u64(*mux, k->ident);
+	standing_send(&k->attach);
+	return 0;
+}
+
+/* In the child: there is no copy that it could attach to, or it has. */
+static void
+forget_ident(struct inherit *k)
+{
 	(void)pthread_mutex_lock(&k->mutex);
 	k->has_ident = false;
 	ownfd_close(&k->pipe[1]);
 	(void)pthread_mutex_unlock(&k->mutex);
+}
+
+/*
+ * In the child, attaching: waits for the answer to CHILD_ATTACH. After any other failure than
+ * EINVAL the ident may be good still.
+ */
+static int
+end_attach(struct inherit *k, struct mux *mux, uint64_t until)
+{
+	const char *address = k->target->addr->text;
+	int error = standing_wait(&k->attach, 0, until);
+
+	if (standing_is_sent(&k->attach))
+		return error_message(error,
+		    "%s: no answer yet to this child, which attaches to what it inherited",
+		    address);
+	mux_end_call(mux, &k->attach.call);
+	if (error == 0 || error == -EINVAL)
+		forget_ident(k);
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
@@ -155,6 +185,17 @@ attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, ui
 		return error_message(error, "%s: this child cannot attach to what it inherited",
 		    address);
 	return 0;
+}
+
+/* In the child, attaching: goes on where the last call gave up. */
+static int
+attach_to_copy(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
+{
+	int error = 0;
+
+	if (!standing_is_sent(&k->attach))
+		error = begin_attach(k, mux, terms, until);
+	return error != 0 ? error : end_attach(k, *mux, until);
 }
 
 /* In the child, attaching: connects, to open all files anew. */
@@ -442,6 +483,7 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 	k->child_mux = NULL;
 	k->has_lost = false;
 	ownfd_close(&k->pipe[0]);
+	standing_forget(&k->attach);
 	k->has_ident = is_prepared && k->is_ready;
 	k->is_ready = false;
 	if (!k->has_ident)

@@ -10,7 +10,8 @@
  * numbers of the descriptors stay the same.
  *
  * If the server gives a copy but takes no connection in time, the child connects and attaches at
- * its first call. When it never calls, its copy stays at the server, which keeps few of them. So
+ * its first call. One that gives up meanwhile leaves the attaching to the next: an ident is good
+ * once, so nothing is sent again before the answer. When it never calls, its copy stays at the server, which keeps few of them. So
  * such a child holds one end of a pipe until it has attached, execs, or ends. The copy is then an
  * *orphan*, which the parent finds at a later fork. When there are many orphans the parent reclaims
  * them: it attaches to them over a connection that it then closes. A copy without a pipe, because
@@ -34,6 +35,7 @@
 
 #include "common/host/ownfd.h"
 #include "common/remote/dial.h"
+#include "common/remote/standing.h"
 
 struct mux;
 
@@ -69,8 +71,9 @@ struct inherit {
 	bool has_lost;         /* the program has closed it */
 
 	/* In the child, and in ready. */
-	bool has_ident; /* of a copy that no process has attached to */
+	bool has_ident; /* of a copy that no process is known to have attached to */
 	uint64_t ident;
+	struct standing attach;   /* CHILD_ATTACH, to be answered */
 	atomic_bool is_inherited; /* the connection is the parent's: attach before the first call */
 	pthread_mutex_t attaching; /* while a thread attaches, or registers a file anew after it */
 	unsigned epoch;            /* counts the forks that led to this process */
@@ -85,7 +88,8 @@ void inherit_fini(struct inherit *k);
 /*
  * Before every use of *mux: in a forked child's first call, replaces it and *terms by the child's
  * own, and connects, until that time, if the parent has not. Returns 0, -ESTALE (the copy is gone,
- * or there was none), or see dial_connect(); with words.
+ * or there was none), or see dial_connect(); with words. After any other failure the next call goes
+ * on.
  */
 int inherit_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until);
 

@@ -143,6 +143,22 @@ mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit)
 }
 
 int
+mux_wait_in_time(struct mux *m, struct mux_call *c, uint64_t until, struct mux_limit limit)
+{
+	int error;
+
+	mux_core_lock(m);
+	if (until < mux_core_limit(m, limit))
+		error = wait_until(m, c, mux_limit_exact(until));
+	else
+		error = wait_until(m, c, limit);
+	if (error == -ETIMEDOUT && clock_now() >= mux_core_limit(m, limit))
+		error = mux_core_end(m, -ETIMEDOUT);
+	mux_core_unlock(m);
+	return error;
+}
+
+int
 mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t until,
     struct eintr *e)
 {

@@ -181,6 +181,12 @@ int mux_send(struct mux *m);
 int mux_wait(struct mux *m, struct mux_call *c, struct mux_limit limit);
 
 /*
+ * The same until that time; without a reply at the limit, which is the server's, the connection
+ * ends.
+ */
+int mux_wait_in_time(struct mux *m, struct mux_call *c, uint64_t until, struct mux_limit limit);
+
+/*
  * Waits for the reply to c, an ACQUIRE, as long as it takes until that time, until mux_interrupt()
  * of owner, or until a signal ends the wait e (NULL: none does): -EINTR, and c is still the
  * connection's. A silent server ends the connection, as above. Otherwise as mux_wait().

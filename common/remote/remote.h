@@ -9,6 +9,7 @@
  *
  *	mux*			a connection that threads share; mux_core.h lists its files
  *	dial			connecting, one exchange of request and reply, errors in words
+ *	standing		a request that outlives the call that sent it
  *	inherit			the descriptors that a forked child inherits
  *	remote			a mount's connection
  *	remotefile_request	requests about a memory file: open, close, stat
