@@ -442,7 +442,8 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 	k->is_ready = false;
 	/* A child that forks before its first call has no connection to send FORK on. */
 	error = inherit_attach(k, mux, terms, until);
-	if (error == 0 && get_copy(k, *mux, until) && !attach_child(k, until))
+	k->is_held = error == 0 && mutex_lock_until(&k->attaching, until);
+	if (k->is_held && get_copy(k, *mux, until) && !attach_child(k, until))
 		leave_to_child(k);
 	/* After ESTALE no thread tries to attach any more. */
 	return error == 0 || error == -ESTALE;
@@ -452,6 +453,9 @@ void
 inherit_fork_cancel(struct inherit *k)
 {
 	drop(&k->child_mux);
+	if (k->is_held)
+		(void)pthread_mutex_unlock(&k->attaching);
+	k->is_held = false;
 	if (!k->is_ready)
 		return;
 	k->is_ready = false;
@@ -490,7 +494,8 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 		ownfd_close(&k->pipe[1]);
 	free_copies(k);
 	k->epoch++;
-	mutex_fork_child(&k->attaching, false);
+	mutex_fork_child(&k->attaching, is_prepared && k->is_held);
+	k->is_held = false;
 	mutex_fork_child(&k->mutex, is_prepared);
 	atomic_store(&k->is_inherited, true);
 }

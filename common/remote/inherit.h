@@ -75,8 +75,13 @@ struct inherit {
 	uint64_t ident;
 	struct standing attach;   /* CHILD_ATTACH, to be answered */
 	atomic_bool is_inherited; /* the connection is the parent's: attach before the first call */
-	pthread_mutex_t attaching; /* while a thread attaches, or registers a file anew after it */
-	unsigned epoch;            /* counts the forks that led to this process */
+	/*
+	 * While a thread attaches, or registers a file anew after it; and from ready on during a
+	 * fork, so that the child finds open what its copy has.
+	 */
+	pthread_mutex_t attaching;
+	bool is_held;      /* by the thread that forks */
+	unsigned epoch;    /* counts the forks that led to this process */
 	atomic_uint table; /* of descriptors: the one that the connection has, counted from 0 */
 };
 

@@ -1,6 +1,6 @@
 /*
  * The first calls of a forked child, frame by frame (PROTOCOL 6): one that gives up at its deadline
- * loses nothing, and the next one waits for the same answer.
+ * costs no other file anything, and the next one waits for the same answer.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,8 +28,13 @@
 #define G "00000002 2f67"
 #define GRANT "0000000000000005 " U64_0
 
+enum {
+	LIFE = 0x10, /* and the parent's descriptor: that of a file */
+	WAITING_MS = 100
+};
+
 static struct sm_file *other; /* "/g" */
-static atomic_bool *told;     /* by the child, to the script */
+static atomic_bool *flags;    /* two, shared by script and child */
 
 /* For the script. */
 
@@ -49,6 +56,72 @@ accept_child(void)
 	rig.has_tags = true;
 }
 
+/* Replies to a STAT of a file of that life. */
+static void
+answer_life(unsigned life)
+{
+	char reply[160];
+
+	snprintf(reply, sizeof reply,
+	    "%016x " U64_0 " " U64_0 " 00 " U64_0 " 00000001 00000000 " U64_0, life);
+	rig_answer(0, reply);
+}
+
+static void
+serve_stat(const char *fd, unsigned life)
+{
+	rig_take(OP_STAT, fd);
+	answer_life(life);
+}
+
+/* The parent asks for the life of each of its files. */
+static void
+serve_parents_stat(void)
+{
+	if (rig_take_any() != OP_STAT || rig.body_size != 4)
+		rig_surprise("expected STAT");
+	answer_life(LIFE + rig.body[3]);
+}
+
+/* A fork whose child has a connection, and loses it; it then opens "/g" anew and locks it. */
+static void
+serve_lost_child(void)
+{
+	int parent, child;
+
+	greet_parent();
+	rig_serve(OP_FORK, "", IDENT);
+	parent = rig.fd;
+	accept_child();
+	rig_serve(OP_CHILD_ATTACH, IDENT, "");
+	child = rig.fd;
+	rig.fd = parent;
+	serve_parents_stat();
+	serve_parents_stat();
+	rig_hang_up();
+	close(child);
+	rig_greet_with("00000000");
+	rig_serve(OP_OPEN, G, "00000000");
+	serve_stat("00000000", LIFE + 8);
+	rig_serve(OP_ACQUIRE, "00000000 01 " FOREVER " " U64_0, GRANT);
+}
+
+static void
+take_release_of_other(void)
+{
+	rig_take(OP_RELEASE, "00000000 0000000000000005 01");
+}
+
+/* A section of "/f", opened anew, and another one of "/g". */
+static void
+serve_sections(void)
+{
+	rig_serve(OP_ACQUIRE, "00000001 01 " FOREVER " " U64_0, GRANT);
+	rig_take(OP_RELEASE, "00000001 0000000000000005 01");
+	rig_serve(OP_ACQUIRE, "00000000 01 " FOREVER " " U64_0, GRANT);
+	take_release_of_other();
+}
+
 /* A fork whose child has no connection, and makes one in its first call. */
 static void
 serve_unconnected_child(void)
@@ -66,8 +139,8 @@ serve_unconnected_child(void)
 static void
 await_child(void)
 {
-	if (!child_await(told, PATIENCE_MS))
-		rig_surprise("expected the child to give up");
+	if (!child_await(&flags[0], PATIENCE_MS))
+		rig_surprise("expected the child's next step");
 }
 
 /* For the child. */
@@ -90,13 +163,31 @@ expect_section(struct sm_file *file, const char *what)
 	child_expect(false, what);
 }
 
+/* With the lock of "/g". */
+static void
+lose_connection(void)
+{
+	closefrom(3);
+	child_expect(sm_lock(other) == 0, "the lock of the other file");
+}
+
+static void
+expect_other_unharmed(void)
+{
+	if (sm_unlock(other) == 0)
+		return;
+	fprintf(stderr, "%s\n", sm_error(rig.sm));
+	child_expect(false, "the other file keeps its connection");
+}
+
 /* For the test: the child lives; the script must be done. */
 static void
 run_with(const char *options, rig_script *script, void (*live)(void))
 {
 	pid_t pid;
 
-	atomic_store(told, false);
+	atomic_store(&flags[0], false);
+	atomic_store(&flags[1], false);
 	rig_begin_with(options, script);
 	other = rig_open_other();
 	pid = child_begin();
@@ -112,6 +203,69 @@ static void
 run(rig_script *script, void (*live)(void))
 {
 	run_with(NULL, script, live);
+}
+
+/* A child that has lost its connection. */
+
+/* Another thread is about to open "/f" anew. */
+static void
+serve_fork_before_an_open(void)
+{
+	struct pollfd p;
+	int child;
+
+	serve_lost_child();
+	take_release_of_other();
+	rig_take(OP_FORK, "");
+	atomic_store(&flags[1], true);
+	await_child();
+	child = rig.fd;
+	p = (struct pollfd){ .fd = child, .events = POLLIN };
+	if (poll(&p, 1, WAITING_MS) != 0)
+		rig_surprise("expected no request before FORK is answered");
+	rig_answer(0, IDENT);
+	accept_child();
+	rig_serve(OP_CHILD_ATTACH, IDENT, "");
+	rig_hang_up();
+	rig.fd = child;
+	rig_serve(OP_OPEN, F, "00000001");
+	serve_stat("00000001", LIFE + 7);
+	serve_sections();
+}
+
+static void *
+open_anew(void *unused)
+{
+	child_expect(child_await(&flags[1], PATIENCE_MS), "the fork");
+	atomic_store(&flags[0], true);
+	expect_section(rig.file, "a section of the file");
+	return unused;
+}
+
+static void
+fork_beside_a_thread(void)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	lose_connection();
+	expect_other_unharmed();
+	child_expect(pthread_create(&thread, NULL, open_anew, NULL) == 0, "a thread");
+	pid = child_fork();
+	if (pid == 0)
+		_exit(EXIT_SUCCESS);
+	child_expect(child_has_ended_well(pid), "its child");
+	child_expect(pthread_join(thread, NULL) == 0, "the thread");
+	expect_section(other, "a section of the other file");
+}
+
+static void
+a_fork_keeps_files_from_being_opened_anew(void **state)
+{
+	(void)state;
+	if (patience_is_sanitized())
+		skip(); /* their children may have no threads */
+	run(serve_fork_before_an_open, fork_beside_a_thread);
 }
 
 /* A child without a connection. */
@@ -134,7 +288,7 @@ give_up_attaching(void)
 {
 	child_expect(lock_in_time(rig.file) == ETIMEDOUT, "ETIMEDOUT");
 	child_expect(lock_in_time(other) == ETIMEDOUT, "ETIMEDOUT again");
-	atomic_store(told, true);
+	atomic_store(&flags[0], true);
 	expect_section(rig.file, "a section of the file");
 }
 
@@ -232,7 +386,7 @@ static int
 share(void **state)
 {
 	(void)state;
-	told = child_share(sizeof *told);
+	flags = child_share(2 * sizeof *flags);
 	return 0;
 }
 
@@ -250,6 +404,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_fork_keeps_files_from_being_opened_anew),
 		TEST(a_child_that_gives_up_attaching_loses_nothing),
 		TEST(an_ident_is_good_until_the_server_has_answered),
 		TEST(an_ident_that_the_server_does_not_know_is_not_tried_again),
