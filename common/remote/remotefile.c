@@ -161,8 +161,7 @@ request_close(struct remotefile *f, uint64_t until)
 	struct mux_call c;
 	int error = remote_attach(f->remote, until);
 
-	/* In another table there is nothing to close. */
-	if (error != 0 || f->table != f->remote->inherit.table)
+	if (error != 0 || !remotefile_is_in_table(f))
 		return error;
 	error = remotefile_attach(f, until);
 	if (error != 0)
@@ -172,8 +171,8 @@ request_close(struct remotefile *f, uint64_t until)
 	error = mux_become_sender(mux, limit);
 	if (error != 0)
 		return remotefile_fail(f, OP_CLOSE, error);
-	return remotefile_end_call(f, &c, OP_CLOSE,
-	    remotefile_request_close(mux, &c, f->fd, limit));
+	remotefile_begin_close(f, &c);
+	return remotefile_end_call(f, &c, OP_CLOSE, dial_exchange(mux, &c, 0, limit));
 }
 
 /*
@@ -195,6 +194,7 @@ remotefile_close(struct backend_file *base, uint64_t until)
 
 	if (f->epoch == r->inherit.epoch)
 		mux_failure_unregister(r->mux, &f->failure);
+	remotefile_end_opening(f);
 	remote_put(r);
 	destroy(f);
 	return error;

@@ -11,7 +11,9 @@
  * long locks are held says so in its HELLO (leases): then a release waits for its reply.
  *
  * A forked child that has lost its connection opens its files anew by name (inherit.h). It knows
- * them by their lives, which the parent asks for before it forks, once for each file.
+ * them by their lives, which the parent asks for before it forks, once for each file. A call that
+ * gives up meanwhile leaves the OPEN to the next call on the file, which goes on from there: the
+ * connection lives on, and the server has one descriptor of the file.
  */
 #ifndef COMMON_REMOTE_REMOTEFILE_H
 #define COMMON_REMOTE_REMOTEFILE_H
@@ -24,6 +26,7 @@
 #include "common/client/backend.h"
 #include "common/remote/mux.h"
 #include "common/remote/remote.h"
+#include "common/remote/standing.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 
@@ -74,6 +77,9 @@ struct remotefile {
 	bool is_unsettled;          /* was given up and has had no reply: see remotefile_settle() */
 	atomic_uint epoch;          /* of the connection, when failure was registered */
 	atomic_uint table;          /* that fd is in: see inherit.h */
+	struct standing opening;    /* in a forked child: the OPEN that opens it anew, and */
+	unsigned opening_epoch;     /* of which connection that is */
+	bool is_unverified;         /* fd is open anew, of this or of another file */
 };
 
 /*

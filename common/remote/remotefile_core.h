@@ -16,10 +16,17 @@ remotefile_of(struct backend_file *f)
 
 /*
  * Before every use of the connection: makes sure that it is this process's, and that f is open and
- * registered there. Errors: see inherit_attach(), mux_failure_register(); -ESTALE: f is to be
- * opened anew, and is not the same file any more.
+ * registered there. Gives up at that time, which costs nothing: a later call goes on. Errors: see
+ * inherit_attach(), mux_failure_register(); -ESTALE: f is to be opened anew, and is not the same
+ * file any more.
  */
 int remotefile_attach(struct remotefile *f, uint64_t until);
+
+/* Before f ends: the connection ends with an OPEN that nobody can wait for any more. */
+void remotefile_end_opening(struct remotefile *f);
+
+/* True when the server has a descriptor of f in this connection's table, or was asked for one. */
+bool remotefile_is_in_table(const struct remotefile *f);
 
 /*
  * Returns the recorded failure of a release, and voids the replica, since that was not published; 0
@@ -34,21 +41,20 @@ int remotefile_need_extensions(const struct remotefile *f, const char *what);
 /* Makes the caller the sender, for op: see mux_become_sender(). */
 int remotefile_become_sender(struct remotefile *f, enum protocol_op op, struct mux_limit limit);
 
-/*
- * OPEN, or OPEN2 for other flags than it has; sets f->fd. The caller is the sender. Returns 0 or
- * see dial_exchange().
- */
+/* Begins OPEN, or OPEN2 for other flags than it has. The caller is the sender. */
+void remotefile_begin_open(struct remotefile *f, struct mux_call *c);
+
+/* The same and its reply; sets f->fd. Returns 0 or see dial_exchange(). */
 int remotefile_request_open(struct remotefile *f, struct mux_limit limit);
 
-/* CLOSE. The caller is the sender, and calls mux_end_call(). Returns 0 or see dial_exchange(). */
-int remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd,
-    struct mux_limit limit);
+/* Begins CLOSE. The caller is the sender. */
+void remotefile_begin_close(struct remotefile *f, struct mux_call *c);
 
 /* STAT; sets the life of f, too. Returns 0 or, with words, see dial_exchange(). */
 int remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t until);
 
 /*
- * The same, without words, for a caller that cannot wait any longer: a server that does not answer
+ * STAT, without words, for a caller that cannot wait any longer: a server that does not answer
  * until then costs nothing, see dial_exchange_in_time().
  */
 int remotefile_request_stat_in_time(struct remotefile *f, struct protocol_stat *s, uint64_t until);

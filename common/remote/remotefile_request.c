@@ -29,33 +29,40 @@ remotefile_need_extensions(const struct remotefile *f, const char *what)
 	    what);
 }
 
-int
-remotefile_request_open(struct remotefile *f, struct mux_limit limit)
+void
+remotefile_begin_open(struct remotefile *f, struct mux_call *c)
 {
 	bool has_flags = f->flags != SM_OPEN_CREATE;
-	struct remote *r = f->remote;
+	struct mux *mux = f->remote->mux;
 	size_t size = strlen(f->name);
-	struct mux_call c;
-	int error;
 
-	mux_begin_call(r->mux, &c, has_flags ? OP_OPEN2 : OP_OPEN, (has_flags ? 8 : 4) + size, 4);
+	mux_begin_call(mux, c, has_flags ? OP_OPEN2 : OP_OPEN, (has_flags ? 8 : 4) + size, 4);
 	if (has_flags)
-		mux_put_u32(r->mux, (uint32_t)f->flags);
-	mux_put_u32(r->mux, (uint32_t)size);
-	mux_put(r->mux, f->name, size);
-	error = dial_exchange(r->mux, &c, 4, limit);
-	if (error == 0)
-		f->fd = wire_get_u32(&c.reply);
-	mux_end_call(r->mux, &c);
-	return error;
+		mux_put_u32(mux, (uint32_t)f->flags);
+	mux_put_u32(mux, (uint32_t)size);
+	mux_put(mux, f->name, size);
 }
 
 int
-remotefile_request_close(struct mux *mux, struct mux_call *c, uint32_t fd, struct mux_limit limit)
+remotefile_request_open(struct remotefile *f, struct mux_limit limit)
 {
-	mux_begin_call(mux, c, OP_CLOSE, 4, 0);
-	mux_put_u32(mux, fd);
-	return dial_exchange(mux, c, 0, limit);
+	struct mux *mux = f->remote->mux;
+	struct mux_call c;
+	int error;
+
+	remotefile_begin_open(f, &c);
+	error = dial_exchange(mux, &c, 4, limit);
+	if (error == 0)
+		f->fd = wire_get_u32(&c.reply);
+	mux_end_call(mux, &c);
+	return error;
+}
+
+void
+remotefile_begin_close(struct remotefile *f, struct mux_call *c)
+{
+	mux_begin_call(f->remote->mux, c, OP_CLOSE, 4, 0);
+	mux_put_u32(f->remote->mux, f->fd);
 }
 
 static void
@@ -65,14 +72,12 @@ begin_stat(struct remotefile *f, struct mux_call *c)
 	mux_put_u32(f->remote->mux, f->fd);
 }
 
-/* The exchange has that result, which is returned; sets the life of f. */
+/* The exchange has that result, which is returned. */
 static int
 end_stat(struct remotefile *f, struct mux_call *c, struct protocol_stat *s, int error)
 {
-	if (error == 0) {
+	if (error == 0)
 		protocol_get_stat(&c->reply, s);
-		atomic_store(&f->life, s->life);
-	}
 	mux_end_call(f->remote->mux, c);
 	return error;
 }
@@ -89,6 +94,8 @@ remotefile_request_stat(struct remotefile *f, struct protocol_stat *s, uint64_t 
 		begin_stat(f, &c);
 		error = end_stat(f, &c, s, dial_exchange(mux, &c, PROTOCOL_STAT_SIZE, limit));
 	}
+	if (error == 0)
+		atomic_store(&f->life, s->life);
 	return error != 0 ? remotefile_fail(f, OP_STAT, error) : 0;
 }
 

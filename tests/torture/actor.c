@@ -126,17 +126,11 @@ is_trouble(const struct actor *a, enum actor_call call, int error)
 	}
 }
 
-/*
- * The process has closed the descriptor, and with it the connection. In a forked child a timed call
- * of another thread may have ended the next connection, too, when it opened its file there.
- */
+/* The process has closed the descriptor, and with it the connection. */
 static bool
 is_closed(const struct actor *a, int error)
 {
-	bool is_ended = a->depth > 0 && error == ECONNRESET;
-
-	if (!atomic_load(&a->seat.process->is_void) ||
-	    (error != EBADF && error != ENOTCONN && !is_ended))
+	if (!atomic_load(&a->seat.process->is_void) || (error != EBADF && error != ENOTCONN))
 		return false;
 	count(a, LEDGER_BAD);
 	return true;

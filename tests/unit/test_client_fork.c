@@ -207,6 +207,192 @@ run(rig_script *script, void (*live)(void))
 
 /* A child that has lost its connection. */
 
+static void
+serve_late_open(void)
+{
+	uint16_t tag;
+
+	serve_lost_child();
+	rig_take(OP_OPEN, F);
+	tag = rig.tag;
+	take_release_of_other();
+	rig_answer_tag(tag, 0, "00000001");
+	serve_stat("00000001", LIFE + 7);
+	serve_sections();
+}
+
+static void
+give_up_first_call(void)
+{
+	lose_connection();
+	child_expect(lock_in_time(rig.file) == ETIMEDOUT, "ETIMEDOUT");
+	expect_other_unharmed();
+	expect_section(rig.file, "a section of the file");
+	expect_section(other, "a section of the other file");
+}
+
+static void
+an_open_that_is_given_up_is_adopted_by_the_next_call(void **state)
+{
+	(void)state;
+	run(serve_late_open, give_up_first_call);
+}
+
+static void
+serve_late_stat(void)
+{
+	uint16_t tag;
+
+	serve_lost_child();
+	rig_serve(OP_OPEN, F, "00000001");
+	rig_take(OP_STAT, "00000001");
+	tag = rig.tag;
+	take_release_of_other();
+	rig.tag = tag;
+	answer_life(LIFE + 7);
+	serve_stat("00000001", LIFE + 7);
+	serve_sections();
+}
+
+static void
+a_file_that_was_opened_anew_is_not_opened_again(void **state)
+{
+	(void)state;
+	run(serve_late_stat, give_up_first_call);
+}
+
+static void
+serve_changed(void)
+{
+	serve_lost_child();
+	rig_serve(OP_OPEN, F, "00000001");
+	serve_stat("00000001", LIFE + 1);
+	rig_take(OP_CLOSE, "00000001");
+	take_release_of_other();
+}
+
+static void
+find_another_file(void)
+{
+	lose_connection();
+	child_expect(lock_in_time(rig.file) == ESTALE, "ESTALE");
+	expect_other_unharmed();
+}
+
+static void
+nobody_waits_for_the_close_of_another_file(void **state)
+{
+	(void)state;
+	run(serve_changed, find_another_file);
+}
+
+static void
+serve_close_of_late_open(void)
+{
+	uint16_t tag;
+
+	serve_lost_child();
+	rig_take(OP_OPEN, F);
+	tag = rig.tag;
+	take_release_of_other();
+	rig_answer_tag(tag, 0, "00000001");
+	serve_stat("00000001", LIFE + 7);
+	rig_serve(OP_CLOSE, "00000001", "");
+	rig_serve(OP_ACQUIRE, "00000000 01 " FOREVER " " U64_0, GRANT);
+	take_release_of_other();
+}
+
+static void
+close_after_giving_up(void)
+{
+	lose_connection();
+	child_expect(lock_in_time(rig.file) == ETIMEDOUT, "ETIMEDOUT");
+	expect_other_unharmed();
+	child_expect(sm_close(rig.file) == 0, "sm_close");
+	expect_section(other, "a section of the other file");
+}
+
+static void
+a_file_whose_open_was_given_up_is_closed_at_the_server(void **state)
+{
+	(void)state;
+	run(serve_close_of_late_open, close_after_giving_up);
+}
+
+static void
+serve_open_without_an_answer(void)
+{
+	serve_lost_child();
+	rig_take(OP_OPEN, F);
+	take_release_of_other();
+	rig_take_end();
+}
+
+static void
+expect_silence_to_end_it(void)
+{
+	lose_connection();
+	child_expect(lock_in_time(rig.file) == ETIMEDOUT, "ETIMEDOUT");
+	expect_other_unharmed();
+	child_expect(sm_close(rig.file) == -1 && errno == ETIMEDOUT, "ETIMEDOUT of sm_close");
+	child_expect(sm_lock(other) == -1 && errno == ENOTCONN, "ENOTCONN");
+	sm_free(rig.sm);
+}
+
+static void
+an_open_that_is_never_answered_ends_the_connection(void **state)
+{
+	(void)state;
+	run_with("silence=1", serve_open_without_an_answer, expect_silence_to_end_it);
+}
+
+/* The child of that child has the descriptor in its copy. */
+static void
+serve_fork_beside_an_open(void)
+{
+	uint16_t opening;
+	int child;
+
+	serve_lost_child();
+	rig_take(OP_OPEN, F);
+	opening = rig.tag;
+	take_release_of_other();
+	rig_take(OP_FORK, "");
+	rig_answer_tag(opening, 0, "00000001");
+	rig_answer(0, IDENT);
+	child = rig.fd;
+	accept_child();
+	rig_serve(OP_CHILD_ATTACH, IDENT, "");
+	serve_stat("00000001", LIFE + 7);
+	serve_sections();
+	rig_hang_up();
+	rig.fd = child;
+	serve_stat("00000001", LIFE + 7);
+	serve_sections();
+}
+
+static void
+fork_after_giving_up(void)
+{
+	pid_t pid;
+
+	lose_connection();
+	child_expect(lock_in_time(rig.file) == ETIMEDOUT, "ETIMEDOUT");
+	expect_other_unharmed();
+	pid = child_fork();
+	if (pid != 0)
+		child_expect(child_has_ended_well(pid), "its child");
+	expect_section(rig.file, "a section of the file");
+	expect_section(other, "a section of the other file");
+}
+
+static void
+a_child_forked_beside_an_open_has_its_descriptor(void **state)
+{
+	(void)state;
+	run(serve_fork_beside_an_open, fork_after_giving_up);
+}
+
 /* Another thread is about to open "/f" anew. */
 static void
 serve_fork_before_an_open(void)
@@ -404,6 +590,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(an_open_that_is_given_up_is_adopted_by_the_next_call),
+		TEST(a_file_that_was_opened_anew_is_not_opened_again),
+		TEST(nobody_waits_for_the_close_of_another_file),
+		TEST(a_file_whose_open_was_given_up_is_closed_at_the_server),
+		TEST(an_open_that_is_never_answered_ends_the_connection),
+		TEST(a_child_forked_beside_an_open_has_its_descriptor),
 		TEST(a_fork_keeps_files_from_being_opened_anew),
 		TEST(a_child_that_gives_up_attaching_loses_nothing),
 		TEST(an_ident_is_good_until_the_server_has_answered),
