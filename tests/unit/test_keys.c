@@ -137,6 +137,20 @@ names_are_whole_or_refused(void **state)
 }
 
 static void
+an_info_of_a_kibibyte_is_not_too_long(void **state)
+{
+	static uint8_t info[1024];
+	uint8_t out[KEYS_SIZE], other[KEYS_SIZE];
+
+	(void)state;
+	assert_int_equal(keys_hkdf(out, sizeof out, master, 32, salt, 32, info, sizeof info), 0);
+	info[sizeof info - 1] = 1;
+	assert_int_equal(keys_hkdf(other, sizeof other, master, 32, salt, 32, info, sizeof info),
+	    0);
+	assert_memory_not_equal(out, other, sizeof out);
+}
+
+static void
 what_openssl_refuses_is_eio_and_wiped(void **state)
 {
 	static uint8_t info[1 << 16];
@@ -171,6 +185,7 @@ main(void)
 		cmocka_unit_test(every_name_salt_and_master_has_a_key_of_its_own),
 		cmocka_unit_test(a_key_comes_again_whoever_derives_it),
 		cmocka_unit_test(names_are_whole_or_refused),
+		cmocka_unit_test(an_info_of_a_kibibyte_is_not_too_long),
 		cmocka_unit_test(what_openssl_refuses_is_eio_and_wiped),
 		cmocka_unit_test(random_keys_differ),
 	};
