@@ -278,7 +278,8 @@ check-tsan:
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
-THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads test_fork test_closing test_fork_openssl test_libctx test_preload_sections test_preload_traps
+THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads \
+    test_fork test_closing test_fork_openssl test_libctx_fork test_preload_sections
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 
