@@ -56,7 +56,7 @@ static void
 begin_together(void)
 {
 	struct sm *sm;
-	struct sm_file *file;
+	struct sm_file *file = NULL;
 	uint64_t *words;
 	pid_t children[CHILDREN];
 	int i, round;
@@ -91,7 +91,7 @@ static void
 map_published(void)
 {
 	struct sm *sm = kinds_set();
-	struct sm_file *file;
+	struct sm_file *file = NULL;
 	struct client other;
 	uint64_t *words;
 
@@ -125,7 +125,7 @@ static void
 refuse(void)
 {
 	struct sm *sm = kinds_set();
-	struct sm_file *file, *other;
+	struct sm_file *file = NULL, *other;
 
 	expect(sm != NULL && (file = open_owner(sm)) != NULL && (other = open_owner(sm)) != NULL,
 	    "open");
