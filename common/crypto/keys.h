@@ -44,9 +44,9 @@ int keys_random(uint8_t out[KEYS_SIZE]);
 
 /*
  * HKDF with SHA-256, extract and expand (RFC 5869): out_size bytes (1 to 8160). An empty salt or
- * info may be NULL, and an info of up to 1 KiB is never too long. Returns 0; -EIO when OpenSSL fails,
- * for lack of memory or because an info is longer than its version takes; or see libctx_begin().
- * out is wiped on failure.
+ * info may be NULL, and an info of up to 1 KiB is never too long. Returns 0; -EIO when OpenSSL
+ * fails, for lack of memory or because an info is longer than its version takes; or see
+ * libctx_begin(). out is wiped on failure.
  */
 int keys_hkdf(void *out, size_t out_size, const void *ikm, size_t ikm_size, const void *salt,
     size_t salt_size, const void *info, size_t info_size);

@@ -11,12 +11,14 @@
  *
  * If the server gives a copy but takes no connection in time, the child connects and attaches at
  * its first call. One that gives up meanwhile leaves the attaching to the next: an ident is good
- * once, so nothing is sent again before the answer. When it never calls, its copy stays at the server, which keeps few of them. So
- * such a child holds one end of a pipe until it has attached, execs, or ends. The copy is then an
- * *orphan*, which the parent finds at a later fork. When there are many orphans the parent reclaims
- * them: it attaches to them over a connection that it then closes. A copy without a pipe, because
- * the process had no descriptor left, or the program has closed it, counts as an orphan only when
- * the server gives no further copy.
+ * once, so nothing is sent again before the answer.
+ *
+ * When such a child never calls, its copy stays at the server, which keeps few of them. So it holds
+ * one end of a pipe until it has attached, execs, or ends. The copy is then an *orphan*, which the
+ * parent finds at a later fork. When there are many orphans the parent reclaims them: it attaches
+ * to them over a connection that it then closes. A copy without a pipe, because the process had no
+ * descriptor left, or the program has closed it, counts as an orphan only when the server gives no
+ * further copy.
  *
  * A child whose program closes the connection before the first call (closefrom(3)) connects with an
  * empty *table* of descriptors: each file is to be opened anew.
