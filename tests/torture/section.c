@@ -186,10 +186,10 @@ call_downgrade(struct actor *a, struct handle *t)
 
 /* The section is published, and the lock shared. Returns true when the handle is lost. */
 static bool
-read_on(struct actor *a, struct handle *t, const struct plan *p, uint64_t number)
+read_on(struct actor *a, struct handle *t, const struct plan *p, const uint8_t *segment,
+    uint64_t number)
 {
 	const struct content published = { atomic_load(&t->book->number), number, p->nonce };
-	uint8_t *segment = view_segment(&t->view);
 
 	ledger_add(a->seat.ledger, LEDGER_DOWNGRADED);
 	(void)finding_enter(a, t, segment, false, false);
@@ -199,7 +199,8 @@ read_on(struct actor *a, struct handle *t, const struct plan *p, uint64_t number
 
 /* The release of a section that has written. Returns true when the handle is lost. */
 static bool
-publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number, bool skips)
+publish(struct actor *a, struct handle *t, const struct plan *p, const uint8_t *segment,
+    uint64_t number, bool skips)
 {
 	bool downgrades = p->downgrades && !skips;
 	int error;
@@ -217,7 +218,7 @@ publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number
 	while (p->ending == DIES_RELEASING)
 		pause();
 	if (error == 0)
-		return downgrades && read_on(a, t, p, number);
+		return downgrades && read_on(a, t, p, segment, number);
 	if (actor_is_refusal(a, error))
 		book_refuse(t->book, number, p->nonce);
 	return actor_judge(a, downgrades ? ACTOR_DOWNGRADE : ACTOR_UNLOCK, error, false);
@@ -228,10 +229,9 @@ publish(struct actor *a, struct handle *t, const struct plan *p, uint64_t number
  * true when it has; *is_lost: the handle is.
  */
 static bool
-upgrade(struct actor *a, struct handle *t, const struct plan *p, const struct content *read,
-    bool *is_lost)
+upgrade(struct actor *a, struct handle *t, const struct plan *p, const uint8_t *segment,
+    const struct content *read, bool *is_lost)
 {
-	uint8_t *segment = view_segment(&t->view);
 	int error = request_call(a, t, &p->upgrade);
 
 	if (error == 0) {
@@ -248,20 +248,22 @@ upgrade(struct actor *a, struct handle *t, const struct plan *p, const struct co
 
 /* With the lock exclusively: writes. Gives the handle back, or closes it. */
 static void
-write_and_end(struct actor *a, struct handle *t, const struct plan *p, uint64_t number, bool skips)
+write_and_end(struct actor *a, struct handle *t, const struct plan *p, uint8_t *segment,
+    uint64_t number, bool skips)
 {
-	uint8_t *segment = view_segment(&t->view);
-
 	if ((p->ending == DIES_INSIDE || p->ending == CLOSES_INSIDE) &&
 	    handles_claim(a, t, false)) {
 		spoil(a, t, p, segment);
 		return;
 	}
 	write_section(a, t, p, segment, number);
-	handles_give(a, t, publish(a, t, p, number, skips));
+	handles_give(a, t, publish(a, t, p, segment, number, skips));
 }
 
-/* With the lock. Gives the handle back, or closes it. */
+/*
+ * With the lock. Gives the handle back, or closes it. The address stays the same meanwhile, but the
+ * view shows none while another thread is told that it cannot unmap the segment.
+ */
 static void
 work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 {
@@ -276,9 +278,9 @@ work(struct actor *a, struct handle *t, const struct plan *p, bool skips)
 	if (p->forks)
 		a->fork(a, t);
 	if (p->upgrades)
-		writes &= upgrade(a, t, p, &c, &is_lost);
+		writes &= upgrade(a, t, p, segment, &c, &is_lost);
 	if (writes)
-		write_and_end(a, t, p, c.section + 1, skips);
+		write_and_end(a, t, p, segment, c.section + 1, skips);
 	else
 		handles_give(a, t, leave(a, t) || is_lost);
 }
