@@ -177,10 +177,22 @@ fail_as_free(const struct file *f)
 	return error_message(-ENOLCK, "%s: this thread or handle does not have the lock", f->name);
 }
 
+/* Another thread may be mapping the file, or downgrade the lock, through the same handle. */
+static int
+release_locally(struct file *f, const struct filehandle *h)
+{
+	const struct timespec pause = { .tv_nsec = CLOCK_MS };
+	int result;
+
+	while ((result = filelock_release(&f->lock, owner_of(h))) == -EBUSY)
+		(void)nanosleep(&pause, NULL);
+	return result;
+}
+
 int
 file_unlock(struct file *f, const struct filehandle *h)
 {
-	int last = filelock_release(&f->lock, owner_of(h)), error;
+	int last = release_locally(f, h), error;
 
 	if (last < 0)
 		return fail_as_free(f);

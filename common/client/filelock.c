@@ -294,7 +294,8 @@ filelock_expel(struct filelock *l, const void *handle, bool *is_getting)
 		l->upgrader = NULL;
 	}
 	admit_waiters(l);
-	*is_getting = l->is_getting && l->holders[0].handle == handle;
+	*is_getting = l->is_getting &&
+	    (l->holders[0].handle == handle || (l->is_upgrading && l->read_through == handle));
 	is_here = l->expelled > 0 || *is_getting;
 	(void)pthread_mutex_unlock(&l->mutex);
 	return is_here;
@@ -312,7 +313,7 @@ void
 filelock_admit_readers(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
-	l->is_getting = false;
+	l->is_getting = l->is_changing = false;
 	if (l->state == FILELOCK_CHANGING) {
 		l->state = FILELOCK_SHARED;
 		admit_waiters(l);
@@ -354,7 +355,7 @@ filelock_upgraded(struct filelock *l, filelock_owner owner)
 {
 	(void)pthread_mutex_lock(&l->mutex);
 	l->state = FILELOCK_EXCLUSIVE;
-	l->is_upgrading = false;
+	l->is_upgrading = l->is_changing = false;
 	filelock_got(l, owner);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
@@ -379,7 +380,7 @@ filelock_change(struct filelock *l, filelock_owner owner)
 	is_holder = atomic_compare_exchange_strong(&l->owner, &owner, 0);
 	if (is_holder) {
 		l->state = FILELOCK_CHANGING;
-		l->is_getting = true;
+		l->is_getting = l->is_changing = true;
 	}
 	(void)pthread_mutex_unlock(&l->mutex);
 	return is_holder ? 0 : -ENOLCK;
@@ -412,22 +413,33 @@ filelock_mode(struct filelock *l)
 	return mode;
 }
 
+/*
+ * True when owner was the writer, and is not any more. filelock_release_handle(), or another thread
+ * that has the same handle, may release meanwhile: the exchange decides which of them does.
+ */
+static bool
+leave_as_writer(struct filelock *l, filelock_owner owner)
+{
+	return atomic_load_explicit(&l->owner, memory_order_acquire) == owner &&
+	    atomic_compare_exchange_strong(&l->owner, &owner, 0);
+}
+
 int
 filelock_release(struct filelock *l, filelock_owner owner)
 {
 	int result = -ENOLCK;
 	size_t i;
 
-	/*
-	 * filelock_release_handle(), or another thread that has the same handle, may release
-	 * meanwhile: the exchange decides which of them does.
-	 */
-	if (atomic_load_explicit(&l->owner, memory_order_acquire) == owner)
-		return atomic_compare_exchange_strong(&l->owner, &owner, 0) ? 1 : -ENOLCK;
+	if (leave_as_writer(l, owner))
+		return 1;
 	(void)pthread_mutex_lock(&l->mutex);
 	i = find(l, owner);
 	if (i < l->count && is_read(l))
 		result = remove_holder(l, i);
+	else if (i < l->count && l->is_changing)
+		result = -EBUSY;
+	else if (leave_as_writer(l, owner))
+		result = 1;
 	(void)pthread_mutex_unlock(&l->mutex);
 	return result;
 }
@@ -462,7 +474,7 @@ filelock_hand_over(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
-	l->is_getting = false;
+	l->is_getting = l->is_changing = false;
 	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -473,7 +485,7 @@ filelock_fork_child(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
 	l->owner = 0;
-	l->is_getting = l->is_upgrading = false;
+	l->is_getting = l->is_changing = l->is_upgrading = false;
 	l->upgrader = NULL;
 	l->count = l->waiters = l->expelled = 0;
 	TAILQ_INIT(&l->queue);

@@ -72,6 +72,7 @@ struct filelock {
 	 * The first holder gets the grant. Set with the mutex; that thread may clear it without.
 	 */
 	atomic_bool is_getting;
+	bool is_changing;                 /* since filelock_change() */
 	bool is_upgrading;                /* it is a reader, */
 	enum filelock_state upgrade_of;   /* the lock was in this state, */
 	const void *read_through;         /* and locked through this handle */
@@ -154,7 +155,8 @@ enum protocol_mode filelock_mode(struct filelock *l);
 
 /*
  * Owner leaves. Returns 1 when it was the last holder and the caller has to give the grant back; 0
- * when others still read; -ENOLCK when it does not hold the lock.
+ * when others still read; -ENOLCK when it does not hold the lock; -EBUSY when another thread, which
+ * has the same handle, has called filelock_change() and is about to end that.
  */
 int filelock_release(struct filelock *l, filelock_owner owner);
 

@@ -8,16 +8,20 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "tests/stress/child.h"
 #include "tests/stress/client.h"
 #include "tests/stress/kinds.h"
+#include "tests/stress/patience.h"
 
-enum { CHILDREN = 4, ROUNDS = 10, SIZE = 3 * 4096, FIRST = 1000 };
+enum { CHILDREN = 4, ROUNDS = 10, SIZE = 3 * 4096, FIRST = 1000, MAPPINGS = 1000 };
 
 static struct sm_file *
 open_owner(struct sm *sm)
@@ -146,6 +150,60 @@ only_the_handle_that_writes_may_map(void **state)
 	kinds_run(refuse);
 }
 
+static struct {
+	struct sm *sm;
+	struct sm_file *file;
+	atomic_bool is_over;
+	atomic_uint mapped;
+} shared;
+
+static void *
+map_and_unmap(void *arg)
+{
+	void *words;
+
+	(void)arg;
+	while (!atomic_load(&shared.is_over)) {
+		words = sm_map(shared.file, NULL, SIZE);
+		if (words == NULL && errno != EBUSY)
+			return (void *)strdup(sm_error(NULL));
+		atomic_fetch_add(&shared.mapped, words != NULL);
+		if (words != NULL && sm_unmap(shared.sm, words) != 0 && errno != EBUSY)
+			return (void *)strdup(sm_error(NULL));
+	}
+	return NULL;
+}
+
+/* A lock that another thread shares for a moment, to map, can be released all the while. */
+static void
+lock_beside_a_mapper(void)
+{
+	uint64_t deadline = patience_until(2000);
+	void *failure;
+	pthread_t mapper;
+
+	shared.sm = kinds_set();
+	expect(shared.sm != NULL && (shared.file = open_owner(shared.sm)) != NULL, "open");
+	atomic_store(&shared.is_over, false);
+	atomic_store(&shared.mapped, 0);
+	assert_int_equal(pthread_create(&mapper, NULL, map_and_unmap, NULL), 0);
+	while (atomic_load(&shared.mapped) < MAPPINGS && clock_now() < deadline)
+		expect(sm_lock(shared.file) == 0 && sm_unlock(shared.file) == 0, "a section");
+	atomic_store(&shared.is_over, true);
+	assert_int_equal(pthread_join(mapper, &failure), 0);
+	if (failure != NULL)
+		fail_msg("the mapper: %s", (char *)failure);
+	assert_true(atomic_load(&shared.mapped) > 0);
+	sm_free(shared.sm);
+}
+
+static void
+another_thread_maps_beside_sections(void **state)
+{
+	(void)state;
+	kinds_run(lock_beside_a_mapper);
+}
+
 int
 main(void)
 {
@@ -153,6 +211,7 @@ main(void)
 		cmocka_unit_test(one_process_begins_the_segment),
 		cmocka_unit_test(what_was_published_is_there_at_once),
 		cmocka_unit_test(only_the_handle_that_writes_may_map),
+		cmocka_unit_test(another_thread_maps_beside_sections),
 	};
 
 	return cmocka_run_group_tests(tests, kinds_begin, kinds_end);
