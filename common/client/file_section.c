@@ -177,14 +177,18 @@ fail_as_free(const struct file *f)
 	return error_message(-ENOLCK, "%s: this thread or handle does not have the lock", f->name);
 }
 
-/* Another thread may be mapping the file, or downgrade the lock, through the same handle. */
+/*
+ * Another thread may be mapping the file, or downgrade the lock, through the same handle: until
+ * that has ended these calls wait.
+ */
 static int
-release_locally(struct file *f, const struct filehandle *h)
+wait_for_holder(struct file *f, filelock_owner owner,
+    int (*call)(struct filelock *, filelock_owner))
 {
 	const struct timespec pause = { .tv_nsec = CLOCK_MS };
 	int result;
 
-	while ((result = filelock_release(&f->lock, owner_of(h))) == -EBUSY)
+	while ((result = call(&f->lock, owner)) == -EBUSY)
 		(void)nanosleep(&pause, NULL);
 	return result;
 }
@@ -192,7 +196,7 @@ release_locally(struct file *f, const struct filehandle *h)
 int
 file_unlock(struct file *f, const struct filehandle *h)
 {
-	int last = release_locally(f, h), error;
+	int last = wait_for_holder(f, owner_of(h), filelock_release), error;
 
 	if (last < 0)
 		return fail_as_free(f);
@@ -245,7 +249,7 @@ file_downgrade(struct file *f, const struct filehandle *h)
 	filelock_owner owner = owner_of(h);
 	int error;
 
-	if (filelock_change(&f->lock, owner) != 0)
+	if (wait_for_holder(f, owner, filelock_change) != 0)
 		return fail_as_free(f);
 	error = f->backend->ops->downgrade(f->backend, mount_deadline(f->mount));
 	if (error == 0)
@@ -260,7 +264,7 @@ file_downgrade(struct file *f, const struct filehandle *h)
 int
 file_grant(struct file *f, const struct filehandle *h, uint64_t *life, uint64_t *grant)
 {
-	if (!filelock_is_holder(&f->lock, owner_of(h)))
+	if (wait_for_holder(f, owner_of(h), filelock_check_holder) != 0)
 		return fail_as_free(f);
 	return f->backend->ops->grant(f->backend, life, grant, mount_deadline(f->mount));
 }

@@ -371,32 +371,52 @@ filelock_not_upgraded(struct filelock *l)
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
+/* With the mutex: the error of a thread that finds owner neither reading nor writing. */
+static int
+not_held(const struct filelock *l, filelock_owner owner)
+{
+	return l->is_changing && find(l, owner) < l->count ? -EBUSY : -ENOLCK;
+}
+
+/*
+ * True when owner was the writer, and is not any more. filelock_release_handle(), or another thread
+ * that has the same handle, may release meanwhile: the exchange decides which of them does.
+ */
+static bool
+leave_as_writer(struct filelock *l, filelock_owner owner)
+{
+	return atomic_load_explicit(&l->owner, memory_order_acquire) == owner &&
+	    atomic_compare_exchange_strong(&l->owner, &owner, 0);
+}
+
 int
 filelock_change(struct filelock *l, filelock_owner owner)
 {
-	bool is_holder;
+	int error = 0;
 
 	(void)pthread_mutex_lock(&l->mutex);
-	is_holder = atomic_compare_exchange_strong(&l->owner, &owner, 0);
-	if (is_holder) {
+	if (leave_as_writer(l, owner)) {
 		l->state = FILELOCK_CHANGING;
 		l->is_getting = l->is_changing = true;
+	} else {
+		error = not_held(l, owner);
 	}
 	(void)pthread_mutex_unlock(&l->mutex);
-	return is_holder ? 0 : -ENOLCK;
+	return error;
 }
 
-bool
-filelock_is_holder(struct filelock *l, filelock_owner owner)
+int
+filelock_check_holder(struct filelock *l, filelock_owner owner)
 {
-	bool is_holder;
+	int error = 0;
 
 	if (atomic_load_explicit(&l->owner, memory_order_acquire) == owner)
-		return true;
+		return 0;
 	(void)pthread_mutex_lock(&l->mutex);
-	is_holder = is_read(l) && find(l, owner) < l->count;
+	if (atomic_load(&l->owner) != owner && (!is_read(l) || find(l, owner) == l->count))
+		error = not_held(l, owner);
 	(void)pthread_mutex_unlock(&l->mutex);
-	return is_holder;
+	return error;
 }
 
 enum protocol_mode
@@ -413,21 +433,10 @@ filelock_mode(struct filelock *l)
 	return mode;
 }
 
-/*
- * True when owner was the writer, and is not any more. filelock_release_handle(), or another thread
- * that has the same handle, may release meanwhile: the exchange decides which of them does.
- */
-static bool
-leave_as_writer(struct filelock *l, filelock_owner owner)
-{
-	return atomic_load_explicit(&l->owner, memory_order_acquire) == owner &&
-	    atomic_compare_exchange_strong(&l->owner, &owner, 0);
-}
-
 int
 filelock_release(struct filelock *l, filelock_owner owner)
 {
-	int result = -ENOLCK;
+	int result;
 	size_t i;
 
 	if (leave_as_writer(l, owner))
@@ -436,10 +445,10 @@ filelock_release(struct filelock *l, filelock_owner owner)
 	i = find(l, owner);
 	if (i < l->count && is_read(l))
 		result = remove_holder(l, i);
-	else if (i < l->count && l->is_changing)
-		result = -EBUSY;
 	else if (leave_as_writer(l, owner))
 		result = 1;
+	else
+		result = not_held(l, owner);
 	(void)pthread_mutex_unlock(&l->mutex);
 	return result;
 }

@@ -143,20 +143,20 @@ void filelock_not_upgraded(struct filelock *l);
 
 /*
  * Owner, which holds the lock exclusively, is going to share it, or to have it again with
- * filelock_upgraded(). Returns 0 or -ENOLCK.
+ * filelock_upgraded(). Returns 0 or -ENOLCK; or -EBUSY: another thread, which has the same handle,
+ * has called this function and is about to end the change.
  */
 int filelock_change(struct filelock *l, filelock_owner owner);
 
-/* True when owner holds the lock. */
-bool filelock_is_holder(struct filelock *l, filelock_owner owner);
+/* Returns 0 when owner holds the lock; -ENOLCK; or -EBUSY, as above. */
+int filelock_check_holder(struct filelock *l, filelock_owner owner);
 
 /* How this process holds the lock now; PROTOCOL_FREE: it does not. */
 enum protocol_mode filelock_mode(struct filelock *l);
 
 /*
  * Owner leaves. Returns 1 when it was the last holder and the caller has to give the grant back; 0
- * when others still read; -ENOLCK when it does not hold the lock; -EBUSY when another thread, which
- * has the same handle, has called filelock_change() and is about to end that.
+ * when others still read; -ENOLCK when it does not hold the lock; or -EBUSY, as above.
  */
 int filelock_release(struct filelock *l, filelock_owner owner);
 

@@ -4,8 +4,9 @@
  *	test_protocol [-s SMDISHSERVER -u SMUFSERVER] [-p PEER] [-t TEXT] [SCRIPT ...]
  *
  * Without the programs, and without $BUILD, only the core is tested. -p names one peer (core,
- * bytewise, plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "); -t runs the tests whose
- * names contain TEXT. The scripts are those below $SRC/tests/protocol (SRC: here), unless some are
+ * bytewise, plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "), and PROTOCOL=short in the
+ * environment of the daemons' only those with TLS 1.3; -t runs the tests whose names contain TEXT.
+ * The scripts are those below $SRC/tests/protocol (SRC: here), unless some are
  * named. One line a test names the peers with which it passed, or its failure; the exit status is 1
  * if any test failed.
  */
@@ -27,13 +28,15 @@ static const struct peer *const peers[] = { &peer_core, &peer_core_bytewise, &pe
 enum { PEER_COUNT = sizeof peers / sizeof peers[0], PATH_SIZE = 4096 };
 
 static const char *only_peer, *only_text;
-static bool has_daemon;
+static bool has_daemon, is_short;
 static unsigned passed, failed;
 
 static bool
 is_wanted(const struct peer *peer)
 {
-	return (peer->is_core || has_daemon) &&
+	bool suits = !is_short || strstr(peer->name, "TLS 1.3") != NULL;
+
+	return (peer->is_core || (has_daemon && suits)) &&
 	    (only_peer == NULL || strcmp(only_peer, peer->name) == 0);
 }
 
@@ -136,7 +139,8 @@ find_program(char out[PATH_SIZE], const char *named, const char *build, const ch
 int
 main(int argc, char **argv)
 {
-	const char *build = getenv("BUILD"), *source = getenv("SRC"), *smdish = NULL, *smuf = NULL;
+	const char *build = getenv("BUILD"), *source = getenv("SRC"), *form = getenv("PROTOCOL");
+	const char *smdish = NULL, *smuf = NULL;
 	static char smdish_path[PATH_SIZE], smuf_path[PATH_SIZE], mkpki_path[PATH_SIZE];
 	int option;
 
@@ -164,6 +168,7 @@ main(int argc, char **argv)
 	}
 	if (source == NULL)
 		source = ".";
+	is_short = form != NULL && strcmp(form, "short") == 0;
 	if ((smdish != NULL && smuf != NULL) || build != NULL) {
 		find_program(smdish_path, smdish, build, "smdishserver");
 		find_program(smuf_path, smuf, build, "smufserver");

@@ -178,7 +178,7 @@ map_and_unmap(void *arg)
 static void
 lock_beside_a_mapper(void)
 {
-	uint64_t deadline = patience_until(2000);
+	uint64_t deadline = patience_until(2000), life, grant;
 	void *failure;
 	pthread_t mapper;
 
@@ -188,7 +188,9 @@ lock_beside_a_mapper(void)
 	atomic_store(&shared.mapped, 0);
 	assert_int_equal(pthread_create(&mapper, NULL, map_and_unmap, NULL), 0);
 	while (atomic_load(&shared.mapped) < MAPPINGS && clock_now() < deadline)
-		expect(sm_lock(shared.file) == 0 && sm_unlock(shared.file) == 0, "a section");
+		expect(sm_lock(shared.file) == 0 && sm_grant(shared.file, &life, &grant) == 0 &&
+			sm_downgrade(shared.file) == 0 && sm_unlock(shared.file) == 0,
+		    "a section");
 	atomic_store(&shared.is_over, true);
 	assert_int_equal(pthread_join(mapper, &failure), 0);
 	if (failure != NULL)

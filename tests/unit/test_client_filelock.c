@@ -304,12 +304,12 @@ any_thread_releases_what_a_handle_owns_but_only_once(void **state)
 	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), 1);
 	/* The grant has not come yet: there is nothing to release, and others queue. */
 	assert_int_equal(filelock_release(&lock, owner.owner), -ENOLCK);
-	assert_false(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(filelock_check_holder(&lock, owner.owner), -ENOLCK);
 	assert_int_equal(own(PROTOCOL_EXCLUSIVE, 0), -EAGAIN);
 	pthread_create(&thread, NULL, own_and_release, NULL);
 	wait_for_waiters(1);
 	filelock_got(&lock, owner.owner);
-	assert_true(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(filelock_check_holder(&lock, owner.owner), 0);
 	assert_int_equal(own(PROTOCOL_EXCLUSIVE, CLOCK_NEVER), -EDEADLK);
 	assert_int_equal(own(PROTOCOL_SHARED, CLOCK_NEVER), -EDEADLK);
 	assert_int_equal(try(PROTOCOL_EXCLUSIVE), -EAGAIN);
@@ -456,6 +456,9 @@ a_reader_writes_once_it_is_alone_and_in_front_of_all(void **state)
 	assert_int_equal(filelock_change(&lock, filelock_thread()), -ENOLCK);
 	assert_int_equal(filelock_change(&lock, owner.owner), 0);
 	assert_int_equal(filelock_release(&lock, owner.owner), -EBUSY);
+	assert_int_equal(filelock_change(&lock, owner.owner), -EBUSY);
+	assert_int_equal(filelock_check_holder(&lock, owner.owner), -EBUSY);
+	assert_int_equal(filelock_check_holder(&lock, filelock_thread()), -ENOLCK);
 	filelock_admit_readers(&lock);
 	pthread_join(thread, NULL);
 	assert_string_equal(order, "A");
@@ -479,7 +482,7 @@ a_reader_that_cannot_write_reads_on_with_those_that_came(void **state)
 	filelock_not_upgraded(&lock);
 	pthread_join(thread, NULL);
 	assert_string_equal(order, "A");
-	assert_true(filelock_is_holder(&lock, owner.owner));
+	assert_int_equal(filelock_check_holder(&lock, owner.owner), 0);
 	assert_int_equal(filelock_release(&lock, owner.owner), 1);
 	filelock_hand_over(&lock);
 }
@@ -534,7 +537,7 @@ closing_the_handle_of_an_upgrade_leaves_what_was_read_through_another(void **sta
 	assert_true(is_getting);
 	filelock_not_upgraded(&lock);
 	assert_false(filelock_release_handle(&lock, &handle[1]));
-	assert_true(filelock_is_holder(&lock, filelock_thread()));
+	assert_int_equal(filelock_check_holder(&lock, filelock_thread()), 0);
 	assert_true(filelock_release_handle(&lock, &handle[0]));
 	filelock_hand_over(&lock);
 }
