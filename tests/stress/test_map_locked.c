@@ -129,7 +129,7 @@ static void
 refuse(void)
 {
 	struct sm *sm = kinds_set();
-	struct sm_file *file = NULL, *other;
+	struct sm_file *file = NULL, *other = NULL;
 
 	expect(sm != NULL && (file = open_owner(sm)) != NULL && (other = open_owner(sm)) != NULL,
 	    "open");
