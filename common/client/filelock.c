@@ -87,7 +87,14 @@ may_admit(const struct filelock *l, const struct filelock_waiter *w)
 	return may_hold(l, w->mode) && find(l, w->holder.owner) == l->count;
 }
 
-/* Returns what holder has to do. */
+/* With the mutex, which orders it: an assignment would cost an exchange. */
+static void
+set_getting(struct filelock *l, bool is_getting)
+{
+	atomic_store_explicit(&l->is_getting, is_getting, memory_order_relaxed);
+}
+
+/* Makes holder one. Returns the task that it then has. */
 static enum filelock_task
 add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder holder)
 {
@@ -97,7 +104,7 @@ add_holder(struct filelock *l, enum protocol_mode mode, struct filelock_holder h
 	l->holders[l->count++] = holder;
 	if (is_first) {
 		l->state = mode == PROTOCOL_EXCLUSIVE ? FILELOCK_EXCLUSIVE : FILELOCK_CHANGING;
-		l->is_getting = true;
+		set_getting(l, true);
 	}
 	return is_first ? FILELOCK_GET_GRANT : FILELOCK_NOTHING;
 }
@@ -179,7 +186,8 @@ upgrade(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct
 	if (error == 0 && is_read(l) && l->holders[0].owner == w->holder.owner) {
 		l->upgrade_of = l->state;
 		l->state = FILELOCK_CHANGING;
-		l->is_getting = l->is_upgrading = true;
+		set_getting(l, true);
+		l->is_upgrading = true;
 		l->read_through = l->holders[0].handle;
 		l->holders[0] = w->holder;
 		w->task = FILELOCK_UPGRADE_GRANT;
@@ -313,7 +321,8 @@ void
 filelock_admit_readers(struct filelock *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
-	l->is_getting = l->is_changing = false;
+	set_getting(l, false);
+	l->is_changing = false;
 	if (l->state == FILELOCK_CHANGING) {
 		l->state = FILELOCK_SHARED;
 		admit_waiters(l);
@@ -366,7 +375,8 @@ filelock_not_upgraded(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->state = l->upgrade_of;
 	l->holders[0].handle = l->read_through;
-	l->is_getting = l->is_upgrading = false;
+	set_getting(l, false);
+	l->is_upgrading = false;
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
@@ -397,7 +407,8 @@ filelock_change(struct filelock *l, filelock_owner owner)
 	(void)pthread_mutex_lock(&l->mutex);
 	if (leave_as_writer(l, owner)) {
 		l->state = FILELOCK_CHANGING;
-		l->is_getting = l->is_changing = true;
+		set_getting(l, true);
+		l->is_changing = true;
 	} else {
 		error = not_held(l, owner);
 	}
@@ -483,7 +494,8 @@ filelock_hand_over(struct filelock *l)
 	(void)pthread_mutex_lock(&l->mutex);
 	l->count = 0;
 	l->state = FILELOCK_FREE;
-	l->is_getting = l->is_changing = false;
+	set_getting(l, false);
+	l->is_changing = false;
 	atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 	admit_waiters(l);
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -494,7 +506,8 @@ filelock_fork_child(struct filelock *l, bool is_locked)
 {
 	l->state = FILELOCK_FREE;
 	l->owner = 0;
-	l->is_getting = l->is_changing = l->is_upgrading = false;
+	set_getting(l, false);
+	l->is_changing = l->is_upgrading = false;
 	l->upgrader = NULL;
 	l->count = l->waiters = l->expelled = 0;
 	TAILQ_INIT(&l->queue);

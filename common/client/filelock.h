@@ -61,7 +61,7 @@ enum filelock_state {
 	FILELOCK_DRAINING /* shared, and a reader has left: others join by filelock_join() only */
 };
 
-/* What a new holder has to do. */
+/* A new holder has this task. */
 enum filelock_task { FILELOCK_NOTHING, FILELOCK_GET_GRANT, FILELOCK_UPGRADE_GRANT };
 
 struct filelock {
