@@ -1,7 +1,6 @@
 /*
- * file_core: what closing and mapping a memory file need of its critical sections; for file.c
- * (handles and the mapping) and file_section.c (the way of a thread to the lock and back). Others
- * include file.h.
+ * file_core: closing and mapping a memory file (file.c) need these functions of its critical
+ * sections (file_section.c). Others include file.h.
  */
 #ifndef COMMON_CLIENT_FILE_CORE_H
 #define COMMON_CLIENT_FILE_CORE_H

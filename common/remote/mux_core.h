@@ -32,9 +32,9 @@ struct stream;
 enum {
 	STAGING_SIZE = 16 * SIZE_KIB, /* one TLS record */
 	READ_SIZE = 16 * SIZE_KIB,
-	UNLOOKED_MOST = 64 * SIZE_KIB,
-	KEEP_SIZE = 64 * SIZE_KIB, /* the spare buffer may always keep this much, */
-	KEEP_REPLIES = 64,         /* and more until so many replies in a row did not need it */
+	UNLOOKED_MOST = 64 * SIZE_KIB, /* of a message, between two looks at the socket */
+	KEEP_SIZE = 64 * SIZE_KIB,     /* the spare buffer may always keep this much, */
+	KEEP_REPLIES = 64,             /* and more until so many replies in a row did not need it */
 	RECHECK_MS = 20,
 	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,

@@ -34,7 +34,7 @@ standing_is_sent(const struct standing *s)
 /*
  * Makes the caller the sender of a request of a few bytes, waiting until that time at most; silence
  * is in nanoseconds. Returns 0 or see mux_become_quick_sender(). After 0 the caller begins s->call,
- * puts its body, and calls standing_wait().
+ * puts its body, and calls standing_send().
  */
 int standing_begin(struct standing *s, struct mux *mux, uint64_t until, uint64_t silence);
 

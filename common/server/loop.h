@@ -20,10 +20,10 @@ struct watch {
 
 struct loop {
 	int epoll_fd;
-	uint64_t spin_ns;  /* the time to poll before sleeping */
-	bool yields_first; /* clients on this processor send while the server yields */
-	unsigned yields;
-	uint64_t yield_from; /* no earlier than this time */
+	uint64_t spin_ns;    /* the time to poll before sleeping */
+	bool yields_first;   /* clients on this processor send while the server yields */
+	unsigned yields;     /* turns that have, so far */
+	uint64_t yield_from; /* none before this time */
 };
 
 #define LOOP_CLOSED ((struct loop){ .epoll_fd = -1 })
