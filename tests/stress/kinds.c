@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,14 @@ kinds_run(void (*test)(void))
 		print_message("           over %s\n", names[running]);
 		test();
 	}
+}
+
+void
+kinds_expect(const char *call, int result, int error)
+{
+	if ((result == 0 ? 0 : errno) != error)
+		fail_msg("%s: expected %s, got %s", call, strerror(error),
+		    result == 0 ? "success" : sm_error(NULL));
 }
 
 bool

@@ -21,6 +21,11 @@ int kinds_end(void **state);
 /* Runs the test over each kind, whose name it prints. */
 void kinds_run(void (*test)(void));
 
+/* A call returned result: the test fails unless errno is error, or result is 0 with error 0. */
+void kinds_expect(const char *call, int result, int error);
+#define OK(call) kinds_expect(#call, call, 0)
+#define FAILS(call, error) kinds_expect(#call, call, error)
+
 /* Sends the server of the running kind a signal. False for smc, which has none. */
 bool kinds_signal(int signal);
 

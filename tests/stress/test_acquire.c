@@ -38,17 +38,6 @@ in_ms(uint64_t ms)
 }
 
 static void
-expect(const char *what, int result, int error)
-{
-	if ((result == 0 ? 0 : errno) != error)
-		fail_msg("%s: expected %s, got %s", what, strerror(error),
-		    result == 0 ? "success" : sm_error(NULL));
-}
-
-#define OK(call) expect(#call, call, 0)
-#define FAILS(call, error) expect(#call, call, error)
-
-static void
 acquire_each_way(void)
 {
 	struct timespec wrong = { .tv_nsec = -1 };

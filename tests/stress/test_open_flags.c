@@ -25,18 +25,8 @@ enum { RACERS = 8, ROUNDS = 20, COUNTS = 200 };
 
 #define NEW (SM_OPEN_CREATE | SM_OPEN_EXCLUSIVE)
 
-static void
-expect_refusal(const char *call, bool is_refused, int error)
-{
-	if (!is_refused || errno != error)
-		fail_msg("%s: expected %s, got %s", call, strerror(error),
-		    is_refused ? sm_error(NULL) : "success");
-}
-
-/* The call, an int or a pointer, fails with that error. */
-#define FAILS(call, error) expect_refusal(#call, (intptr_t)(call) == (intptr_t)-1, error)
 #define NOT_OPENED(c, flags, error) \
-	expect_refusal(#flags, sm_open_flags((c)->sm, kinds_path(), flags) == NULL, error)
+	kinds_expect(#flags, sm_open_flags((c)->sm, kinds_path(), flags) == NULL ? -1 : 0, error)
 
 static struct sm *
 new_set(void)

@@ -26,17 +26,6 @@
 
 enum { PERIOD_US = 3000, SHORT_MS = 60, CHILDREN = 4, COUNTS = 150 };
 
-static void
-expect(const char *what, int result, int error)
-{
-	if ((result == 0 ? 0 : errno) != error)
-		fail_msg("%s: expected %s, got %s", what, strerror(error),
-		    result == 0 ? "success" : sm_error(NULL));
-}
-
-#define OK(call) expect(#call, call, 0)
-#define FAILS(call, error) expect(#call, call, error)
-
 static int
 acquire_within(struct sm_file *file, int how, uint64_t ms)
 {
