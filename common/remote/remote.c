@@ -106,6 +106,14 @@ remote_detach(struct mount *m)
 	m->backend_state = NULL;
 }
 
+const struct addr *
+remote_address(const struct mount *m)
+{
+	const struct remote_mount *rm = m->backend_state;
+
+	return rm == NULL ? NULL : &rm->addr;
+}
+
 bool
 remote_is_connected(const struct mount *m)
 {

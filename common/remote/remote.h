@@ -66,6 +66,9 @@ void remote_fork_prepare(struct mount *m);
 void remote_fork_parent(struct mount *m);
 void remote_fork_child(struct mount *m, bool is_prepared);
 
+/* The address of the mount's server, valid as long as m; NULL for a backend without servers. */
+const struct addr *remote_address(const struct mount *m);
+
 /* True when m has a connection for new files, which may have ended. With the mount's mutex. */
 bool remote_is_connected(const struct mount *m);
 
