@@ -49,6 +49,7 @@ SMRUN_SRC := $(addprefix common/preload/,smrun.c progcheck.c mountwords.c)
 PRELOAD_SRC := $(filter-out common/preload/smrun.c common/preload/progcheck.c,$(wildcard common/preload/*.c))
 BENCH_SRC := $(wildcard bench/*.c)
 DEPLOY_SRC := $(wildcard deploy/*.c)
+SMSTAT_SRC := $(wildcard deploy/smstat/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
@@ -60,7 +61,7 @@ test = $(call obj,$(filter-out $(POINTED_SRC),$(1))) \
 
 DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc $(BUILD)/libsmpreload.so
-PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/makemanifest $(BUILD)/smrun
+PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/smstat $(BUILD)/makemanifest $(BUILD)/smrun
 
 TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
@@ -82,7 +83,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 all: $(PROGRAMS) $(LIBRARY)
 
 help:
-	@echo 'make all             the daemons, the libraries, smbench, smrun and makemanifest, into $(BUILD)/'
+	@echo 'make all             the daemons, the libraries, smbench, smstat, smrun and makemanifest, into $(BUILD)/'
 	@echo 'make demo            build, then smbench without arguments: what a critical section costs here'
 	@echo 'make check [T=name]  build and run the tests, or those named, T="test_a test_b"'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -162,8 +163,12 @@ $(BUILD)/smrun: $(call obj,$(SMRUN_SRC))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
 
-# It reads mounts as the library does, and so needs its insides.
+# These read mounts as the library does, and so need its insides.
 $(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+
+$(BUILD)/smstat: $(call obj,$(SMSTAT_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
 
@@ -370,7 +375,7 @@ lint:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
 	    $(DESTDIR)$(PREFIX)/libexec/memserver $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 3 7)
-	install -m 644 deploy/makemanifest.1 common/preload/smrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 deploy/makemanifest.1 deploy/smstat/smstat.1 common/preload/smrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 common/preload/smpreload.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
@@ -387,7 +392,8 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
 	    libsmpreload.so pkgconfig/smclient.pc)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1/makemanifest.1 man1/smrun.1 man3/smclient.3 man7/smpreload.7)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1/makemanifest.1 man1/smrun.1 man1/smstat.1 man3/smclient.3 \
+	    man7/smpreload.7)
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h $(DESTDIR)$(PREFIX)/libexec/memserver/mkpki
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/memserver
 

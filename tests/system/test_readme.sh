@@ -37,7 +37,7 @@ ours() {
 	sed "s|/run/|$TMPDIR/|g; s|/srv/|$TMPDIR/|g"
 }
 grep '^    \(deploy/mkpki\|mkdir\|head\) ' "$SRC/README.md" | sed "s|^    deploy/|$SRC/deploy/|" | ours >prepare
-[ "$(wc -l <prepare)" -eq 7 ] || fail "the README has seven lines that prepare, found: $(cat prepare)"
+[ "$(wc -l <prepare)" -eq 8 ] || fail "the README has eight lines that prepare, found: $(cat prepare)"
 sh -eu prepare >prepare.log 2>&1 || fail "what the README says to prepare: $(cat prepare.log)"
 [ "$(stat -c %s,%a key)" = 32,600 ] || fail "the README's key: $(stat -c '%s bytes, mode %a' key)"
 sed -n 's/^    \(CAFILE .*\|CERTFILE .*\|KEYFILE .*\)$/\1/p' "$SRC/README.md" >files

@@ -1,0 +1,169 @@
+#include "deploy/smstat/observer.h"
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/remote/dial.h"
+#include "common/remote/mux.h"
+
+void
+observer_init(struct observer *o, const struct servers_one *server)
+{
+	*o = (struct observer){ .server = server };
+}
+
+/* Ends the connection, and forgets what came over it. */
+static void
+forget(struct observer *o)
+{
+	mux_destroy(o->mux);
+	snapshot_destroy(o->now);
+	snapshot_destroy(o->before);
+	o->mux = NULL;
+	o->now = o->before = NULL;
+}
+
+void
+observer_fini(struct observer *o)
+{
+	forget(o);
+}
+
+/* Says why a server cannot be connected to, where the library's words do not help an operator. */
+static int
+explain_connecting(const struct servers_one *s, int error)
+{
+	const char *address = s->target.addr->text;
+
+	if (error == -EPROTONOSUPPORT)
+		return error_message(error,
+		    "%s: the server speaks another version of the protocol than 2, and so has no INSPECT",
+		    address);
+	if (error == -ECONNRESET && s->target.tls == NULL)
+		return error_message(error,
+		    "%s: the server closed the connection; does it require TLS, and so -Z here, or CAFILE, CERTFILE and KEYFILE in the mount file?",
+		    address);
+	if (error == -ECONNRESET)
+		return error_message(error,
+		    "%s: the server closed the connection; does it run without -Z, or is it no memory server?",
+		    address);
+	if (error == -EACCES && s->target.tls != NULL && s->certificate == NULL)
+		return error_message(error,
+		    "%s: the server requires a certificate of its clients: CERTFILE and KEYFILE are missing in the mount file",
+		    address);
+	if (error == -EPROTO)
+		return error_message(error, "%s; is it no memory server?", error_text());
+	return error;
+}
+
+/* Says why the server shows nothing to this client. */
+static int
+explain_refusal(const struct servers_one *s)
+{
+	const char *address = s->target.addr->text;
+
+	if (s->target.tls == NULL)
+		return error_message(-ENOSYS,
+		    "%s: the server speaks plaintext, where nobody is an operator: it needs -Z and --operators",
+		    address);
+	if (s->certificate == NULL)
+		return error_message(-ENOSYS,
+		    "%s: this client has no certificate, and so is no operator", address);
+	return error_message(-ENOSYS,
+	    "%s: this client is no operator: the server needs --operators with the common name of %s, and no -n (or it is too old for INSPECT)",
+	    address, s->certificate);
+}
+
+static int
+connect_to(struct observer *o, uint64_t until)
+{
+	const struct dial_target *t = &o->server->target;
+	struct dial_terms terms;
+	int error;
+
+	if (o->mux != NULL)
+		return 0;
+	error = dial_connect(t, &o->mux, &terms, until);
+	return error == 0 ? 0 : explain_connecting(o->server, error);
+}
+
+/* Puts the failure to ask into words. */
+static int
+explain_asking(struct observer *o, int error)
+{
+	const char *address = o->server->target.addr->text;
+
+	if (error == -ENOSYS)
+		return explain_refusal(o->server);
+	if (error == -EMSGSIZE)
+		return error_message(error, "%s: the server lists more than %d pages", address,
+		    SNAPSHOT_PAGES_MOST);
+	if (error == -EPROTO && *mux_reason(o->mux) == '\0')
+		return error_message(error,
+		    "%s: the server's answer to INSPECT violates the protocol", address);
+	return dial_fail(&o->server->target, o->mux, error);
+}
+
+int
+observer_look(struct observer *o)
+{
+	uint64_t until = clock_now() + o->server->target.silence;
+	struct snapshot *s = NULL;
+	int error;
+
+	error_begin();
+	error = connect_to(o, until);
+	if (error == 0) {
+		error = snapshot_take(&s, o->mux, until);
+		if (error != 0)
+			explain_asking(o, error);
+	}
+	if (error != 0) {
+		error_finish(error);
+		(void)strlcpy(o->failure, error_text(), sizeof o->failure);
+		forget(o);
+		return error;
+	}
+	snapshot_destroy(o->before);
+	o->before = o->now;
+	o->now = s;
+	o->failure[0] = '\0';
+	return 0;
+}
+
+double
+observer_seconds(const struct observer *o)
+{
+	if (o->now == NULL || o->before == NULL)
+		return 0;
+	return (double)(o->now->taken - o->before->taken) / (double)CLOCK_SEC;
+}
+
+/* By how much a counter has grown in a second. */
+static double
+rate(uint64_t before, uint64_t now, double seconds)
+{
+	return now > before ? (double)(now - before) / seconds : 0;
+}
+
+struct observer_rates
+observer_rates(const struct observer *o, const struct inspect_file *f)
+{
+	double seconds = observer_seconds(o);
+	const struct inspect_file *then;
+	struct inspect_file fresh = { .key = 0 };
+
+	if (seconds <= 0)
+		return (struct observer_rates){ 0 };
+	then = snapshot_file(o->before, f->key);
+	if (then == NULL)
+		then = &fresh;
+	return (struct observer_rates){
+		.sections = rate(then->stat.grants, f->stat.grants, seconds),
+		.granted = rate(then->bytes_granted, f->bytes_granted, seconds),
+		.released = rate(then->bytes_released, f->bytes_released, seconds),
+	};
+}
