@@ -38,6 +38,8 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 		return "the server has no room left in its directory";
 	if (error == -EIO)
 		return "the server cannot use its directory, see its log";
+	if (error == -EADDRNOTAVAIL)
+		return "the host's name has no address (is it right?), or no local port is free";
 	if (error == -EAGAIN)
 		return "another client has the lock";
 	if (error == -ETIMEDOUT)

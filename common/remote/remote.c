@@ -57,7 +57,7 @@ remote_configure(struct mount *m, const char *uri)
 	m->backend_state = rm;
 	error = addr_parse(&rm->addr, uri, 0);
 	if (error != 0)
-		return error_message(error, "%s: is not an address", uri);
+		return error;
 	if (rm->addr.kind == ADDR_TCP && *rm->addr.host == '\0')
 		return error_message(-EINVAL, "%s: the host is missing", uri);
 	return resolve_socket(&rm->addr, m);

@@ -17,7 +17,10 @@
 
 enum addr_kind { ADDR_UNIX, ADDR_ABSTRACT_EXACT, ADDR_ABSTRACT_PADDED, ADDR_TCP };
 
-enum addr_flag { ADDR_ABSTRACT = 1 }; /* a plain path names a padded abstract socket (-a) */
+enum addr_flag {
+	ADDR_ABSTRACT = 1, /* a plain path names a padded abstract socket (-a) */
+	ADDR_RELATIVE = 2  /* a word without a slash and without a colon is a path */
+};
 
 enum { ADDR_TEXT_SIZE = 320, ADDR_HOST_SIZE = 256, ADDR_PORT_SIZE = 32 };
 
@@ -31,11 +34,11 @@ struct addr {
 
 /*
  * Parses text. Returns 0; -EINVAL when it is no address; -ENAMETOOLONG for a path that no socket
- * can have.
+ * can have; with a message (error.h) that names it.
  */
 int addr_parse(struct addr *out, const char *text, int flags);
 
-/* Gives a unix socket's address another path, and not another text. Returns 0 or -ENAMETOOLONG. */
+/* Gives a unix socket's address another path, and not another text. Returns 0, or as above. */
 int addr_set_path(struct addr *a, const char *path);
 
 #endif
