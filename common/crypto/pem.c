@@ -13,7 +13,6 @@
 
 #include "common/base/error.h"
 #include "common/crypto/libctx.h"
-#include "common/crypto/sslerror.h"
 #include "common/crypto/tls_load.h"
 
 /* Of a file that is encrypted: OpenSSL would ask for a password. */
@@ -64,7 +63,7 @@ convert_certificate(char **hex, const struct tls_load *l, const char *file)
 	BIO_free(bio);
 	if (certificate == NULL)
 		return error_message(-EINVAL, "%s: the file has no certificate in PEM form: %s",
-		    file, sslerror_reason());
+		    file, tls_load_fault(l, TLS_LOAD_CERTIFICATE));
 	size = i2d_X509(certificate, &der);
 	X509_free(certificate);
 	if (size < 0)
@@ -140,7 +139,7 @@ convert_public(char **modulus, char **exponent, const struct tls_load *l, const 
 	BIO_free(bio);
 	if (key == NULL)
 		error = error_message(-EINVAL, "%s: the file has no public key in PEM form: %s",
-		    file, sslerror_reason());
+		    file, tls_load_fault(l, TLS_LOAD_PUBLIC_KEY));
 	else if (EVP_PKEY_is_a(key, "RSA") != 1)
 		error = error_message(-EINVAL, "%s: the public key is not of the kind RSA", file);
 	else

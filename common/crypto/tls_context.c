@@ -9,7 +9,6 @@
 
 #include "common/base/error.h"
 #include "common/crypto/libctx.h"
-#include "common/crypto/sslerror.h"
 #include "common/crypto/tls_load.h"
 
 struct tls_context {
@@ -63,17 +62,22 @@ load_own_certificate(SSL_CTX *ssl, const struct tls_config *config, const struct
     char reason[TLS_REASON_SIZE])
 {
 	int server = config->role == TLS_SERVER;
-	int purpose = server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
+	int purpose = server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT, error;
 
 	if (!tls_load_chain(ssl, &f->cert)) {
 		snprintf(reason, TLS_REASON_SIZE, "%s: the file has no certificate in PEM form: %s",
-		    config->cert_file, sslerror_reason());
+		    config->cert_file, tls_load_fault(&f->cert, TLS_LOAD_CERTIFICATE));
 		return -EINVAL;
 	}
-	if (!tls_load_key(ssl, &f->key)) {
-		snprintf(reason, TLS_REASON_SIZE,
-		    "%s: the file has no private key that fits %s: %s", config->key_file,
-		    config->cert_file, sslerror_reason());
+	error = tls_load_key(ssl, &f->key);
+	if (error == -EKEYREJECTED) {
+		snprintf(reason, TLS_REASON_SIZE, "%s: the private key is not that of %s",
+		    config->key_file, config->cert_file);
+		return -EINVAL;
+	}
+	if (error != 0) {
+		snprintf(reason, TLS_REASON_SIZE, "%s: the file has no private key in PEM form: %s",
+		    config->key_file, tls_load_fault(&f->key, TLS_LOAD_PRIVATE_KEY));
 		return -EINVAL;
 	}
 	if (X509_check_purpose(SSL_CTX_get0_certificate(ssl), purpose, 0) != 1) {
@@ -126,7 +130,7 @@ fill(struct tls_context *ctx, const struct tls_config *config, const struct file
 	if (!tls_load_authorities(ctx->ssl, &f->ca)) {
 		snprintf(reason, TLS_REASON_SIZE,
 		    "%s: the file has no CA certificate in PEM form: %s", config->ca_file,
-		    sslerror_reason());
+		    tls_load_fault(&f->ca, TLS_LOAD_CERTIFICATE));
 		return -EINVAL;
 	}
 	return config->cert_file == NULL ? 0 : load_own_certificate(ctx->ssl, config, f, reason);
@@ -197,6 +201,17 @@ tls_context_seconds_left(const struct tls_context *ctx)
 
 	if (cert == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) != 1)
 		return INT64_MAX;
+	return (int64_t)days * 86400 + seconds;
+}
+
+int64_t
+tls_context_seconds_to_begin(const struct tls_context *ctx)
+{
+	X509 *cert = SSL_CTX_get0_certificate(ctx->ssl);
+	int days, seconds;
+
+	if (cert == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notBefore(cert)) != 1)
+		return INT64_MIN;
 	return (int64_t)days * 86400 + seconds;
 }
 

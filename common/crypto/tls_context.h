@@ -53,6 +53,9 @@ void tls_context_destroy(struct tls_context *ctx);
  */
 int64_t tls_context_seconds_left(const struct tls_context *ctx);
 
+/* Seconds until that certificate becomes valid, negative when it has; INT64_MIN without one. */
+int64_t tls_context_seconds_to_begin(const struct tls_context *ctx);
+
 /*
  * For tls.c, in a step (libctx.h): makes an OpenSSL connection in the context's role, which the
  * caller frees with SSL_free(), in a step, too. Verification requires name, if it is not NULL, in

@@ -82,6 +82,33 @@ tls_load_fini(struct tls_load *l)
 	*l = (struct tls_load){ 0 };
 }
 
+static bool
+has(const struct tls_load *l, const char *word)
+{
+	return memmem(l->text, l->size, word, strlen(word)) != NULL;
+}
+
+const char *
+tls_load_fault(const struct tls_load *l, enum tls_load_part part)
+{
+	static const char *const ends[] = { "CERTIFICATE-----", "PRIVATE KEY-----",
+		"PUBLIC KEY-----" };
+	static const char *const others[] = { "it has a certificate instead",
+		"it has a private key instead", "it has a public key instead" };
+	size_t i;
+
+	if (l->size == 0)
+		return "it is empty";
+	if (!has(l, "-----BEGIN "))
+		return "it is no PEM text";
+	if (part == TLS_LOAD_PRIVATE_KEY && has(l, "ENCRYPTED"))
+		return "it is encrypted, and a program has no password: decrypt it (openssl pkey)";
+	for (i = 0; !has(l, ends[part]) && i < sizeof ends / sizeof ends[0]; i++)
+		if (has(l, ends[i]))
+			return others[i];
+	return "it is damaged";
+}
+
 static BIO *
 open_text(const struct tls_load *l)
 {
@@ -177,19 +204,21 @@ tls_load_chain(SSL_CTX *ssl, const struct tls_load *l)
 	return is_loaded;
 }
 
-bool
+int
 tls_load_key(SSL_CTX *ssl, const struct tls_load *l)
 {
 	BIO *bio = open_text(l);
 	EVP_PKEY *key = NULL;
-	bool is_loaded;
+	int error = 0;
 
 	if (bio != NULL)
 		key = PEM_read_bio_PrivateKey_ex(bio, NULL, have_no_password, NULL, libctx_get(),
 		    NULL);
-	is_loaded = key != NULL && SSL_CTX_use_PrivateKey(ssl, key) == 1 &&
-	    SSL_CTX_check_private_key(ssl) == 1;
+	if (key == NULL)
+		error = -EINVAL;
+	else if (SSL_CTX_use_PrivateKey(ssl, key) != 1 || SSL_CTX_check_private_key(ssl) != 1)
+		error = -EKEYREJECTED;
 	EVP_PKEY_free(key);
 	BIO_free(bio);
-	return is_loaded;
+	return error;
 }

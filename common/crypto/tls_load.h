@@ -25,6 +25,11 @@ struct tls_load {
 /* Reads the file. Returns 0; a negative errno of open(2) or read(2); -EFBIG; -ENOMEM. */
 int tls_load_read(struct tls_load *l, const char *file);
 
+enum tls_load_part { TLS_LOAD_CERTIFICATE, TLS_LOAD_PRIVATE_KEY, TLS_LOAD_PUBLIC_KEY };
+
+/* Why OpenSSL has not found that part in l: "it is no PEM text", "it has a certificate instead". */
+const char *tls_load_fault(const struct tls_load *l, enum tls_load_part part);
+
 /* Wipes and frees. */
 void tls_load_fini(struct tls_load *l);
 
@@ -37,7 +42,10 @@ bool tls_load_authorities(struct ssl_ctx_st *ssl, const struct tls_load *l);
 /* The same for our own certificate and its chain, as SSL_CTX_use_certificate_chain_file(3). */
 bool tls_load_chain(struct ssl_ctx_st *ssl, const struct tls_load *l);
 
-/* The same for the private key, which must fit the certificate. */
-bool tls_load_key(struct ssl_ctx_st *ssl, const struct tls_load *l);
+/*
+ * The same for the private key, which must fit the certificate. Returns 0; -EINVAL when there is no
+ * key; -EKEYREJECTED for one that does not fit.
+ */
+int tls_load_key(struct ssl_ctx_st *ssl, const struct tls_load *l);
 
 #endif
