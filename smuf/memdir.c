@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/host/filename.h"
 #include "common/host/hostfile.h"
@@ -338,24 +339,22 @@ lock_and_clean(struct memdir *d)
 	return error != 0 ? error : log_foreign_files(d);
 }
 
-static void
-log_refusal(const char *path, int error)
+/* Sets the message of memdir_open(). */
+static int
+refuse(const char *path, int error)
 {
 	switch (error) {
-	case 0:
-		break;
 	case -EEXIST:
 	case -ESTALE:
-		log_error("-r %s: another smufserver uses this directory: each needs its own",
-		    path);
-		break;
+		return error_message(error,
+		    "-r %s: another smufserver uses this directory: each needs its own", path);
 	case -ENOTSUP:
-		log_error(
+		return error_message(error,
 		    "-r %s: files here are read and written by mapping only: in a library OS, mount the directory as chroot, with allowed files, and not as untrusted_shm",
 		    path);
-		break;
 	default:
-		log_error("-r %s: %s: give a directory that this user may read and write", path,
+		return error_message(error,
+		    "-r %s: %s: give a directory that this user may read and write", path,
 		    strerror(-error));
 	}
 }
@@ -375,12 +374,11 @@ memdir_open(struct memdir **out, const char *path)
 		d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		error = d->fd < 0 ? -errno : lock_and_clean(d);
 	}
-	log_refusal(path, error);
 	if (error != 0) {
 		/* Its lock file belongs to another server, or to the next start. */
 		dirlock_leave(&d->lock);
 		memdir_close(d);
-		return error;
+		return refuse(path, error);
 	}
 	*out = d;
 	return 0;

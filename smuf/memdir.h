@@ -27,7 +27,7 @@ struct memdir;
 /*
  * Opens and locks the directory at path and removes leftovers. Waits for some seconds where only
  * the lock file's count tells whether its owner lives. Returns 0; -EEXIST when another server has
- * locked it; or another negative errno. The reason is logged.
+ * locked it; or another negative errno; with a message (error.h).
  */
 int memdir_open(struct memdir **out, const char *path);
 

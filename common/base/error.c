@@ -18,6 +18,12 @@ error_begin(void)
 	message.is_set = false;
 }
 
+bool
+error_is_set(void)
+{
+	return message.is_set;
+}
+
 int
 error_message(int error, const char *format, ...)
 {

@@ -10,8 +10,13 @@
 #ifndef COMMON_BASE_ERROR_H
 #define COMMON_BASE_ERROR_H
 
+#include <stdbool.h>
+
 /* A public call begins: the message of an earlier call stays until this one fails too. */
 void error_begin(void);
+
+/* True when this call has set a message. */
+bool error_is_set(void);
 
 /* Sets the message, cut if it is too long. Returns error, a negative errno, as it is. */
 int error_message(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,9 +2,11 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
+#include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/crypto/tls_context.h"
 #include "common/server/options.h"
@@ -25,6 +27,29 @@ credentials_fini(struct credentials *c)
 	timer_disarm(c->timers, &c->look);
 	tls_context_destroy(c->tls);
 	c->tls = NULL;
+}
+
+/* The certificate works later: the clock of this machine may be wrong, or that of its issuer. */
+static void
+check_begin(const struct credentials *c)
+{
+	int64_t wait = tls_context_seconds_to_begin(c->tls);
+
+	if (wait > 0)
+		log_warning(
+		    "the certificate %s is not valid for another %lld s: clients refuse it until then; check the clocks",
+		    c->options->cert_file, (long long)wait);
+}
+
+/* A key that others may read or write is no secret, or not ours. */
+static void
+check_key_mode(const struct credentials *c)
+{
+	struct stat st;
+
+	if (stat(c->options->key_file, &st) == 0 && (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
+		log_warning("the key %s has mode %03o, others can use it: chmod 600 %s",
+		    c->options->key_file, (unsigned)st.st_mode & 0777, c->options->key_file);
 }
 
 /* Warns of a certificate that expires soon, now and once a day. */
@@ -80,15 +105,15 @@ credentials_load(struct credentials *c)
 	look(&c->look);
 	c->has_changed = false;
 	error = tls_context_create(&tls, &config, reason);
-	if (error != 0) {
-		log_error("%s", reason);
-		return error;
-	}
+	if (error != 0)
+		return error_message(error, "-Z CA CERT KEY: %s", reason);
 	tls_context_destroy(c->tls);
 	c->tls = tls;
 	if (o->anonymous)
 		log_warning(
 		    "-n: clients without a certificate are accepted: the host can be a client");
+	check_begin(c);
+	check_key_mode(c);
 	check_expiry(&c->expiry);
 	return 0;
 }

@@ -36,8 +36,9 @@ void credentials_init(struct credentials *c, const struct options *o, struct tim
 void credentials_fini(struct credentials *c);
 
 /*
- * Loads the files of -Z and sets c->tls; does nothing without -Z. Returns 0, or a negative errno,
- * which is logged; c->tls is then as it was. Clears c->has_changed, which is set again at most
+ * Loads the files of -Z and sets c->tls; does nothing without -Z. Returns 0, or a negative errno
+ * with a message (error.h); c->tls is then as it was. Logs a warning of a certificate that clients
+ * refuse, and of a key that others may read. Clears c->has_changed, which is set again at most
  * CREDENTIALS_LOOK_MS after the contents of these files have changed.
  */
 int credentials_load(struct credentials *c);

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/container.h"
+#include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/loglimit.h"
 #include "common/base/rights.h"
@@ -64,6 +66,28 @@ protection(const struct options *o)
 			      "TLS, client certificates required";
 }
 
+/* What is wrong with an address, and what to do, by the error of socket_listen(). */
+static const char *
+reason(const struct addr *a, int error)
+{
+	const bool is_path = a->kind == ADDR_UNIX;
+	struct stat st;
+
+	if (error == -ENXIO)
+		return "the host's name has no address: is it right?";
+	if (error == -EADDRNOTAVAIL)
+		return "the host is not this machine: give one of its addresses, or tcp:*:PORT";
+	if (error == -EADDRINUSE && is_path && lstat(a->name, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return "a file that is no socket is there: move it away, or give another path";
+	if (error == -EADDRINUSE)
+		return "the address is in use: stop the process that listens there, or give another";
+	if (error == -EACCES && a->kind == ADDR_TCP)
+		return "only root may use this port: give one from 1024 on";
+	if (error == -ENOENT && is_path)
+		return "No such file or directory: make the directory first";
+	return strerror(-error);
+}
+
 static int
 open_addresses(struct listeners *ls, const struct options *o)
 {
@@ -73,13 +97,9 @@ open_addresses(struct listeners *ls, const struct options *o)
 		const struct addr *a = &o->addresses[ls->opened];
 
 		count = socket_listen(a, fds, &ls->files[ls->opened]);
-		if (count < 0) {
-			log_error("cannot listen on %s: %s", a->text,
-			    count == -EADDRINUSE ?
-				"the address is in use (by a server, or by a file that is no socket)" :
-				strerror(-count));
-			return count;
-		}
+		if (count < 0)
+			return error_message(count, "cannot listen on %s: %s", a->text,
+			    reason(a, count));
 		for (i = 0; i < count; i++)
 			add(ls, fds[i]);
 		log_info("listening on %s (%s)", a->text, protection(o));
@@ -102,16 +122,12 @@ add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 	socklen_t size_of_int = sizeof listening;
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size_of_int) != 0 ||
-	    !listening) {
-		log_error("socket %d of systemd is not a listening stream socket", fd);
-		return -EINVAL;
-	}
-	if (sa.ss_family != AF_UNIX && o->ca_file == NULL) {
-		log_error(
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size_of_int) != 0 || !listening)
+		return error_message(-EINVAL,
+		    "socket %d of systemd is not a listening stream socket", fd);
+	if (sa.ss_family != AF_UNIX && o->ca_file == NULL)
+		return error_message(-EINVAL,
 		    "socket %d of systemd: plaintext over TCP is refused: give -Z CA CERT KEY", fd);
-		return -EINVAL;
-	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	rights_refuse(fd);
 	add(ls, fd);
@@ -133,10 +149,8 @@ listener_open(struct listeners **out, const struct options *o)
 	error = open_addresses(ls, o);
 	for (i = 0; error == 0 && i < passed; i++)
 		error = add_passed_socket(ls, o, NOTIFY_FIRST_FD + i);
-	if (error == 0 && ls->count == 0) {
-		log_error("no address to listen on; see --help");
-		error = -EINVAL;
-	}
+	if (error == 0 && ls->count == 0)
+		error = error_message(-EINVAL, "no address to listen on: systemd passed no socket");
 	if (error != 0) {
 		listener_close(ls);
 		return error;

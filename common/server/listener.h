@@ -22,7 +22,7 @@ struct options;
 /*
  * Listens on every address of o and takes the sockets that systemd passed; o outlives the
  * listeners. Returns 0; -EINVAL when there is nothing to listen on or plaintext would go over TCP,
- * or the negative errno of an address. An error of an address or a socket is logged.
+ * or the negative errno of an address; with a message (error.h).
  */
 int listener_open(struct listeners **out, const struct options *o);
 

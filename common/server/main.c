@@ -2,12 +2,14 @@
 
 #include <bsd/libutil.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/container.h"
+#include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/host/ground.h"
 #include "common/server/background.h"
@@ -47,9 +49,27 @@ struct daemon {
 	struct listeners *listeners;
 	struct timer keep; /* of the store; not armed for a store without keep() */
 	bool is_evicted;   /* the store can serve no longer */
+	bool has_log_file; /* lines of the log go to a file, and not to standard error */
 };
 
 /* The steps of starting, in the order of the table below. */
+
+/* Standard error first, so that a failure has a name and a place. */
+static int
+open_log(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	const enum log_level most = o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+	int error = log_open(d->program->name, NULL, most);
+
+	if (error == 0 && o->log_file != NULL)
+		error = log_open(d->program->name, o->log_file, most);
+	if (error != 0)
+		return error_message(error, "-l: cannot open the log %s: %s", o->log_file,
+		    strerror(-error));
+	d->has_log_file = o->log_file != NULL;
+	return 0;
+}
 
 static int
 go_to_background(struct daemon *d)
@@ -57,16 +77,14 @@ go_to_background(struct daemon *d)
 	return d->options.daemonise ? background_enter(&d->background) : 0;
 }
 
-static int
-open_log(struct daemon *d)
+/* The limits of -m and -s: a segment that -m has no room for is refused with ENOSPC. */
+static void
+warn_of_limits(const struct server_config *c)
 {
-	const struct options *o = &d->options;
-	int error = log_open(d->program->name, o->log_file,
-	    o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-
-	if (error != 0)
-		log_error("cannot open the log %s: %s", o->log_file, strerror(-error));
-	return error;
+	if (c->total_limit < c->segment_limit)
+		log_warning(
+		    "-m allows %llu bytes in all, -s a segment of %llu: larger segments than -m are refused",
+		    (unsigned long long)c->total_limit, (unsigned long long)c->segment_limit);
 }
 
 static int
@@ -74,6 +92,7 @@ prepare_process(struct daemon *d)
 {
 	process_harden();
 	process_tune_malloc();
+	warn_of_limits(&d->options.config);
 	process_raise_file_limit(d->options.config.session_limit + PROTOCOL_HANDSHAKES_MOST);
 	return 0;
 }
@@ -106,10 +125,9 @@ lock_pid_file(struct daemon *d)
 		return 0;
 	error = errno;
 	if (error == EEXIST)
-		log_error("%s: process %ld is running already", path, (long)other);
-	else
-		log_error("%s: %s", path, strerror(error));
-	return -error;
+		return error_message(-error, "-p: the pid file %s: process %ld is running already",
+		    path, (long)other);
+	return error_message(-error, "-p: cannot lock the pid file %s: %s", path, strerror(error));
 }
 
 static int
@@ -187,8 +205,8 @@ static const struct step {
 	int (*run)(struct daemon *d);
 	const char *remedy; /* where the system lacks a call; NULL: none is known */
 } steps[] = {
-	{ "go to the background", go_to_background, "leave -d out" },
 	{ "open the log", open_log, "leave -l out" },
+	{ "go to the background", go_to_background, "leave -d out" },
 	{ "prepare the process", prepare_process, NULL },
 	{ "load the certificates", load_credentials, NULL },
 	{ "lock the pid file", lock_pid_file, "leave -p out" },
@@ -203,18 +221,27 @@ static const struct step {
 	{ "leave the terminal", leave_terminal, "leave -d out" },
 };
 
+/* Sets the message of a step that has failed, if the step has not. */
 static void
-log_failure(const struct step *step, int error)
+describe_failure(const struct step *step, int error)
 {
 	const char *remedy = step->remedy != NULL ?
 	    step->remedy :
 	    "the server needs it; 'smbench --probe' lists what this system has";
 
 	if (error == -ENOSYS)
-		log_error("not started: cannot %s: this system lacks a call: %s", step->name,
-		    remedy);
-	else
-		log_error("not started: cannot %s: %s", step->name, strerror(-error));
+		error_message(error, "cannot %s: this system lacks a call: %s", step->name, remedy);
+	else if (!error_is_set())
+		error_message(error, "cannot %s: %s", step->name, strerror(-error));
+}
+
+/* Once in the log, and once on the terminal when the log is a file. */
+static void
+tell_failure(const struct daemon *d)
+{
+	log_error("not started: %s", error_text());
+	if (d->has_log_file)
+		fprintf(stderr, "%s: not started: %s\n", d->program->name, error_text());
 }
 
 static int
@@ -224,9 +251,11 @@ start(struct daemon *d)
 	int error;
 
 	for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		error_begin();
 		error = steps[i].run(d);
 		if (error != 0) {
-			log_failure(&steps[i], error);
+			describe_failure(&steps[i], error);
+			tell_failure(d);
 			return error;
 		}
 	}
@@ -260,18 +289,40 @@ next_deadline(struct daemon *d)
 	return a;
 }
 
-/* SIGHUP. */
-static void
-reload(struct daemon *d)
+/* Opens the log again. Returns 0 or a negative errno, which is logged. */
+static int
+reopen_log(struct daemon *d)
 {
 	int error = log_reopen();
 
 	if (error != 0)
 		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
+	return error;
+}
+
+/* Returns true if the new ones are in use. */
+static bool
+reload_credentials(struct daemon *d)
+{
+	int error;
+
+	error_begin();
+	error = load_credentials(d);
+	if (error != 0)
+		log_error("%s", error_text());
+	return error == 0;
+}
+
+/* SIGHUP. */
+static void
+reload(struct daemon *d)
+{
+	int error = reopen_log(d);
+
 	log_info("SIGHUP: %s",
-	    load_credentials(d) != 0 ? "the old certificates stay in use" :
-		error != 0           ? "certificates reloaded" :
-				       "certificates and log reloaded");
+	    !reload_credentials(d) ? "the old certificates stay in use" :
+		error != 0         ? "certificates reloaded" :
+				     "certificates and log reloaded");
 	d->signals.reload = false;
 	set_time(d);
 }
@@ -280,8 +331,7 @@ static void
 reload_changed_credentials(struct daemon *d)
 {
 	log_info("the files of -Z have changed: %s",
-	    load_credentials(d) != 0 ? "the old certificates stay in use" :
-				       "certificates reloaded");
+	    reload_credentials(d) ? "certificates reloaded" : "the old certificates stay in use");
 	set_time(d);
 }
 

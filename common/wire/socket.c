@@ -57,10 +57,10 @@ resolver_error(void)
 		return -errno;
 	if (fd >= 0)
 		close(fd);
-	return -EADDRNOTAVAIL;
+	return -ENXIO;
 }
 
-/* Resolves the address into targets. Returns their number, -EADDRNOTAVAIL, -EMFILE or -ENFILE. */
+/* Resolves the address into targets. Returns their number, -ENXIO, -EMFILE or -ENFILE. */
 static int
 resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool passive)
 {
@@ -80,7 +80,7 @@ resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool pa
 		targets[count++].size = i->ai_addrlen;
 	}
 	freeaddrinfo(list);
-	return count > 0 ? count : -EADDRNOTAVAIL;
+	return count > 0 ? count : -ENXIO;
 }
 
 static int
@@ -294,7 +294,7 @@ socket_connect(const struct addr *a, uint64_t until, int *fd)
 	uint64_t share;
 
 	if (count < 0)
-		return count;
+		return count == -ENXIO ? -EADDRNOTAVAIL : count;
 	/* An address that does not answer leaves time for the others. */
 	for (i = 0; i < count; i++) {
 		share = clock_share(clock_now(), until, (size_t)(count - i));

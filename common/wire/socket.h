@@ -28,10 +28,10 @@ struct socket_file {
  * Listens at an address: fills fds with close-on-exec, non-blocking sockets and returns their
  * number, and in *file what to remove later. A unix socket gets mode 0660; a stale socket file, at
  * which no process listens, is replaced; of several servers that try at once one succeeds. Returns
- * -EADDRINUSE when a process listens there or the path is no socket, -EADDRNOTAVAIL for a host that
- * is not this one's or has no address, or another negative errno. A failure leaves nothing behind.
- * The directory is locked meanwhile; if another process keeps its lock for a second, the call goes
- * on without.
+ * -EADDRINUSE when a process listens there or the path is no socket, -ENXIO for a host without an
+ * address, -EADDRNOTAVAIL for an address that is not this machine's, or another negative errno. A
+ * failure leaves nothing behind. The directory is locked meanwhile; if another process keeps its
+ * lock for a second, the call goes on without.
  */
 int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
 

@@ -85,7 +85,7 @@ await 'who was connected is served on' replies 2
 cp pki/one.crt now.crt
 kill -HUP $pid
 await 'it says that the new ones are no good' has log 'SIGHUP: the old certificates stay in use'
-expect_match 'and why' '*error: now.key: *now.crt*' "$(cat log)"
+expect_match 'and why' '*error: -Z CA CERT KEY: now.key: *now.crt*' "$(cat log)"
 expect 'it shows what it showed before' two "$(presented)"
 printf '\0\0\0\0\0\0\0\0' >&9
 await 'who was connected is served still' replies 3

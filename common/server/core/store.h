@@ -107,10 +107,10 @@ struct store_ops {
 
 	/*
 	 * The life of the daemon. start() is called once, before there is any file, with the
-	 * directory of -r; it sets *context, and logs the reason of an error. stop() is called when
-	 * all files have ended and no task is left, and also when start() failed or was not called:
-	 * context is NULL then. So at its end the server runs its tasks until there are none,
-	 * before stop() is called. A store without a context has NULL for both.
+	 * directory of -r; it sets *context, or returns an error with a message (error.h). stop()
+	 * is called when all files have ended and no task is left, and also when start() failed or
+	 * was not called: context is NULL then. So at its end the server runs its tasks until there
+	 * are none, before stop() is called. A store without a context has NULL for both.
 	 */
 	int (*start)(void **context, const char *directory);
 	void (*stop)(void *context);
