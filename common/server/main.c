@@ -289,12 +289,13 @@ next_deadline(struct daemon *d)
 	return a;
 }
 
-/* Opens the log again. Returns 0 or a negative errno, which is logged. */
+/* SIGHUP and SIGUSR1: opens the log again. Returns 0 or a negative errno, which is logged. */
 static int
 reopen_log(struct daemon *d)
 {
 	int error = log_reopen();
 
+	d->signals.reopen = false;
 	if (error != 0)
 		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
 	return error;
@@ -383,6 +384,8 @@ serve(struct daemon *d)
 		set_time(d);
 		if (d->signals.reload)
 			reload(d);
+		if (d->signals.reopen && reopen_log(d) == 0)
+			log_info("SIGUSR1: log reopened");
 		run_timers(d);
 		if (d->credentials.has_changed)
 			reload_changed_credentials(d);

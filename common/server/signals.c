@@ -15,10 +15,10 @@
 
 enum { LOOK_MS = 1000 };
 
-static const int watched[] = { SIGHUP, SIGINT, SIGTERM };
+static const int watched[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
 
 /* Written by the handler. */
-static volatile sig_atomic_t has_hangup;
+static volatile sig_atomic_t has_hangup, has_usr1;
 static volatile sig_atomic_t stopped_by; /* the signal's number; 0: none */
 
 static int wake_fd = -1;
@@ -50,6 +50,8 @@ note(int number)
 
 	if (number == SIGHUP)
 		has_hangup = 1;
+	else if (number == SIGUSR1)
+		has_usr1 = 1;
 	else
 		stopped_by = number;
 	(void)eventfd_write(wake_fd, 1);
@@ -68,6 +70,10 @@ ready(struct watch *w, uint32_t events)
 	if (has_hangup) {
 		has_hangup = 0;
 		s->reload = true;
+	}
+	if (has_usr1) {
+		has_usr1 = 0;
+		s->reopen = true;
 	}
 	if (stopped_by != 0 && !s->stop) {
 		log_info("%s: stopping", strsignal(stopped_by));

@@ -1,5 +1,5 @@
 /*
- * signals: SIGHUP, SIGINT and SIGTERM as events of the loop.
+ * signals: SIGHUP, SIGUSR1, SIGINT and SIGTERM as events of the loop.
  *
  * The handler sets a flag and wakes the loop through an eventfd(2). It is one mechanism for all
  * systems: library OSes have no signalfd(2). There a thread of the library OS may take a signal,
@@ -21,6 +21,7 @@ struct signals {
 	struct watch watch;
 	bool stop;   /* set by SIGINT and SIGTERM */
 	bool reload; /* set by SIGHUP; the owner clears it */
+	bool reopen; /* set by SIGUSR1; the owner clears it */
 };
 
 #define SIGNALS_CLOSED ((struct signals){ .watch.fd = -1 })
