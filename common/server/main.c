@@ -133,7 +133,15 @@ lock_pid_file(struct daemon *d)
 static int
 start_store(struct daemon *d)
 {
-	return d->store->start == NULL ? 0 : d->store->start(&d->store_context, d->options.memdir);
+	const struct options *o = &d->options;
+	const char *const own[] = { o->log_file, o->pid_file };
+	int error = 0;
+
+	if (o->memdir == NULL && d->store->check_current != NULL)
+		error = d->store->check_current(own, sizeof own / sizeof own[0]);
+	if (error == 0 && d->store->start != NULL)
+		error = d->store->start(&d->store_context, o->memdir != NULL ? o->memdir : ".");
+	return error;
 }
 
 static int

@@ -6,69 +6,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/commandline.h"
+#include "common/base/error.h"
 #include "common/base/size.h"
+#include "common/server/notify.h"
 #include "common/server/operators.h"
+#include "common/server/optiontable.h"
 #include "common/wire/protocol.h"
-
-enum { OPTION_VERSION = 256, OPTION_OPERATORS };
-
-static const struct option long_options[] = {
-	{ "help", no_argument, NULL, 'h' },
-	{ "operators", required_argument, NULL, OPTION_OPERATORS },
-	{ "version", no_argument, NULL, OPTION_VERSION },
-	{ NULL, 0, NULL, 0 },
-};
-
-static void
-print_usage(FILE *to, const struct options_program *program)
-{
-	fprintf(to,
-	    "usage: %s [-adhnv] [-B BYTES] [-b MICROS] [-c CLIENTS] [-l LOGFILE] [-m BYTES]\n"
-	    "       [-p PIDFILE] %s[-s BYTES]%s [-Z CA CERT KEY] [--operators NAME,...] ADDRESS ...\n",
-	    program->name, program->has_memdir ? "[-r MEMDIR] " : "",
-	    program->has_lease ? " [-t MS]" : "");
-}
 
 static void
 print_help(const struct options_program *program)
 {
-	print_usage(stdout, program);
+	optiontable_print_usage(program, stdout);
 	printf(
 	    "\n"
 	    "Serves memory files, shared memory and locks, to processes in enclaves.\n"
 	    "\n"
-	    "ADDRESS   /path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT; sockets that systemd\n"
-	    "          passes are served too\n"
-	    "-Z CA CERT KEY\n"
-	    "          TLS with this certificate and key (PEM); clients need a certificate of CA. Without\n"
-	    "          -Z the host reads and changes everything; plaintext over TCP is refused\n"
-	    "-a        a plain path is an abstract socket, zero-padded as Phoenix has it\n"
-	    "-B BYTES  of requests, replies and tables, besides the segments (256M, or what -s needs)\n"
-	    "-b MICROS how long to poll for work before sleeping (0)\n"
-	    "-c CLIENTS  sessions at a time (1024)\n"
-	    "-d        daemonise, once everything is in place; the log is then that of -l, or none\n"
-	    "-l LOGFILE  log there instead of standard error; SIGHUP opens it again\n"
-	    "-m BYTES  of all segments together (1G)\n"
-	    "          One peer (a certificate's name; without one a user or an address) gets at most 15/16\n"
-	    "          of what -B, -c and -m allow\n"
-	    "-n        accept clients without a certificate: any process that reaches the socket can be one\n"
-	    "-p PIDFILE  write the process id there, and refuse to start twice\n");
-	if (program->has_memdir)
-		printf(
-		    "-r MEMDIR the directory of the host's files (default: the current one); clients need\n"
-		    "          to read and write there too\n");
-	printf("-s BYTES  of one segment (256M, at most 2G)\n");
-	if (program->has_lease)
-		printf("-t MS     a holder that keeps a lock for longer loses it\n");
+	    "ADDRESS        a path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT; sockets that\n"
+	    "               systemd passes are served too\n");
+	optiontable_print_help(program);
 	printf(
-	    "-v        verbose log: connections, segments, refused requests\n"
-	    "--operators NAME,...\n"
-	    "          clients with these certificates' names may ask what files and sessions there are\n"
-	    "          (INSPECT), with -Z and without -n only\n"
-	    "-h, --help  this; --version\n"
 	    "\n"
-	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log; SIGTERM stops.\n"
-	    "Certificates whose files have changed are loaded within ten seconds, without a signal.\n");
+	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log, SIGUSR1 reopens the\n"
+	    "log only; SIGTERM stops. Certificates whose files have changed are loaded within ten\n"
+	    "seconds, without a signal.\n");
 }
 
 static enum options_result __attribute__((format(printf, 2, 3)))
@@ -81,7 +42,7 @@ usage_error(const struct options_program *program, const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fprintf(stderr, "\n");
-	print_usage(stderr, program);
+	optiontable_print_usage(program, stderr);
 	return OPTIONS_WRONG;
 }
 
@@ -179,24 +140,132 @@ check_together(const struct options *o, const struct options_program *program)
 	return OPTIONS_RUN;
 }
 
-static enum options_result
-parse_addresses(struct options *o, const struct options_program *program, int flags, char **argv)
+/* An address with a prefix, or an option. */
+static bool
+is_no_file(const char *word)
 {
-	int error;
+	struct addr a;
 
-	for (; *argv != NULL; argv++) {
-		if (o->address_count == OPTIONS_ADDRESS_MOST)
-			return usage_error(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
-		error = addr_parse(&o->addresses[o->address_count], *argv, flags);
-		if (error == -ENAMETOOLONG)
-			return usage_error(program, "%s: too long for a socket's address", *argv);
-		if (error != 0)
-			return usage_error(program, "%s: not an address; see --help", *argv);
-		if (o->addresses[o->address_count].kind == ADDR_TCP && o->ca_file == NULL)
-			return usage_error(program,
-			    "%s: plaintext over TCP is refused: give -Z CA CERT KEY, or use a unix socket",
-			    *argv);
-		o->address_count++;
+	return *word == '-' ||
+	    (addr_parse(&a, word, 0) == 0 &&
+		(a.kind != ADDR_UNIX || strncmp(word, "unix:", 5) == 0));
+}
+
+/* -Z: its second and third file follow its argument. */
+static enum options_result
+set_files(struct options *o, const struct options_program *program, int argc, char **argv)
+{
+	int i;
+
+	if (optind + 2 > argc)
+		return usage_error(program, "-Z takes three files: CA CERT KEY");
+	for (i = optind - 1; i < optind + 2; i++)
+		if (is_no_file(argv[i]))
+			return usage_error(program, "-Z takes three files, CA CERT KEY: %s is none",
+			    argv[i]);
+	o->ca_file = optarg;
+	o->cert_file = argv[optind++];
+	o->key_file = argv[optind++];
+	return OPTIONS_RUN;
+}
+
+static enum options_result
+parse_address(struct options *o, const struct options_program *program, const char *text, int flags)
+{
+	struct addr *a = &o->addresses[o->address_count];
+
+	if (addr_parse(a, text, flags) != 0)
+		return usage_error(program, "%s", error_text());
+	if (a->kind == ADDR_TCP && o->ca_file == NULL)
+		return usage_error(program,
+		    "%s: plaintext over TCP is refused: give -Z CA CERT KEY, or use a unix socket",
+		    text);
+	o->address_count++;
+	return OPTIONS_RUN;
+}
+
+/* Nothing to listen on: perhaps -Z took the address for its key. */
+static enum options_result
+refuse_no_address(const struct options *o, const struct options_program *program)
+{
+	if (o->key_file == NULL)
+		return usage_error(program, "no address: give one, such as /run/%s.sock",
+		    program->name);
+	return usage_error(program,
+	    "no address: give one, such as /run/%s.sock (-Z CA CERT KEY has taken %s as the key)",
+	    program->name, o->key_file);
+}
+
+/* The operands, in their order; options behind them tell what they are. */
+struct words {
+	const char *list[OPTIONS_ADDRESS_MOST];
+	int count;
+};
+
+static enum options_result
+add_word(struct words *w, const struct options_program *program, const char *word)
+{
+	if (w->count == OPTIONS_ADDRESS_MOST)
+		return usage_error(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
+	w->list[w->count++] = word;
+	return OPTIONS_RUN;
+}
+
+/* All options are known. */
+static enum options_result
+finish(struct options *o, const struct options_program *program, const struct words *w)
+{
+	const int flags = ADDR_RELATIVE | (o->is_abstract ? ADDR_ABSTRACT : 0);
+	int i;
+
+	if (check_together(o, program) != OPTIONS_RUN || check_memory(o, program) != OPTIONS_RUN)
+		return OPTIONS_WRONG;
+	for (i = 0; i < w->count; i++)
+		if (parse_address(o, program, w->list[i], flags) != OPTIONS_RUN)
+			return OPTIONS_WRONG;
+	if (w->count == 0 && notify_socket_count() == 0)
+		return refuse_no_address(o, program);
+	return OPTIONS_RUN;
+}
+
+static enum options_result
+set_option(struct options *o, const struct options_program *program, int option)
+{
+	switch (option) {
+	case 'a':
+		o->is_abstract = true;
+		break;
+	case 'd':
+		o->daemonise = true;
+		break;
+	case 'h':
+		print_help(program);
+		return OPTIONS_EXIT;
+	case 'l':
+		o->log_file = optarg;
+		break;
+	case 'n':
+		o->anonymous = true;
+		break;
+	case 'p':
+		o->pid_file = optarg;
+		break;
+	case 'r':
+		o->memdir = optarg;
+		break;
+	case 'v':
+		o->verbose = true;
+		break;
+	case OPTIONTABLE_OPERATORS:
+		return set_operators(o, program);
+	case OPTIONTABLE_VERSION:
+		printf("%s %s\n", program->name, MEMSERVER_VERSION);
+		return OPTIONS_EXIT;
+	case '?':
+		optiontable_print_usage(program, stderr);
+		return OPTIONS_WRONG;
+	default:
+		return set_number(o, program, option) ? OPTIONS_RUN : OPTIONS_WRONG;
 	}
 	return OPTIONS_RUN;
 }
@@ -204,63 +273,27 @@ parse_addresses(struct options *o, const struct options_program *program, int fl
 enum options_result
 options_parse(struct options *o, const struct options_program *program, int argc, char **argv)
 {
-	char letters[32];
-	int option, flags = 0;
+	char letters[OPTIONTABLE_LETTERS_SIZE];
+	struct option longs[OPTIONTABLE_LONGS];
+	enum options_result result = OPTIONS_RUN;
+	struct words w = { .count = 0 };
+	int option;
 
-	snprintf(letters, sizeof letters, "+aB:b:c:dhl:m:np:s:vZ:%s%s",
-	    program->has_lease ? "t:" : "", program->has_memdir ? "r:" : "");
-	*o = (struct options){ .config = server_config_default(), .memdir = "." };
+	optiontable_letters(program, letters);
+	optiontable_longs(program, longs);
+	*o = (struct options){ .config = server_config_default() };
 	o->config.memory_limit = 0;
 	optind = 1;
-	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
-		switch (option) {
-		case 'a':
-			flags |= ADDR_ABSTRACT;
-			break;
-		case 'd':
-			o->daemonise = true;
-			break;
-		case 'h':
-			print_help(program);
-			return OPTIONS_EXIT;
-		case 'l':
-			o->log_file = optarg;
-			break;
-		case 'n':
-			o->anonymous = true;
-			break;
-		case 'p':
-			o->pid_file = optarg;
-			break;
-		case 'r':
-			o->memdir = optarg;
-			break;
-		case 'v':
-			o->verbose = true;
-			break;
-		case 'Z':
-			if (optind + 2 > argc)
-				return usage_error(program, "-Z takes three files: CA CERT KEY");
-			o->ca_file = optarg;
-			o->cert_file = argv[optind++];
-			o->key_file = argv[optind++];
-			break;
-		case OPTION_OPERATORS:
-			if (set_operators(o, program) != OPTIONS_RUN)
-				return OPTIONS_WRONG;
-			break;
-		case OPTION_VERSION:
-			printf("%s %s\n", program->name, MEMSERVER_VERSION);
-			return OPTIONS_EXIT;
-		case '?':
-			print_usage(stderr, program);
-			return OPTIONS_WRONG;
-		default:
-			if (!set_number(o, program, option))
-				return OPTIONS_WRONG;
-		}
+	while (result == OPTIONS_RUN &&
+	    (option = commandline_next(argc, argv, letters, longs)) != -1) {
+		if (option == 1)
+			result = add_word(&w, program, optarg);
+		else if (option == 'Z')
+			result = set_files(o, program, argc, argv);
+		else
+			result = set_option(o, program, option);
 	}
-	if (check_together(o, program) != OPTIONS_RUN || check_memory(o, program) != OPTIONS_RUN)
-		return OPTIONS_WRONG;
-	return parse_addresses(o, program, flags, argv + optind);
+	while (result == OPTIONS_RUN && optind < argc)
+		result = add_word(&w, program, argv[optind++]);
+	return result == OPTIONS_RUN ? finish(o, program, &w) : result;
 }

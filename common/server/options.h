@@ -1,5 +1,6 @@
 /*
- * options: the command line of both daemons; --help describes it.
+ * options: the command line of both daemons; optiontable.h lists the options. Options may stand
+ * behind addresses. Without an address there must be sockets that systemd passes.
  *
  * Sizes and numbers are checked against their limits here, and plaintext over TCP is refused here.
  * Paths are opened later, so that their errors reach the log.
@@ -27,10 +28,11 @@ struct options {
 	bool daemonise;              /* -d */
 	bool verbose;                /* -v */
 	bool anonymous;              /* -n */
+	bool is_abstract;            /* -a */
 	uint32_t spin_us;            /* -b */
 	const char *log_file;        /* -l */
 	const char *pid_file;        /* -p */
-	const char *memdir;          /* -r; "." unless given */
+	const char *memdir;          /* -r; NULL: not given */
 	const char *ca_file;         /* -Z; all three or none */
 	const char *cert_file;
 	const char *key_file;

@@ -113,6 +113,13 @@ struct store_ops {
 	 * are none, before stop() is called. A store without a context has NULL for both.
 	 */
 	int (*start)(void **context, const char *directory);
+
+	/*
+	 * Called before start() with ".", for a daemon that was given no directory: may it use the
+	 * current one, where the files own[] are the daemon's (NULL: none)? Returns 0, or a
+	 * negative errno with a message. A store that needs no directory has NULL.
+	 */
+	int (*check_current)(const char *const own[], size_t count);
 	void (*stop)(void *context);
 
 	/*

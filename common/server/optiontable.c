@@ -1,0 +1,169 @@
+#include "common/server/optiontable.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/server/options.h"
+
+enum { HELP_COLUMN = 15, USAGE_WIDTH = 95, PIECE_SIZE = 64 };
+
+const struct optiontable_row optiontable[] = {
+	{ 'a', NULL, NULL, OPTIONTABLE_BOTH,
+	    "a plain path is an abstract socket, zero-padded as Phoenix has it" },
+	{ 'B', NULL, "BYTES", OPTIONTABLE_BOTH,
+	    "of requests, replies and tables, besides the segments (256M, or what -s needs)" },
+	{ 'b', NULL, "MICROS", OPTIONTABLE_BOTH, "how long to poll for work before sleeping (0)" },
+	{ 'c', NULL, "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
+	{ 'd', NULL, NULL, OPTIONTABLE_BOTH,
+	    "daemonise, once everything is in place; the log is then that of -l, or none" },
+	{ 'h', "help", NULL, OPTIONTABLE_BOTH, "this" },
+	{ 'l', NULL, "LOGFILE", OPTIONTABLE_BOTH,
+	    "log there instead of standard error; SIGHUP or SIGUSR1 opens it again" },
+	{ 'm', NULL, "BYTES", OPTIONTABLE_BOTH,
+	    "of all segments together (1G)\n"
+	    "One peer (a certificate's name; without one a user or an address) gets at\n"
+	    "most 15/16 of what -B, -c and -m allow" },
+	{ 'n', NULL, NULL, OPTIONTABLE_BOTH,
+	    "accept clients without a certificate: any process that reaches the socket can\n"
+	    "be one" },
+	{ 'p', NULL, "PIDFILE", OPTIONTABLE_BOTH,
+	    "write the process id there, and refuse to start twice" },
+	{ 'r', NULL, "MEMDIR", OPTIONTABLE_HAS_MEMDIR,
+	    "the directory of the host's files (default: the current one, if it is empty);\n"
+	    "clients need to read and write there too" },
+	{ 's', NULL, "BYTES", OPTIONTABLE_BOTH, "of one segment (256M, at most 2G)" },
+	{ 't', NULL, "MS", OPTIONTABLE_HAS_LEASE,
+	    "a holder that keeps a lock for longer loses it" },
+	{ 'v', NULL, NULL, OPTIONTABLE_BOTH,
+	    "verbose log: connections, segments, refused requests" },
+	{ 'Z', NULL, "CA CERT KEY", OPTIONTABLE_BOTH,
+	    "TLS with this certificate and key (PEM); clients need a certificate of CA.\n"
+	    "Without -Z the host reads and changes everything; plaintext over TCP is refused" },
+	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_BOTH,
+	    "clients with these certificates' names may ask what files and sessions there\n"
+	    "are (INSPECT), with -Z and without -n only" },
+	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_BOTH, "the version" },
+};
+
+const size_t optiontable_count = sizeof optiontable / sizeof optiontable[0];
+
+static bool
+is_of(const struct optiontable_row *row, const struct options_program *program)
+{
+	return row->program == OPTIONTABLE_BOTH ||
+	    (row->program == OPTIONTABLE_HAS_LEASE && program->has_lease) ||
+	    (row->program == OPTIONTABLE_HAS_MEMDIR && program->has_memdir);
+}
+
+static bool
+has_letter(const struct optiontable_row *row)
+{
+	return row->value < 256;
+}
+
+void
+optiontable_letters(const struct options_program *program, char out[OPTIONTABLE_LETTERS_SIZE])
+{
+	char *end = out;
+	size_t i;
+
+	assert(1 + 2 * optiontable_count < OPTIONTABLE_LETTERS_SIZE);
+	*end++ = '-';
+	for (i = 0; i < optiontable_count; i++) {
+		if (!has_letter(&optiontable[i]) || !is_of(&optiontable[i], program))
+			continue;
+		*end++ = (char)optiontable[i].value;
+		if (optiontable[i].argument != NULL)
+			*end++ = ':';
+	}
+	*end = '\0';
+}
+
+void
+optiontable_longs(const struct options_program *program, struct option out[OPTIONTABLE_LONGS])
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < optiontable_count; i++) {
+		const struct optiontable_row *row = &optiontable[i];
+
+		if (row->name == NULL || !is_of(row, program))
+			continue;
+		assert(count < OPTIONTABLE_LONGS - 1);
+		out[count++] = (struct option){ row->name,
+			row->argument == NULL ? no_argument : required_argument, NULL, row->value };
+	}
+	out[count] = (struct option){ 0 };
+}
+
+/* Prints a piece of the usage, in a new line if it does not fit. Returns the column behind it. */
+static int
+print_piece(FILE *to, int column, const char *piece)
+{
+	if (column + 1 + (int)strlen(piece) > USAGE_WIDTH)
+		column = fprintf(to, "\n      ") - 1;
+	return column + fprintf(to, " %s", piece);
+}
+
+void
+optiontable_print_usage(const struct options_program *program, FILE *to)
+{
+	char piece[PIECE_SIZE] = "[-";
+	int column = fprintf(to, "usage: %s", program->name);
+	size_t i, n = strlen(piece);
+
+	for (i = 0; i < optiontable_count; i++)
+		if (has_letter(&optiontable[i]) && optiontable[i].argument == NULL &&
+		    is_of(&optiontable[i], program))
+			piece[n++] = (char)optiontable[i].value;
+	snprintf(piece + n, sizeof piece - n, "]");
+	column = print_piece(to, column, piece);
+	for (i = 0; i < optiontable_count; i++) {
+		const struct optiontable_row *row = &optiontable[i];
+
+		if (row->argument == NULL || !is_of(row, program))
+			continue;
+		if (has_letter(row))
+			snprintf(piece, sizeof piece, "[-%c %s]", row->value, row->argument);
+		else
+			snprintf(piece, sizeof piece, "[--%s %s]", row->name, row->argument);
+		column = print_piece(to, column, piece);
+	}
+	print_piece(to, column, "ADDRESS ...");
+	fputc('\n', to);
+}
+
+/* Prints the option, with the letter first. Returns its columns. */
+static int
+print_head(const struct optiontable_row *row)
+{
+	int n = has_letter(row) ? printf("-%c", row->value) : 0;
+
+	if (row->name != NULL)
+		n += printf("%s--%s", n > 0 ? ", " : "", row->name);
+	if (row->argument != NULL)
+		n += printf(" %s", row->argument);
+	return n;
+}
+
+void
+optiontable_print_help(const struct options_program *program)
+{
+	const char *line, *end;
+	size_t i;
+	int n;
+
+	for (i = 0; i < optiontable_count; i++) {
+		if (!is_of(&optiontable[i], program))
+			continue;
+		n = print_head(&optiontable[i]);
+		if (n > HELP_COLUMN - 2)
+			n = printf("\n") - 1;
+		for (line = optiontable[i].help; *line != '\0'; line = end + (*end != '\0')) {
+			end = line + strcspn(line, "\n");
+			printf("%*s%.*s\n", HELP_COLUMN - n, "", (int)(end - line), line);
+			n = 0;
+		}
+	}
+}

@@ -1,0 +1,41 @@
+/*
+ * optiontable: all options of both daemons, each once: the letters and names that getopt_long(3)
+ * takes, and the texts of the usage and of --help.
+ */
+#ifndef COMMON_SERVER_OPTIONTABLE_H
+#define COMMON_SERVER_OPTIONTABLE_H
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct options_program;
+
+enum { OPTIONTABLE_OPERATORS = 256, OPTIONTABLE_VERSION };
+
+enum { OPTIONTABLE_LETTERS_SIZE = 64, OPTIONTABLE_LONGS = 8 };
+
+enum optiontable_program { OPTIONTABLE_BOTH, OPTIONTABLE_HAS_LEASE, OPTIONTABLE_HAS_MEMDIR };
+
+struct optiontable_row {
+	int value;                        /* a letter, or a number from 256 on: no letter */
+	const char *name;                 /* without its dashes; NULL: none */
+	const char *argument;             /* in words; NULL: it takes none */
+	enum optiontable_program program; /* that has it */
+	const char *help;                 /* lines; no line break at the end */
+};
+
+extern const struct optiontable_row optiontable[];
+extern const size_t optiontable_count;
+
+/* Writes what getopt_long(3) takes: letters behind "-", so that operands come in their order. */
+void optiontable_letters(const struct options_program *program, char out[OPTIONTABLE_LETTERS_SIZE]);
+void optiontable_longs(const struct options_program *program, struct option out[OPTIONTABLE_LONGS]);
+
+/* Prints the usage: a few lines that name all options. */
+void optiontable_print_usage(const struct options_program *program, FILE *to);
+
+/* Prints a paragraph for each option on standard output. */
+void optiontable_print_help(const struct options_program *program);
+
+#endif
