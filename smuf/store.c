@@ -10,6 +10,7 @@
 #include "common/host/slotfile.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
+#include "smuf/currentdir.h"
 #include "smuf/dirlock.h"
 #include "smuf/layout.h"
 #include "smuf/memdir.h"
@@ -285,6 +286,7 @@ const struct store_ops smuf_store = {
 	.keeps_stalled_holders = true,
 	.file_size = sizeof(struct storefile),
 	.start = start,
+	.check_current = currentdir_check,
 	.stop = stop,
 	.keep = keep,
 	.check_name = check_name,
