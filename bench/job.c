@@ -3,13 +3,18 @@
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/output.h"
 #include "bench/section.h"
 #include "common/base/clock.h"
+
+/* Threads get the processors in slices of milliseconds: shares of less time are chance. */
+enum { SHARES_NS = 100 * 1000 * 1000 };
 
 /* The results of a worker. */
 struct worker {
@@ -102,24 +107,50 @@ teardown(void *sm)
 
 /* --- in the workers: measuring ------------------------------------------ */
 
+/* Only LOCKPATH is created: a MEMPATH that is missing was meant to be under a mount. */
 static int
 open_plain(const struct job *job, struct section *section)
 {
-	int error = section_open_plain(section, job->mempath, job->lockpath, job->size,
-	    job->threads > 1);
+	int error;
 
+	if (access(job->mempath, F_OK) != 0) {
+		error = -errno;
+		warnx("%s: under no mount (-f, -M), and as a plain file: %s", job->mempath,
+		    strerror(-error));
+		return error;
+	}
+	error = section_open_plain(section, job->mempath, job->lockpath, job->size,
+	    job->threads > 1);
 	if (error != 0)
 		warnx("%s, %s: under no mount, and as plain files: %s", job->mempath, job->lockpath,
 		    strerror(-error));
 	return error;
 }
 
+/* A mount has absolute paths: a relative one begins at the working directory. */
+static int
+make_absolute(char out[PATH_MAX], const char *path)
+{
+	char cwd[PATH_MAX] = "";
+
+	if (*path != '/' && getcwd(cwd, sizeof cwd) == NULL)
+		return -errno;
+	if (snprintf(out, PATH_MAX, "%s%s%s", cwd, *path != '/' ? "/" : "", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 /* Opens memory files, or plain files if neither path is under a mount. */
 static int
 open_section(const struct job *job, struct sm *sm, struct section *section, bool *is_mounted)
 {
-	int error = section_open_mounted(section, sm, job->mempath, job->lockpath, job->size);
+	char mempath[PATH_MAX], lockpath[PATH_MAX];
+	int error = make_absolute(mempath, job->mempath);
 
+	if (error == 0)
+		error = make_absolute(lockpath, job->lockpath);
+	if (error == 0)
+		error = section_open_mounted(section, sm, mempath, lockpath, job->size);
 	*is_mounted = error == 0;
 	if (error == -ENOENT)
 		return open_plain(job, section);
@@ -215,14 +246,19 @@ count_until(const struct worker *worker, size_t iterations, uint64_t moment)
 static void
 find_shares(const struct run *run, struct job_result *out)
 {
-	const size_t workers = worker_count(run->job);
-	uint64_t first_end = UINT64_MAX;
+	const size_t workers = worker_count(run->job), each = run->job->iterations;
+	uint64_t last_start = 0, first_end = UINT64_MAX;
 
-	for (size_t i = 0; i < workers; i++)
-		if (worker_at(run, i)->end < first_end)
-			first_end = worker_at(run, i)->end;
-	for (size_t i = 0; i < workers; i++)
-		out->shares[i] = count_until(worker_at(run, i), run->job->iterations, first_end);
+	for (size_t i = 0; i < workers; i++) {
+		const struct worker *worker = worker_at(run, i);
+
+		first_end = worker->end < first_end ? worker->end : first_end;
+		last_start = worker->start > last_start ? worker->start : last_start;
+	}
+	out->together = first_end > last_start ? first_end - last_start : 0;
+	for (size_t i = 0; i < workers && out->together > 0; i++)
+		out->shares[i] = count_until(worker_at(run, i), each, first_end) -
+		    count_until(worker_at(run, i), each, last_start);
 	out->spread = stats_spread(out->shares, workers);
 }
 
@@ -282,10 +318,17 @@ print_shares(const struct job *job, const struct job_result *result)
 	const size_t workers = worker_count(job);
 	uint64_t sum = 0;
 
+	if (result->together < SHARES_NS) {
+		printf(
+		    "shares: none: all threads were at work together for %.3f ms only; do more ITERATIONS\n",
+		    (double)result->together / 1e6);
+		return;
+	}
 	for (size_t i = 0; i < workers; i++)
 		sum += result->shares[i];
-	printf("shares until the first was done (most - least: %.2f %% of the mean):\n",
-	    result->spread * 100);
+	printf(
+	    "shares while all threads were at work, %.3f s (most - least: %.2f %% of the mean):\n",
+	    (double)result->together / 1e9, result->spread * 100);
 	for (size_t i = 0; i < workers; i++)
 		printf("  process %zu, thread %zu: %" PRIu64 " of %zu, %.2f %%\n", i / job->threads,
 		    i % job->threads, result->shares[i], job->iterations,
@@ -306,10 +349,15 @@ job_print(const struct job *job, const struct job_result *result)
 	printf("critical sections: %zu, elapsed: secs:%" PRIu64 ", usec:%" PRIu64 "\n",
 	    result->sections, micros / 1000000, micros % 1000000);
 	printf("(%.9f seconds per critical section)\n", seconds_each(result));
+	if (worker_count(job) > 1)
+		printf("  throughput: one every %.3f us, by all %zu threads together\n",
+		    seconds_each(result) * 1e6, worker_count(job));
 	printf("median: %.3f us, 99th percentile: %.3f us\n", (double)result->cost.median / 1e3,
 	    (double)result->cost.p99 / 1e3);
-	if (worker_count(job) > 1)
+	if (worker_count(job) > 1) {
+		printf("  of one thread, with its waiting for the others\n");
 		print_shares(job, result);
+	}
 }
 
 void
@@ -326,7 +374,8 @@ job_print_json(const struct job *job, const struct job_result *result)
 	    result->is_mounted ? "true" : "false", job->size, job->changed, job->processes,
 	    job->threads, job->iterations, result->sections, result->elapsed, seconds_each(result));
 	output_json_stats(&result->cost);
-	printf(", \"spread\": %.5f, \"shares\": [", result->spread);
+	printf(", \"together_ns\": %" PRIu64 ", \"spread\": %.5f, \"shares\": [", result->together,
+	    result->spread);
 	for (size_t i = 0; i < worker_count(job); i++)
 		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);
 	printf("]}\n");

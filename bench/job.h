@@ -8,8 +8,8 @@
  * from the start of the first to the end of the last. There is no warm-up: the workers do exactly
  * as many critical sections as the command line says.
  *
- * Since all do the same number, the share of a worker is how far it was when the first one had
- * finished.
+ * Since all do the same number, the share of a worker is what it did while all were at work: from
+ * the start of the last one to the end of the first one.
  */
 #ifndef BENCH_JOB_H
 #define BENCH_JOB_H
@@ -48,7 +48,8 @@ struct job_result {
 	size_t sections;
 	uint64_t elapsed;  /* nanoseconds */
 	struct stats cost; /* of single critical sections, nanoseconds */
-	uint64_t *shares;  /* critical sections of each worker when the first worker had finished */
+	uint64_t together; /* nanoseconds in which all workers were at work */
+	uint64_t *shares;  /* critical sections of each worker in that time */
 	double spread;     /* of the shares: (most - least) / mean */
 };
 
@@ -61,8 +62,9 @@ int job_run(const struct job *job, struct job_result *out);
 void job_result_fini(struct job_result *result);
 
 /*
- * Prints a result: the two lines of the original, then the median and the 99th percentile, and the
- * shares if there are several workers.
+ * Prints a result: the two lines of the original, then the median and the 99th percentile. If there
+ * are several workers, it says that the former is the throughput of all and the latter the time of
+ * one, and prints the shares, unless the time was too short for them.
  */
 void job_print(const struct job *job, const struct job_result *result);
 

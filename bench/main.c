@@ -14,6 +14,7 @@
 #include "bench/probe.h"
 #include "bench/table.h"
 #include "bench/targets.h"
+#include "common/base/commandline.h"
 #include "common/base/size.h"
 #include "common/client/smclient.h"
 #include "common/wire/protocol.h"
@@ -34,7 +35,8 @@ static const char help[] =
     "MEMPATH, unlock. With a MEMSIZE of 0 there are only locks. Each thread of each process does\n"
     "ITERATIONS of them. For a memory file, MEMPATH and LOCKPATH are usually the same path: a\n"
     "lock updates the memory of its own file only. Paths under no mount are plain files\n"
-    "(/dev/zero and a lock file): the kernel's own mapping and record lock.\n"
+    "(/dev/zero and a lock file): the kernel's own mapping and record lock. There, MEMPATH must\n"
+    "exist, and LOCKPATH is created. Relative paths begin at the working directory.\n"
     "\n"
     "  -f CONF       a mount file (MOUNT, CAFILE, CERTFILE, KEYFILE)\n"
     "  -M MOUNT      one more mount, as in a line of a mount file; may be given again\n"
@@ -64,9 +66,12 @@ struct options {
 	struct job job;
 };
 
+/* reason: NULL when it was printed. */
 static _Noreturn void
-fail_usage(void)
+fail_usage(const char *reason)
 {
+	if (reason != NULL)
+		warnx("%s", reason);
 	fputs(usage, stderr);
 	fputs("Try 'smbench --help'.\n", stderr);
 	exit(USAGE_STATUS);
@@ -96,7 +101,7 @@ parse_options(struct options *options, int argc, char **argv)
 	int c;
 
 	job->processes = job->threads = 1;
-	while ((c = getopt_long(argc, argv, "f:hHjM:p:t:w:", longs, NULL)) != -1) {
+	while ((c = commandline_next(argc, argv, "f:hHjM:p:t:w:", longs)) != -1) {
 		switch (c) {
 		case 'f':
 			job->conf = optarg;
@@ -137,7 +142,7 @@ parse_options(struct options *options, int argc, char **argv)
 			printf("smbench %s\n", sm_version());
 			exit(0);
 		default:
-			fail_usage();
+			fail_usage(NULL);
 		}
 	}
 }
@@ -191,33 +196,46 @@ has_job_options(const struct options *options)
 	    job->threads != 1 || job->is_hinting || options->changed != NULL;
 }
 
-/* Do the options fit together and to a number of paths? */
-static bool
-is_usage_valid(const struct options *options, int count)
+/* Why options and a number of paths do not fit together; NULL: they do. */
+static const char *
+find_misuse(const struct options *options, int count)
 {
 	const bool is_plot = options->plot_data != NULL;
 	const int modes = options->is_probe + options->is_targets + is_plot;
 
+	if (modes > 1)
+		return "--plot-data, --probe and --targets exclude each other";
+	if (modes == 1 && has_job_options(options))
+		return "-f, -H, -M, -p, -t and -w need MEMPATH LOCKPATH MEMSIZE ITERATIONS";
+	if ((options->is_probe || is_plot) && options->is_json)
+		return "-j is not for --plot-data and --probe";
 	if (options->is_probe)
-		return modes == 1 && !has_job_options(options) && !options->is_json;
-	if (count == 4)
-		return modes == 0;
-	return count == 0 && !has_job_options(options) && modes <= 1 &&
-	    !(is_plot && options->is_json);
+		return NULL;
+	if (modes == 1 && count > 0)
+		return "--plot-data and --targets take no paths";
+	if (count == 4 || (count == 0 && !has_job_options(options)))
+		return NULL;
+	return count > 4 ?
+	    "too many arguments: MEMPATH LOCKPATH MEMSIZE ITERATIONS are expected" :
+	    "an argument is missing: MEMPATH LOCKPATH MEMSIZE ITERATIONS are expected";
 }
 
 int
 main(int argc, char **argv)
 {
 	struct options options = { .is_json = false };
+	const char *misuse;
 	int status, count;
 
+	/* The processes of a job write to it, each a whole line at a time. */
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	/* If the caller ignored it, waitpid(2) would not report a child's end. */
 	signal(SIGCHLD, SIG_DFL);
 	parse_options(&options, argc, argv);
 	count = argc - optind;
-	if (!is_usage_valid(&options, count))
-		fail_usage();
+	misuse = find_misuse(&options, count);
+	if (misuse != NULL)
+		fail_usage(misuse);
 	if (options.is_probe) {
 		status = probe_run(argv + optind, count);
 	} else if (count == 4) {

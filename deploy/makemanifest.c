@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/commandline.h"
 #include "common/base/error.h"
 #include "deploy/gramine.h"
 #include "deploy/graphene.h"
@@ -205,7 +206,7 @@ run(struct options *o, int argc, char **argv)
 	int option, status = 0;
 
 	while (status == 0 &&
-	    (option = getopt_long(argc, argv, "+e:g:hk:o:p:", long_options, NULL)) != -1) {
+	    (option = commandline_next(argc, argv, "+e:g:hk:o:p:", long_options)) != -1) {
 		if (option == 'h') {
 			print_help();
 			return 0;
