@@ -167,10 +167,11 @@ expect 'status for the address 1.2.3' 1 "$(status "$mkpki" server pki delta 1.2.
 for days in 0 -1 x '' 100000; do
 	expect "status for -d '$days'" 2 "$(status "$mkpki" -d "$days" client pki delta)"
 done
-for end in 2020 20200101000000 20200101000000Z; do
+for end in 2020 20200101000000 20200101000000Z 20991301000000Z 20990001000000Z 20990132000000Z \
+    20990100000000Z 20990101240000Z 20990101006000Z 20990101000060Z; do
 	expect "status for -e $end" 2 "$(status "$mkpki" -e $end client pki delta)"
 done
-expect 'status for -e in the 13th month' 1 "$(status "$mkpki" -e 20991301000000Z client pki delta)"
+expect 'status for -e on the 31st of February' 1 "$(status "$mkpki" -e 20990231000000Z client pki delta)"
 expect 'status where there is no root' 1 "$(status "$mkpki" client . delta)"
 mkdir -m 777 shared
 expect 'status where others may write' 1 "$(status "$mkpki" init shared)"
