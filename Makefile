@@ -106,17 +106,29 @@ help:
 	@echo 'WERROR=1             with any of these: a warning of the compiler is an error'
 	@echo 'make clean           removes $(BUILD)/'
 
-$(BUILD)/obj/%.o: %.c Makefile
+# What a build needs: the headers, and Debian's packages that have them.
+NEEDED := bsd/stdlib.h=libbsd-dev openssl/ssl.h=libssl-dev
+$(BUILD)/found: Makefile
+	@mkdir -p $(@D)
+	@command -v $(firstword $(CC)) >/dev/null || \
+	    { echo '$(firstword $(CC)) is missing: apt-get install gcc, or set CC' >&2; exit 1; }
+	@for each in $(NEEDED); do \
+	    echo "#include <$${each%=*}>" | $(CC) $(filter -I%,$(CPPFLAGS) $(CFLAGS)) -E -x c - >/dev/null 2>&1 || \
+		{ echo "$${each%=*} is missing: apt-get install $${each#*=}" >&2; exit 1; }; \
+	done
+	@touch $@
+
+$(BUILD)/obj/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/pic/%.o: %.c Makefile
+$(BUILD)/pic/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c -o $@ $<
 
-$(BUILD)/pointed/%.o: %.c Makefile
+$(BUILD)/pointed/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS $(CFLAGS) -c -o $@ $<

@@ -1,0 +1,135 @@
+#!/bin/sh
+# What a mistake is told: the table of messages.txt. Each row is a command line with a mistake in it,
+# or one that looks like a mistake and works; the exit status; where the words come; and the words.
+# A mistake gets one line, besides the usage, with what is wrong and what to do.
+
+# shellcheck source=tests/system/lib.sh
+. "${SRC:?}/tests/system/lib.sh"
+
+PATH=$BUILD:$SRC/deploy:$PATH
+table=$SRC/tests/system/messages.txt
+
+# The situations of the rows.
+umask 022
+mkdir mem own tree dir pki.broken pki.cut pki.mixed || exit 1
+"$mkpki" init pki >/dev/null && "$mkpki" server pki one >/dev/null && "$mkpki" server pki two >/dev/null &&
+    "$mkpki" client pki client >/dev/null && "$mkpki" init other >/dev/null &&
+    "$mkpki" -s 20700101000000Z -e 20710101000000Z server pki later >/dev/null || exit 1
+cp pki/root.crt pki.broken && echo broken >pki.broken/root.key || exit 1
+cp pki/root.key pki.cut && sed '3,$d' pki/root.crt >pki.cut/root.crt || exit 1
+cp pki/root.crt pki.mixed && cp other/root.key pki.mixed || exit 1
+cp pki/two.crt pki/open.crt && cp pki/two.key pki/open.key && chmod 644 pki/open.key || exit 1
+openssl pkcs8 -topk8 -in pki/one.key -passout pass:x -out pki/locked.key || exit 1
+sed '3,$d' pki/one.crt >pki/cut.crt
+: >pki/empty.key
+echo precious >file
+echo precious >tree/precious
+: >file.lock
+printf '%s\n' 'MOUNT tcp:nowhere..invalid:1 /m smdish' 'CAFILE pki/root.crt' >nowhere.conf
+port=$("$helper" port)
+start ./live
+await 'the server that is in the way' answers unix ./live
+live=$pid
+
+# filled TEXT: with what differs between runs
+filled()
+{
+	printf '%s\n' "$1" | sed "s,@PORT@,$port,g;s,@PID@,$live,g"
+}
+
+# lines_of FILE: how many of it are no usage
+lines_of()
+{
+	grep -vcE '^usage: |^       |^Try ' "$1"
+}
+
+# ends STATUS STREAM WORDS COMMAND: a program that ends
+ends()
+{
+	timeout -k 1 "$patience" sh -c "$4" >out 2>err </dev/null
+	expect "$4: exit status" "$1" $?
+	expect_match "$4: standard $2" "*$3*" "$(cat "$2")"
+	[ "$2" = out ] || expect "$4: lines of standard error that are no usage" 1 "$(lines_of err)"
+	[ "$2" = out ] || expect "$4: standard output" '' "$(cat out)"
+}
+
+# serves WORDS COMMAND: a server that starts, and logs the words
+serves()
+{
+	: >log
+	sh -c "exec $2" 2>>log &
+	pid=$!
+	started="$started $pid"
+	await "$2: it serves" has log 'listening on'
+	expect_match "$2: its log" "*$1*" "$(cat log)"
+	end "$2"
+}
+
+# row STATUS STREAM WORDS COMMAND
+row()
+{
+	case $2 in
+	log) serves "$3" "$4" ;;
+	*) ends "$1" "$2" "$3" "$4" ;;
+	esac
+}
+
+rows=0
+while IFS='|' read -r status stream words command; do
+	case $status in
+	'' | '#'*) continue ;;
+	esac
+	rows=$((rows + 1))
+	command=$(filled "${command# }")
+	words=$(filled "$(printf "%s\n" "$words" | sed 's/^ *//;s/ *$//')")
+	case $command in
+	SERVER*)
+		row "${status% }" "$(echo $stream)" "$words" "smdishserver${command#SERVER}"
+		row "${status% }" "$(echo $stream)" "$words" "smufserver -r mem${command#SERVER}"
+		;;
+	*) row "${status% }" "$(echo $stream)" "$words" "$command" ;;
+	esac
+done <"$table"
+expect 'rows of the table, at least' yes "$([ $rows -ge 90 ] && echo yes || echo "$rows")"
+expect 'files that no program may touch' 'precious precious' "$(cat file tree/precious | tr '\n' ' ' | sed 's/ $//')"
+expect 'files that no program may make' '' "$(ls missing none.lock 2>/dev/null)"
+pid=$live
+end 'the server that was in the way'
+
+# With -l, a start that fails tells so on the terminal, and in the log.
+run -l ./started.log ./none/sock
+expect '-l and a start that fails: exit status' 1 "$status"
+expect_match '-l: on the terminal' 'smdishserver: not started: *./none/sock*' "$err"
+expect_match '-l: in the log' '* smdishserver[[]*error: not started: *./none/sock*' "$(cat started.log)"
+# Before the log is open, too, a line of it names the program.
+run -l ./none/log ./sock
+expect_match 'no log: the name of the program' '* smdishserver[[]*' "$err"
+
+# A build without a header names the package. This compiler finds none.
+env -u MAKEFLAGS -u MFLAGS make -C "$SRC" BUILD="$work/build" CC=false "$work/build/found" >out 2>err
+expect 'make without libbsd: exit status' 2 $?
+expect 'make without libbsd' 'bsd/stdlib.h is missing: apt-get install libbsd-dev' "$(head -n 1 err)"
+env -u MAKEFLAGS -u MFLAGS make -C "$SRC" BUILD="$work/build" CC=missing-cc "$work/build/found" >out 2>err
+expect 'make without a compiler' 'missing-cc is missing: apt-get install gcc, or set CC' "$(head -n 1 err)"
+
+# SIGUSR1 opens the log again.
+start -l ./server.log ./sock
+await 'before SIGUSR1: it serves' answers unix ./sock
+mv server.log server.log.1
+kill -USR1 $pid
+await 'SIGUSR1 opens the log again' has server.log 'SIGUSR1'
+await 'after SIGUSR1: it serves' answers unix ./sock
+end 'SIGUSR1'
+
+# A smufserver without -r: where nothing is, where a killed one was, and with files of its own.
+cd own || exit 1
+server=$BUILD/smufserver
+for round in empty killed; do
+	start -l ./log -p ./pid uds
+	await "smufserver in a directory of its own, $round: it serves" answers unix ./uds
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	expect "$round: what it left" .smufserver.lock "$(ls -A | grep lock)"
+done
+
+finish
