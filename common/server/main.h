@@ -8,7 +8,7 @@
  *	listener	the sockets that the daemon listens on
  *	connection	a client's socket, and its session in the core
  *	signals, credentials, background, process, options
- *	loop, notify
+ *	loop, notify, optiontable
  */
 #ifndef COMMON_SERVER_MAIN_H
 #define COMMON_SERVER_MAIN_H

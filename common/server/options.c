@@ -155,17 +155,20 @@ is_no_file(const char *word)
 static enum options_result
 set_files(struct options *o, const struct options_program *program, int argc, char **argv)
 {
-	int i;
+	const char *const files[] = { optarg, argv[optind],
+		argv[optind] != NULL ? argv[optind + 1] : NULL };
+	size_t i;
 
 	if (optind + 2 > argc)
 		return usage_error(program, "-Z takes three files: CA CERT KEY");
-	for (i = optind - 1; i < optind + 2; i++)
-		if (is_no_file(argv[i]))
+	for (i = 0; i < sizeof files / sizeof files[0]; i++)
+		if (is_no_file(files[i]))
 			return usage_error(program, "-Z takes three files, CA CERT KEY: %s is none",
-			    argv[i]);
-	o->ca_file = optarg;
-	o->cert_file = argv[optind++];
-	o->key_file = argv[optind++];
+			    files[i]);
+	o->ca_file = files[0];
+	o->cert_file = files[1];
+	o->key_file = files[2];
+	optind += 2;
 	return OPTIONS_RUN;
 }
 

@@ -17,7 +17,7 @@ const struct optiontable_row optiontable[] = {
 	{ 'c', NULL, "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
 	{ 'd', NULL, NULL, OPTIONTABLE_BOTH,
 	    "daemonise, once everything is in place; the log is then that of -l, or none" },
-	{ 'h', "help", NULL, OPTIONTABLE_BOTH, "this" },
+	{ 'h', "help", NULL, OPTIONTABLE_BOTH, "print this" },
 	{ 'l', NULL, "LOGFILE", OPTIONTABLE_BOTH,
 	    "log there instead of standard error; SIGHUP or SIGUSR1 opens it again" },
 	{ 'm', NULL, "BYTES", OPTIONTABLE_BOTH,
@@ -43,7 +43,7 @@ const struct optiontable_row optiontable[] = {
 	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_BOTH,
 	    "clients with these certificates' names may ask what files and sessions there\n"
 	    "are (INSPECT), with -Z and without -n only" },
-	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_BOTH, "the version" },
+	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_BOTH, "print the version" },
 };
 
 const size_t optiontable_count = sizeof optiontable / sizeof optiontable[0];

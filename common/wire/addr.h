@@ -3,6 +3,7 @@
  *
  *	/path, unix:PATH	a unix socket; with ADDR_ABSTRACT a plain path is an abstract name,
  *				zero-padded to the whole of sun_path, as Phoenix binds and connects
+ *	NAME			with ADDR_RELATIVE, the same in the working directory
  *	abstract:NAME		an abstract unix socket of exactly that name
  *	pipe:NUMBER		of Phoenix: the padded abstract name /graphene/123456/%08x
  *	tcp:HOST:PORT		also tcp://HOST:PORT; an IPv6 HOST in brackets; *

@@ -93,6 +93,9 @@ forms_of_unix_addresses(void **state)
 		{ "unix:/run/smdish.sock", 0, ADDR_UNIX, "/run/smdish.sock" },
 		{ "unix:a:b", 0, ADDR_UNIX, "a:b" },
 		{ "/run/smdish.sock", ADDR_ABSTRACT, ADDR_ABSTRACT_PADDED, "/run/smdish.sock" },
+		{ "uds", ADDR_ABSTRACT, ADDR_ABSTRACT_PADDED, "uds" },
+		{ "uds", ADDR_RELATIVE, ADDR_UNIX, "uds" },
+		{ "./a:b", ADDR_RELATIVE, ADDR_UNIX, "./a:b" },
 		{ "unix:/run/smdish.sock", ADDR_ABSTRACT, ADDR_UNIX, "/run/smdish.sock" },
 		{ "abstract:name", 0, ADDR_ABSTRACT_EXACT, "name" },
 		{ "abstract:name", ADDR_ABSTRACT, ADDR_ABSTRACT_EXACT, "name" },
@@ -157,6 +160,9 @@ what_is_no_address_is_einval(void **state)
 			fail_msg("addr_parse(\"%s\"): expected -EINVAL, got %d", texts[i], r);
 		assert_memory_equal(&a, &before, sizeof a);
 	}
+	assert_int_equal(addr_parse(&a, "uds", 0), -EINVAL);
+	/* Rather a forgotten tcp: than the name of a socket. */
+	assert_int_equal(addr_parse(&a, "host:80", ADDR_RELATIVE), -EINVAL);
 }
 
 /* A name that does not fit is refused, not cut. */
