@@ -95,6 +95,7 @@ open_file(struct backend_file **out, struct mount *m, struct tls_context *tls,
 
 const struct backend_ops smdish_backend = {
 	.type = "smdish",
+	.has_server = true,
 	.configure = remote_configure,
 	.detach = remote_detach,
 	.fork_ready = remotefile_fork_ready,

@@ -250,6 +250,7 @@ configure(struct mount *m, const char *uri)
 
 const struct backend_ops smuf_backend = {
 	.type = "smuf",
+	.has_server = true,
 	.has_directory = true,
 	.configure = configure,
 	.detach = remote_detach,

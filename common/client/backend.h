@@ -53,6 +53,9 @@ struct backend_ops {
 	/* A forked child must not keep the descriptors of a file that it does not know. */
 	bool has_kernel_locks;
 
+	/* Each call ends at its deadline, `until`, when the server is silent. */
+	bool has_server;
+
 	/* Keeps files of the host. A mount may then name a second point, for packagers. */
 	bool has_directory;
 

@@ -82,7 +82,7 @@ mount_create(struct mount **out, const struct backend_ops *ops, const char *poin
 uint64_t
 mount_deadline(const struct mount *m)
 {
-	return clock_coarse() + m->silence;
+	return m->ops->has_server ? clock_coarse() + m->silence : CLOCK_NEVER;
 }
 
 void

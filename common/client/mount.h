@@ -86,7 +86,7 @@ int mount_set_directory(struct mount *m, const char *uri);
 
 /*
  * When a call that begins now gives up, unless it waits for a lock: the server is silent. A call
- * that moves bytes has a second more for each MiB.
+ * that moves bytes has a second more for each MiB. CLOCK_NEVER where there is no server.
  */
 uint64_t mount_deadline(const struct mount *m);
 
