@@ -7,8 +7,8 @@
  * bytewise, plain, "TLS 1.2", "TLS 1.3", and the same behind "smuf "), and PROTOCOL=short in the
  * environment of the daemons' only those with TLS 1.3; -t runs the tests whose names contain TEXT.
  * The scripts are those below $SRC/tests/protocol (SRC: here), unless some are
- * named. One line a test names the peers with which it passed, or its failure; the exit status is 1
- * if any test failed.
+ * named. The peers run beside each other, a process each. A failure is printed at once; at the end,
+ * one line a test names the peers with which it passed. The exit status is 1 if any test failed.
  */
 #include <errno.h>
 #include <glob.h>
@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -29,7 +31,20 @@ enum { PEER_COUNT = sizeof peers / sizeof peers[0], PATH_SIZE = 4096 };
 
 static const char *only_peer, *only_text;
 static bool has_daemon, is_short;
-static unsigned passed, failed;
+
+struct title {
+	const struct script *script;
+	size_t test;
+	char file[64];
+};
+
+static struct title *titles; /* of all tests of all scripts */
+static size_t title_count;
+
+/* What came of each test. The processes of the peers write it, and the first process reads it. */
+enum outcome { NOT_RUN, PASSED, FAILED };
+typedef uint8_t outcomes_of_test[PEER_COUNT];
+static outcomes_of_test *outcomes;
 
 static bool
 is_wanted(const struct peer *peer)
@@ -40,90 +55,137 @@ is_wanted(const struct peer *peer)
 	    (only_peer == NULL || strcmp(only_peer, peer->name) == 0);
 }
 
-/* Runs one test against every peer that suits it; prints one line. */
-static void
-run_test(const struct script *s, size_t test, const char *title)
-{
-	char failure[SCRIPT_FAILURE_SIZE], went_well[256] = "";
-	bool ok = true, any = false;
-	size_t i, used = 0;
-
-	for (i = 0; i < PEER_COUNT; i++) {
-		if (!is_wanted(peers[i]) || !script_suits(s, test, peers[i]))
-			continue;
-		any = true;
-		if (script_run(s, test, peers[i], failure)) {
-			used += (size_t)snprintf(went_well + used, sizeof went_well - used, "%s%s",
-			    used > 0 ? ", " : "", peers[i]->name);
-			continue;
-		}
-		printf("FAIL %s: %s (%s)\n%s\n", title, script_test_name(s, test), peers[i]->name,
-		    failure);
-		ok = false;
-	}
-	if (!any)
-		return;
-	if (ok)
-		printf("ok   %s: %s (%s)\n", title, script_test_name(s, test), went_well);
-	fflush(stdout);
-	passed += ok;
-	failed += !ok;
-}
-
-static void
-run_script(const char *path)
+/* Takes over the tests of a script. Returns false after saying why there are none. */
+static bool
+add_script(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *file = slash == NULL ? path : slash + 1;
 	struct script *s;
-	char title[64];
-	size_t test;
+	size_t before = title_count, test;
 	int r;
 
 	r = script_load(&s, path);
 	if (r != 0) {
 		printf("FAIL %s: %s\n", path,
 		    r == -EINVAL ? "there is no test in it" : strerror(-r));
-		failed++;
-		return;
+		return false;
 	}
-	snprintf(title, sizeof title, "%.*s", (int)strcspn(file, "."), file);
-	for (test = 0; test < script_test_count(s); test++)
-		if (only_text == NULL || strstr(script_test_name(s, test), only_text) != NULL)
-			run_test(s, test, title);
-	script_free(s);
+	titles = realloc(titles, (title_count + script_test_count(s)) * sizeof *titles);
+	if (titles == NULL)
+		abort();
+	for (test = 0; test < script_test_count(s); test++) {
+		struct title *title = &titles[title_count];
+
+		if (only_text != NULL && strstr(script_test_name(s, test), only_text) == NULL)
+			continue;
+		*title = (struct title){ .script = s, .test = test };
+		snprintf(title->file, sizeof title->file, "%.*s", (int)strcspn(file, "."), file);
+		title_count++;
+	}
+	if (title_count == before)
+		script_free(s);
+	return true;
 }
 
-static void
-run_all_scripts(const char *source)
+static bool
+add_all_scripts(const char *source)
 {
 	char pattern[4096];
+	bool ok = true;
 	glob_t found;
 	size_t i;
 
 	snprintf(pattern, sizeof pattern, "%s/tests/protocol/*.script", source);
 	if (glob(pattern, 0, NULL, &found) != 0) {
 		printf("FAIL %s: no scripts\n", pattern);
-		failed++;
-		return;
+		return false;
 	}
 	for (i = 0; i < found.gl_pathc; i++)
-		run_script(found.gl_pathv[i]);
+		ok = add_script(found.gl_pathv[i]) && ok;
 	globfree(&found);
+	return ok;
 }
 
-/* Stops the servers that run; a bad end is a failure. */
-static void
-finish(void)
+/* Runs all tests that suit a peer and stops its server. Returns the exit status of its process. */
+static int
+run_peer(size_t number)
 {
-	char reason[PEER_REASON_SIZE];
+	const struct peer *peer = peers[number];
+	char failure[SCRIPT_FAILURE_SIZE], reason[PEER_REASON_SIZE];
 	size_t i;
 
-	for (i = 0; i < PEER_COUNT; i++)
-		if (!peers[i]->finish(reason)) {
-			printf("FAIL %s: at the end: %s\n", peers[i]->name, reason);
-			failed++;
+	for (i = 0; i < title_count; i++) {
+		const struct title *t = &titles[i];
+
+		if (!script_suits(t->script, t->test, peer))
+			continue;
+		outcomes[i][number] = script_run(t->script, t->test, peer, failure) ? PASSED :
+										      FAILED;
+		if (outcomes[i][number] == PASSED)
+			continue;
+		printf("FAIL %s: %s (%s)\n%s\n", t->file, script_test_name(t->script, t->test),
+		    peer->name, failure);
+		fflush(stdout);
+	}
+	if (peer->finish(reason))
+		return EXIT_SUCCESS;
+	printf("FAIL %s: at the end: %s\n", peer->name, reason);
+	return EXIT_FAILURE;
+}
+
+/* The peers run beside each other, each in a process of its own, as they wait most of the time. */
+static bool
+run_peers(void)
+{
+	pid_t pids[PEER_COUNT];
+	bool ok = true;
+	size_t i;
+	int status;
+
+	fflush(stdout);
+	for (i = 0; i < PEER_COUNT; i++) {
+		pids[i] = is_wanted(peers[i]) ? fork() : 0;
+		if (pids[i] == 0 && is_wanted(peers[i]))
+			exit(run_peer(i));
+	}
+	for (i = 0; i < PEER_COUNT; i++) {
+		if (pids[i] == 0)
+			continue;
+		if (pids[i] < 0 || waitpid(pids[i], &status, 0) != pids[i] || status != 0) {
+			printf("FAIL %s: its process did not end well\n", peers[i]->name);
+			ok = false;
 		}
+	}
+	return ok;
+}
+
+/* Prints a line for each test that passed with all its peers. Returns how many did not. */
+static unsigned
+report(unsigned *passed)
+{
+	unsigned failed = 0;
+	size_t test, i;
+
+	for (test = 0; test < title_count; test++) {
+		const struct title *t = &titles[test];
+		char went_well[256] = "";
+		bool ok = true;
+		size_t used = 0;
+
+		for (i = 0; i < PEER_COUNT; i++) {
+			ok = ok && outcomes[test][i] != FAILED;
+			if (outcomes[test][i] == PASSED)
+				used += (size_t)snprintf(went_well + used, sizeof went_well - used,
+				    "%s%s", used > 0 ? ", " : "", peers[i]->name);
+		}
+		if (ok && used > 0)
+			printf("ok   %s: %s (%s)\n", t->file, script_test_name(t->script, t->test),
+			    went_well);
+		*passed += ok && used > 0;
+		failed += !ok;
+	}
+	return failed;
 }
 
 /* Writes the path of the named program, or of that of the build. */
@@ -142,6 +204,8 @@ main(int argc, char **argv)
 	const char *build = getenv("BUILD"), *source = getenv("SRC"), *form = getenv("PROTOCOL");
 	const char *smdish = NULL, *smuf = NULL;
 	static char smdish_path[PATH_SIZE], smuf_path[PATH_SIZE], mkpki_path[PATH_SIZE];
+	unsigned passed = 0, failed;
+	bool ok = true;
 	int option;
 
 	while ((option = getopt(argc, argv, "s:u:p:t:")) != -1) {
@@ -178,11 +242,16 @@ main(int argc, char **argv)
 	}
 	log_open("test_protocol", NULL, LOG_LEVEL_NONE);
 	signal(SIGPIPE, SIG_IGN);
+	if (optind == argc)
+		ok = add_all_scripts(source);
 	for (; optind < argc; optind++)
-		run_script(argv[optind]);
-	if (passed + failed == 0)
-		run_all_scripts(source);
-	finish();
+		ok = add_script(argv[optind]) && ok;
+	outcomes = mmap(NULL, (title_count + 1) * sizeof *outcomes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (outcomes == MAP_FAILED)
+		abort();
+	ok = run_peers() && ok;
+	failed = report(&passed);
 	printf("%u passed, %u failed\n", passed, failed);
-	return failed == 0 ? 0 : 1;
+	return ok && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
