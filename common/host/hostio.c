@@ -8,6 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/forkmark.h"
+
 /*
  * Without O_NONBLOCK the open may wait: for the end of another process's lease on the file, for a
  * modem's carrier.
@@ -110,12 +113,32 @@ hostio_write(int fd, uint64_t offset, const void *bytes, size_t size)
 	return 0;
 }
 
-int
-hostio_check_limit(uint64_t size)
+static uint64_t
+get_limit(void)
 {
 	struct rlimit limit;
 
-	return getrlimit(RLIMIT_FSIZE, &limit) != 0 || size <= limit.rlim_cur ? 0 : -EFBIG;
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 ? limit.rlim_cur : UINT64_MAX;
+}
+
+int
+hostio_check_limit(uint64_t size)
+{
+	return size <= get_limit() ? 0 : -EFBIG;
+}
+
+int
+hostio_check_recent_limit(uint64_t size)
+{
+	static atomic_uint_fast64_t limit, tick, copy;
+	uint64_t now = clock_coarse(), mark = forkmark_get();
+
+	if (atomic_load(&tick) != now || atomic_load(&copy) != mark) {
+		atomic_store(&limit, get_limit());
+		atomic_store(&copy, mark);
+		atomic_store(&tick, now);
+	}
+	return size <= atomic_load(&limit) ? 0 : hostio_check_limit(size);
 }
 
 int

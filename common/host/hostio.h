@@ -50,6 +50,13 @@ int hostio_write(int fd, uint64_t offset, const void *bytes, size_t size);
 int hostio_check_limit(uint64_t size);
 
 /*
+ * The same for critical sections, which cannot afford a system call more: with the limit that this
+ * copy of the process had in this tick of the coarse clock. A process that has lowered its limit
+ * meanwhile, in 10 ms at most, may get the signal.
+ */
+int hostio_check_recent_limit(uint64_t size);
+
+/*
  * Maps size bytes at offset, a multiple of the page size, shared, to be unmapped with munmap(2).
  * Returns 0, -ENOMEM, or -ENOTSUP when the file cannot be mapped.
  */

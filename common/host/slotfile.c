@@ -57,7 +57,7 @@ slotfile_check(const struct slotfile *f)
 {
 	if (!slotfile_is_intact(f))
 		return -EBADF;
-	return hostio_check_limit(file_size(f->size, f->entry_size));
+	return hostio_check_recent_limit(file_size(f->size, f->entry_size));
 }
 
 int

@@ -60,6 +60,8 @@ limit_to(int resource, rlim_t most)
 	child_expect(getrlimit(resource, &limit) == 0, "getrlimit");
 	limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
 	child_expect(setrlimit(resource, &limit) == 0, "setrlimit");
+	/* sm_unlock() may look at a limit that is 10 ms old. */
+	(void)usleep(20 * 1000);
 }
 
 static void

@@ -38,6 +38,8 @@ limits_set(const struct round *r, struct choice *c)
 		set(RLIMIT_NOFILE, find_free() + more);
 	if (choice_happens(c, 60))
 		set(RLIMIT_FSIZE, size);
+	/* sm_unlock() may look at a limit that is 10 ms old. */
+	(void)usleep(20 * 1000);
 }
 
 void
