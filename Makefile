@@ -76,7 +76,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-bounds check-clang check-faults check-gramine check-hostile check-threads check-torture check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-bounds check-build check-clang check-faults check-gramine check-hostile check-threads check-torture check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -281,17 +281,21 @@ $(BUILD)/torture: $(call obj,$(TORTURE_SRC)) $(BUILD)/libsmclient.a $(BUILD)/lib
 # The programs of T, or all.
 wanted = $(if $(T),$(filter $(addprefix $(BUILD)/tests/,$(T)),$(1)),$(1))
 
+check-build: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience $(BUILD)/torture $(RIG)
+
 # tests/run prints one line a test and a last line that counts them.
-check: all $(call wanted,$(TEST_BIN)) $(BUILD)/noncecheck $(BUILD)/patience $(BUILD)/torture $(RIG)
+check: check-build
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/run $(T)
 
+# With GOAL=check-build, the variants below build what they run, and run nothing.
+GOAL ?= check
 check-asan:
 	+ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    $(MAKE) check BUILD=$(BUILD)/asan VARIANT=asan OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
+	    $(MAKE) $(GOAL) BUILD=$(BUILD)/asan VARIANT=asan OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 check-tsan:
-	+TSAN_OPTIONS=halt_on_error=1 $(MAKE) check BUILD=$(BUILD)/tsan VARIANT=tsan OPTIMISE='-O1 -g' \
+	+TSAN_OPTIONS=halt_on_error=1 $(MAKE) $(GOAL) BUILD=$(BUILD)/tsan VARIANT=tsan OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=thread'
 
 # The short form of check-tsan: the tests with many threads.
@@ -314,7 +318,7 @@ check-gramine: all $(BUILD)/counter $(BUILD)/patience
 
 # The unit tests, built with clang.
 check-clang:
-	+$(MAKE) check CC=clang BUILD=$(BUILD)/clang T='$(filter test_%,$(notdir $(basename $(wildcard tests/unit/test_*))))'
+	+$(MAKE) $(GOAL) CC=clang BUILD=$(BUILD)/clang T='$(filter test_%,$(notdir $(basename $(wildcard tests/unit/test_*))))'
 
 # Everything but check-hostile, which wants a quiet machine; takes about an hour.
 check-all:
