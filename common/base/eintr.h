@@ -29,7 +29,7 @@ enum { EINTR_SLICE_MS = 20 };
 
 struct eintr {
 	uint64_t look_at;    /* the handlers, at this time of the wait */
-	bool has_looked;     /* what follows is set */
+	bool has_looked;     /* at them: the members below are set */
 	bool has_ending;     /* there are handlers that end the wait, */
 	bool has_restarting; /* and others */
 	sigset_t ending;     /* the signals that end the wait */

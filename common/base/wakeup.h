@@ -1,6 +1,6 @@
 /*
- * wakeup: what one thread sleeps on until another one wakes it: a condition variable of a single
- * sleeper, which a caught signal can wake too (eintr.h).
+ * wakeup: a condition variable of a single sleeper, which another thread wakes, or a caught signal
+ * (eintr.h).
  *
  * All zeros at first; nothing ends it. Like a condition variable it is used with a mutex, and the
  * sleeper checks again what it waits for, since it may wake without a reason.

@@ -1,6 +1,7 @@
-#include "common/base/budget.h"
 #include "tests/unit/coretime.h"
 
+#include "common/base/budget.h"
+#include "common/base/clock.h"
 #include "common/server/core/account.h"
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
@@ -19,6 +20,29 @@ coretime_advance(struct server *s, uint64_t *now, uint64_t then, void (*settle)(
 	}
 	*now = then > *now ? then : *now;
 	server_set_time(s, *now);
+}
+
+uint64_t
+coretime_spent(void)
+{
+	return UINT64_MAX;
+}
+
+bool
+coretime_turn(struct session *s)
+{
+	if (session_has_work(s))
+		session_work(s, &(struct budget){ .clock = coretime_spent });
+	session_turn_ended(s);
+	return session_has_work(s);
+}
+
+void
+coretime_pass(struct server *s, uint64_t *now, uint64_t ms)
+{
+	*now += ms * CLOCK_MS + 1;
+	server_set_time(s, *now);
+	server_run_timers(s, &BUDGET_UNLIMITED);
 }
 
 int

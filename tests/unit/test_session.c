@@ -35,16 +35,10 @@ static struct session *holder, *waiter;
 static uint64_t now;
 static uint8_t bytes[SEGMENT + SIZE_KIB];
 
-static uint64_t
-spent(void)
-{
-	return UINT64_MAX;
-}
-
 static void
 feed(struct session *s, const void *data, size_t size)
 {
-	session_feed(s, data, size, &(struct budget){ .clock = spent });
+	session_feed(s, data, size, &(struct budget){ .clock = coretime_spent });
 }
 
 /* Sends a request whose body of size bytes is in bytes, behind the room for a header. */
@@ -75,24 +69,6 @@ drain(struct session *s)
 	return sum;
 }
 
-/* A turn of s, in the smallest piece. Returns true when s has more work. */
-static bool
-turn(struct session *s)
-{
-	if (session_has_work(s))
-		session_work(s, &(struct budget){ .clock = spent });
-	session_turn_ended(s);
-	return session_has_work(s);
-}
-
-static void
-run_timers(uint64_t ms)
-{
-	now += ms * CLOCK_MS + 1;
-	server_set_time(server, now);
-	server_run_timers(server, &BUDGET_UNLIMITED);
-}
-
 /* A session of version 2 with the segment as descriptor 0. */
 static struct session *
 join(void)
@@ -113,7 +89,7 @@ join(void)
 	wire_put_u32(&w, 0);
 	wire_put_u32(&w, SEGMENT);
 	request(s, 0, OP_MMAP, 8);
-	while (turn(s))
+	while (coretime_turn(s))
 		continue;
 	drain(s);
 	return s;
@@ -185,16 +161,16 @@ a_lease_does_not_end_in_the_middle_of_a_release(void **state)
 	(void)state;
 	release(holder);
 	assert_true(session_has_work(holder));
-	run_timers(LEASE_MS);
-	assert_true(turn(holder));
-	run_timers(0);
-	turn(waiter);
+	coretime_pass(server, &now, LEASE_MS);
+	assert_true(coretime_turn(holder));
+	coretime_pass(server, &now, 0);
+	coretime_turn(waiter);
 	assert_int_equal(drain(waiter), 0);
-	while (turn(holder))
+	while (coretime_turn(holder))
 		continue;
 	assert_int_equal(drain(holder), FRAME_HEADER_SIZE + 8);
 	do {
-		turn(waiter);
+		coretime_turn(waiter);
 		n = drain(waiter);
 		got += n;
 	} while (n > 0);
@@ -209,14 +185,14 @@ a_lease_that_began_anew_has_its_grace(void **state)
 
 	(void)state;
 	release(holder);
-	while (turn(holder))
+	while (coretime_turn(holder))
 		continue;
 	/* The grant is read so late that its lease is due, and has asked for a turn. */
-	turn(waiter);
-	run_timers(PROTOCOL_LEASE_DELIVERY_MS + LEASE_MS);
-	while (turn(waiter) || drain(waiter) > 0)
+	coretime_turn(waiter);
+	coretime_pass(server, &now, PROTOCOL_LEASE_DELIVERY_MS + LEASE_MS);
+	while (coretime_turn(waiter) || drain(waiter) > 0)
 		continue;
-	run_timers(LEASE_MS);
+	coretime_pass(server, &now, LEASE_MS);
 	assert_false(session_is_over(waiter));
 	wire_put_u32(&w, 0);
 	wire_put_u64(&w, 2);
@@ -279,7 +255,7 @@ join_without_memory(void)
 	for (requests = 0; session_wants_input(s) && requests < UNREAD_MOST; requests++)
 		request(s, 0, OP_NEW_FDTABLE, 0);
 	assert_in_range(requests, UNREAD_LEAST, UNREAD_MOST - 1);
-	assert_false(turn(s));
+	assert_false(coretime_turn(s));
 	assert_int_equal(unread(s), (requests - 1) * FRAME_HEADER_SIZE);
 	return s;
 }
@@ -293,13 +269,13 @@ a_request_waits_for_room_for_its_reply(void **state)
 	size_t size = unread(s);
 
 	(void)state;
-	run_timers(PROTOCOL_STALL_MS / 2);
-	turn(s);
+	coretime_pass(server, &now, PROTOCOL_STALL_MS / 2);
+	coretime_turn(s);
 	assert_int_equal(unread(s), size);
 	assert_false(session_is_over(s));
 	give_all(a, taken);
-	run_timers(PROTOCOL_STALL_MS / 4);
-	turn(s);
+	coretime_pass(server, &now, PROTOCOL_STALL_MS / 4);
+	coretime_turn(s);
 	assert_int_equal(unread(s), size + FRAME_HEADER_SIZE);
 	assert_true(session_wants_input(s));
 	session_destroy(s);
@@ -313,7 +289,7 @@ a_session_without_memory_ends_after_a_while(void **state)
 	struct session *s = join_without_memory();
 
 	(void)state;
-	run_timers(PROTOCOL_STALL_MS);
+	coretime_pass(server, &now, PROTOCOL_STALL_MS);
 	assert_true(session_is_over(s));
 	session_destroy(s);
 	give_all(a, taken);
@@ -335,10 +311,10 @@ a_request_with_a_body_waits_no_longer(void **state)
 	assert_true(session_wants_input(s));
 	request(s, 0, OP_OPEN, SIZE_KIB);
 	assert_false(session_wants_input(s));
-	run_timers(PROTOCOL_STALL_MS);
+	coretime_pass(server, &now, PROTOCOL_STALL_MS);
 	for (i = 0; i < 3 && !session_is_over(s); i++) {
-		turn(s);
-		run_timers(50);
+		coretime_turn(s);
+		coretime_pass(server, &now, 50);
 	}
 	assert_true(session_is_over(s));
 	session_destroy(s);

@@ -36,12 +36,6 @@ static struct session *a, *b;
 static uint64_t now;
 static uint8_t bytes[SEGMENT + SIZE_KIB];
 
-static uint64_t
-spent(void)
-{
-	return UINT64_MAX;
-}
-
 /* Sends a request whose body w has written behind the room for a header, and nothing else. */
 static void
 request(struct session *s, uint16_t tag, enum protocol_op op, const struct wire_writer *w)
@@ -51,7 +45,7 @@ request(struct session *s, uint16_t tag, enum protocol_op op, const struct wire_
 	assert_false(w->failed);
 	frame_put(bytes,
 	    (struct frame){ frame_tagged(tag, op), (uint32_t)(size - FRAME_HEADER_SIZE) });
-	session_feed(s, bytes, size, &(struct budget){ .clock = spent });
+	session_feed(s, bytes, size, &(struct budget){ .clock = coretime_spent });
 }
 
 static struct wire_writer
@@ -99,24 +93,6 @@ release(struct session *s, uint16_t tag, uint64_t grant, uint8_t flags, uint32_t
 	request(s, tag, OP_RELEASE, &w);
 }
 
-/* A turn of s in the smallest piece. Returns true when s has more work. */
-static bool
-turn(struct session *s)
-{
-	if (session_has_work(s))
-		session_work(s, &(struct budget){ .clock = spent });
-	session_turn_ended(s);
-	return session_has_work(s);
-}
-
-static void
-run_timers(uint64_t ms)
-{
-	now += ms * CLOCK_MS + 1;
-	server_set_time(server, now);
-	server_run_timers(server, &BUDGET_UNLIMITED);
-}
-
 /* Reads the header of the next reply, and the whole of its body of that size. */
 static void
 expect(struct session *s, uint16_t tag, int error, size_t size)
@@ -139,7 +115,7 @@ expect(struct session *s, uint16_t tag, int error, size_t size)
 		session_sent(s, n);
 		left -= n;
 		if (left > 0)
-			turn(s);
+			coretime_turn(s);
 	}
 }
 
@@ -244,9 +220,9 @@ a_cancel_before_the_reply_leaves_the_old_grant(void **state)
 	request_u32(a, 3, OP_CANCEL, 2);
 	expect(a, 2, -ECANCELED, 0);
 	expect(a, 3, 0, 0);
-	turn(b);
+	coretime_turn(b);
 	expect(b, 1, 0, EMPTY_DELTA);
-	turn(a);
+	coretime_turn(a);
 	expect_nothing(a);
 	release(a, 4, 1, 0, 0);
 	expect(a, 4, 0, 8);
@@ -259,7 +235,7 @@ a_release_of_the_old_grant_before_the_reply_is_stale(void **state)
 	grant_upgrade_to_a();
 	release(a, 3, 1, 0, 0);
 	expect(a, 3, -ESTALE, 0);
-	turn(a);
+	coretime_turn(a);
 	expect(a, 2, 0, EMPTY_DELTA);
 	release(a, 3, 3, 0, 1);
 	expect(a, 3, 0, 8);
@@ -274,7 +250,7 @@ a_second_upgrade_before_the_reply_is_a_deadlock(void **state)
 	expect(a, 2, -EPROTO, 0);
 	acquire(a, 3, PROTOCOL_UPGRADE);
 	expect(a, 3, -EDEADLK, 0);
-	turn(a);
+	coretime_turn(a);
 	expect(a, 2, 0, EMPTY_DELTA);
 }
 
@@ -286,7 +262,7 @@ the_end_of_the_session_before_the_reply_lets_go(void **state)
 	acquire(b, 1, PROTOCOL_EXCLUSIVE);
 	session_destroy(a);
 	a = NULL;
-	turn(b);
+	coretime_turn(b);
 	expect(b, 1, 0, EMPTY_DELTA);
 }
 
@@ -314,17 +290,17 @@ an_upgrade_without_memory_for_its_reply_leaves_the_old_grant(void **state)
 	expect(b, 1, 0, EMPTY_DELTA);
 	acquire(a, 1, PROTOCOL_SHARED);
 	release(b, 2, 1, PROTOCOL_RELEASE_KEEP, SEGMENT);
-	while (turn(b))
+	while (coretime_turn(b))
 		continue;
 	expect(b, 2, 0, 8);
-	turn(a);
+	coretime_turn(a);
 	expect(a, 1, 0, FULL_DELTA);
 	acquire(a, 2, PROTOCOL_UPGRADE);
 	assert_int_equal(account_get(server_accounts(server), "a", &account), 0);
 	taken = take_all(account);
 	release(b, 2, 1, 0, 0);
 	expect(b, 2, 0, 8);
-	turn(a);
+	coretime_turn(a);
 	expect(a, 2, -ENOMEM, 0);
 	account_give(account, ACCOUNT_MEMORY, taken);
 	account_put(account);
@@ -347,20 +323,20 @@ a_lease_that_ends_in_a_release_with_keep_ends_after_it(void **state)
 	acquire(b, 1, PROTOCOL_EXCLUSIVE);
 	release(a, 2, 1, PROTOCOL_RELEASE_KEEP, SEGMENT);
 	assert_true(session_has_work(a));
-	run_timers(LEASE_MS);
-	assert_true(turn(a));
-	run_timers(0);
-	turn(b);
+	coretime_pass(server, &now, LEASE_MS);
+	assert_true(coretime_turn(a));
+	coretime_pass(server, &now, 0);
+	coretime_turn(b);
 	expect_nothing(b);
-	while (turn(a))
+	while (coretime_turn(a))
 		continue;
 	expect(a, 2, 0, 8);
-	turn(b);
+	coretime_turn(b);
 	expect_nothing(b);
-	run_timers(0);
-	turn(a);
-	run_timers(0);
-	turn(b);
+	coretime_pass(server, &now, 0);
+	coretime_turn(a);
+	coretime_pass(server, &now, 0);
+	coretime_turn(b);
 	expect(b, 1, 0, FULL_DELTA);
 	release(a, 3, 1, 0, 0);
 	expect(a, 3, -ESTALE, 0);
@@ -376,10 +352,10 @@ a_lease_ends_although_the_reply_of_the_upgrade_is_unread(void **state)
 	acquire(a, 1, PROTOCOL_SHARED);
 	acquire(a, 2, PROTOCOL_UPGRADE);
 	acquire(b, 1, PROTOCOL_EXCLUSIVE);
-	run_timers(PROTOCOL_LEASE_DELIVERY_MS + LEASE_MS);
-	turn(a);
-	run_timers(0);
-	turn(b);
+	coretime_pass(server, &now, PROTOCOL_LEASE_DELIVERY_MS + LEASE_MS);
+	coretime_turn(a);
+	coretime_pass(server, &now, 0);
+	coretime_turn(b);
 	expect(b, 1, 0, EMPTY_DELTA);
 	expect(a, 1, 0, EMPTY_DELTA);
 	expect(a, 2, 0, EMPTY_DELTA);
