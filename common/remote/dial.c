@@ -90,6 +90,23 @@ dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_lim
 }
 
 int
+dial_ping(struct mux *mux, struct mux_limit limit)
+{
+	int error = mux_become_sender(mux, limit);
+	struct mux_call c;
+
+	if (error == -ETIMEDOUT)
+		return mux_abort(mux, error);
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &c, OP_CANCEL, sizeof(uint32_t), 0);
+	mux_put_u32(mux, MUX_NO_TAG);
+	error = dial_exchange(mux, &c, 0, limit);
+	mux_end_call(mux, &c);
+	return error;
+}
+
+int
 dial_exchange_in_time(struct mux *mux, struct mux_call *c, uint32_t size, uint64_t until)
 {
 	int error = mux_send(mux);

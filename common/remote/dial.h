@@ -63,6 +63,12 @@ void dial_tell_process(struct mux *mux, uint64_t until);
 int dial_exchange(struct mux *mux, struct mux_call *c, uint32_t size, struct mux_limit limit);
 
 /*
+ * Over a connection of version 2: waits until the server has executed all that was sent before, or
+ * until the limit, at which the connection ends. Returns 0 or see mux_wait().
+ */
+int dial_ping(struct mux *mux, struct mux_limit limit);
+
+/*
  * The same for a request of a few bytes whose reply may fail to come: at until the call is left to
  * the connection (mux_leave()), which with version 1 ends.
  */

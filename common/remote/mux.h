@@ -47,7 +47,10 @@
 struct mux;
 struct stream;
 
-enum { MUX_SMALL = 64 }; /* bytes; a reply of this size or less needs no buffer */
+enum {
+	MUX_NO_TAG = 0, /* no request has it */
+	MUX_SMALL = 64  /* bytes; a reply of this size or less needs no buffer */
+};
 
 /*
  * When a wait ends: at until (nanoseconds of CLOCK_MONOTONIC, CLOCK_NEVER), or later by a second
@@ -171,6 +174,12 @@ void mux_put_u64(struct mux *m, uint64_t value);
  * else the error with which the connection has ended.
  */
 int mux_send(struct mux *m);
+
+/*
+ * True when the kernel may not have sent all that was written yet, of which the last size bytes are
+ * the caller's.
+ */
+bool mux_has_unsent(struct mux *m, uint64_t size);
 
 /*
  * Waits for the reply to c until the limit. Returns 0 with c->reply, the negative errno that the

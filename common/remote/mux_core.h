@@ -38,8 +38,8 @@ enum {
 	RECHECK_MS = 20,
 	CANCEL_MS = 20, /* within which the socket must take a CANCEL */
 	REASON_SIZE = 200,
-	ORPHANS_MOST = 1024,  /* calls that are given up and have had no answer */
-	NO_TAG = 0,           /* no request has it */
+	ORPHANS_MOST = 1024, /* calls that are given up and have had no answer */
+	NO_TAG = MUX_NO_TAG,
 	ONE_WAY_TAG = 0x8000, /* tags from here on are of one-way requests */
 	FAILURES_LEAST = 16
 };

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/cond.h"
 #include "common/wire/protocol.h"
+#include "common/wire/socket.h"
 #include "common/wire/stream.h"
 #include "common/wire/wire.h"
 
@@ -331,4 +332,17 @@ mux_send(struct mux *m)
 	error = m->has_ended ? m->error : 0;
 	mux_core_unlock(m);
 	return error;
+}
+
+bool
+mux_has_unsent(struct mux *m, uint64_t size)
+{
+	int count = 0;
+
+	mux_core_lock(m);
+	if (!m->has_ended)
+		count = socket_count_unsent(stream_fd(m->stream));
+	mux_core_unlock(m);
+	/* Fewer bytes have room in any receiver. */
+	return count < 0 ? size > STAGING_SIZE : count > 0;
 }

@@ -62,6 +62,21 @@ put_no_blocks(struct remotefile *f, struct mux *mux)
 }
 
 /*
+ * A one-way RELEASE with so large a delta is sent. Of TCP, bytes that the kernel has not sent are
+ * lost when this process is killed and has not read all that it was sent. If there are some, waits
+ * for the reply to a ping, which comes behind them.
+ */
+static int
+ensure_sent(struct remotefile *f, uint64_t delta_size, struct mux_limit limit)
+{
+	struct mux *mux = f->remote->mux;
+
+	if (f->remote->target.addr->kind != ADDR_TCP || !mux_has_unsent(mux, delta_size))
+		return 0;
+	return dial_ping(mux, limit);
+}
+
+/*
  * Sends a RELEASE with these flags; if the server has leases, or the lock is kept, waits for the
  * reply.
  */
@@ -85,6 +100,8 @@ send_release(struct remotefile *f, uint64_t delta_size, bool is_prepared, uint8_
 		put_release(f, PROTOCOL_RELEASE_ONE_WAY);
 		put(f, r->mux);
 		error = mux_send(r->mux);
+		if (error == 0)
+			error = ensure_sent(f, delta_size, limit);
 	}
 	return error != 0 ? remotefile_fail(f, OP_RELEASE, error) : 0;
 }

@@ -57,6 +57,13 @@ int socket_connect(const struct addr *a, uint64_t until, int *fd);
 void socket_tune(int fd, unsigned ms);
 
 /*
+ * How many of the bytes that were written to a TCP socket the kernel has not sent yet: when the
+ * process is killed, they may be lost. Returns -ENOTTY, or another negative errno, for a unix
+ * socket and in a library OS that cannot tell.
+ */
+int socket_count_unsent(int fd);
+
+/*
  * The peer as far as its address tells, whatever process or port it uses: "uid 0" of a unix socket,
  * "host 192.0.2.1" of TCP, "host 2001:db8::/64" of IPv6, whose other 64 bits tell no peers apart.
  */
