@@ -8,10 +8,10 @@
  *	sections mixed PATH THREADS SECTIONS	the same; they open, map and close for each section
  *	sections killed PATH PROCESSES SECTIONS	as fork; beside them others die with the lock
  *	sections hold PATH			says so, and prints the counter when its input ends
- *	sections bench PATH SIZE SECTIONS	prints microseconds a section, 1 byte changed
+ *	sections bench PATH PROCESSES SECTIONS SIZE	as smbench: prints a count and a time
  *
  * They check that what they see under the lock is whole; fork, threads, mixed and killed print the
- * counter at the end.
+ * counter at the end, and bench how many sections there were, and how long one took.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -97,14 +97,14 @@ print_counter(void)
 }
 
 static pid_t
-begin(long count)
+begin(void (*run)(long), long count)
 {
 	pid_t child = fork();
 
 	if (child == -1)
 		err(1, "fork");
 	if (child == 0) {
-		run_sections(count);
+		run(count);
 		_exit(0);
 	}
 	return child;
@@ -120,13 +120,13 @@ end(pid_t child)
 }
 
 static void
-run_fork(long processes, long count)
+run_fork(void (*run)(long), long processes, long count)
 {
 	pid_t children[PROCESSES_MOST];
 	long i;
 
 	for (i = 0; i < processes; i++)
-		children[i] = begin(count);
+		children[i] = begin(run, count);
 	for (i = 0; i < processes; i++)
 		end(children[i]);
 }
@@ -163,7 +163,7 @@ run_killed(long processes, long count)
 	long i;
 
 	for (i = 0; i < processes; i++) {
-		children[i] = begin(count);
+		children[i] = begin(run_sections, count);
 		kill_holder();
 	}
 	for (i = 0; i < processes; i++)
@@ -264,18 +264,48 @@ now(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static void
-run_bench(long count)
-{
-	double begun = now();
-	long i;
+static size_t others; /* words of the segment behind the first one */
 
-	for (i = 0; i < count; i++) {
+/* The first word of the segment counts the sections; each adds one to another word in its turn. */
+static void
+run_bench_sections(long count)
+{
+	uint64_t *words = (uint64_t *)shared;
+
+	while (count-- > 0) {
 		set_lock(F_WRLCK);
-		*(char *)shared += 1;
+		words[1 + words[0]++ % others]++;
 		set_lock(F_UNLCK);
 	}
-	printf("%.2f\n", (now() - begun) / (double)count);
+}
+
+/* The sections that the other words have counted, each of which had its turns. */
+static uint64_t
+count_turns(const uint64_t *words)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < others; i++) {
+		if (words[1 + i] != words[0] / others + (i < words[0] % others))
+			errx(1, "%s: word %zu has counted %ju of %ju sections", path, 1 + i,
+			    (uintmax_t)words[1 + i], (uintmax_t)words[0]);
+		sum += words[1 + i];
+	}
+	return sum;
+}
+
+static void
+run_bench(long processes, long count)
+{
+	double begun = now(), each;
+
+	run_fork(run_bench_sections, processes, count);
+	each = (now() - begun) / (double)(processes * count);
+	set_lock(F_RDLCK);
+	printf("critical sections: %ju, microseconds each: %.3f\n",
+	    (uintmax_t)count_turns((const uint64_t *)shared), each);
+	set_lock(F_UNLCK);
 }
 
 int
@@ -283,19 +313,21 @@ main(int argc, char **argv)
 {
 	long a = argc > 3 ? atol(argv[3]) : 0, b = argc > 4 ? atol(argv[4]) : 0;
 	const char *what = argc > 2 ? argv[1] : "";
+	size_t size = argc > 5 ? (size_t)atol(argv[5]) : SIZE;
 
-	if (argc < 3 || a > PROCESSES_MOST * 10000000L)
+	if (argc < 3 || a > PROCESSES_MOST * 10000000L || size < sizeof(struct shared))
 		errx(2, "usage: sections fork|alone|threads|mixed|killed|hold|bench PATH ...");
 	path = argv[2];
-	prepare(strcmp(what, "bench") == 0 ? (size_t)a : (size_t)SIZE);
-	if (strcmp(what, "bench") == 0)
-		run_bench(b);
+	prepare(size);
+	others = size / sizeof(uint64_t) - 1;
+	if (strcmp(what, "bench") == 0 && a <= PROCESSES_MOST)
+		run_bench(a, b);
 	else if (strcmp(what, "alone") == 0)
 		run_sections(a);
 	else if (strcmp(what, "hold") == 0)
 		run_hold();
 	else if (strcmp(what, "fork") == 0 && a <= PROCESSES_MOST)
-		run_fork(a, b);
+		run_fork(run_sections, a, b);
 	else if (strcmp(what, "threads") == 0 && a <= PROCESSES_MOST)
 		run_threads(run_thread, a, b);
 	else if (strcmp(what, "mixed") == 0 && a <= PROCESSES_MOST)
