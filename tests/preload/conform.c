@@ -12,6 +12,15 @@ enum { ROW_SECONDS = 60, TEXT_SIZE = 128 };
 
 char directory[DIRECTORY_SIZE], path[PATH_SIZE];
 
+char *
+path_with(const char *suffix)
+{
+	static char text[PATH_SIZE + DIRECTORY_SIZE];
+
+	snprintf(text, sizeof text, "%s%s", path, suffix);
+	return text;
+}
+
 const char *
 outcome(long result)
 {

@@ -29,6 +29,9 @@ extern const struct row rows_open[], rows_size[], rows_map[], rows_lock[], rows_
 extern char directory[DIRECTORY_SIZE]; /* where the rows' files are */
 extern char path[PATH_SIZE];           /* of the row's file */
 
+/* The row's path with suffix behind it, until the next call. */
+char *path_with(const char *suffix);
+
 /* "0", or the name of errno when result is -1. */
 const char *outcome(long result);
 
@@ -47,7 +50,7 @@ char *map_page(int fd);
 /* fcntl(2): a lock of the bytes from begin, length of them. Returns its result. */
 int lock_bytes(int fd, int command, int type, off_t begin, off_t length);
 
-/* What try says in a child that has just been forked. */
+/* Returns what try says in a child that has just been forked. */
 const char *in_child(const char *(*try)(int fd), int fd);
 
 /* For in_child(): locks the whole file, opened anew or inherited, without waiting. */

@@ -124,11 +124,8 @@ open_slashes(void)
 static const char *
 open_slash_behind(void)
 {
-	char name[PATH_SIZE + 8];
-
 	make(O_RDWR);
-	snprintf(name, sizeof name, "%s/", path);
-	return outcome(open(name, O_RDONLY));
+	return outcome(open(path_with("/"), O_RDONLY));
 }
 
 static const char *

@@ -268,21 +268,15 @@ fchown_result(void)
 static const char *
 rename_it(void)
 {
-	char name[PATH_SIZE + 8];
-
 	make(O_RDWR);
-	snprintf(name, sizeof name, "%s.new", path);
-	return outcome(rename(path, name));
+	return outcome(rename(path, path_with(".new")));
 }
 
 static const char *
 link_it(void)
 {
-	char name[PATH_SIZE + 8];
-
 	make(O_RDWR);
-	snprintf(name, sizeof name, "%s.new", path);
-	return outcome(link(path, name));
+	return outcome(link(path, path_with(".new")));
 }
 
 static const char *
@@ -307,10 +301,7 @@ opendir_mount(void)
 static const char *
 mkstemp_below(void)
 {
-	char name[PATH_SIZE + 8];
-
-	snprintf(name, sizeof name, "%s/XXXXXX", directory);
-	return outcome(mkstemp(name));
+	return outcome(mkstemp(path_with("XXXXXX")));
 }
 
 const struct row rows_size[] = {
