@@ -1,4 +1,5 @@
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -70,12 +71,12 @@ calls_fexecve(int fd, char *const argv[], char *const env[])
 
 /* The number of arguments, with the NULL that ends them. */
 static size_t
-count_arguments(const char *first, va_list args)
+count_arguments(const char *first, va_list *args)
 {
 	size_t n = 1;
 
 	while (first != NULL) {
-		first = va_arg(args, const char *);
+		first = va_arg(*args, const char *);
 		n++;
 	}
 	return n;
@@ -83,57 +84,67 @@ count_arguments(const char *first, va_list args)
 
 /* Copies them to argv. */
 static void
-copy_arguments(char **argv, const char *first, va_list args)
+copy_arguments(char **argv, const char *first, va_list *args)
 {
 	*argv = (char *)first;
 	while (*argv != NULL)
-		*++argv = va_arg(args, char *);
+		*++argv = va_arg(*args, char *);
+}
+
+typedef int execute_function(const char *program, char *const argv[], char *const env[]);
+
+/* Executes program with first and args as arguments; has_env: args end with an environment. */
+static int
+execute_list(execute_function *execute, const char *program, const char *first, va_list *args,
+    bool has_env)
+{
+	char *const *env = environ;
+	va_list counted;
+	char **argv;
+
+	va_copy(counted, *args);
+	argv = __builtin_alloca(count_arguments(first, &counted) * sizeof *argv);
+	va_end(counted);
+	copy_arguments(argv, first, args);
+	if (has_env)
+		env = va_arg(*args, char *const *);
+	return execute(program, argv, env);
 }
 
 int
 calls_execl(const char *path, const char *argument, ...)
 {
 	va_list args;
-	char **argv;
+	int result;
 
 	va_start(args, argument);
-	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
+	result = execute_list(calls_execve, path, argument, &args, false);
 	va_end(args);
-	va_start(args, argument);
-	copy_arguments(argv, argument, args);
-	va_end(args);
-	return calls_execv(path, argv);
+	return result;
 }
 
 int
 calls_execlp(const char *file, const char *argument, ...)
 {
 	va_list args;
-	char **argv;
+	int result;
 
 	va_start(args, argument);
-	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
+	result = execute_list(calls_execvpe, file, argument, &args, false);
 	va_end(args);
-	va_start(args, argument);
-	copy_arguments(argv, argument, args);
-	va_end(args);
-	return calls_execvp(file, argv);
+	return result;
 }
 
 int
 calls_execle(const char *path, const char *argument, ...)
 {
-	char **argv, *const *env;
 	va_list args;
+	int result;
 
 	va_start(args, argument);
-	argv = __builtin_alloca(count_arguments(argument, args) * sizeof *argv);
+	result = execute_list(calls_execve, path, argument, &args, true);
 	va_end(args);
-	va_start(args, argument);
-	copy_arguments(argv, argument, args);
-	env = va_arg(args, char *const *);
-	va_end(args);
-	return calls_execve(path, argv, env);
+	return result;
 }
 
 void
