@@ -14,9 +14,12 @@ int calls_execv(const char *path, char *const argv[]) CALLS_AS(execv);
 int calls_execvp(const char *file, char *const argv[]) CALLS_AS(execvp);
 int calls_execvpe(const char *file, char *const argv[], char *const env[]) CALLS_AS(execvpe);
 int calls_fexecve(int fd, char *const argv[], char *const env[]) CALLS_AS(fexecve);
+int calls_execveat(int dirfd, const char *path, char *const argv[], char *const env[], int flags)
+    CALLS_AS(execveat);
 int calls_execl(const char *path, const char *argument, ...) CALLS_AS(execl);
 int calls_execlp(const char *file, const char *argument, ...) CALLS_AS(execlp);
 int calls_execle(const char *path, const char *argument, ...) CALLS_AS(execle);
+int calls_daemon(int keeps_directory, int keeps_standard) CALLS_AS(daemon);
 void calls_exit_now(int status) CALLS_AS(_exit) __attribute__((noreturn));
 void calls_Exit(int status) CALLS_AS(_Exit) __attribute__((noreturn));
 
@@ -67,6 +70,13 @@ calls_fexecve(int fd, char *const argv[], char *const env[])
 {
 	ending_publish();
 	return NEXT(fexecve)(fd, argv, env);
+}
+
+int
+calls_execveat(int dirfd, const char *path, char *const argv[], char *const env[], int flags)
+{
+	ending_publish();
+	return NEXT(execveat)(dirfd, path, argv, env, flags);
 }
 
 /* The number of arguments, with the NULL that ends them. */
@@ -144,6 +154,18 @@ calls_execle(const char *path, const char *argument, ...)
 	va_start(args, argument);
 	result = execute_list(calls_execve, path, argument, &args, true);
 	va_end(args);
+	return result;
+}
+
+/* Within the C library, the parent ends and the child changes its directory. */
+int
+calls_daemon(int keeps_directory, int keeps_standard)
+{
+	int result;
+
+	ending_publish();
+	result = NEXT(daemon)(keeps_directory, keeps_standard);
+	mountpoints_forget_directory();
 	return result;
 }
 

@@ -32,6 +32,8 @@ ending_arm(void)
 {
 	static atomic_flag is_armed = ATOMIC_FLAG_INIT;
 
-	if (!atomic_flag_test_and_set(&is_armed))
-		(void)atexit(end);
+	if (atomic_flag_test_and_set(&is_armed))
+		return;
+	(void)atexit(end);
+	(void)at_quick_exit(end);
 }

@@ -72,6 +72,8 @@
 	X(int, execvp, (const char *, char *const[])) \
 	X(int, execvpe, (const char *, char *const[], char *const[])) \
 	X(int, fexecve, (int, char *const[], char *const[])) \
+	X(int, execveat, (int, const char *, char *const[], char *const[], int)) \
+	X(int, daemon, (int, int)) \
 	X(void, _exit, (int)) \
 	X(FILE *, fopen, (const char *, const char *)) \
 	X(FILE *, freopen, (const char *, const char *, FILE *)) \
@@ -116,7 +118,7 @@ extern struct next next;
 		atomic_load_explicit(&next.name, memory_order_relaxed))
 
 /*
- * Makes every member something to call: what dlsym(3) finds, or bare system calls when the thread
+ * Makes every member callable: a function that dlsym(3) finds, or bare system calls when the thread
  * is in dlsym(3) already. A function that the C library does not have fails with ENOSYS.
  */
 void next_find(void);

@@ -217,7 +217,7 @@ see_byte(int fd)
 	return base[0] == 'x' ? "seen" : "not seen";
 }
 
-/* What was written and unlocked is what another process sees under its lock. */
+/* Another process sees, under its lock, what this one wrote and unlocked. */
 static const char *
 published(void)
 {
@@ -240,33 +240,70 @@ write_and_close(int fd)
 	return outcome(close(fd));
 }
 
-static const char *
-write_and_exit(int fd)
+static void
+write_locked(int fd)
 {
 	char *base = map_page(fd);
 
 	lock_bytes(fd, F_SETLKW, F_WRLCK, 0, 0);
 	base[0] = 'x';
-	return "";
+}
+
+static const char *
+write_and_exit(int fd)
+{
+	write_locked(fd);
+	exit(0);
+}
+
+static const char *
+write_and_exit_now(int fd)
+{
+	write_locked(fd);
+	_exit(0);
+}
+
+static const char *
+write_and_exit_quickly(int fd)
+{
+	write_locked(fd);
+	quick_exit(0);
+}
+
+static const char *
+write_and_daemon(int fd)
+{
+	write_locked(fd);
+	return outcome(daemon(0, 0));
 }
 
 static const char *
 write_and_exec(int fd)
 {
-	write_and_exit(fd);
+	write_locked(fd);
 	execl("/bin/true", "true", (char *)NULL);
+	return "exec";
+}
+
+static const char *
+write_and_execveat(int fd)
+{
+	char *const argv[] = { "true", NULL };
+
+	write_locked(fd);
+	execveat(AT_FDCWD, "/bin/true", argv, environ, 0);
 	return "exec";
 }
 
 static const char *
 write_and_die(int fd)
 {
-	write_and_exit(fd);
+	write_locked(fd);
 	raise(SIGKILL);
 	return "";
 }
 
-/* What this process sees after child has locked, written, and ended its lock some way. */
+/* Says what this process sees after child has locked, written, and ended its lock some way. */
 static const char *
 see_after(const char *(*child)(int fd))
 {
@@ -290,9 +327,33 @@ published_by_exit(void)
 }
 
 static const char *
+published_by_exit_now(void)
+{
+	return see_after(write_and_exit_now);
+}
+
+static const char *
+published_by_quick_exit(void)
+{
+	return see_after(write_and_exit_quickly);
+}
+
+static const char *
+published_by_daemon(void)
+{
+	return see_after(write_and_daemon);
+}
+
+static const char *
 published_by_exec(void)
 {
 	return see_after(write_and_exec);
+}
+
+static const char *
+published_by_execveat(void)
+{
+	return see_after(write_and_execveat);
 }
 
 static const char *
@@ -327,7 +388,11 @@ const struct row rows_map[] = {
 	{ "published", published },
 	{ "published-by-close", published_by_close },
 	{ "published-by-exit", published_by_exit },
+	{ "published-by-exit-now", published_by_exit_now },
+	{ "published-by-quick-exit", published_by_quick_exit },
+	{ "published-by-daemon", published_by_daemon },
 	{ "published-by-exec", published_by_exec },
+	{ "published-by-execveat", published_by_execveat },
 	{ "published-by-death", published_by_death },
 	{ NULL, NULL },
 };
