@@ -11,6 +11,7 @@
 
 int calls_unlink(const char *path) CALLS_AS(unlink);
 int calls_unlinkat(int dirfd, const char *path, int flags) CALLS_AS(unlinkat);
+int calls_rmdir(const char *path) CALLS_AS(rmdir);
 int calls_remove(const char *path) CALLS_AS(remove);
 int calls_chmod(const char *path, mode_t mode) CALLS_AS(chmod);
 int calls_fchmod(int fd, mode_t mode) CALLS_AS(fchmod);
@@ -24,17 +25,12 @@ int calls_chdir(const char *path) CALLS_AS(chdir);
 int calls_fchdir(int fd) CALLS_AS(fchdir);
 int calls_chroot(const char *path) CALLS_AS(chroot);
 
-/*
- * A memory file goes by itself, and its rights are those of the mount: removing its name, or giving
- * it another owner or mode, has no effect, and fails when there is no such file.
- */
-
 int
 calls_unlink(const char *path)
 {
 	int error;
 
-	if (mountpoints_may_have(path) && paths_exists(AT_FDCWD, path, &error))
+	if (mountpoints_may_have(path) && paths_remove(AT_FDCWD, path, false, &error))
 		return calls_result(error);
 	return NEXT(unlink)(path);
 }
@@ -44,20 +40,37 @@ calls_unlinkat(int dirfd, const char *path, int flags)
 {
 	int error;
 
-	if (mountpoints_may_have(path) && paths_exists(dirfd, path, &error))
+	if (mountpoints_may_have(path) &&
+	    paths_remove(dirfd, path, (flags & AT_REMOVEDIR) != 0, &error))
 		return calls_result(error);
 	return NEXT(unlinkat)(dirfd, path, flags);
 }
 
 int
+calls_rmdir(const char *path)
+{
+	int error;
+
+	if (mountpoints_may_have(path) && paths_remove(AT_FDCWD, path, true, &error))
+		return calls_result(error);
+	return NEXT(rmdir)(path);
+}
+
+/* unlink(2) or, of a directory, rmdir(2). */
+int
 calls_remove(const char *path)
 {
 	int error;
 
-	if (mountpoints_may_have(path) && paths_exists(AT_FDCWD, path, &error))
-		return calls_result(error);
+	if (mountpoints_may_have(path) && paths_remove(AT_FDCWD, path, false, &error))
+		return error == -EISDIR ? calls_rmdir(path) : calls_result(error);
 	return NEXT(remove)(path);
 }
+
+/*
+ * The rights of a memory file are those of the mount: giving it another owner or mode has no
+ * effect, and fails when there is no such file.
+ */
 
 int
 calls_chmod(const char *path, mode_t mode)
@@ -132,7 +145,7 @@ calls_fchown(int fd, uid_t user, gid_t group)
 	return description_has(fd) && is_ours(fd) ? 0 : NEXT(fchown)(fd, user, group);
 }
 
-/* A child of vfork(2) has a directory of its own; what it makes us forget is asked for again. */
+/* A child of vfork(2) has a directory of its own; its parent then asks for the same one again. */
 int
 calls_chdir(const char *path)
 {

@@ -56,6 +56,7 @@
 	X(int, eaccess, (const char *, int)) \
 	X(int, unlink, (const char *)) \
 	X(int, unlinkat, (int, const char *, int)) \
+	X(int, rmdir, (const char *)) \
 	X(int, remove, (const char *)) \
 	X(int, chmod, (const char *, mode_t)) \
 	X(int, fchmod, (int, mode_t)) \

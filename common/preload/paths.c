@@ -135,6 +135,20 @@ paths_exists(int dirfd, const char *path, int *error)
 }
 
 bool
+paths_remove(int dirfd, const char *path, bool is_rmdir, int *error)
+{
+	struct stat st;
+
+	if (!paths_stat(dirfd, path, &st, error))
+		return false;
+	if (*error == 0 && S_ISDIR(st.st_mode))
+		*error = is_rmdir ? -EBUSY : -EISDIR;
+	else if (*error == 0 && is_rmdir)
+		*error = -ENOTDIR;
+	return true;
+}
+
+bool
 paths_access(int dirfd, const char *path, int mode, int *error)
 {
 	struct stat st;

@@ -24,4 +24,10 @@ bool paths_access(int dirfd, const char *path, int mode, int *error);
 /* *error is 0 when it exists. */
 bool paths_exists(int dirfd, const char *path, int *error);
 
+/*
+ * unlink(2), or rmdir(2): a memory file goes by itself, so that removing its name has no effect.
+ * *error is -EISDIR, -ENOTDIR or, for a mount point and rmdir(2), -EBUSY.
+ */
+bool paths_remove(int dirfd, const char *path, bool is_rmdir, int *error);
+
 #endif

@@ -230,6 +230,41 @@ unlink_locks(void)
 }
 
 static const char *
+unlink_mount(void)
+{
+	make(O_RDWR);
+	return outcome(unlink(directory));
+}
+
+static const char *
+unlinkat_as_directory(void)
+{
+	make(O_RDWR);
+	return outcome(unlinkat(AT_FDCWD, path, AT_REMOVEDIR));
+}
+
+static const char *
+remove_mount(void)
+{
+	make(O_RDWR);
+	return outcome(remove(directory));
+}
+
+static const char *
+rmdir_it(void)
+{
+	make(O_RDWR);
+	return outcome(rmdir(path));
+}
+
+static const char *
+rmdir_mount(void)
+{
+	make(O_RDWR);
+	return outcome(rmdir(directory));
+}
+
+static const char *
 last_close(void)
 {
 	close(make(O_RDWR));
@@ -333,6 +368,11 @@ const struct row rows_size[] = {
 	{ "unlink-missing", unlink_missing },
 	{ "unlink-stat", unlink_stat },
 	{ "unlink-locks", unlink_locks },
+	{ "unlink-mount", unlink_mount },
+	{ "unlinkat-as-directory", unlinkat_as_directory },
+	{ "remove-mount", remove_mount },
+	{ "rmdir", rmdir_it },
+	{ "rmdir-mount", rmdir_mount },
 	{ "last-close", last_close },
 	{ "chmod-mode", chmod_mode },
 	{ "fchmod", fchmod_result },
