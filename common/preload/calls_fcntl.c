@@ -34,7 +34,10 @@ serve(struct description *d, int fd, int command, void *argument)
 		return d->flags;
 	if (command == F_SETFL)
 		return set_flags(d, (int)(intptr_t)argument);
-	return NEXT(fcntl)(fd, command, argument);
+	if (command == F_GETFD || command == F_SETFD)
+		return NEXT(fcntl)(fd, command, argument);
+	description_refuse(d, "fcntl");
+	return calls_result(-EBADF);
 }
 
 static int __attribute__((noinline)) fcntl_of_ours(int fd, int command, void *argument)

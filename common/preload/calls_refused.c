@@ -1,28 +1,23 @@
 /*
- * What is not possible on a memory file: EBADF, as the kernel says of its placeholder, and a line
- * that tells it, once in a program.
+ * Calls that fail on a memory file with EBADF, as the kernel answers for its placeholder. The first
+ * of them in a program writes a line.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 
 #include "common/preload/calls.h"
 #include "common/preload/description.h"
-#include "common/preload/memfile.h"
 #include "common/preload/next.h"
-#include "common/preload/report.h"
 
 /* Returns false when fd is none of ours. */
 static bool __attribute__((noinline)) refuse_ours(int fd, const char *what)
 {
-	static atomic_flag is_told = ATOMIC_FLAG_INIT;
 	struct description *d = description_get(fd);
 
 	if (d == NULL)
 		return false;
-	if (!atomic_flag_test_and_set(&is_told))
-		report(d->file->path, "%s: a memory file is used by mmap() and locks only", what);
+	description_refuse(d, what);
 	description_put(d);
 	errno = EBADF;
 	return true;
@@ -62,6 +57,12 @@ CALLS_ALSO_AS(preadv64, preadv)
 REFUSED(ssize_t, pwritev, fd, (int fd, const struct iovec *list, int count, off_t at),
     (fd, list, count, at))
 CALLS_ALSO_AS(pwritev64, pwritev)
+REFUSED(ssize_t, preadv2, fd, (int fd, const struct iovec *list, int count, off_t at, int flags),
+    (fd, list, count, at, flags))
+CALLS_ALSO_AS(preadv64v2, preadv2)
+REFUSED(ssize_t, pwritev2, fd, (int fd, const struct iovec *list, int count, off_t at, int flags),
+    (fd, list, count, at, flags))
+CALLS_ALSO_AS(pwritev64v2, pwritev2)
 REFUSED(ssize_t, sendfile, description_has(to) ? to : from,
     (int to, int from, off_t *at, size_t size), (to, from, at, size))
 CALLS_ALSO_AS(sendfile64, sendfile)
@@ -75,6 +76,16 @@ REFUSED(int, fsync, fd, (int fd), (fd))
 REFUSED(int, fdatasync, fd, (int fd), (fd))
 REFUSED(int, fallocate, fd, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
 CALLS_ALSO_AS(fallocate64, fallocate)
+REFUSED(ssize_t, readahead, fd, (int fd, off_t at, size_t size), (fd, at, size))
+REFUSED(int, sync_file_range, fd, (int fd, off_t at, off_t size, unsigned flags),
+    (fd, at, size, flags))
+REFUSED(int, futimens, fd, (int fd, const struct timespec *times), (fd, times))
+REFUSED(ssize_t, fgetxattr, fd, (int fd, const char *name, void *value, size_t size),
+    (fd, name, value, size))
+REFUSED(int, fsetxattr, fd, (int fd, const char *name, const void *value, size_t size, int flags),
+    (fd, name, value, size, flags))
+REFUSED(ssize_t, flistxattr, fd, (int fd, char *list, size_t size), (fd, list, size))
+REFUSED(int, fremovexattr, fd, (int fd, const char *name), (fd, name))
 
 int calls_ioctl(int fd, unsigned long request, void *argument) CALLS_AS(ioctl);
 int calls_posix_fallocate(int fd, off_t at, off_t size) CALLS_AS(posix_fallocate);

@@ -11,6 +11,7 @@
 #include "common/preload/owner.h"
 #include "common/preload/placeholder.h"
 #include "common/preload/process.h"
+#include "common/preload/report.h"
 #include "common/preload/state.h"
 
 atomic_uint description_limit;
@@ -93,7 +94,16 @@ description_note_change(void)
 		atomic_store(&has_changed, true);
 }
 
-/* What has been closed behind our back. */
+void
+description_refuse(const struct description *d, const char *call)
+{
+	static atomic_flag is_told = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&is_told))
+		report(d->file->path, "%s: a memory file is used by mmap() and locks only", call);
+}
+
+/* Closes the numbers that were closed behind our back. */
 static void
 close_changed(void)
 {

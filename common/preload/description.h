@@ -25,7 +25,7 @@ enum { DESCRIPTION_CHUNK = 1024, DESCRIPTION_CHUNKS = 1024 };
 
 struct description {
 	struct memfile *file;
-	atomic_int flags; /* of open(2): what F_GETFL returns */
+	atomic_int flags; /* of open(2), which F_GETFL returns */
 	_Atomic off_t offset;
 
 	/* with the mutex of the tables */
@@ -58,22 +58,26 @@ description_has(int fd)
 
 /*
  * The description of fd, for a call, which ends with description_put(). NULL when it is none of
- * ours, and for whoever may not use the tables (process.h).
+ * ours, and when this process may not use the tables (process.h).
  */
 struct description *description_get(int fd);
 
-/* The same, for what a child of vfork(2) may not call: process_is_original(). */
+/* The same, for calls that a child of vfork(2) may not make: process_is_original(). */
 struct description *description_get_fast(int fd);
 
 void description_put(struct description *d);
 
 /*
  * For a call that has changed the kernel's table of descriptors, and not ours: in a signal handler
- * that interrupted a call of ours. That call will find what is no placeholder any more.
+ * that interrupted a call of ours. That call will find the numbers that are no placeholders any
+ * more.
  */
 void description_note_change(void);
 
-/* Within a call of ours, without the mutexes: closes what handlers have closed meanwhile. */
+/* A line, for the first such call of the program: d's file cannot do what it asks. */
+void description_refuse(const struct description *d, const char *call);
+
+/* Within a call of ours, without the mutexes: closes the numbers that handlers have closed. */
 void description_settle(void);
 
 /* The end of a call of ours: description_settle() and process_leave(). */
@@ -89,9 +93,9 @@ int description_open(const char *path, int flags);
 int description_add(struct description *d, int fd);
 
 /*
- * fd is about to be closed or replaced. Drops what POSIX drops with it: the locks of the process on
- * that file and, with the last number, those of the description. The number is none of ours from
- * now on. Returns 0 or the error of publishing.
+ * fd is about to be closed or replaced. Drops the locks that POSIX drops with it: those of the
+ * process on that file and, with the last number, those of the description. The number is none of
+ * ours from now on. Returns 0 or the error of publishing.
  */
 int description_close(int fd);
 

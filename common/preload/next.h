@@ -90,6 +90,8 @@
 	X(ssize_t, writev, (int, const struct iovec *, int)) \
 	X(ssize_t, preadv, (int, const struct iovec *, int, off_t)) \
 	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t)) \
+	X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int)) \
+	X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int)) \
 	X(ssize_t, sendfile, (int, int, off_t *, size_t)) \
 	X(ssize_t, copy_file_range, (int, off_t *, int, off_t *, size_t, unsigned)) \
 	X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned)) \
@@ -98,7 +100,14 @@
 	X(int, fdatasync, (int)) \
 	X(int, fallocate, (int, int, off_t, off_t)) \
 	X(int, posix_fallocate, (int, off_t, off_t)) \
-	X(int, posix_fadvise, (int, off_t, off_t, int))
+	X(int, posix_fadvise, (int, off_t, off_t, int)) \
+	X(ssize_t, readahead, (int, off_t, size_t)) \
+	X(int, sync_file_range, (int, off_t, off_t, unsigned)) \
+	X(int, futimens, (int, const struct timespec *)) \
+	X(ssize_t, fgetxattr, (int, const char *, void *, size_t)) \
+	X(int, fsetxattr, (int, const char *, const void *, size_t, int)) \
+	X(ssize_t, flistxattr, (int, char *, size_t)) \
+	X(int, fremovexattr, (int, const char *))
 
 #define NEXT_TYPE(type, name, parameters) typedef type next_##name##_function parameters;
 NEXT_FUNCTIONS(NEXT_TYPE)

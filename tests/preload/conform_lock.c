@@ -164,7 +164,7 @@ ranges_unlocked(void)
 	return lock_bytes(fd, F_SETLK, F_UNLCK, 0, 0) == 0 ? in_child(try_byte_1, fd) : "unlock";
 }
 
-/* What F_GETLK says: how it is held, and by whom. */
+/* Asks F_GETLK how the lock is held, and by whom. */
 static const char *
 ask(int fd)
 {
@@ -201,6 +201,27 @@ static const char *
 ask_reader(void)
 {
 	return in_child(ask, locked(F_RDLCK));
+}
+
+/* Asks F_GETLK which bytes are locked. */
+static const char *
+ask_bytes(int fd)
+{
+	static char text[64];
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_GETLK, &lock) != 0)
+		return outcome(-1);
+	snprintf(text, sizeof text, "from %ld so many %ld", (long)lock.l_start, (long)lock.l_len);
+	return text;
+}
+
+static const char *
+ask_range(void)
+{
+	int fd = make(O_RDWR);
+
+	return lock_bytes(fd, F_SETLK, F_WRLCK, 10, 5) == 0 ? in_child(ask_bytes, fd) : "lock";
 }
 
 static const char *
@@ -557,6 +578,7 @@ const struct row rows_lock[] = {
 	{ "getlk-own", ask_own },
 	{ "getlk-writer", ask_writer },
 	{ "getlk-reader", ask_reader },
+	{ "getlk-range", ask_range },
 	{ "close-other-drops", close_other_drops },
 	{ "close-dup-drops", close_dup_drops },
 	{ "exit-drops", exit_drops },

@@ -37,6 +37,15 @@ map_empty(void)
 }
 
 static const char *
+map_fixed(void)
+{
+	void *room = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return result_of(
+	    mmap(room, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, make_page(), 0));
+}
+
+static const char *
 map_locked(void)
 {
 	int fd = make_page();
@@ -366,6 +375,7 @@ const struct row rows_map[] = {
 	{ "map-shared", map_shared },
 	{ "map-twice", map_twice },
 	{ "map-empty", map_empty },
+	{ "map-fixed", map_fixed },
 	{ "map-locked", map_locked },
 	{ "map-read-only-write", map_read_only_write },
 	{ "map-write-only", map_write_only },

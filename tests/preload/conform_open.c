@@ -112,6 +112,23 @@ open_relative_up(void)
 }
 
 static const char *
+open_after_daemon(int fd)
+{
+	(void)fd;
+	return daemon(0, 0) == 0 ? outcome(open(path + 1, O_RDWR)) : "daemon";
+}
+
+/* The directory is known before daemon(3) changes it. */
+static const char *
+open_relative_daemon(void)
+{
+	make(O_RDWR);
+	return chdir("/usr") == 0 && open("no/such", O_RDWR) == -1 ?
+	    in_child(open_after_daemon, -1) :
+	    "chdir";
+}
+
+static const char *
 open_slashes(void)
 {
 	char name[2 * PATH_SIZE];
@@ -126,6 +143,13 @@ open_slash_behind(void)
 {
 	make(O_RDWR);
 	return outcome(open(path_with("/"), O_RDONLY));
+}
+
+static const char *
+open_below_it(void)
+{
+	make(O_RDWR);
+	return outcome(open(path_with("/below"), O_RDWR | O_CREAT, 0660));
 }
 
 static const char *
@@ -314,8 +338,10 @@ const struct row rows_open[] = {
 	{ "openat-dirfd", openat_dirfd },
 	{ "open-relative", open_relative },
 	{ "open-relative-up", open_relative_up },
+	{ "open-relative-daemon", open_relative_daemon },
 	{ "open-slashes", open_slashes },
 	{ "open-slash-behind", open_slash_behind },
+	{ "open-below-it", open_below_it },
 	{ "open-long-name", open_long_name },
 	{ "open-lowest-number", open_lowest_number },
 	{ "open-lowest-number-locks", open_lowest_number_locks },

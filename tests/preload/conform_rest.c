@@ -3,6 +3,7 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 
 #include "tests/preload/conform.h"
 
@@ -48,6 +49,18 @@ writev_it(void)
 }
 
 static const char *
+preadv2_it(void)
+{
+	return outcome(preadv2(make(O_RDWR), &vector, 1, 0, 0));
+}
+
+static const char *
+pwritev2_it(void)
+{
+	return outcome(pwritev2(make(O_RDWR), &vector, 1, 0, 0));
+}
+
+static const char *
 sendfile_from(void)
 {
 	return outcome(sendfile(open("/dev/null", O_WRONLY), make_page(), NULL, 1));
@@ -69,6 +82,49 @@ ioctl_it(void)
 	int n;
 
 	return outcome(ioctl(make(O_RDWR), FIONREAD, &n));
+}
+
+static const char *
+isatty_it(void)
+{
+	return outcome(isatty(make(O_RDWR)) ? 0 : -1);
+}
+
+static const char *
+getown_it(void)
+{
+	return outcome(fcntl(make(O_RDWR), F_GETOWN));
+}
+
+static const char *
+futimens_it(void)
+{
+	return outcome(futimens(make(O_RDWR), NULL));
+}
+
+static const char *
+flistxattr_it(void)
+{
+	return outcome(flistxattr(make(O_RDWR), NULL, 0));
+}
+
+static const char *
+readahead_it(void)
+{
+	return outcome(readahead(make_page(), 0, PAGE));
+}
+
+static const char *
+sync_file_range_it(void)
+{
+	return outcome(sync_file_range(make_page(), 0, PAGE, 0));
+}
+
+static const char *
+posix_fadvise_it(void)
+{
+	errno = posix_fadvise(make(O_RDWR), 0, 0, POSIX_FADV_NORMAL);
+	return errno == 0 ? "0" : outcome(-1);
 }
 
 static const char *
@@ -261,9 +317,18 @@ const struct row rows_rest[] = {
 	{ "pwrite", pwrite_it },
 	{ "readv", readv_it },
 	{ "writev", writev_it },
+	{ "preadv2", preadv2_it },
+	{ "pwritev2", pwritev2_it },
 	{ "sendfile", sendfile_from },
 	{ "copy-file-range", copy_to },
 	{ "ioctl", ioctl_it },
+	{ "isatty", isatty_it },
+	{ "fcntl-getown", getown_it },
+	{ "futimens", futimens_it },
+	{ "flistxattr", flistxattr_it },
+	{ "readahead", readahead_it },
+	{ "sync-file-range", sync_file_range_it },
+	{ "posix-fadvise", posix_fadvise_it },
 	{ "fsync", fsync_it },
 	{ "fallocate", fallocate_it },
 	{ "posix-fallocate", posix_fallocate_it },

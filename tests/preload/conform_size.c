@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <sys/statfs.h>
 
 #include "tests/preload/conform.h"
 
@@ -59,6 +60,12 @@ ftruncate_negative(void)
 }
 
 static const char *
+ftruncate_above_2g(void)
+{
+	return outcome(ftruncate(make(O_RDWR), 3L << 30));
+}
+
+static const char *
 ftruncate_read_only(void)
 {
 	return outcome(ftruncate(make(O_RDONLY), PAGE));
@@ -97,6 +104,12 @@ lseek_current(void)
 	int fd = make_page();
 
 	return lseek(fd, 10, SEEK_SET) == 10 ? number(lseek(fd, 5, SEEK_CUR)) : outcome(-1);
+}
+
+static const char *
+lseek_hole(void)
+{
+	return outcome(lseek(make_page(), 0, SEEK_HOLE));
 }
 
 static const char *
@@ -301,6 +314,38 @@ fchown_result(void)
 }
 
 static const char *
+readlink_it(void)
+{
+	char text[PATH_SIZE];
+
+	make(O_RDWR);
+	return outcome(readlink(path, text, sizeof text));
+}
+
+static const char *
+realpath_it(void)
+{
+	make(O_RDWR);
+	return outcome(realpath(path, NULL) != NULL ? 0 : -1);
+}
+
+static const char *
+utimensat_it(void)
+{
+	make(O_RDWR);
+	return outcome(utimensat(AT_FDCWD, path, NULL, 0));
+}
+
+static const char *
+statfs_it(void)
+{
+	struct statfs s;
+
+	make(O_RDWR);
+	return outcome(statfs(path, &s));
+}
+
+static const char *
 rename_it(void)
 {
 	make(O_RDWR);
@@ -347,11 +392,13 @@ const struct row rows_size[] = {
 	{ "ftruncate-zero-empty", ftruncate_zero_empty },
 	{ "ftruncate-zero-sized", ftruncate_zero_sized },
 	{ "ftruncate-negative", ftruncate_negative },
+	{ "ftruncate-above-2g", ftruncate_above_2g },
 	{ "ftruncate-read-only", ftruncate_read_only },
 	{ "ftruncate-locked", ftruncate_locked },
 	{ "size-elsewhere", size_elsewhere },
 	{ "lseek-end", lseek_end },
 	{ "lseek-current", lseek_current },
+	{ "lseek-hole", lseek_hole },
 	{ "lseek-negative", lseek_negative },
 	{ "stat-size", stat_size },
 	{ "lstat-size", lstat_size },
@@ -378,6 +425,10 @@ const struct row rows_size[] = {
 	{ "fchmod", fchmod_result },
 	{ "chown", chown_result },
 	{ "fchown", fchown_result },
+	{ "readlink", readlink_it },
+	{ "realpath", realpath_it },
+	{ "utimensat", utimensat_it },
+	{ "statfs", statfs_it },
 	{ "rename", rename_it },
 	{ "link", link_it },
 	{ "mkdir-below", mkdir_below },
