@@ -1,7 +1,7 @@
 /*
- * attributes: what stat(2) and its like say of a memory file: a regular file of mode 0660 that
- * belongs to the caller, with one link and no times. Its device is 0:0xf5, its number a hash of the
- * path, the same in every process. A mount point is a directory of mode 0755.
+ * attributes: the answers of stat(2) and its like. A memory file is a regular file of mode 0660
+ * that belongs to the caller, with one link and no times. Its device is 0:0xf5, its number a hash
+ * of the path, the same in every process. A mount point is a directory of mode 0755.
  */
 #ifndef COMMON_PRELOAD_ATTRIBUTES_H
 #define COMMON_PRELOAD_ATTRIBUTES_H

@@ -12,7 +12,7 @@ CALLS_ALSO_AS(openat64, openat)
 int calls_creat(const char *path, mode_t mode) CALLS_AS(creat);
 CALLS_ALSO_AS(creat64, creat)
 
-/* What programs call that were compiled with _FORTIFY_SOURCE, when they pass no mode. */
+/* Programs that were compiled with _FORTIFY_SOURCE call these when they pass no mode. */
 int calls_open_2(const char *path, int flags) CALLS_AS(__open_2);
 CALLS_ALSO_AS(__open64_2, __open_2)
 int calls_openat_2(int dirfd, const char *path, int flags) CALLS_AS(__openat_2);

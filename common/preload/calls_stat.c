@@ -27,7 +27,7 @@ int calls_faccessat(int dirfd, const char *path, int mode, int flags) CALLS_AS(f
 int calls_eaccess(const char *path, int mode) CALLS_AS(eaccess);
 CALLS_ALSO_AS(euidaccess, eaccess)
 
-/* What programs call that were built before glibc 2.33; all versions of the struct are one here. */
+/* Programs built before glibc 2.33 call these; all versions of the struct are one here. */
 int calls_xstat(int version, const char *path, struct stat *out) CALLS_AS(__xstat);
 CALLS_ALSO_AS(__xstat64, __xstat)
 int calls_lxstat(int version, const char *path, struct stat *out) CALLS_AS(__lxstat);

@@ -134,7 +134,7 @@ client_leave(unsigned taken)
 			(void)NEXT(close)(fd);
 }
 
-/* For what opens descriptors in a forked child only. */
+/* For calls of the client library that open descriptors in a forked child only. */
 static unsigned
 occupy_if_free(void)
 {
@@ -148,7 +148,7 @@ client_open(struct sm_file **out, const char *path, int flags)
 	struct sm_file *handle = library.sm_open_flags(set, path, flags | SM_OPEN_OWNER);
 	int error = handle == NULL ? -errno : 0;
 
-	/* A server without extensions creates what is not there. */
+	/* A server without extensions creates a file that does not exist. */
 	if (error == -ENOTSUP && flags == 0) {
 		handle = library.sm_open_flags(set, path, SM_OPEN_CREATE | SM_OPEN_OWNER);
 		error = handle == NULL ? -errno : 0;

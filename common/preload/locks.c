@@ -24,7 +24,7 @@ is_ofd(int command)
 	return command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK;
 }
 
-/* Where l_whence counts from. */
+/* Finds the offset that l_whence counts from. */
 static int
 find_base(struct description *d, int whence, int64_t *base)
 {
@@ -62,7 +62,7 @@ find_bytes(struct description *d, const struct flock *lock, struct range *range)
 	return range->begin < 0 ? -EINVAL : 0;
 }
 
-/* The mode for l_type. POSIX wants the descriptor open for what is locked. */
+/* Finds the mode for l_type. POSIX wants the descriptor open for reading, or writing, too. */
 static int
 find_mode(const struct description *d, int type, int *mode)
 {
@@ -130,7 +130,7 @@ set_range(struct description *d, int command, const struct flock *lock)
 	return error != 0 ? error : set(d, o, &request);
 }
 
-/* What another owner in this process holds, or another process. */
+/* Finds how another owner in this process, or another process, holds the lock. */
 static int
 find_holder(struct memfile *f, struct owner *asks, struct sm_holder *holder)
 {

@@ -15,7 +15,7 @@
 #include "common/preload/process.h"
 #include "common/preload/state.h"
 
-/* What mmap(2) demands of the descriptor. */
+/* Checks that the descriptor is open for what mmap(2) would do. */
 static int
 check_access(const struct description *d, int protection, bool is_shared)
 {

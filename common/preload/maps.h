@@ -1,5 +1,5 @@
 /*
- * maps: mmap() of memory files, and what else names memory by its address.
+ * maps: mmap() of memory files, and the other calls that name memory by its address.
  *
  * A shared mapping is the replica of the segment (memfile.h): readable and writable whatever is
  * asked for, since the library writes what other processes publish. mmap() counts, munmap() of the

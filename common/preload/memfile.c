@@ -19,7 +19,7 @@ memfile_first(void)
 	return files;
 }
 
-/* True for what a program asks for, and not a failure of the memory file. */
+/* True for an answer that programs expect, which is no failure of the memory file. */
 static bool
 is_answer(int error)
 {

@@ -11,7 +11,7 @@
  * path, once the program maps the lost file no more: locks of the new one do not protect that
  * memory.
  *
- * Functions return 0 or a negative errno and report what the client library refused, as
+ * Functions return 0 or a negative errno and report failures of the client library, as
  * memfile_fail() does. Those that open, map and close want the mutex of the files (state.h).
  */
 #ifndef COMMON_PRELOAD_MEMFILE_H

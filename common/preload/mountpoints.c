@@ -17,8 +17,8 @@
 enum { POINTS_MOST = 32, POINTS_SIZE = 16384, FILE_SIZE_MOST = 1024 * 1024 };
 
 /*
- * How a relative path reaches a mount point: by so many "..", and then with the rest of the mount
- * point behind the directory that both have in common.
+ * A relative path reaches a mount point by so many "..", and then with the rest of the mount point
+ * behind the directory that both have in common.
  */
 enum { WAY_UNKNOWN = -1, WAY_NONE = -2, WAY_UP_BITS = 8, WAY_UP_MOST = (1 << WAY_UP_BITS) - 1 };
 

@@ -62,7 +62,7 @@ mountpoints_may_have(const char *path)
 /* Reads the mount file, unless that has been done. */
 void mountpoints_read(void);
 
-/* Where path is. Unless elsewhere, out is the path without ".", ".." and repeated slashes. */
+/* Says where path is. Unless elsewhere, out is path without ".", ".." and repeated slashes. */
 enum mountpoints_place mountpoints_find(const char *path, char out[PATH_MAX]);
 
 /* The working directory or the root has changed. */

@@ -264,7 +264,7 @@ wait_for_turn(struct owner *o, int how)
 	return 0;
 }
 
-/* With the mutex: what the owner has locked after the request. */
+/* With the mutex: makes the ranges and the mode that the owner has locked after the request. */
 static int
 locked_after(const struct owner *o, const struct owner_request *r, struct ranges *ranges,
     int *whole)

@@ -1,5 +1,5 @@
 /*
- * owner: what owns the lock of a memory file: the process, for fcntl() and lockf(), or an open file
+ * owner: the owner of a memory file's lock: the process, for fcntl() and lockf(), or an open file
  * description, for flock() and F_OFD_SETLK. Each owner has a handle of the client library, so that
  * owners exclude each other, in this process and in others.
  *
@@ -39,7 +39,7 @@ struct owner {
 	unsigned _Atomic turn; /* counts changes: they sleep on it */
 };
 
-/* What a thread asks for. */
+/* A thread asks for a lock so. */
 struct owner_request {
 	bool is_flock;
 	struct range range; /* of flock(): the mode only */

@@ -1,6 +1,6 @@
 /*
- * placeholder: what stands behind the number of a memory file's descriptor: an O_PATH descriptor of
- * the symbolic link /proc/self.
+ * placeholder: the kernel's descriptor that stands behind the number of a memory file: an O_PATH
+ * descriptor of the symbolic link /proc/self.
  *
  * It carries no data, and the kernel answers EBADF to whatever reaches it past this library (from a
  * static child, after exec, from io_uring): read, write, mmap, ioctl, ftruncate, flock, fcntl's

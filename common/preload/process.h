@@ -11,8 +11,9 @@
  * The last two are told by the process id: process_is_home() is false there. A thread is known by
  * the address of its own process_depth.
  *
- * What the client library calls from within a call of ours also goes straight to the kernel, and so
- * does a signal handler that interrupts one. process_enter() and process_leave() count that.
+ * The calls of the client library, from within a call of ours, also go straight to the kernel, and
+ * so do those of a signal handler that interrupts one. process_enter() and process_leave() count
+ * that.
  */
 #ifndef COMMON_PRELOAD_PROCESS_H
 #define COMMON_PRELOAD_PROCESS_H
@@ -51,7 +52,7 @@ bool process_is_home(void);
 
 /*
  * The same without a system call where the kernel wipes a page in copies of the process, and
- * without an eye for children of vfork(2), which may not call what asks this.
+ * without telling children of vfork(2), which may not make the calls that ask this.
  */
 bool process_is_original(void);
 

@@ -1,5 +1,5 @@
 /*
- * report: lines about what went wrong, on standard error.
+ * report: lines about failures, on standard error.
  *
  *	libsmpreload: python3[4711]: /shared/counter: read: not possible on a memory file
  *

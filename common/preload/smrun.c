@@ -25,7 +25,7 @@ static void __attribute__((noreturn)) usage(void)
 	exit(EXIT_USAGE);
 }
 
-/* A call that is not served would reach what is there. */
+/* A call that is not served would reach the file that is there. */
 static void
 check_point(const char *point)
 {

@@ -1,5 +1,5 @@
 /*
- * state: the two mutexes of this library, and what fork(2) does with them.
+ * state: the two mutexes of this library, and how they pass a fork(2).
  *
  * The mutex of the *tables* protects descriptors, descriptions and the state of locks. No thread
  * keeps it while it waits for anything, and nobody calls the client library with it. The mutex of

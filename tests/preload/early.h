@@ -5,7 +5,7 @@
 #ifndef TESTS_PRELOAD_EARLY_H
 #define TESTS_PRELOAD_EARLY_H
 
-/* How many calls failed. */
+/* Returns how many calls failed. */
 int early_failures(void);
 
 /* True when the threads have counted exactly under the lock. */
