@@ -6,31 +6,6 @@
 . "${SRC:?}/tests/preload/lib.sh"
 skip_if_sanitized
 
-# has_program NAME: or a line that it is skipped
-has_program()
-{
-	[ -x "/usr/bin/$1" ] && return 0
-	echo "skipped: there is no $1"
-	return 1
-}
-
-# Four shells, each of which counts in a plain file while flock(1) has the memory file.
-count_with_flock()
-{
-	echo 0 >counter
-	# shellcheck disable=SC2016 # the inner shell's
-	section='n=$(cat counter); echo $((n + 1)) >counter'
-	shells=
-	for shell in 1 2 3 4; do
-		(for i in 1 2 3 4 5; do preloaded flock "$1/shells" sh -c "$section"; done) &
-		shells="$shells $!"
-	done
-	for shell in $shells; do
-		wait "$shell"
-	done
-	cat counter
-}
-
 for place in $kinds; do
 	! has_program python3 ||
 	    expect "$place: python3, 3 children of 200" 600 "$(preloaded /usr/bin/python3 "$SRC/tests/preload/count.py" "$place/python" 3 200 2>&1)"
@@ -38,7 +13,8 @@ for place in $kinds; do
 		expect "$place: perl with $how, 4 children of 100" 400 \
 		    "$(preloaded /usr/bin/perl "$SRC/tests/preload/count.pl" "$place/perl$how" $how counter 4 100 2>&1)"
 	done
-	! has_program flock || expect "$place: flock(1) around 4 shells" 20 "$(count_with_flock "$place")"
+	! has_program flock || expect "$place: flock(1) around 4 shells" 20 \
+	    "$(preloaded sh "$SRC/tests/preload/count.sh" "$place/shells" counter 4 5 2>&1)"
 
 	# flock(1) with a number gets the descriptor by exec: it fails, and says so.
 	expect_match "$place: (flock 9; ...) 9>file" '*9: Bad file descriptor*not zero' \

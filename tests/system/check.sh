@@ -27,6 +27,14 @@ expect_match()
 	printf '%s: expected something like:\n%s\ncame:\n%s\n' "$1" "$2" "$3"
 }
 
+# has_program NAME: it is in /usr/bin; or a line that what needs it is skipped
+has_program()
+{
+	[ -x "/usr/bin/$1" ] && return 0
+	echo "skipped: there is no $1"
+	return 1
+}
+
 # finish: the last command of a script; prints the counts, and exits with 0 unless a check failed
 finish()
 {
