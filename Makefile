@@ -314,7 +314,7 @@ check-bounds:
 
 # The programs in Gramine, where it is.
 check-gramine: all $(BUILD)/counter $(BUILD)/patience
-	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/run
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/run $(T)
 
 # The unit tests, built with clang.
 check-clang:
