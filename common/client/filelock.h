@@ -156,7 +156,8 @@ enum protocol_mode filelock_mode(struct filelock *l);
 
 /*
  * Owner leaves. Returns 1 when it was the last holder and the caller has to give the grant back; 0
- * when others still read; -ENOLCK when it does not hold the lock; or -EBUSY, as above.
+ * when others still read; -ENOLCK when it does not hold the lock, or another thread upgrades the
+ * grant for it; or -EBUSY, as above.
  */
 int filelock_release(struct filelock *l, filelock_owner owner);
 

@@ -402,6 +402,43 @@ threads_of_a_process_share_and_upgrade(void **state)
 	kinds_run(share_in_a_process);
 }
 
+/* A thread upgrades the grant; another one has the same handle. */
+static void
+unlock_beside_an_upgrade(void)
+{
+	struct client here, there;
+	struct errand e;
+
+	/* Others do not read beside one that reads. */
+	if (kinds_is_smc())
+		return;
+	kinds_open(&here, SIZE_BLOCK);
+	kinds_open(&there, SIZE_BLOCK);
+	here = handle_of(&here);
+	there = handle_of(&there);
+	OK(acquire(here.file, SM_READ));
+	OK(acquire(there.file, SM_READ));
+	begin(&e, call_acquire, here.file, SM_WRITE);
+	await_waiter(&here);
+	FAILS(sm_unlock(here.file), ENOLCK);
+	OK(sm_unlock(there.file));
+	end(&e, 0);
+	++*here.words;
+	OK(sm_unlock(here.file));
+	OK(acquire(there.file, SM_READ));
+	assert_int_equal(*there.words, 1);
+	OK(sm_unlock(there.file));
+	client_close(&here);
+	client_close(&there);
+}
+
+static void
+no_thread_unlocks_beside_an_upgrade(void **state)
+{
+	(void)state;
+	kinds_run(unlock_beside_an_upgrade);
+}
+
 /* In a child: reads, writes what it has read plus one, and reads it again. */
 static void
 count(struct client *c, unsigned times)
@@ -536,6 +573,7 @@ main(void)
 		TEST(of_two_readers_that_would_write_one_gets_edeadlk),
 		TEST(readers_that_wait_come_and_writers_do_not),
 		TEST(threads_of_a_process_share_and_upgrade),
+		TEST(no_thread_unlocks_beside_an_upgrade),
 		TEST(what_is_read_is_what_is_written),
 		TEST(a_child_forked_beside_an_upgrade_has_no_part_in_it),
 	};
