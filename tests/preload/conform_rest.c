@@ -1,6 +1,7 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -234,6 +235,37 @@ exec_inherits(void)
 	return exec_flock(make(O_RDWR));
 }
 
+/* Sends fd over a socket, and returns the descriptor that arrives. */
+static int
+send_and_receive(int fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof fd)];
+	} control = { .header = { CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec data = { byte, 1 };
+	struct msghdr message = { .msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control };
+	int ends[2];
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || sendmsg(ends[0], &message, 0) != 1 ||
+	    recvmsg(ends[1], &message, 0) != 1)
+		return -1;
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof fd);
+	return fd;
+}
+
+static const char *
+sent_over_a_socket(void)
+{
+	int fd = send_and_receive(make(O_RDWR));
+
+	return fd != -1 ? outcome(lock_bytes(fd, F_SETLK, F_WRLCK, 0, 0)) : "a socket";
+}
+
 static const char *
 spawn_beside(void)
 {
@@ -341,6 +373,7 @@ const struct row rows_rest[] = {
 	{ "fdopen-mismatch", fdopen_mismatch },
 	{ "freopen-stdin", freopen_stdin },
 	{ "exec-inherits", exec_inherits },
+	{ "sent-over-a-socket", sent_over_a_socket },
 	{ "spawn-beside", spawn_beside },
 	{ "vfork-closes", vfork_closes },
 	{ "vfork-duplicates", vfork_duplicates },
