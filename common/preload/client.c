@@ -89,8 +89,8 @@ load_library(void)
 int
 client_load(void)
 {
+	int saved = errno, error;
 	struct sm *s;
-	int error;
 
 	if (set != NULL)
 		return 0;
@@ -104,6 +104,7 @@ client_load(void)
 		return error;
 	}
 	set = s;
+	errno = saved;
 	return 0;
 }
 
@@ -141,45 +142,59 @@ occupy_if_free(void)
 	return is_standard_free ? client_occupy() : 0;
 }
 
+/*
+ * 0 or a negative errno, for a result of the library. The program finds errno as it was, saved: the
+ * library and OpenSSL set it also where they succeed, even to 0.
+ */
+static int
+error_of(int result, int saved)
+{
+	int error = result == 0 ? 0 : -errno;
+
+	errno = saved;
+	return error;
+}
+
+static int
+open_handle(struct sm_file **out, const char *path, int flags)
+{
+	*out = library.sm_open_flags(set, path, flags | SM_OPEN_OWNER);
+	return *out != NULL ? 0 : -1;
+}
+
 int
 client_open(struct sm_file **out, const char *path, int flags)
 {
+	int saved = errno, error;
 	unsigned taken = client_occupy();
-	struct sm_file *handle = library.sm_open_flags(set, path, flags | SM_OPEN_OWNER);
-	int error = handle == NULL ? -errno : 0;
+	struct sm_file *handle;
 
+	error = error_of(open_handle(&handle, path, flags), saved);
 	/* A server without extensions creates a file that does not exist. */
-	if (error == -ENOTSUP && flags == 0) {
-		handle = library.sm_open_flags(set, path, SM_OPEN_CREATE | SM_OPEN_OWNER);
-		error = handle == NULL ? -errno : 0;
-	}
-
+	if (error == -ENOTSUP && flags == 0)
+		error = error_of(open_handle(&handle, path, SM_OPEN_CREATE), saved);
 	client_leave(taken);
 	if (error == 0)
 		*out = handle;
 	return error;
 }
 
-/* 0 or a negative errno, for a result of the library. */
-static int
-error_of(int result)
-{
-	return result == 0 ? 0 : -errno;
-}
-
 int
 client_close(struct sm_file *handle)
 {
-	return error_of(library.sm_close(handle));
+	int saved = errno;
+
+	return error_of(library.sm_close(handle), saved);
 }
 
 int
 client_map(struct sm_file *handle, void *hint, size_t size, void **out)
 {
+	int saved = errno, error;
 	unsigned taken = client_occupy();
 	void *address = library.sm_map(handle, hint, size);
-	int error = address == NULL ? -errno : 0;
 
+	error = error_of(address != NULL ? 0 : -1, saved);
 	client_leave(taken);
 	if (error == 0)
 		*out = address;
@@ -189,33 +204,42 @@ client_map(struct sm_file *handle, void *hint, size_t size, void **out)
 int
 client_unmap(void *address)
 {
-	return error_of(library.sm_unmap(set, address));
+	int saved = errno;
+
+	return error_of(library.sm_unmap(set, address), saved);
 }
 
 int
 client_acquire(struct sm_file *handle, int how)
 {
-	return error_of(library.sm_acquire(handle, how, NULL));
+	int saved = errno;
+
+	return error_of(library.sm_acquire(handle, how, NULL), saved);
 }
 
 int
 client_downgrade(struct sm_file *handle)
 {
-	return error_of(library.sm_downgrade(handle));
+	int saved = errno;
+
+	return error_of(library.sm_downgrade(handle), saved);
 }
 
 int
 client_release(struct sm_file *handle)
 {
-	return error_of(library.sm_unlock(handle));
+	int saved = errno;
+
+	return error_of(library.sm_unlock(handle), saved);
 }
 
 int
 client_holder(struct sm_file *handle, struct sm_holder *out)
 {
+	int saved = errno, error;
 	unsigned taken = occupy_if_free();
-	int error = error_of(library.sm_holder(handle, out));
 
+	error = error_of(library.sm_holder(handle, out), saved);
 	client_leave(taken);
 	return error;
 }
@@ -223,9 +247,10 @@ client_holder(struct sm_file *handle, struct sm_holder *out)
 int
 client_stat(struct sm_file *handle, struct sm_stat *out)
 {
+	int saved = errno, error;
 	unsigned taken = occupy_if_free();
-	int error = error_of(library.sm_stat(handle, out));
 
+	error = error_of(library.sm_stat(handle, out), saved);
 	client_leave(taken);
 	return error;
 }

@@ -342,6 +342,27 @@ close_behind(void)
 						 "another number";
 }
 
+/* Calls that succeed leave errno alone: a program may look later at an earlier failure. */
+static const char *
+errno_stays(void)
+{
+	int fd = make_page(), other = open(path, O_RDWR);
+	char *base = map_page(fd);
+	struct stat st;
+
+	lock_bytes(fd, F_SETLK, F_WRLCK, 0, 0);
+	errno = EXDEV;
+	base[0] = 'x';
+	if (fstat(fd, &st) != 0 || lock_bytes(fd, F_SETLK, F_UNLCK, 0, 0) != 0 || errno != EXDEV)
+		return "changes in unlocking";
+	if (lock_bytes(fd, F_SETLKW, F_RDLCK, 0, 0) != 0 || errno != EXDEV)
+		return "changes in locking";
+	if (close(other) != 0 || munmap(base, PAGE) != 0 || close(fd) != 0 || errno != EXDEV)
+		return "changes in closing";
+	fd = make(O_RDWR);
+	return ftruncate(fd, PAGE) == 0 && errno == EXDEV ? "stays" : "changes in opening";
+}
+
 const struct row rows_rest[] = {
 	{ "read", read_it },
 	{ "write", write_it },
@@ -381,5 +402,6 @@ const struct row rows_rest[] = {
 	{ "system-call-flock", system_call_flock },
 	{ "system-call-write", system_call_write },
 	{ "close-behind", close_behind },
+	{ "errno-stays", errno_stays },
 	{ NULL, NULL },
 };
