@@ -390,12 +390,13 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/libexec/memserver $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 3 7)
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 3 7)
 	install -m 644 deploy/makemanifest.1 deploy/smstat/smstat.1 common/preload/smrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 common/preload/smpreload.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -m 755 deploy/mkpki $(DESTDIR)$(PREFIX)/libexec/memserver
+	sed 's|^version=.*|version=$(VERSION)|' deploy/mkpki > $(DESTDIR)$(PREFIX)/bin/mkpki
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/mkpki
 	install -m 644 common/client/smclient.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(BUILD)/libsmclient.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/libsmclient.so $(DESTDIR)$(PREFIX)/lib/libsmclient.so.$(SOVERSION)
@@ -405,13 +406,12 @@ install: all
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/smclient.pc
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)) mkpki)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
 	    libsmpreload.so pkgconfig/smclient.pc)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1/makemanifest.1 man1/smrun.1 man1/smstat.1 man3/smclient.3 \
 	    man7/smpreload.7)
-	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h $(DESTDIR)$(PREFIX)/libexec/memserver/mkpki
-	-rmdir $(DESTDIR)$(PREFIX)/libexec/memserver
+	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h
 
 clean:
 	rm -rf $(BUILD)

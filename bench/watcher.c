@@ -70,8 +70,7 @@ await(struct watcher *w, pid_t pid, int fd, uint64_t deadline, int *status)
 /* Where a program is, relative to the directory of smbench. */
 static const char *const server_places[] = { ".", NULL };
 /* In a tree, also from build/asan; installed; copied side by side. */
-static const char *const mkpki_places[] = { "../deploy", "../../deploy", "../libexec/memserver",
-	"../libexec", ".", NULL };
+static const char *const mkpki_places[] = { "../deploy", "../../deploy", ".", NULL };
 
 static int
 find_program(char out[PATH_MAX], const char *program, const char *const *places)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # mkpki: its certificates are for a server or a client and never for both, expire as told, are
-# readable by no other user, and never replace a file. Environment: SRC, the root of the repository;
-# TMPDIR, where to work.
+# readable by no other user, and never replace a file unless they renew it; what it revokes is on the
+# list, and the index has all. Environment: SRC, the root of the repository; TMPDIR, where to work.
 
 # shellcheck disable=SC2016 # what is in single quotes is meant as it stands
 set -u
@@ -69,8 +69,8 @@ must "$mkpki" init other
 must "$mkpki" client other beta
 
 # Permissions, and no other files.
-expect 'files made' "$(printf '%s\n' alpha.crt alpha.key beta.crt beta.key old-client.crt \
-    old-client.key old-server.crt old-server.key root.crt root.key)" "$(ls -A pki)"
+expect 'files made' "$(printf '%s\n' alpha.crt alpha.key beta.crt beta.key index \
+    old-client.crt old-client.key old-server.crt old-server.key root.crt root.key)" "$(ls -A pki)"
 expect 'mode of the directory' 700 "$(mode pki)"
 for name in root alpha beta old-client; do
 	expect "mode of $name.key" 600 "$(mode pki/$name.key)"
@@ -85,7 +85,7 @@ expect 'mode of a key, with umask 000' 600 "$(mode open/gamma.key)"
 
 # The purposes of the certificates.
 expect 'the root' 'CA:TRUE, pathlen:0' "$(extensions pki/root.crt basicConstraints)"
-expect "the root's key usage" 'Certificate Sign' "$(extensions pki/root.crt keyUsage)"
+expect "the root's key usage" 'Certificate Sign, CRL Sign' "$(extensions pki/root.crt keyUsage)"
 expect 'a server certificate' 'CA:FALSE' "$(extensions pki/alpha.crt basicConstraints)"
 expect 'a client certificate' 'CA:FALSE' "$(extensions pki/beta.crt basicConstraints)"
 expect "a server's extended key usage" 'TLS Web Server Authentication' \
@@ -153,6 +153,7 @@ ln -s nowhere pki/dangling.key
 expect 'mkpki where a dangling link is' 1 "$(status "$mkpki" client pki dangling)"
 expect_match 'its message' '*exists and is left alone*' "$(cat said)"
 rm pki/dangling.key
+before=$(snapshot pki)
 
 # Refusals.
 for name in .hidden -dash ../escape a/b 'a b' 'a;b' 'a$b' '' root "$(printf %065d 0)" 'a
@@ -204,8 +205,147 @@ fake_openssl '[ "$1" != x509 ] || kill -TERM $PPID'
 expect 'status when told to stop' 1 "$(PATH=$work/bin:$PATH status "$mkpki" client pki delta)"
 expect 'what that has left' "$before" "$(snapshot pki)"
 
+# The index: a line for each certificate that was made.
+# listed DIR: the list without serials and the two lines around it, blanks as one
+listed()
+{
+	"$mkpki" list "$1" | sed '1d;/root.crl/d' | awk '{ $NF = ""; sub(/ $/, ""); print }'
+}
+
+must "$mkpki" -e 20760101000000Z init lists 'some root'
+must "$mkpki" -e 20770101000000Z -a 10.0.0.1 -a b.example server lists alpha
+must "$mkpki" -e 20480101000000Z client lists beta
+must "$mkpki" -s 20200101000000Z -e 20200201000000Z client lists late
+expect 'the list' 'some root root 2076-01-01 valid
+alpha server 2077-01-01 valid
+beta client 2048-01-01 valid
+late client 2020-02-01 expired' "$(listed lists)"
+expect_match 'alternative names by -a' 'DNS:alpha,*, IP Address:10.0.0.1, DNS:b.example' \
+    "$(extensions lists/alpha.crt subjectAltName)"
+expect '-a for a client' 2 "$(status "$mkpki" -a x client lists gamma)"
+for i in 1 2 3 4; do
+	"$mkpki" client lists "at-once-$i" >/dev/null &
+done
+wait
+expect 'lines of four that were made at once' 4 "$(listed lists | grep -c '^at-once-')"
+
+# revoked DIR: the serials on the list, verified
+revoked()
+{
+	openssl crl -in "$1/root.crl" -CAfile "$1/root.crt" -noout -verify 2>&1 | grep -v '^verify OK$'
+	openssl crl -in "$1/root.crl" -noout -text | sed -n 's/^ *Serial Number: //p'
+}
+
+serial()
+{
+	openssl x509 -in "$1" -noout -serial | sed 's/^serial=//'
+}
+
+number()
+{
+	openssl crl -in "$1/root.crl" -noout -crlnumber | sed 's/^crlNumber=0x//'
+}
+
+# Revoking, by a file and by a serial in either form.
+must "$mkpki" crl lists
+expect 'a first list' '' "$(revoked lists)"
+expect 'its mode' 644 "$(mode lists/root.crl)"
+first=$(number lists)
+must "$mkpki" revoke lists lists/beta.crt
+expect_match 'revoking a file' '*revoked beta (client, serial *lists/root.crl (1 revoked, valid until *)*' "$(cat said)"
+expect 'what is on the list' "$(serial lists/beta.crt)" "$(revoked lists)"
+expect 'its number is greater' 1 "$((0x$(number lists) > 0x$first))"
+must "$mkpki" revoke lists "$(serial lists/late.crt | tr A-F a-f | sed 's/../&:/g;s/:$//')"
+must "$mkpki" -d 1 revoke lists "$(serial lists/at-once-1.crt)"
+expect 'what is on the list then' "$(for name in beta late at-once-1; do serial "lists/$name.crt"; done | sort)" \
+    "$(revoked lists | sort)"
+expect_match 'revoked ones in the index' "*
+beta client 2048-01-01 revoked $(date -u +%Y)-*
+late client 2020-02-01 revoked $(date -u +%Y)-*" "$(listed lists)"
+expect_match 'the end of the list' "*
+lists/root.crl is valid until *" "$("$mkpki" list lists)"
+must "$mkpki" -s 20200101000000Z -e 20200201000000Z crl lists
+expect 'a list that has expired' 'nextUpdate=Feb  1 00:00:00 2020 GMT' \
+    "$(openssl crl -in lists/root.crl -noout -nextupdate)"
+expect 'its number is greater still' 1 "$((0x$(number lists) > 0x$first + 3))"
+
+# What cannot be revoked; none of it changes anything.
+before=$(snapshot lists)
+# refused STATUS PATTERN ARGUMENT...
+refused()
+{
+	expected=$1 pattern=$2
+	shift 2
+	expect "mkpki $*: status" "$expected" "$(status "$mkpki" "$@")"
+	expect_match "mkpki $*" "mkpki: $pattern" "$(head -n 1 said)"
+	expect "mkpki $*: what changed" "$before" "$(snapshot lists)"
+}
+refused 1 'the certificate is revoked already*' revoke lists lists/beta.crt
+refused 1 'no certificate in lists/index has the serial 1234*list lists*' revoke lists 1234
+refused 1 'nobody is neither a file nor a serial*' revoke lists nobody
+refused 1 '*/lists/alpha.key: the file has no certificate*' revoke lists lists/alpha.key
+refused 1 '*/other/beta.crt: another root has signed it*' revoke lists other/beta.crt
+refused 1 'a root cannot be revoked*' revoke lists lists/root.crt
+refused 1 'a root cannot be revoked*' revoke lists "$(serial lists/root.crt)"
+refused 1 'lists/beta.crt is revoked*remove beta.crt and*client lists beta*' renew lists beta
+refused 1 'lists/nobody.key cannot be read: there is nothing to renew' renew lists nobody
+refused 2 'revoke takes DIR and a certificate*' revoke lists
+refused 2 'crl takes DIR' crl lists beta
+refused 2 'list takes DIR' list
+refused 2 'there is no command*' unrevoke lists lists/beta.crt
+refused 2 '-a: only servers have alternative names' -a x renew lists at-once-2
+for step in ca crl x509; do
+	fake_openssl "[ \"\$1\" != $step ] || exit 1"
+	PATH=$work/bin:$PATH refused 1 '*' revoke lists lists/at-once-2.crt
+done
+
+# Renewing keeps the key, the role and the names; the old certificate is in the index still.
+old=$(serial lists/alpha.crt) key=$(cksum <lists/alpha.key)
+must "$mkpki" -e 20780101000000Z -a IP:10.0.0.2 renew lists alpha
+expect 'a renewed key' "$key" "$(cksum <lists/alpha.key)"
+expect 'the key is that of the new certificate' "$(openssl x509 -in lists/alpha.crt -noout -pubkey)" \
+    "$(openssl pkey -in lists/alpha.key -pubout)"
+expect 'a renewed server' 'lists/alpha.crt: OK ' "$(verdict lists/root.crt sslserver lists/alpha.crt)"
+expect_match 'its names' 'DNS:alpha,*10.0.0.1, DNS:b.example, IP Address:10.0.0.2' \
+    "$(extensions lists/alpha.crt subjectAltName)"
+expect_match 'both in the index' '*
+alpha server 2077-01-01 valid*
+alpha server 2078-01-01 valid' "$(listed lists)"
+must "$mkpki" revoke lists "$old"
+expect 'the new one is not on the list' '' "$(revoked lists | grep "$(serial lists/alpha.crt)")"
+must "$mkpki" renew lists at-once-2
+expect 'a renewed client' 'lists/at-once-2.crt: OK ' "$(verdict lists/root.crt sslclient lists/at-once-2.crt)"
+
+# A directory of an older mkpki: a root that may not sign lists, and no index.
+old_openssl=$(sed 's/, cRLSign//' "$mkpki")
+printf '%s\n' "$old_openssl" >oldpki && chmod 755 oldpki
+must ./oldpki init older
+must ./oldpki client older alpha
+must ./oldpki server older beta
+cp other/beta.crt older/foreign.crt && rm older/index || exit 1
+before=$(snapshot older)
+expect 'a list of a root that may sign none: status' 1 "$(status "$mkpki" revoke older older/alpha.crt)"
+expect_match 'what to do' "*this root may not sign revocation lists: '*renew older root'*" "$(cat said)"
+expect 'what that has changed' "$before" "$(snapshot older)"
+key=$(cksum <older/root.key)
+must "$mkpki" renew older root
+expect "a renewed root's key" "$key" "$(cksum <older/root.key)"
+expect "a renewed root's key usage" 'Certificate Sign, CRL Sign' "$(extensions older/root.crt keyUsage)"
+expect 'a certificate of before' 'older/alpha.crt: OK ' "$(verdict older/root.crt sslclient older/alpha.crt)"
+must "$mkpki" revoke older "$(serial older/beta.crt)"
+expect 'its list' "$(serial older/beta.crt)" "$(revoked older)"
+expect 'its index' 'alpha client valid
+beta server revoked
+memserver root root valid
+memserver root root valid' "$(listed older | sed 's/ [0-9-]* \([rv][a-z]*\).*/ \1/' | sort)"
+
+# --version, as installed and not.
+expect_match '--version' "mkpki $(sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' \
+    "$SRC/common/client/smclient.h")" "$("$mkpki" --version)"
+
 # --help prints what the messages promise.
 expect 'status of --help' 0 "$(status "$mkpki" --help)"
-expect_match '--help' 'usage: mkpki *init DIR*server DIR NAME*client DIR NAME*' "$(cat said)"
+expect_match '--help' 'usage: mkpki *init DIR*server DIR NAME*client DIR NAME*renew DIR*revoke DIR*crl DIR*list DIR*' \
+    "$(cat said)"
 
 finish
