@@ -37,10 +37,10 @@ struct libctx_step {
 };
 
 /*
- * Begins a step, after 0; steps do not nest, and the caller takes no lock of its own in one. Makes
- * the context in the first one. Returns 0; -ENOMEM; -ENOTRECOVERABLE in a forked child, for ever,
- * when a thread of the parent had a lock of OpenSSL; or -EAGAIN, see lockprobe_check(). Failures
- * have a message.
+ * Begins a step, after 0; steps do not nest, and the caller takes no lock of its own in one but
+ * those that are taken in steps only. Makes the context in the first one. Returns 0; -ENOMEM;
+ * -ENOTRECOVERABLE in a forked child, for ever, when a thread of the parent had a lock of OpenSSL;
+ * or -EAGAIN, see lockprobe_check(). Failures have a message.
  */
 int libctx_begin(struct libctx_step *s);
 

@@ -15,17 +15,6 @@
 #include "common/crypto/libctx.h"
 #include "common/crypto/tls_load.h"
 
-/* Of a file that is encrypted: OpenSSL would ask for a password. */
-static int
-have_no_password(char *out, int room, int is_writing, void *arg)
-{
-	(void)out;
-	(void)room;
-	(void)is_writing;
-	(void)arg;
-	return -1;
-}
-
 static int
 read_file(struct tls_load *l, const char *file)
 {
@@ -59,7 +48,7 @@ convert_certificate(char **hex, const struct tls_load *l, const char *file)
 	int size;
 
 	if (bio != NULL)
-		certificate = PEM_read_bio_X509(bio, NULL, have_no_password, NULL);
+		certificate = PEM_read_bio_X509(bio, NULL, tls_load_no_password, NULL);
 	BIO_free(bio);
 	if (certificate == NULL)
 		return error_message(-EINVAL, "%s: the file has no certificate in PEM form: %s",
@@ -135,7 +124,7 @@ convert_public(char **modulus, char **exponent, const struct tls_load *l, const 
 	int error;
 
 	if (bio != NULL)
-		key = PEM_read_bio_PUBKEY(bio, NULL, have_no_password, NULL);
+		key = PEM_read_bio_PUBKEY(bio, NULL, tls_load_no_password, NULL);
 	BIO_free(bio);
 	if (key == NULL)
 		error = error_message(-EINVAL, "%s: the file has no public key in PEM form: %s",

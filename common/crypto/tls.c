@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/crypto/libctx.h"
+#include "common/crypto/revocations.h"
 #include "common/crypto/sslerror.h"
 #include "common/crypto/tls_bio.h"
 #include "common/crypto/tls_context.h"
@@ -118,18 +119,27 @@ set_reason(struct tls *t, const char *text)
 	snprintf(t->reason, sizeof t->reason, "%s", text);
 }
 
+/* The peer's certificate is refused. */
+static void
+explain_verification(struct tls *t)
+{
+	long verify = SSL_get_verify_result(t->ssl);
+	const char *words = revocations_words(verify);
+
+	snprintf(t->reason, sizeof t->reason, "the peer's certificate is refused: %s",
+	    words != NULL ? words : X509_verify_cert_error_string(verify));
+}
+
 /* Turns the last error in OpenSSL's queue into the reason and an errno. */
 static int
 translate_queued(struct tls *t)
 {
 	unsigned long e = ERR_peek_last_error();
-	long verify = SSL_get_verify_result(t->ssl);
 	int reason = ERR_GET_REASON(e);
 	bool certificate = ERR_GET_LIB(e) == ERR_LIB_SSL && is_certificate_reason(reason);
 
 	if (certificate && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-		snprintf(t->reason, sizeof t->reason, "the peer's certificate is refused: %s",
-		    X509_verify_cert_error_string(verify));
+		explain_verification(t);
 	else if (certificate && reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
 		set_reason(t, "the peer has no certificate");
 	else if (certificate)
@@ -425,6 +435,20 @@ tls_peer_single_name(const struct tls *t, size_t *size)
 	value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
 	*size = (size_t)ASN1_STRING_length(value);
 	return (const char *)ASN1_STRING_get0_data(value);
+}
+
+bool
+tls_is_revoked(const struct tls *t)
+{
+	struct revocations *r = SSL_CTX_get_app_data(SSL_get_SSL_CTX(t->ssl));
+	struct libctx_step step;
+	bool is_revoked;
+
+	if (r == NULL || libctx_begin_quiet(&step) != 0)
+		return false;
+	is_revoked = revocations_include(r, t->ssl);
+	libctx_end(&step);
+	return is_revoked;
 }
 
 const char *

@@ -110,6 +110,12 @@ const char *tls_peer_name(const struct tls *t);
  */
 const char *tls_peer_single_name(const struct tls *t, size_t *size);
 
+/*
+ * True when the peer has shown a certificate that is revoked now (revocations.h). The handshake is
+ * complete.
+ */
+bool tls_is_revoked(const struct tls *t);
+
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384" and the like, for logs; valid as long as t. */
 const char *tls_description(struct tls *t);
 

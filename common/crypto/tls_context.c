@@ -14,6 +14,7 @@
 struct tls_context {
 	SSL_CTX *ssl;
 	enum tls_role role;
+	struct revocations *revocations; /* a reference, or NULL */
 };
 
 void
@@ -133,6 +134,10 @@ fill(struct tls_context *ctx, const struct tls_config *config, const struct file
 		    tls_load_fault(&f->ca, TLS_LOAD_CERTIFICATE));
 		return -EINVAL;
 	}
+	if (config->revocations != NULL) {
+		ctx->revocations = revocations_get(config->revocations);
+		revocations_attach(ctx->revocations, ctx->ssl);
+	}
 	return config->cert_file == NULL ? 0 : load_own_certificate(ctx->ssl, config, f, reason);
 }
 
@@ -190,7 +195,26 @@ tls_context_destroy(struct tls_context *ctx)
 		SSL_CTX_free(ctx->ssl);
 		libctx_end(&step);
 	}
+	revocations_put(ctx->revocations);
 	free(ctx);
+}
+
+int
+tls_context_load_revocations(const struct tls_context *ctx, char reason[REVOCATIONS_REASON_SIZE])
+{
+	return revocations_load(ctx->revocations, ctx->ssl, reason);
+}
+
+int
+tls_context_reload_revocations(const struct tls_context *ctx, char reason[REVOCATIONS_REASON_SIZE])
+{
+	return revocations_reload(ctx->revocations, ctx->ssl, reason);
+}
+
+struct revocations *
+tls_context_revocations(const struct tls_context *ctx)
+{
+	return ctx->revocations;
 }
 
 int64_t

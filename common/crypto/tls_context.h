@@ -7,13 +7,16 @@
  * of the role (a client's certificate cannot play server), no resumption, no tickets, no early
  * data, no renegotiation, no compression.
  *
- * All connections of a program may share a context; no call changes it.
+ * All connections of a program may share a context. Only loading revocations changes what it
+ * refuses.
  */
 #ifndef COMMON_CRYPTO_TLS_CONTEXT_H
 #define COMMON_CRYPTO_TLS_CONTEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "common/crypto/revocations.h"
 
 enum { TLS_REASON_SIZE = 200 }; /* a sentence about a failure, with its NUL */
 
@@ -29,6 +32,7 @@ struct tls_config {
 	const char *cert_file;  /* PEM, own certificate and chain; a client may have NULL */
 	const char *key_file;   /* PEM, own private key; NULL exactly when cert_file is */
 	bool anonymous_clients; /* server: accept clients that show no certificate (-n) */
+	struct revocations *revocations; /* refused peers; the context gets a reference; or NULL */
 };
 
 /*
@@ -45,8 +49,23 @@ void tls_context_ignore_system_config(void);
 int tls_context_create(struct tls_context **out, const struct tls_config *config,
     char reason[TLS_REASON_SIZE]);
 
-/* Takes NULL. Connections made from it live on. */
+/*
+ * Takes NULL. Connections made from it live on, as long as somebody has a reference to its
+ * revocations.
+ */
 void tls_context_destroy(struct tls_context *ctx);
+
+/*
+ * For a context with revocations: loads them with the CAs of the context; see revocations_load()
+ * and revocations_reload().
+ */
+int tls_context_load_revocations(const struct tls_context *ctx,
+    char reason[REVOCATIONS_REASON_SIZE]);
+int tls_context_reload_revocations(const struct tls_context *ctx,
+    char reason[REVOCATIONS_REASON_SIZE]);
+
+/* The revocations of the context, or NULL. */
+struct revocations *tls_context_revocations(const struct tls_context *ctx);
 
 /*
  * Seconds until the context's own certificate expires, negative when it has; INT64_MAX without one.

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/crypto/libctx.h"
@@ -17,12 +18,12 @@ enum { FIRST_ROOM = 16 * 1024 };
 
 /* Moves the text to a buffer twice as large, and wipes the old one. */
 static int
-grow(struct tls_load *l, size_t *room)
+grow(struct tls_load *l, size_t *room, size_t most)
 {
 	size_t larger = *room == 0 ? FIRST_ROOM : 2 * *room;
 	char *text;
 
-	if (larger > TLS_LOAD_MOST)
+	if (larger > most)
 		return -EFBIG;
 	text = malloc(larger);
 	if (text == NULL)
@@ -38,7 +39,7 @@ grow(struct tls_load *l, size_t *room)
 }
 
 static int
-read_all(struct tls_load *l, int fd)
+read_all(struct tls_load *l, int fd, size_t most)
 {
 	size_t room = 0;
 	int error = 0;
@@ -46,7 +47,7 @@ read_all(struct tls_load *l, int fd)
 
 	do {
 		if (l->size == room)
-			error = grow(l, &room);
+			error = grow(l, &room, most);
 		if (error != 0)
 			return error;
 		n = read(fd, l->text + l->size, room - l->size);
@@ -56,20 +57,53 @@ read_all(struct tls_load *l, int fd)
 	return n < 0 ? -errno : 0;
 }
 
-int
-tls_load_read(struct tls_load *l, const char *file)
+/* Reads all of fd, and closes it. */
+static int
+read_and_close(struct tls_load *l, int fd, size_t most)
 {
 	struct tls_load whole = { 0 };
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY), error;
+	int error = read_all(&whole, fd, most);
 
-	if (fd < 0)
-		return -errno;
-	error = read_all(&whole, fd);
 	(void)close(fd);
 	if (error == 0)
 		*l = whole;
 	else
 		tls_load_fini(&whole);
+	return error;
+}
+
+int
+tls_load_read(struct tls_load *l, const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : read_and_close(l, fd, TLS_LOAD_MOST);
+}
+
+/* Refuses a pipe, a device and a directory. */
+static int
+check_regular(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return S_ISREG(st.st_mode) ? 0 : -ENOTSUP;
+}
+
+int
+tls_load_read_regular(struct tls_load *l, const char *file, size_t most)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), error;
+
+	if (fd < 0)
+		return -errno;
+	error = check_regular(fd);
+	if (error == 0)
+		return read_and_close(l, fd, most);
+	(void)close(fd);
 	return error;
 }
 
@@ -92,9 +126,10 @@ const char *
 tls_load_fault(const struct tls_load *l, enum tls_load_part part)
 {
 	static const char *const ends[] = { "CERTIFICATE-----", "PRIVATE KEY-----",
-		"PUBLIC KEY-----" };
+		"PUBLIC KEY-----", "X509 CRL-----" };
 	static const char *const others[] = { "it has a certificate instead",
-		"it has a private key instead", "it has a public key instead" };
+		"it has a private key instead", "it has a public key instead",
+		"it has a revocation list instead" };
 	size_t i;
 
 	if (l->size == 0)
@@ -115,8 +150,8 @@ open_text(const struct tls_load *l)
 	return BIO_new_mem_buf(l->text, (int)l->size);
 }
 
-static int
-have_no_password(char *out, int room, int is_writing, void *arg)
+int
+tls_load_no_password(char *out, int room, int is_writing, void *arg)
 {
 	(void)out;
 	(void)room;
@@ -144,8 +179,8 @@ tls_load_authorities(SSL_CTX *ssl, const struct tls_load *l)
 	int i, added = 0, count = 0;
 
 	if (bio != NULL)
-		parts = PEM_X509_INFO_read_bio_ex(bio, NULL, have_no_password, NULL, libctx_get(),
-		    NULL);
+		parts = PEM_X509_INFO_read_bio_ex(bio, NULL, tls_load_no_password, NULL,
+		    libctx_get(), NULL);
 	for (i = 0; added >= 0 && i < sk_X509_INFO_num(parts); i++) {
 		added = add_authority(SSL_CTX_get_cert_store(ssl), sk_X509_INFO_value(parts, i));
 		count += added;
@@ -164,7 +199,7 @@ read_certificate(BIO *bio)
 	X509 *certificate = X509_new_ex(libctx_get(), NULL);
 
 	if (certificate != NULL &&
-	    PEM_read_bio_X509_AUX(bio, &certificate, have_no_password, NULL) != NULL)
+	    PEM_read_bio_X509_AUX(bio, &certificate, tls_load_no_password, NULL) != NULL)
 		return certificate;
 	X509_free(certificate);
 	return NULL;
@@ -212,8 +247,8 @@ tls_load_key(SSL_CTX *ssl, const struct tls_load *l)
 	int error = 0;
 
 	if (bio != NULL)
-		key = PEM_read_bio_PrivateKey_ex(bio, NULL, have_no_password, NULL, libctx_get(),
-		    NULL);
+		key = PEM_read_bio_PrivateKey_ex(bio, NULL, tls_load_no_password, NULL,
+		    libctx_get(), NULL);
 	if (key == NULL)
 		error = -EINVAL;
 	else if (SSL_CTX_use_PrivateKey(ssl, key) != 1 || SSL_CTX_check_private_key(ssl) != 1)

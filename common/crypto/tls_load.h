@@ -25,10 +25,24 @@ struct tls_load {
 /* Reads the file. Returns 0; a negative errno of open(2) or read(2); -EFBIG; -ENOMEM. */
 int tls_load_read(struct tls_load *l, const char *file);
 
-enum tls_load_part { TLS_LOAD_CERTIFICATE, TLS_LOAD_PRIVATE_KEY, TLS_LOAD_PUBLIC_KEY };
+/*
+ * The same of a regular file of at most that many bytes (TLS_LOAD_MOST or less): reading it never
+ * waits for a writer. -EISDIR or -ENOTSUP for what is no file.
+ */
+int tls_load_read_regular(struct tls_load *l, const char *file, size_t most);
+
+enum tls_load_part {
+	TLS_LOAD_CERTIFICATE,
+	TLS_LOAD_PRIVATE_KEY,
+	TLS_LOAD_PUBLIC_KEY,
+	TLS_LOAD_REVOCATION_LIST
+};
 
 /* Why OpenSSL has not found that part in l: "it is no PEM text", "it has a certificate instead". */
 const char *tls_load_fault(const struct tls_load *l, enum tls_load_part part);
+
+/* A pem_password_cb of OpenSSL's that has none. */
+int tls_load_no_password(char *out, int room, int is_writing, void *arg);
 
 /* Wipes and frees. */
 void tls_load_fini(struct tls_load *l);

@@ -255,6 +255,12 @@ stream_peer_single_name(const struct stream *s, size_t *size)
 	return s->tls != NULL ? tls_peer_single_name(s->tls, size) : NULL;
 }
 
+bool
+stream_is_revoked(const struct stream *s)
+{
+	return s->tls != NULL && tls_is_revoked(s->tls);
+}
+
 const char *
 stream_description(struct stream *s)
 {

@@ -105,6 +105,9 @@ const char *stream_peer_name(const struct stream *s);
 /* See tls_peer_single_name(); NULL for a plain stream. */
 const char *stream_peer_single_name(const struct stream *s, size_t *size);
 
+/* See tls_is_revoked(); false for a plain stream. */
+bool stream_is_revoked(const struct stream *s);
+
 /* "plaintext" or the TLS version and cipher. */
 const char *stream_description(struct stream *s);
 
