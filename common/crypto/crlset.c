@@ -360,6 +360,15 @@ crlset_judge(const struct crlset *s, STACK_OF(X509) * chain, int *depth)
 	return verdict;
 }
 
+/* OpenSSL has no stack at all for a list of nobody. */
+static uint64_t
+count_revoked(X509_CRL *crl)
+{
+	int count = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl));
+
+	return count > 0 ? (uint64_t)count : 0;
+}
+
 void
 crlset_summarise(const struct crlset *s, struct crlset_summary *out)
 {
@@ -370,7 +379,7 @@ crlset_summarise(const struct crlset *s, struct crlset_summary *out)
 	*out = (struct crlset_summary){ .seconds_left = INT64_MAX };
 	for (i = 0; i < s->count; i++) {
 		end = X509_CRL_get0_nextUpdate(s->at[i].crl);
-		out->count += (uint64_t)sk_X509_REVOKED_num(X509_CRL_get_REVOKED(s->at[i].crl));
+		out->count += count_revoked(s->at[i].crl);
 		left = seconds_between(NULL, end);
 		if (left >= out->seconds_left)
 			continue;

@@ -58,7 +58,7 @@ int revocations_load(struct revocations *r, struct ssl_ctx_st *ssl,
 int revocations_reload(struct revocations *r, struct ssl_ctx_st *ssl,
     char reason[REVOCATIONS_REASON_SIZE]);
 
-/* In a step: true when one of the certificates that the peer of a connection has shown is revoked. */
+/* In a step: true when a certificate that the peer of a connection has shown is revoked. */
 bool revocations_include(struct revocations *r, const struct ssl_st *ssl);
 
 /* In a step. Returns false before the first load that succeeds. */
@@ -67,7 +67,7 @@ bool revocations_summarise(struct revocations *r, struct crlset_summary *out);
 /* In a step: copies the reason of the last load; "" when it succeeded. */
 void revocations_reason(struct revocations *r, char out[REVOCATIONS_REASON_SIZE]);
 
-/* What a result of verification that comes from here means, in words; NULL: it comes from OpenSSL. */
+/* What a result of verification means that comes from here; NULL: it comes from OpenSSL. */
 const char *revocations_words(long verify_result);
 
 #endif

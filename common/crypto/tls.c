@@ -17,7 +17,10 @@
 #include "common/crypto/tls_bio.h"
 #include "common/crypto/tls_context.h"
 
-enum { NAME_SIZE = 128 }; /* of a certificate's name, with its NUL */
+enum {
+	NAME_SIZE = 128,  /* of a certificate's name, with its NUL */
+	REASON_SIZE = 200 /* of a sentence about a failure */
+};
 
 struct tls {
 	SSL *ssl;
@@ -27,7 +30,7 @@ struct tls {
 	bool write_wants_write; /* tls_write() */
 	bool is_paused;
 	unsigned silent_records; /* read since application data came */
-	char reason[TLS_REASON_SIZE];
+	char reason[REASON_SIZE];
 	char peer_name[LOG_ESCAPED_SIZE];
 	char description[64];
 };
@@ -302,7 +305,7 @@ tls_read(struct tls *t, void *out, size_t size)
 static int
 find_refusal(struct tls *t, int error)
 {
-	char reason[TLS_REASON_SIZE];
+	char reason[REASON_SIZE];
 	uint8_t byte;
 	size_t n;
 	int result;

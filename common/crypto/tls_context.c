@@ -134,10 +134,8 @@ fill(struct tls_context *ctx, const struct tls_config *config, const struct file
 		    tls_load_fault(&f->ca, TLS_LOAD_CERTIFICATE));
 		return -EINVAL;
 	}
-	if (config->revocations != NULL) {
-		ctx->revocations = revocations_get(config->revocations);
+	if (ctx->revocations != NULL)
 		revocations_attach(ctx->revocations, ctx->ssl);
-	}
 	return config->cert_file == NULL ? 0 : load_own_certificate(ctx->ssl, config, f, reason);
 }
 
@@ -158,6 +156,38 @@ begin_and_fill(struct tls_context *ctx, const struct tls_config *config, const s
 	return error;
 }
 
+/* Sets ctx->revocations. */
+static int
+take_revocations(struct tls_context *ctx, const struct tls_config *config,
+    char reason[TLS_REASON_SIZE])
+{
+	int error = 0;
+
+	if (config->revocations != NULL)
+		ctx->revocations = revocations_get(config->revocations);
+	else if (config->crl_file != NULL)
+		error = revocations_create(&ctx->revocations, config->crl_file);
+	if (error != 0)
+		snprintf(reason, TLS_REASON_SIZE, "no memory");
+	return error;
+}
+
+/* Loads the lists of crl_file. */
+static int
+load_own_revocations(const struct tls_context *ctx, const struct tls_config *config,
+    char reason[TLS_REASON_SIZE])
+{
+	char why[REVOCATIONS_REASON_SIZE];
+	int error;
+
+	if (config->crl_file == NULL)
+		return 0;
+	error = tls_context_load_revocations(ctx, why);
+	if (error != 0)
+		snprintf(reason, TLS_REASON_SIZE, "%s: %s", config->crl_file, why);
+	return error;
+}
+
 int
 tls_context_create(struct tls_context **out, const struct tls_config *config,
     char reason[TLS_REASON_SIZE])
@@ -173,10 +203,14 @@ tls_context_create(struct tls_context **out, const struct tls_config *config,
 		return -ENOMEM;
 	}
 	ctx->role = config->role;
-	error = read_files(&f, config, reason);
+	error = take_revocations(ctx, config, reason);
+	if (error == 0)
+		error = read_files(&f, config, reason);
 	if (error == 0)
 		error = begin_and_fill(ctx, config, &f, reason);
 	wipe_files(&f);
+	if (error == 0)
+		error = load_own_revocations(ctx, config, reason);
 	if (error == 0)
 		*out = ctx;
 	else
@@ -208,13 +242,21 @@ tls_context_load_revocations(const struct tls_context *ctx, char reason[REVOCATI
 int
 tls_context_reload_revocations(const struct tls_context *ctx, char reason[REVOCATIONS_REASON_SIZE])
 {
+	if (ctx->revocations == NULL)
+		return -EALREADY;
 	return revocations_reload(ctx->revocations, ctx->ssl, reason);
 }
 
-struct revocations *
-tls_context_revocations(const struct tls_context *ctx)
+void
+tls_context_revocations_fault(const struct tls_context *ctx, char out[REVOCATIONS_REASON_SIZE])
 {
-	return ctx->revocations;
+	struct libctx_step step;
+
+	out[0] = '\0';
+	if (ctx->revocations == NULL || libctx_begin_quiet(&step) != 0)
+		return;
+	revocations_reason(ctx->revocations, out);
+	libctx_end(&step);
 }
 
 int64_t

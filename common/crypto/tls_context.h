@@ -18,7 +18,7 @@
 
 #include "common/crypto/revocations.h"
 
-enum { TLS_REASON_SIZE = 200 }; /* a sentence about a failure, with its NUL */
+enum { TLS_REASON_SIZE = 512 }; /* a sentence about a failure, with its NUL */
 
 struct ssl_st; /* OpenSSL's SSL */
 struct tls_context;
@@ -32,7 +32,8 @@ struct tls_config {
 	const char *cert_file;  /* PEM, own certificate and chain; a client may have NULL */
 	const char *key_file;   /* PEM, own private key; NULL exactly when cert_file is */
 	bool anonymous_clients; /* server: accept clients that show no certificate (-n) */
-	struct revocations *revocations; /* refused peers; the context gets a reference; or NULL */
+	const char *crl_file;   /* PEM, revocation lists of the context's own; NULL: none */
+	struct revocations *revocations; /* or these, of which it gets a reference; or NULL */
 };
 
 /*
@@ -42,9 +43,10 @@ struct tls_config {
 void tls_context_ignore_system_config(void);
 
 /*
- * Reads the files and makes a context. Returns 0; -ENOENT, -EACCES, ... for a file that cannot be
- * read, -EINVAL for a file with other contents or a key that does not fit its certificate, or see
- * libctx_begin(); reason is then a sentence, with the file if there is one.
+ * Reads the files and makes a context; loads the lists of crl_file, but not revocations. Returns 0;
+ * -ENOENT, -EACCES, ... for a file that cannot be read, -EINVAL for a file with other contents or a
+ * key that does not fit its certificate, or see revocations_load() and libctx_begin(); reason is
+ * then a sentence, with the file if there is one.
  */
 int tls_context_create(struct tls_context **out, const struct tls_config *config,
     char reason[TLS_REASON_SIZE]);
@@ -56,16 +58,18 @@ int tls_context_create(struct tls_context **out, const struct tls_config *config
 void tls_context_destroy(struct tls_context *ctx);
 
 /*
- * For a context with revocations: loads them with the CAs of the context; see revocations_load()
- * and revocations_reload().
+ * Loads the revocations of the context, with its CAs; see revocations_load() and
+ * revocations_reload(). A context without revocations must not be loaded, and is never to be
+ * reloaded (-EALREADY).
  */
 int tls_context_load_revocations(const struct tls_context *ctx,
     char reason[REVOCATIONS_REASON_SIZE]);
 int tls_context_reload_revocations(const struct tls_context *ctx,
     char reason[REVOCATIONS_REASON_SIZE]);
 
-/* The revocations of the context, or NULL. */
-struct revocations *tls_context_revocations(const struct tls_context *ctx);
+/* Why the last load of these has failed, a sentence; or "". */
+void tls_context_revocations_fault(const struct tls_context *ctx,
+    char out[REVOCATIONS_REASON_SIZE]);
 
 /*
  * Seconds until the context's own certificate expires, negative when it has; INT64_MAX without one.

@@ -75,6 +75,15 @@ is_operator(const struct connection *c)
 	return name != NULL && operators_include(c->table->operators, name, size);
 }
 
+/* The handshake of c is complete, or it is serving. */
+static void
+end_revoked(struct connection *c)
+{
+	account_warn(c->account, c->table->now, "%s: connection closed: its certificate is revoked",
+	    c->peer);
+	connection_close(c);
+}
+
 /* The handshake is complete. */
 static void
 begin_session(struct connection *c)
@@ -86,6 +95,11 @@ begin_session(struct connection *c)
 	TAILQ_INSERT_TAIL(&t->serving, c, link);
 	c->is_serving = true;
 	error = identify(c);
+	/* Its certificate was verified before the last message of the handshake came. */
+	if (error == 0 && stream_is_revoked(c->stream)) {
+		end_revoked(c);
+		return;
+	}
 	if (error == 0)
 		error = session_create(&c->session, t->core, c->peer, c->account);
 	if (error != 0) {
@@ -156,7 +170,9 @@ run(struct task *task, const struct budget *b)
 {
 	struct connection *c = container_of(task, struct connection, task);
 
-	if (c->is_serving)
+	if (c->is_revoked)
+		end_revoked(c);
+	else if (c->is_serving)
 		connection_serve(c, b);
 	else
 		continue_handshake(c);
@@ -283,6 +299,22 @@ connection_accept(struct connection_table *t, int fd)
 	timer_arm(&t->timers, &c->timer, clock_after_ms(t->now, PROTOCOL_HANDSHAKE_MS),
 	    handshake_is_due);
 	connection_add_task(c);
+}
+
+uint32_t
+connection_end_revoked(struct connection_table *t)
+{
+	struct connection *c;
+	uint32_t count = 0;
+
+	TAILQ_FOREACH(c, &t->serving, link) {
+		if (c->is_revoked || !stream_is_revoked(c->stream))
+			continue;
+		c->is_revoked = true;
+		connection_add_task(c);
+		count++;
+	}
+	return count;
 }
 
 void

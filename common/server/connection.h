@@ -13,6 +13,9 @@
  * one-way RELEASE in the socket counts. When a peer has too many unfinished handshakes, a new one
  * replaces its oldest; other peers' stay.
  *
+ * The certificate of a connection is looked up in the revocation lists when its handshake is
+ * complete, and when other lists come: connection_end_revoked().
+ *
  * The host carries the bytes: it can cut, delay and refuse connections, and read and change those
  * without TLS.
  */
@@ -56,6 +59,12 @@ void connection_table_fini(struct connection_table *t);
 
 /* Takes over an accepted socket; closes it when there is no place for it. */
 void connection_accept(struct connection_table *t, int fd);
+
+/*
+ * Ends the connections whose certificates are revoked now (revocations.h), each in a turn of its
+ * own. Returns their number.
+ */
+uint32_t connection_end_revoked(struct connection_table *t);
 
 /* Adds the connections whose sessions need a turn to the schedule. */
 void connection_schedule_ready(struct connection_table *t);

@@ -31,6 +31,7 @@ struct connection {
 	bool is_readable;  /* the socket may have bytes, as far as is known */
 	bool input_ended;  /* the peer has closed its side, or reading failed */
 	bool has_had_turn; /* since its timer was due */
+	bool is_revoked;   /* its certificate: it ends in its next turn */
 	struct stream *stream;
 	struct account *account; /* a reference; of the address, then of the peer */
 	struct session *session; /* once the handshake is done */

@@ -94,6 +94,7 @@ credentials_load(struct credentials *c)
 		.cert_file = o->cert_file,
 		.key_file = o->key_file,
 		.anonymous_clients = o->anonymous,
+		.revocations = c->revocations,
 	};
 	char reason[TLS_REASON_SIZE];
 	struct tls_context *tls;

@@ -15,14 +15,16 @@
 #include "common/crypto/filedigest.h"
 
 struct options;
+struct revocations;
 struct tls_context;
 
 enum { CREDENTIALS_LOOK_MS = 10 * 1000 };
 
 struct credentials {
 	const struct options *options;
-	struct tls_context *tls;    /* NULL without -Z, and before the first load */
-	struct timer_queue *timers; /* expiry and look are in it */
+	struct revocations *revocations; /* for the context; NULL: none. The owner's, to be set */
+	struct tls_context *tls;         /* NULL without -Z, and before the first load */
+	struct timer_queue *timers;      /* expiry and look are in it */
 	struct timer expiry;
 	struct timer look;               /* for a change of the files */
 	uint8_t digest[FILEDIGEST_SIZE]; /* of the files when they were last loaded, or looked at */

@@ -19,13 +19,16 @@
 #include "common/server/core/server.h"
 #include "common/server/core/store.h"
 #include "common/server/credentials.h"
+#include "common/server/crlfile.h"
 #include "common/server/listener.h"
 #include "common/server/loop.h"
 #include "common/server/notify.h"
 #include "common/server/options.h"
 #include "common/server/process.h"
+#include "common/server/reload.h"
 #include "common/server/signals.h"
 #include "common/server/trim.h"
+#include "common/wire/inspect.h"
 #include "common/wire/protocol.h"
 
 /* A turn ends soon after TURN_NS; events are looked for every ROUND_NS. */
@@ -40,6 +43,8 @@ struct daemon {
 	struct options options;
 	struct background background;
 	struct credentials credentials;
+	struct crlfile crlfile;
+	struct reload reload;
 	struct pidfh *pid_file;
 	struct server *core;
 	struct loop loop;
@@ -97,14 +102,23 @@ prepare_process(struct daemon *d)
 	return 0;
 }
 
-/* Connections that exist keep the context that they have. */
 static int
 load_credentials(struct daemon *d)
 {
-	int error = credentials_load(&d->credentials);
+	int error = crlfile_open(&d->crlfile, d->options.crl_file);
 
+	if (error != 0)
+		return error;
+	d->credentials.revocations = d->crlfile.revocations;
+	error = credentials_load(&d->credentials);
 	d->conns.tls = d->credentials.tls;
 	return error;
+}
+
+static int
+load_revocations(struct daemon *d)
+{
+	return crlfile_load(&d->crlfile, d->credentials.tls);
 }
 
 /* The pid file is locked before the sockets are touched: it keeps a second server out. */
@@ -150,13 +164,25 @@ listen_on_addresses(struct daemon *d)
 	return listener_open(&d->listeners, &d->options);
 }
 
+/* An operator's request. */
+static void
+reload_asked(void *arg, const char *peer, struct inspect_reload *out)
+{
+	struct daemon *d = arg;
+
+	reload_all(&d->reload, peer, out);
+}
+
 static int
 create_server(struct daemon *d)
 {
 	int error = server_create(&d->core, &d->options.config, d->store, d->store_context);
 
+	if (error != 0)
+		return error;
 	d->conns.core = d->core;
-	return error;
+	server_set_reload(d->core, reload_asked, d);
+	return 0;
 }
 
 static int
@@ -217,6 +243,7 @@ static const struct step {
 	{ "go to the background", go_to_background, "leave -d out" },
 	{ "prepare the process", prepare_process, NULL },
 	{ "load the certificates", load_credentials, NULL },
+	{ "load the revocation lists", load_revocations, NULL },
 	{ "lock the pid file", lock_pid_file, "leave -p out" },
 	{ "start the store", start_store, NULL },
 	{ "listen", listen_on_addresses, "give an address tcp:HOST:PORT" },
@@ -297,50 +324,31 @@ next_deadline(struct daemon *d)
 	return a;
 }
 
-/* SIGHUP and SIGUSR1: opens the log again. Returns 0 or a negative errno, which is logged. */
-static int
-reopen_log(struct daemon *d)
-{
-	int error = log_reopen();
-
-	d->signals.reopen = false;
-	if (error != 0)
-		log_error("cannot reopen the log %s: %s", d->options.log_file, strerror(-error));
-	return error;
-}
-
-/* Returns true if the new ones are in use. */
-static bool
-reload_credentials(struct daemon *d)
-{
-	int error;
-
-	error_begin();
-	error = load_credentials(d);
-	if (error != 0)
-		log_error("%s", error_text());
-	return error == 0;
-}
-
 /* SIGHUP. */
 static void
 reload(struct daemon *d)
 {
-	int error = reopen_log(d);
+	struct inspect_reload unused;
 
-	log_info("SIGHUP: %s",
-	    !reload_credentials(d) ? "the old certificates stay in use" :
-		error != 0         ? "certificates reloaded" :
-				     "certificates and log reloaded");
 	d->signals.reload = false;
+	reload_all(&d->reload, "SIGHUP", &unused);
 	set_time(d);
 }
 
+/* SIGUSR1. */
 static void
-reload_changed_credentials(struct daemon *d)
+reopen(struct daemon *d)
 {
-	log_info("the files of -Z have changed: %s",
-	    reload_credentials(d) ? "certificates reloaded" : "the old certificates stay in use");
+	d->signals.reopen = false;
+	if (reload_log(&d->reload) == 0)
+		log_info("SIGUSR1: log reopened");
+}
+
+/* Files have changed. */
+static void
+reload_changes(struct daemon *d)
+{
+	reload_changed(&d->reload);
 	set_time(d);
 }
 
@@ -392,11 +400,11 @@ serve(struct daemon *d)
 		set_time(d);
 		if (d->signals.reload)
 			reload(d);
-		if (d->signals.reopen && reopen_log(d) == 0)
-			log_info("SIGUSR1: log reopened");
+		if (d->signals.reopen)
+			reopen(d);
 		run_timers(d);
-		if (d->credentials.has_changed)
-			reload_changed_credentials(d);
+		if (d->credentials.has_changed || d->crlfile.has_changed)
+			reload_changes(d);
 		run_turns(d);
 		trim_note(&d->trim, heap_used(d), d->conns.now);
 		if (log_has_pending())
@@ -417,6 +425,7 @@ stop(struct daemon *d)
 	if (d->store->stop != NULL)
 		d->store->stop(d->store_context);
 	credentials_fini(&d->credentials);
+	crlfile_close(&d->crlfile);
 	signals_close(&d->signals);
 	loop_fini(&d->loop);
 	if (d->pid_file != NULL)
@@ -445,6 +454,8 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	connection_table_init(&d.conns);
 	trim_init(&d.trim, &d.conns.timers);
 	credentials_init(&d.credentials, &d.options, &d.conns.timers);
+	crlfile_init(&d.crlfile, &d.conns.timers);
+	d.reload = (struct reload){ &d.credentials, &d.crlfile, &d.conns, d.options.log_file, "" };
 	error = start(&d);
 	if (error == 0)
 		serve(&d);

@@ -5,9 +5,10 @@
  * The modules of this folder, each of which calls only those below it:
  *
  *	main
+ *	reload		certificates, revocation lists and log, once more
  *	listener	the sockets that the daemon listens on
  *	connection	a client's socket, and its session in the core
- *	signals, credentials, background, process, options
+ *	signals, credentials, crlfile, background, process, options
  *	loop, notify, optiontable
  */
 #ifndef COMMON_SERVER_MAIN_H

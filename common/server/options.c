@@ -27,9 +27,9 @@ print_help(const struct options_program *program)
 	optiontable_print_help(program);
 	printf(
 	    "\n"
-	    "BYTES take K, M or G. SIGHUP reloads certificates and reopens the log, SIGUSR1 reopens the\n"
-	    "log only; SIGTERM stops. Certificates whose files have changed are loaded within ten\n"
-	    "seconds, without a signal.\n");
+	    "BYTES take K, M or G. SIGHUP reloads certificates and revocation lists and reopens the log,\n"
+	    "and so does an operator's smstat -r; SIGUSR1 reopens the log only; SIGTERM stops. What has\n"
+	    "changed in the files of -Z and -C is loaded within ten seconds, without a signal.\n");
 }
 
 static enum options_result __attribute__((format(printf, 2, 3)))
@@ -133,6 +133,8 @@ check_together(const struct options *o, const struct options_program *program)
 {
 	if (o->anonymous && o->ca_file == NULL)
 		return usage_error(program, "-n needs -Z");
+	if (o->crl_file != NULL && o->ca_file == NULL)
+		return usage_error(program, "-C needs -Z");
 	if (o->operators != NULL && o->ca_file == NULL)
 		return usage_error(program, "--operators needs -Z");
 	if (o->operators != NULL && o->anonymous)
@@ -237,6 +239,9 @@ set_option(struct options *o, const struct options_program *program, int option)
 	switch (option) {
 	case 'a':
 		o->is_abstract = true;
+		break;
+	case 'C':
+		o->crl_file = optarg;
 		break;
 	case 'd':
 		o->daemonise = true;

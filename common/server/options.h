@@ -36,6 +36,7 @@ struct options {
 	const char *ca_file;         /* -Z; all three or none */
 	const char *cert_file;
 	const char *key_file;
+	const char *crl_file;  /* -C; NULL: none */
 	const char *operators; /* --operators, see operators.h; NULL: none */
 	struct addr addresses[OPTIONS_ADDRESS_MOST];
 	int address_count;

@@ -14,6 +14,9 @@ const struct optiontable_row optiontable[] = {
 	{ 'B', NULL, "BYTES", OPTIONTABLE_BOTH,
 	    "of requests, replies and tables, besides the segments (256M, or what -s needs)" },
 	{ 'b', NULL, "MICROS", OPTIONTABLE_BOTH, "how long to poll for work before sleeping (0)" },
+	{ 'C', NULL, "CRL", OPTIONTABLE_BOTH,
+	    "refuse the certificates that are on this revocation list of CA (PEM), and end\n"
+	    "their sessions, with -Z only; everybody is refused once the list has expired" },
 	{ 'c', NULL, "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
 	{ 'd', NULL, NULL, OPTIONTABLE_BOTH,
 	    "daemonise, once everything is in place; the log is then that of -l, or none" },

@@ -8,7 +8,8 @@ enum {
 	LENGTH_SIZE = 2,
 	SERVER_SIZE = PROTOCOL_INSTANCE_ID_SIZE + 4 + 8 + 3 * 4 + 4 * 8 + 3 * 8 + 2 * 4,
 	FILE_SIZE = 8 + PROTOCOL_STAT_SIZE + 8 + 4 + 3 * 8 + LENGTH_SIZE,
-	SESSION_SIZE = 2 * 8 + 1 + 3 * 4 + 4 * 8 + 2 * 4 + 2 * LENGTH_SIZE
+	SESSION_SIZE = 2 * 8 + 1 + 3 * 4 + 4 * 8 + 2 * 4 + 2 * LENGTH_SIZE,
+	RELOAD_SIZE = 2 * 1 + 2 * 8 + 4 + LENGTH_SIZE
 };
 
 static void
@@ -163,5 +164,31 @@ inspect_get_session(struct wire_reader *r, struct inspect_session *s)
 	s->longest_turn_us = wire_get_u32(&fields);
 	s->peer = get_string(&fields);
 	s->address = get_string(&fields);
+	end_record(r, &fields);
+}
+
+void
+inspect_put_reload(struct wire_writer *w, const struct inspect_reload *l)
+{
+	wire_put_u16(w, (uint16_t)(RELOAD_SIZE + l->reason.size));
+	wire_put_u8(w, l->failed);
+	wire_put_u8(w, l->has_lists);
+	wire_put_u64(w, l->revoked);
+	wire_put_u64(w, l->valid_s);
+	wire_put_u32(w, l->ending);
+	put_string(w, l->reason);
+}
+
+void
+inspect_get_reload(struct wire_reader *r, struct inspect_reload *l)
+{
+	struct wire_reader fields = begin_record(r);
+
+	l->failed = wire_get_u8(&fields);
+	l->has_lists = wire_get_u8(&fields);
+	l->revoked = wire_get_u64(&fields);
+	l->valid_s = wire_get_u64(&fields);
+	l->ending = wire_get_u32(&fields);
+	l->reason = get_string(&fields);
 	end_record(r, &fields);
 }

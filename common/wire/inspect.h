@@ -71,10 +71,28 @@ struct inspect_session {
 	struct inspect_string address; /* what the log calls it */
 };
 
+/* What a server could not load, or open, again. */
+enum inspect_failed {
+	INSPECT_FAILED_CERTIFICATES = 1,
+	INSPECT_FAILED_LISTS = 2,
+	INSPECT_FAILED_LOG = 4
+};
+
+/* A reload. */
+struct inspect_reload {
+	uint8_t failed;    /* bits of enum inspect_failed */
+	uint8_t has_lists; /* revocation lists; else the next three are 0 */
+	uint64_t revoked;  /* certificates on the lists in use */
+	uint64_t valid_s;  /* seconds until the first list expires; 0: it has */
+	uint32_t ending;   /* sessions */
+	struct inspect_string reason;
+};
+
 /* Writes a record with its length. */
 void inspect_put_server(struct wire_writer *w, const struct inspect_server *s);
 void inspect_put_file(struct wire_writer *w, const struct inspect_file *f);
 void inspect_put_session(struct wire_writer *w, const struct inspect_session *s);
+void inspect_put_reload(struct wire_writer *w, const struct inspect_reload *l);
 
 /*
  * Reads a record with its length, and skips fields that it does not know. A record that is too
@@ -83,5 +101,6 @@ void inspect_put_session(struct wire_writer *w, const struct inspect_session *s)
 void inspect_get_server(struct wire_reader *r, struct inspect_server *s);
 void inspect_get_file(struct wire_reader *r, struct inspect_file *f);
 void inspect_get_session(struct wire_reader *r, struct inspect_session *s);
+void inspect_get_reload(struct wire_reader *r, struct inspect_reload *l);
 
 #endif

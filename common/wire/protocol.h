@@ -75,7 +75,8 @@ enum protocol_stat_what { PROTOCOL_STAT_HOLDER = 1 };
 enum protocol_inspect {
 	PROTOCOL_INSPECT_SERVER = 0,
 	PROTOCOL_INSPECT_FILES = 1,
-	PROTOCOL_INSPECT_SESSIONS = 2
+	PROTOCOL_INSPECT_SESSIONS = 2,
+	PROTOCOL_INSPECT_RELOAD = 3
 };
 
 /* The features in a server's reply to HELLO, a bit each. */

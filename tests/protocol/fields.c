@@ -222,6 +222,20 @@ add_inspected_session(struct fields *f, struct wire_reader *records)
 	add_string(f, "address", s.address);
 }
 
+static void
+add_reload(struct fields *f, struct wire_reader *records)
+{
+	struct inspect_reload l;
+
+	inspect_get_reload(records, &l);
+	add_number(f, "failed", l.failed);
+	add_number(f, "lists", l.has_lists);
+	add_number(f, "revoked", l.revoked);
+	add_number(f, "valid", l.valid_s);
+	add_number(f, "ending", l.ending);
+	add_string(f, "reason", l.reason);
+}
+
 bool
 fields_next_record(struct wire_reader *records, uint8_t what, struct fields *f)
 {
@@ -232,6 +246,8 @@ fields_next_record(struct wire_reader *records, uint8_t what, struct fields *f)
 		add_inspected_server(f, records);
 	else if (what == PROTOCOL_INSPECT_FILES)
 		add_inspected_file(f, records);
+	else if (what == PROTOCOL_INSPECT_RELOAD)
+		add_reload(f, records);
 	else
 		add_inspected_session(f, records);
 	return !records->failed;

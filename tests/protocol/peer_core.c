@@ -13,6 +13,7 @@
 #include "common/server/core/server.h"
 #include "common/server/core/session.h"
 #include "common/server/core/store.h"
+#include "common/wire/inspect.h"
 #include "smdish/store.h"
 #include "smuf/store.h"
 #include "tests/protocol/peer.h"
@@ -204,6 +205,15 @@ stop_store(void)
 	return rmdir(memdir) == 0;
 }
 
+/* As a daemon without -C: nothing fails. */
+static void
+reload(void *arg, const char *peer, struct inspect_reload *out)
+{
+	(void)arg;
+	(void)peer;
+	*out = (struct inspect_reload){ .failed = 0 };
+}
+
 static bool
 begin_with(const struct store_ops *with, const struct peer_options *o,
     char reason[PEER_REASON_SIZE])
@@ -233,6 +243,7 @@ begin_with(const struct store_ops *with, const struct peer_options *o,
 		snprintf(reason, PEER_REASON_SIZE, "server_create: %s", strerror(-r));
 		return false;
 	}
+	server_set_reload(server, reload, NULL);
 	now = START_S * CLOCK_SEC;
 	server_set_time(server, now);
 	return true;

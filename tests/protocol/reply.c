@@ -328,7 +328,7 @@ static bool
 is_at_record(const struct text *t)
 {
 	return strncmp(t->next, "file{", 5) == 0 || strncmp(t->next, "session{", 8) == 0 ||
-	    strncmp(t->next, "server{", 7) == 0;
+	    strncmp(t->next, "server{", 7) == 0 || strncmp(t->next, "reload{", 7) == 0;
 }
 
 /* Checks fields up to end; with `...` before it, not all of them. *is_open: there was `...`. */
@@ -376,7 +376,8 @@ find_file(struct text *t, struct wire_reader files, struct fields *f)
 
 /*
  * Checks the record that is next in the script, if one is: with the file of that name, or with the
- * next session or the server of rest. all has all records. *done: there is no further record.
+ * next session, the server or the reload of rest. all has all records. *done: there is no further
+ * record.
  */
 static bool
 check_record(struct text *t, const struct wire_reader *all, struct wire_reader *rest, bool *done)
@@ -394,6 +395,9 @@ check_record(struct text *t, const struct wire_reader *all, struct wire_reader *
 	} else if (text_accept(t, "server{")) {
 		if (!fields_next_record(rest, PROTOCOL_INSPECT_SERVER, &f))
 			return text_fail(t, "there is no further server");
+	} else if (text_accept(t, "reload{")) {
+		if (!fields_next_record(rest, PROTOCOL_INSPECT_RELOAD, &f))
+			return text_fail(t, "there is no further reload");
 	} else {
 		*done = true;
 		return true;

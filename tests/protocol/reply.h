@@ -15,6 +15,7 @@
  *		    memory_limit requests grants lost longest recent}
  *		file{"name" key, the fields of STAT, holder held bytes_granted bytes_released
  *		    waited}, files in any order
+ *		reload{failed lists revoked valid ending reason}
  *		session{key age version descriptors held waiting requests in out memory unsent
  *		    longest peer address}, sessions in their order
  *

@@ -50,6 +50,20 @@ pki_add(const struct pki *p, const char *role, const char *name, const char *sta
 	make(p, start, end, role, name);
 }
 
+void
+pki_list(const struct pki *p)
+{
+	make(p, NULL, NULL, "crl", NULL);
+}
+
+void
+pki_revoke(const struct pki *p, const char *name)
+{
+	char path[PKI_PATH_SIZE];
+
+	make(p, NULL, NULL, "revoke", pki_file(p, name, "crt", path));
+}
+
 const char *
 pki_file(const struct pki *p, const char *name, const char *suffix, char out[PKI_PATH_SIZE])
 {

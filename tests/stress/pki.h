@@ -25,7 +25,13 @@ void pki_destroy(struct pki *p);
 void pki_add(const struct pki *p, const char *role, const char *name, const char *start,
     const char *end);
 
-/* Writes the path of name's certificate ("crt") or key ("key") to out, and returns out. */
+/* Makes the list of revoked certificates, name "root" and suffix "crl". */
+void pki_list(const struct pki *p);
+
+/* Revokes name's certificate, and makes the list anew. */
+void pki_revoke(const struct pki *p, const char *name);
+
+/* Writes the path of name's certificate ("crt"), key ("key") or list to out, and returns out. */
 const char *pki_file(const struct pki *p, const char *name, const char *suffix,
     char out[PKI_PATH_SIZE]);
 

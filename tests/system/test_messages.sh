@@ -15,6 +15,14 @@ mkdir mem own tree dir pki.broken pki.cut pki.mixed || exit 1
 "$mkpki" init pki >/dev/null && "$mkpki" server pki one >/dev/null && "$mkpki" server pki two >/dev/null &&
     "$mkpki" client pki client >/dev/null && "$mkpki" init other >/dev/null &&
     "$mkpki" -s 20700101000000Z -e 20710101000000Z server pki later >/dev/null || exit 1
+"$mkpki" crl other >/dev/null && "$mkpki" -s 20200101000000Z -e 20200201000000Z crl pki >/dev/null &&
+    cp pki/root.crl pki/late.crl &&
+    "$mkpki" -s 20200101000000Z -e "$(date -u -d '+1 hour' +%Y%m%d%H%M%SZ)" crl pki >/dev/null &&
+    cp pki/root.crl pki/soon.crl && "$mkpki" revoke pki pki/client.crt >/dev/null || exit 1
+# A root of before, which may not sign lists, of the same key.
+mkdir pki.weak && cp pki/root.key pki.weak && cp pki/root.crl pki/weak.crl &&
+    openssl req -x509 -new -key pki/root.key -subj '/O=memserver/CN=memserver root' -days 9 \
+	-addext 'keyUsage=critical,keyCertSign' -out pki.weak/root.crt 2>/dev/null || exit 1
 cp pki/root.crt pki.broken && echo broken >pki.broken/root.key || exit 1
 cp pki/root.key pki.cut && sed '3,$d' pki/root.crt >pki.cut/root.crt || exit 1
 cp pki/root.crt pki.mixed && cp other/root.key pki.mixed || exit 1

@@ -436,6 +436,10 @@ the_summary_counts_all_lists(void **state)
 	assert_int_equal(s.count, 2);
 	assert_in_range(s.seconds, 4 * HOUR - 1, 4 * HOUR + 1);
 	assert_in_range(s.seconds_left, 2 * HOUR, 3 * HOUR);
+	write_list((struct spec){ .made = -1 });
+	load_well();
+	assert_true(revocations_summarise(revocations, &s));
+	assert_int_equal(s.count, 0);
 }
 
 /* Files that are refused: the lists in use stay. */
@@ -499,37 +503,29 @@ what_is_no_list_changes_nothing(void **state)
 	expect_still_good();
 }
 
-/* One bit of a list is changed, and the list is then newer. Returns false when there are no more. */
-static bool
-flip_bit(size_t bit)
-{
-	X509_CRL *crl = make_list(&(struct spec){ .signer = &pki, .number = 9, .ends = HOUR });
-	uint8_t *der = NULL;
-	int size = i2d_X509_CRL(crl, &der);
-	FILE *f = fopen(list_file, "w");
-
-	assert_true(size > 0 && f != NULL);
-	if (bit < 8 * (size_t)size) {
-		der[bit / 8] ^= (uint8_t)(1U << bit % 8);
-		assert_true(PEM_write(f, "X509 CRL", "", der, size) > 0);
-	}
-	assert_int_equal(fclose(f), 0);
-	OPENSSL_free(der);
-	X509_CRL_free(crl);
-	return bit < 8 * (size_t)size;
-}
-
 static void
 no_changed_bit_of_a_list_counts(void **state)
 {
-	size_t bit;
+	X509_CRL *crl = make_list(&(struct spec){ .signer = &pki, .number = 9, .ends = HOUR });
+	uint8_t *der = NULL;
+	int size = i2d_X509_CRL(crl, &der), bit;
+	FILE *f;
 
 	(void)state;
 	use_good_list();
-	for (bit = 0; flip_bit(bit); bit += 5)
+	assert_true(size > 100);
+	for (bit = 0; bit < 8 * size; bit += 5) {
+		der[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		f = fopen(list_file, "w");
+		assert_non_null(f);
+		assert_true(PEM_write(f, "X509 CRL", "", der, size) > 0);
+		assert_int_equal(fclose(f), 0);
 		if (load() == 0)
-			fail_msg("bit %zu was changed, and the list was loaded", bit);
-	assert_true(bit > 1000);
+			fail_msg("bit %d was changed, and the list was loaded", bit);
+		der[bit / 8] ^= (uint8_t)(1U << bit % 8);
+	}
+	OPENSSL_free(der);
+	X509_CRL_free(crl);
 	expect_still_good();
 }
 

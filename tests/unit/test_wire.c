@@ -350,6 +350,33 @@ a_record_of_inspect_is_read_as_it_was_written_and_unknown_fields_are_skipped(voi
 }
 
 static void
+a_reload_is_read_as_it_was_written_and_fails_when_it_is_short(void **state)
+{
+	const struct inspect_reload l = { 3, 1, 4, 5, 6, { "why", 3 } };
+	struct inspect_reload back;
+	struct wire_writer w;
+	struct wire_reader r;
+	uint8_t bytes[64];
+	size_t size, i;
+
+	(void)state;
+	w = wire_writer(bytes, sizeof bytes);
+	inspect_put_reload(&w, &l);
+	size = sizeof bytes - w.left;
+	r = wire_reader(bytes, size);
+	inspect_get_reload(&r, &back);
+	assert_true(wire_is_done(&r));
+	assert_true(back.failed == 3 && back.has_lists == 1 && back.revoked == 4);
+	assert_true(back.valid_s == 5 && back.ending == 6 && back.reason.size == 3);
+	assert_memory_equal(back.reason.data, "why", 3);
+	for (i = 0; i < size; i++) {
+		r = wire_reader(bytes, i);
+		inspect_get_reload(&r, &back);
+		assert_true(r.failed);
+	}
+}
+
+static void
 a_record_of_inspect_that_is_too_short_fails(void **state)
 {
 	struct inspect_server server;
@@ -432,6 +459,7 @@ main(void)
 		cmocka_unit_test(stat_is_in_the_order_of_the_wire),
 		cmocka_unit_test(
 		    a_record_of_inspect_is_read_as_it_was_written_and_unknown_fields_are_skipped),
+		cmocka_unit_test(a_reload_is_read_as_it_was_written_and_fails_when_it_is_short),
 		cmocka_unit_test(a_record_of_inspect_that_is_too_short_fails),
 		cmocka_unit_test(largest_body_holds_every_delta),
 		cmocka_unit_test(blocks_are_counted_to_the_last_byte),

@@ -49,6 +49,8 @@
 #include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 
+struct inspect_reload;
+
 TAILQ_HEAD(session_list, session);
 
 struct server {
@@ -64,6 +66,10 @@ struct server {
 	struct accounts accounts;
 	struct schedule schedule;
 	uint8_t instance_id[PROTOCOL_INSTANCE_ID_SIZE];
+
+	/* The driver's, see server_set_reload(); NULL: there is none. */
+	void (*reload)(void *arg, const char *peer, struct inspect_reload *out);
+	void *reload_arg;
 
 	/* Counted for INSPECT. */
 	uint64_t started; /* when the driver first set the time */

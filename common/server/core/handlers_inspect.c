@@ -152,10 +152,27 @@ put_sessions(struct page *p, struct server *v, uint64_t after)
 	}
 }
 
+/* Has the driver load its files again. Returns 0, or -EINVAL where there is nothing to load. */
+static int
+put_reload(struct page *p, struct session *s)
+{
+	struct server *v = s->server;
+	struct inspect_reload l;
+
+	if (v->reload == NULL)
+		return -EINVAL;
+	v->reload(v->reload_arg, s->peer, &l);
+	inspect_put_reload(&p->w, &l);
+	p->count = 1;
+	return 0;
+}
+
 /* Fills the page. Returns 0 or -EINVAL. */
 static int
-fill(struct page *p, struct server *v, uint8_t what, uint64_t after)
+fill(struct page *p, struct session *s, uint8_t what, uint64_t after)
 {
+	struct server *v = s->server;
+
 	switch (what) {
 	case PROTOCOL_INSPECT_SERVER:
 		put_server(p, v);
@@ -166,6 +183,8 @@ fill(struct page *p, struct server *v, uint8_t what, uint64_t after)
 	case PROTOCOL_INSPECT_SESSIONS:
 		put_sessions(p, v, after);
 		return 0;
+	case PROTOCOL_INSPECT_RELOAD:
+		return put_reload(p, s);
 	default:
 		return -EINVAL;
 	}
@@ -202,7 +221,7 @@ handlers_inspect(struct session *s, struct request *q)
 	if (records == NULL)
 		return -ENOMEM;
 	p.w = wire_writer(records, room);
-	error = fill(&p, s->server, what, after);
+	error = fill(&p, s, what, after);
 	if (error == 0)
 		error = reply(s, q->tag, &p, records);
 	free(records);

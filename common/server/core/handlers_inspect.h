@@ -1,8 +1,8 @@
 /*
- * handlers_inspect: INSPECT, which shows operators the server, its memory files and its sessions
- * (PROTOCOL 5.6).
+ * handlers_inspect: INSPECT, which shows operators the server, its memory files and its sessions,
+ * and has the driver load its files again (PROTOCOL 5.6).
  *
- * All that it tells comes from counters; the work of a page is bounded by the page. handlers.h says
+ * All that it shows comes from counters; the work of a page is bounded by the page. handlers.h says
  * what a handler returns. The dispatcher lets only operators come here.
  */
 #ifndef COMMON_SERVER_CORE_HANDLERS_INSPECT_H

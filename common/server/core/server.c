@@ -57,6 +57,14 @@ server_create(struct server **out, const struct server_config *config,
 }
 
 void
+server_set_reload(struct server *v,
+    void (*reload)(void *arg, const char *peer, struct inspect_reload *out), void *arg)
+{
+	v->reload = reload;
+	v->reload_arg = arg;
+}
+
+void
 server_destroy(struct server *v)
 {
 	if (v == NULL)

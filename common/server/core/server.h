@@ -14,6 +14,7 @@
 
 struct accounts;
 struct budget;
+struct inspect_reload;
 struct schedule;
 struct server;
 struct session;
@@ -26,6 +27,14 @@ struct store_ops;
  */
 int server_create(struct server **out, const struct server_config *config,
     const struct store_ops *store, void *store_context);
+
+/*
+ * The driver's function that an operator's reload calls (PROTOCOL 5.6), with the operator's name
+ * for the log. It fills *out, whose string stays valid until its next call. It may destroy no
+ * session. Without one, as at first, there is no such request.
+ */
+void server_set_reload(struct server *v,
+    void (*reload)(void *arg, const char *peer, struct inspect_reload *out), void *arg);
 
 /* Every session must have been destroyed. Runs the tasks that are left. Takes NULL. */
 void server_destroy(struct server *v);
