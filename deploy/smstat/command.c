@@ -13,6 +13,7 @@ enum { OPTION_VERSION = 256 };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
+	{ "reload", no_argument, NULL, 'r' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
 };
@@ -22,8 +23,8 @@ print_usage(FILE *to)
 {
 	fprintf(to,
 	    "usage: " NAME
-	    " [-hjmw] [-i SECONDS] MOUNTFILE [POINT]\n"
-	    "       " NAME " [-hjmw] [-i SECONDS] [-N NAME] -Z CA CERT KEY ADDRESS\n");
+	    " [-hjmrw] [-i SECONDS] MOUNTFILE [POINT]\n"
+	    "       " NAME " [-hjmrw] [-i SECONDS] [-C CRL] [-N NAME] -Z CA CERT KEY ADDRESS\n");
 }
 
 static void
@@ -37,10 +38,13 @@ print_help(void)
 	    "\n"
 	    "MOUNTFILE of smclient(3): asks each server in it, or that of the mount at POINT\n"
 	    "ADDRESS   /path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT\n"
+	    "-C CRL    revocation lists (PEM): refuses a server that is on them; with -Z\n"
 	    "-i SECONDS  between two looks, from which the rates come (1; 0: one look, no rates)\n"
 	    "-j        JSON\n"
 	    "-m        text for Prometheus, from one look\n"
 	    "-N NAME   that the server's certificate must have (over TCP: the host, unless given)\n"
+	    "-r, --reload  makes each server load certificates and revocation lists again, and open its\n"
+	    "          log again, as SIGHUP does; shows nothing else\n"
 	    "-w        looks again and again; with -j prints a line each time\n"
 	    "-Z CA CERT KEY\n"
 	    "          TLS with this certificate and key (PEM); the server needs a certificate of CA\n"
@@ -114,6 +118,12 @@ set_option(struct command *c, int option, int argc, char **argv)
 	case 'N':
 		c->keys.name = optarg;
 		return COMMAND_RUN;
+	case 'C':
+		c->keys.crl = optarg;
+		return COMMAND_RUN;
+	case 'r':
+		c->is_reload = true;
+		return COMMAND_RUN;
 	case 'w':
 		c->is_watching = true;
 		return COMMAND_RUN;
@@ -131,8 +141,14 @@ check_together(const struct command *c)
 {
 	if (c->is_watching && c->format == COMMAND_METRICS)
 		return usage_error("-m and -w exclude each other");
+	if (c->is_reload && (c->is_watching || c->format != COMMAND_TABLE))
+		return usage_error("-r and -j, -m or -w exclude each other");
 	if (c->is_watching && c->interval == 0)
 		return usage_error("-w needs an interval (-i) of at least 1 second");
+	if (!c->is_address && c->keys.crl != NULL)
+		return usage_error("-C is for an ADDRESS with -Z; in a mount file it is CRLFILE");
+	if (c->is_address && c->keys.crl != NULL && c->keys.ca == NULL)
+		return usage_error("-C needs -Z");
 	if (!c->is_address && c->keys.name != NULL)
 		return usage_error("-N is for an ADDRESS with -Z; in a mount file it is name=");
 	if (c->is_address && c->keys.name != NULL && c->keys.ca == NULL)
@@ -166,7 +182,7 @@ command_parse(struct command *c, int argc, char **argv)
 
 	*c = (struct command){ .interval = INTERVAL_DEFAULT };
 	while (result == COMMAND_RUN &&
-	    (option = getopt_long(argc, argv, "+hi:jmN:wZ:", long_options, NULL)) != -1)
+	    (option = getopt_long(argc, argv, "+C:hi:jmN:rwZ:", long_options, NULL)) != -1)
 		result = set_option(c, option, argc, argv);
 	if (result != COMMAND_RUN)
 		return result;

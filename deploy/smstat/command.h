@@ -14,6 +14,7 @@ enum command_format { COMMAND_TABLE, COMMAND_JSON, COMMAND_METRICS };
 struct command {
 	enum command_format format; /* -j, -m */
 	bool is_watching;           /* -w */
+	bool is_reload;             /* -r */
 	unsigned interval;          /* -i, seconds; 0: one look is enough */
 	bool is_address;            /* place is the address of a server, not a mount file */
 	const char *place;

@@ -180,6 +180,29 @@ show(struct view *v)
 	return tell_failures(v);
 }
 
+/* Makes each server load its files again. Returns the exit status. */
+static int
+reload(struct view *v)
+{
+	char told[OBSERVER_FAILURE_SIZE];
+	int status = EXIT_SUCCESS;
+	bool is_done;
+	size_t i;
+
+	for (i = 0; i < v->servers.count; i++) {
+		if (observer_reload(&v->observers[i], told, &is_done) != 0) {
+			(void)fprintf(stderr, NAME ": %s\n", v->observers[i].failure);
+			status = STATUS_FAILED;
+			continue;
+		}
+		(void)fprintf(is_done ? stdout : stderr, "%s: %s\n",
+		    v->servers.at[i].target.addr->text, told);
+		if (!is_done)
+			status = STATUS_FAILED;
+	}
+	return status;
+}
+
 /* Shows the servers until a signal ends the program. Returns the exit status after a failure. */
 static int
 watch(struct view *v)
@@ -210,7 +233,9 @@ main(int argc, char **argv)
 		return parsed == COMMAND_EXIT ? EXIT_SUCCESS : STATUS_USAGE;
 	tls_context_ignore_system_config();
 	if (open_view(&v) == 0)
-		status = command.is_watching ? watch(&v) : show(&v);
+		status = command.is_reload ? reload(&v) :
+		    command.is_watching    ? watch(&v) :
+					     show(&v);
 	close_view(&v);
 	return status;
 }

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/remote/dial.h"
 #include "common/remote/mux.h"
+#include "deploy/smstat/reloading.h"
 
 void
 observer_init(struct observer *o, const struct servers_one *server)
@@ -107,6 +108,35 @@ explain_asking(struct observer *o, int error)
 	return dial_fail(&o->server->target, o->mux, error);
 }
 
+/* Asking has failed. Returns error. */
+static int
+fail(struct observer *o, int error)
+{
+	error_finish(error);
+	(void)strlcpy(o->failure, error_text(), sizeof o->failure);
+	forget(o);
+	return error;
+}
+
+int
+observer_reload(struct observer *o, char told[OBSERVER_FAILURE_SIZE], bool *is_done)
+{
+	uint64_t until = clock_now() + o->server->target.silence;
+	int error;
+
+	error_begin();
+	error = connect_to(o, until);
+	if (error != 0)
+		return fail(o, error);
+	error = reloading_ask(o->mux, until, told, OBSERVER_FAILURE_SIZE, is_done);
+	if (error == -EINVAL)
+		error_message(error, "%s: the server is too old to load its files on request",
+		    o->server->target.addr->text);
+	else if (error != 0)
+		explain_asking(o, error);
+	return error == 0 ? 0 : fail(o, error);
+}
+
 int
 observer_look(struct observer *o)
 {
@@ -121,12 +151,8 @@ observer_look(struct observer *o)
 		if (error != 0)
 			explain_asking(o, error);
 	}
-	if (error != 0) {
-		error_finish(error);
-		(void)strlcpy(o->failure, error_text(), sizeof o->failure);
-		forget(o);
-		return error;
-	}
+	if (error != 0)
+		return fail(o, error);
 	snapshot_destroy(o->before);
 	o->before = o->now;
 	o->now = s;

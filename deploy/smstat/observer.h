@@ -37,6 +37,12 @@ void observer_fini(struct observer *o);
 /* Looks at the server, within its silence. Returns 0 or a negative errno, with the failure set. */
 int observer_look(struct observer *o);
 
+/*
+ * Makes the server load its files again, within its silence, and writes what came of it as one
+ * sentence to told; *is_done: nothing failed. Returns 0 or a negative errno, with the failure set.
+ */
+int observer_reload(struct observer *o, char told[OBSERVER_FAILURE_SIZE], bool *is_done);
+
 /* The seconds between the last two looks; 0: there are no two. */
 double observer_seconds(const struct observer *o);
 

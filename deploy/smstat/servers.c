@@ -94,6 +94,7 @@ create_tls(struct servers *s, const struct servers_keys *keys)
 		.ca_file = keys->ca,
 		.cert_file = keys->certificate,
 		.key_file = keys->key,
+		.crl_file = keys->crl,
 	};
 	char reason[TLS_REASON_SIZE] = "";
 	int error = tls_context_create(&s->tls, &config, reason);

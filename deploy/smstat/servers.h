@@ -25,9 +25,9 @@ struct servers_one {
 	const char *certificate; /* the file with that of this client; NULL: it has none */
 };
 
-/* The files of -Z, and the name that the server's certificate must have; NULL: not given. */
+/* The files of -Z and -C, and the name that the server's certificate must have; NULL: not given. */
 struct servers_keys {
-	const char *ca, *certificate, *key, *name;
+	const char *ca, *certificate, *key, *crl, *name;
 };
 
 /* All zeros: there are none. */

@@ -60,6 +60,34 @@ def refuse(what, pattern, answer):
             expect_equal(f"{what}: output", "", came.out)
 
 
+def check_reloads():
+    """What a server answers to a reload."""
+    def reload(reply):
+        path = serve(lambda operation, body: hello() if operation == OPERATIONS["HELLO"] else reply)
+        return smstat("-r", *rig.OPERATOR, path)
+
+    def made(*values, text=b""):
+        return page(record(">BBQQI", *values, more=struct.pack(">H", len(text)) + text))
+    most = 2 ** 64 - 1
+    came = reload(made(0, 1, most, most, 2 ** 32 - 1)).good().out
+    expect("a reload with the largest numbers", f"; {most} revoked, valid for " in came
+           and came.endswith("sessions that end: 4294967295\n"), came)
+    came = reload(made(0, 1, 5, 0, 0)).good().out
+    expect("a list that has expired", "the revocation list has expired: new peers are refused" in came, came)
+    came = reload(made(3, 1, 5, 0, 0, text=b"a\n\x1b[2J" + bytes(1000)))
+    expect_equal("a reload that failed", (1, "", 1), (came.status, came.out, came.err.count("\n")))
+    expect("its words", r"the old certificates stay in use; the old revocation list stays in use, and has "
+           r"expired: a\x0a\x1b[2J\x00" in came.err and came.err.endswith("...\n"), came.err)
+    for what, reply in {
+            "an empty reply": (0, b""), "no record": page(), "two records": page(record(">B", 0), count=2),
+            "a short record": page(record(">BBQQ", 0, 1, 2, 3)),
+            "bytes behind the record": (0, made(0, 0, 0, 0, 0)[1] + b"x"),
+            "another page": (0, struct.pack(">Q", 1) + made(0, 0, 0, 0, 0)[1][8:])}.items():
+        came = reload(reply)
+        expect_equal(f"reload, {what}: exit status and output", (1, ""), (came.status, came.out))
+        expect(f"reload, {what}", "the server's answer to INSPECT violates the protocol" in came.err, came.err)
+
+
 def check_malformed():
     whole = file_record(b"/a")
     violates = "the server's answer to INSPECT violates the protocol"
@@ -238,6 +266,7 @@ def check_amounts():
 
 
 def check():
+    check_reloads()
     check_malformed()
     check_later_fields()
     check_endless()

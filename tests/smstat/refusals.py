@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import rig
-from rig import ENOSYS, OPERATIONS, Fake, daemon, expect, expect_equal, hello, smstat
+from rig import EINVAL, ENOSYS, OPERATIONS, Fake, daemon, expect, expect_equal, hello, smstat
 
 USAGE = "usage: smstat "
 
@@ -107,10 +107,15 @@ def check_old_servers(here):
            *rig.OPERATOR, here + "/old")
     Fake(here + "/older", lambda operation, body: hello(version=1))
     refuse("*/older: the server speaks another version *", *rig.OPERATOR, here + "/older")
+    Fake(here + "/three", lambda operation, body: hello() if operation == OPERATIONS["HELLO"]
+         else (EINVAL, b""))
+    refuse("*/three: the server is too old to load its files on request", "-r", *rig.OPERATOR,
+           here + "/three")
     Fake(here + "/two", lambda operation, body: hello() if operation == OPERATIONS["HELLO"]
          else (ENOSYS, b""))
     refuse("*/two: this client is no operator: *(or it is too old for INSPECT)",
            *rig.OPERATOR, here + "/two")
+    refuse("*/two: this client is no operator: *", "-r", *rig.OPERATOR, here + "/two")
 
 
 def speak(path, words):
@@ -168,6 +173,10 @@ def check_command_line():
     wrong("-w needs an interval*", "-w", "-i", "0", "a.conf")
     wrong("-Z takes three files: CA CERT KEY", "-Z", "a", "b")
     wrong("tcp:host:1: plaintext over TCP is refused: give -Z CA CERT KEY", "tcp:host:1")
+    wrong("-r and -j, -m or -w exclude each other", "-rj", "a.conf")
+    wrong("-r and -j, -m or -w exclude each other", "--reload", "-w", "a.conf")
+    wrong("-C needs -Z*", "-C", "a.crl", "unix:/s")
+    wrong("-C is for an ADDRESS*", "-C", "a.crl", "a.conf")
     wrong("-N needs -Z*", "-N", "name", "unix:/s")
     wrong("-N is for an ADDRESS*", "-N", "name", "a.conf")
     wrong("more: there is one argument too many", "a.conf", "/point", "more")

@@ -21,7 +21,7 @@ SMSTAT = BUILD + "/smstat"
 OPERATIONS = dict(NEW_FDTABLE=0, OPEN=3, CLOSE=4, MMAP=7, HELLO=16, ACQUIRE=17, RELEASE=18, STAT=20,
                   INSPECT=22, PROCESS=24)
 SERVER, FILES, SESSIONS = 0, 1, 2  # what an INSPECT is about
-ENOSYS = 38
+EINVAL, ENOSYS = 22, 38
 OPERATOR = ["-Z", "pki/root.crt", "pki/boss.crt", "pki/boss.key"]
 
 counts = dict(checks=0, failures=0)
