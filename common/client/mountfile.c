@@ -55,7 +55,7 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line,
 	return 0;
 }
 
-/* CAFILE, CERTFILE, KEYFILE: one word, and one line of each. */
+/* CAFILE, CERTFILE, KEYFILE, CRLFILE: one word, and one line of each. */
 static int
 parse_path(const struct mountfile *f, char **out, const struct premanifest_line *line,
     struct premanifest_fault *fault)
@@ -98,6 +98,8 @@ parse_directive(void *arg, const struct premanifest_line *line, struct premanife
 		return parse_path(f, &f->cert_file, line, fault);
 	if (strcmp(word, "KEYFILE") == 0)
 		return parse_path(f, &f->key_file, line, fault);
+	if (strcmp(word, "CRLFILE") == 0)
+		return parse_path(f, &f->crl_file, line, fault);
 	if (is_for_packagers(word))
 		return 0;
 	(void)snprintf(fault->reason, sizeof fault->reason, "%.200s: there is no such directive",
@@ -113,6 +115,8 @@ check_whole(const struct mountfile *f, const char *name)
 		return error_message(-EINVAL, "%s: CERTFILE and KEYFILE must come together", name);
 	if (f->cert_file != NULL && f->ca_file == NULL)
 		return error_message(-EINVAL, "%s: CERTFILE needs a CAFILE", name);
+	if (f->crl_file != NULL && f->ca_file == NULL)
+		return error_message(-EINVAL, "%s: CRLFILE needs a CAFILE", name);
 	return 0;
 }
 
@@ -134,6 +138,7 @@ create_tls(struct mountfile *f, const char *path)
 		.ca_file = f->ca_file,
 		.cert_file = f->cert_file,
 		.key_file = f->key_file,
+		.crl_file = f->crl_file,
 	};
 	char reason[TLS_REASON_SIZE] = "";
 	int error;
@@ -193,6 +198,7 @@ mountfile_fini(struct mountfile *f)
 	free(f->ca_file);
 	free(f->cert_file);
 	free(f->key_file);
+	free(f->crl_file);
 	free(f->base);
-	f->ca_file = f->cert_file = f->key_file = f->base = NULL;
+	f->ca_file = f->cert_file = f->key_file = f->crl_file = f->base = NULL;
 }

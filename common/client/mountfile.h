@@ -19,7 +19,7 @@ struct mountfile {
 	struct mount_list mounts;
 	struct tls_context *tls; /* NULL: there was no CAFILE */
 
-	char *ca_file, *cert_file, *key_file; /* NULL: not named */
+	char *ca_file, *cert_file, *key_file, *crl_file; /* NULL: not named */
 	char *base; /* where relative paths begin: the directory of the file; see mount_resolve() */
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
+#include "common/crypto/tls_context.h"
 #include "common/host/ownfd.h"
 #include "common/wire/socket.h"
 #include "common/wire/stream.h"
@@ -58,13 +59,17 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 int
 dial_fail(const struct dial_target *t, struct mux *mux, int error)
 {
-	char text[128];
+	char text[128], fault[REVOCATIONS_REASON_SIZE] = "";
 
-	return error_message(error, "%s: %s%s", t->addr->text,
+	/* A list that could not be loaded may be why the one in use is too old. */
+	if (error == -EACCES && t->tls != NULL)
+		tls_context_revocations_fault(t->tls, fault);
+	return error_message(error, "%s: %s%s%s%s", t->addr->text,
 	    dial_describe(mux, error, text, sizeof text),
 	    error == -ECONNRESET && t->tls == NULL ?
 		"; does it require TLS, and so a CAFILE here?" :
-		"");
+		"",
+	    *fault != '\0' ? "; the last revocation list cannot be loaded: " : "", fault);
 }
 
 void
@@ -224,12 +229,16 @@ sooner(uint64_t until, uint64_t ms)
 static int
 open_mux(struct mux **out, const struct dial_target *t, uint64_t until)
 {
+	char unused[REVOCATIONS_REASON_SIZE];
 	const char *name = t->name;
 	struct stream *s;
 	int fd, error;
 
 	if (name == NULL && t->addr->kind == ADDR_TCP)
 		name = t->addr->host;
+	/* Newer lists, if there are; else those of before. */
+	if (t->tls != NULL)
+		(void)tls_context_reload_revocations(t->tls, unused);
 	error = socket_connect(t->addr, sooner(until, CONNECT_MS), &fd);
 	if (error != 0)
 		return error;

@@ -219,7 +219,7 @@ a_mount_file_is_a_premanifest(void **state)
 	    "MOUNT file:$TEST_HOME /home chroot rw\nMOUNT file:keys /keys encrypted\nMOUNT tcp:127.0.0.1:8089 /srv nextfs\n"
 	    "MOUNT pipe:2011863273 /memserver0 smdish\n"
 	    "MOUNT unix:/run/smdish.sock /memserver1 smdish sync=full\n"
-	    "CAFILE ${TEST_HOME}/root.crt\nCERTFILE a.crt\nKEYFILE a.key\n";
+	    "CAFILE ${TEST_HOME}/root.crt\nCERTFILE a.crt\nKEYFILE a.key\nCRLFILE ~/root.crl\n";
 	struct mountfile f = { .mounts = TAILQ_HEAD_INITIALIZER(f.mounts) };
 	const struct remote_mount *server;
 	struct mount *m;
@@ -240,6 +240,7 @@ a_mount_file_is_a_premanifest(void **state)
 	assert_ptr_equal(m->tracker, &dirty_auto);
 	assert_null(TAILQ_NEXT(m, link));
 	assert_string_equal(f.ca_file, "/home/x/root.crt");
+	assert_non_null(strstr(f.crl_file, "/root.crl"));
 	mountfile_fini(&f);
 }
 
@@ -287,6 +288,10 @@ an_error_in_a_mount_file_has_its_place(void **state)
 	    "conf: CERTFILE and KEYFILE must come together");
 	expect_parse("CERTFILE b\nKEYFILE c", -EINVAL, "conf: CERTFILE needs a CAFILE");
 	expect_parse("CAFILE a\nCERTFILE b\nKEYFILE c", 0, "");
+	expect_parse("CRLFILE b", -EINVAL, "conf: CRLFILE needs a CAFILE");
+	expect_parse("CRLFILE b\nCRLFILE c", -EEXIST,
+	    "conf:2:1: the file has this directive already");
+	expect_parse("CAFILE a\nCRLFILE b", 0, "");
 }
 
 /* Writes a file for sm_load() to read. */
