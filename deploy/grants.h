@@ -34,7 +34,7 @@ void grants_fini(struct grants *g);
 /* A string "KIND:HOST", as TOML has it. */
 char *grants_make_uri(struct grants *g, const char *kind, const char *host);
 
-/* The file is encrypted: grants_trust() leaves it out. */
+/* The file is encrypted, or the host may change it: grants_trust() leaves it out. */
 void grants_hide(struct grants *g, const char *host);
 
 /*

@@ -287,6 +287,9 @@ put_certificates(struct maker *m)
 	char *hex;
 	int error = 0;
 
+	if (p->crl_file.text != NULL)
+		return word_fail(&p->crl_file, -EINVAL,
+		    "Graphene's memory files know no revocation lists");
 	if (p->ca_file.text != NULL) {
 		error = pem_certificate(&hex, p->ca_file.text);
 		if (error != 0)

@@ -92,6 +92,12 @@ read_cert_file(const struct reader *r)
 }
 
 static int
+read_crl_file(const struct reader *r)
+{
+	return set_word(r, &r->p->crl_file, 1);
+}
+
+static int
 read_key_file(const struct reader *r)
 {
 	return set_word(r, &r->p->key_file, 1);
@@ -222,6 +228,7 @@ static const struct directive {
 } directives[] = {
 	{ "CAFILE", 2, 2, read_ca_file, "CAFILE FILE" },
 	{ "CERTFILE", 2, 2, read_cert_file, "CERTFILE FILE" },
+	{ "CRLFILE", 2, 2, read_crl_file, "CRLFILE FILE" },
 	{ "DEBUG", 2, 2, read_debug, "DEBUG on|off" },
 	{ "ENCLAVE_SIZE", 2, 2, read_size, "ENCLAVE_SIZE MIB" },
 	{ "EXEC", 2, 2, read_program, "EXEC file:PROGRAM" },
@@ -261,6 +268,8 @@ check_whole(const struct package *p)
 		return word_fail(&p->key_file, -EINVAL, "KEYFILE needs a CERTFILE");
 	if (p->cert_file.text != NULL && p->ca_file.text == NULL)
 		return word_fail(&p->cert_file, -EINVAL, "CERTFILE needs a CAFILE");
+	if (p->crl_file.text != NULL && p->ca_file.text == NULL)
+		return word_fail(&p->crl_file, -EINVAL, "CRLFILE needs a CAFILE");
 	return 0;
 }
 
@@ -300,9 +309,9 @@ package_load(struct package *p, const char *path)
 void
 package_fini(struct package *p)
 {
-	struct word *const words[] = { &p->program, &p->ca_file, &p->cert_file, &p->key_file,
-		&p->debug, &p->size, &p->threads, &p->exitless, &p->server, &p->server_key,
-		&p->server_rate };
+	struct word *const words[] = { &p->program, &p->ca_file, &p->cert_file, &p->crl_file,
+		&p->key_file, &p->debug, &p->size, &p->threads, &p->exitless, &p->server,
+		&p->server_key, &p->server_rate };
 	struct mountline *mount;
 	struct module *module;
 	size_t i;

@@ -134,6 +134,30 @@ add_secrets(struct view *v, bool is_mounting)
 	return error;
 }
 
+/*
+ * The file of CRLFILE, which the host may change, since the CA signs what is in it: allows it, or
+ * mounts it unless a directory shows it.
+ */
+static int
+add_lists(struct view *v, bool is_mounting)
+{
+	const struct word *from = &v->p->crl_file;
+	const struct mountline *cover;
+	const char *inner, *host;
+	int error;
+
+	if (from->text == NULL)
+		return 0;
+	error = paths_look_up(&v->paths, from, from->text, &inner, &host, &cover);
+	if (error != 0 || (cover != NULL && (is_mounting || cover->type == MOUNTLINE_ENCRYPTED)))
+		return error;
+	if (is_mounting)
+		return grants_mount(&v->grants, from, NULL, inner,
+		    grants_make_uri(&v->grants, "file", host), "");
+	grants_hide(&v->grants, host);
+	return grants_allow(&v->grants, from, "file", host);
+}
+
 /* Notes what the package keeps secret and lets the program write, for what is trusted later. */
 static int
 learn(struct view *v)
@@ -141,6 +165,8 @@ learn(struct view *v)
 	const struct mountline *line;
 	int error = add_secrets(v, false);
 
+	if (error == 0)
+		error = add_lists(v, false);
 	TAILQ_FOREACH(line, &v->p->mounts, link)
 		if (error == 0)
 			error = learn_writable(v, line);
@@ -235,6 +261,8 @@ view_add_mounts(struct view *v)
 	TAILQ_FOREACH(line, &v->p->mounts, link)
 		if (error == 0)
 			error = add_line(v, line);
+	if (error == 0)
+		error = add_lists(v, true);
 	return error == 0 ? add_secrets(v, true) : error;
 }
 

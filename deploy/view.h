@@ -39,7 +39,7 @@ void view_fini(struct view *v);
 
 /* The functions below return 0 or a negative errno, with a message. */
 
-/* Adds the MOUNTs, and the files of KEYFILE and key=; once, before the others. */
+/* Adds the MOUNTs, and the files of KEYFILE, CRLFILE and key=; once, before the others. */
 int view_add_mounts(struct view *v);
 
 /* Adds a file at path, as the program sees it, for the word of the premanifest. */

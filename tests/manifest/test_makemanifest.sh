@@ -64,6 +64,7 @@ make_files()
 	: >keys/app.key
 	: >keys/app.crt
 	: >keys/root.crt
+	: >keys/root.crl
 	mkdir clash && : >clash/a-b && : >clash/a_b
 	mkdir control && : >"control/a$(printf '\001')b"
 	mkfifo pipe
