@@ -376,13 +376,17 @@ many_sessions_end_at_once(void **state)
 }
 
 static void
-expect_our_client_is_told(void)
+our_client_is_told_that_its_certificate_is_revoked(void **state)
 {
-	const char *name = add_certificate();
-	struct client c = { .sm = client_create_as(server, server->address, name, NULL) };
+	const char *name;
+	struct client c;
 	struct sm *other;
 	int error;
 
+	(void)state;
+	server = servers;
+	name = add_certificate();
+	c = (struct client){ .sm = client_create_as(server, server->address, name, NULL) };
 	if (!client_open_file(&c, CLIENT_MOUNT "/i", 0))
 		fail_msg("sm_open: %s", sm_error(c.sm));
 	assert_int_equal(sm_lock(c.file), 0);
@@ -407,12 +411,63 @@ expect_our_client_is_told(void)
 	sm_free(other);
 }
 
-static void
-our_client_is_told_that_its_certificate_is_revoked(void **state)
+static struct sm *
+load_client_with_a_list(void)
 {
+	char conf[PKI_PATH_SIZE];
+	struct sm *sm = sm_new();
+	FILE *f = fopen(pki_file(&pki, "client", "conf", conf), "w");
+
+	assert_non_null(sm);
+	assert_non_null(f);
+	fprintf(f, "MOUNT %s %s smdish\n", server->address, CLIENT_MOUNT);
+	fprintf(f, "CAFILE root.crt\nCERTFILE client.crt\nKEYFILE client.key\nCRLFILE root.crl\n");
+	assert_int_equal(fclose(f), 0);
+	if (sm_load(sm, conf) != 0)
+		fail_msg("sm_load: %s", sm_error(sm));
+	return sm;
+}
+
+/* The client refuses the server; what it says has these words. */
+static void
+expect_server_refused(struct sm *sm, const char *words)
+{
+	errno = 0;
+	if (sm_open(sm, CLIENT_MOUNT "/j") != NULL)
+		fail_msg("expected that the server is refused");
+	if (errno != EACCES || strstr(sm_error(sm), words) == NULL)
+		fail_msg("expected EACCES and \"%s\", got %s: %s", words, strerror(errno),
+		    sm_error(sm));
+}
+
+/* The last test: the servers' certificate is worth nothing to clients with a list from then on. */
+static void
+our_client_looks_at_its_list_whenever_it_connects(void **state)
+{
+	char list[PKI_PATH_SIZE];
+	struct sm_file *file;
+	struct sm *sm;
+	FILE *f;
+
 	(void)state;
 	server = servers;
-	expect_our_client_is_told();
+	sm = load_client_with_a_list();
+	file = sm_open(sm, CLIENT_MOUNT "/j");
+	if (file == NULL)
+		fail_msg("sm_open: %s", sm_error(sm));
+	pki_revoke(&pki, "server");
+	/* The connection goes on. */
+	assert_int_equal(sm_lock(file), 0);
+	assert_int_equal(sm_unlock(file), 0);
+	daemon_stop(server);
+	daemon_start(server);
+	expect_server_refused(sm, "it is revoked");
+	f = fopen(pki_file(&pki, "root", "crl", list), "w");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	expect_server_refused(sm, "it is revoked; the last revocation list cannot be loaded: ");
+	sm_free(sm);
+	pki_list(&pki);
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, hang_up)
@@ -429,6 +484,7 @@ main(void)
 		TEST(an_operator_may_revoke_itself),
 		TEST(many_sessions_end_at_once),
 		TEST(our_client_is_told_that_its_certificate_is_revoked),
+		TEST(our_client_looks_at_its_list_whenever_it_connects),
 	};
 
 	return cmocka_run_group_tests_name("revoked peers", tests, begin_all, end_all);
