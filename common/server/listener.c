@@ -25,7 +25,7 @@
 #include "common/server/options.h"
 #include "common/wire/socket.h"
 
-enum { ACCEPTS_AT_ONCE = 16, PAUSE_MS = 100 };
+enum { ACCEPTS_AT_ONCE = 16, PAUSE_MS = 100, SOCKET_MODE = 0660 };
 
 struct listener {
 	struct watch watch;
@@ -91,12 +91,13 @@ reason(const struct addr *a, int error)
 static int
 open_addresses(struct listeners *ls, const struct options *o)
 {
+	const struct socket_access access = { .mode = SOCKET_MODE, .group = (gid_t)-1 };
 	int fds[SOCKET_LISTEN_MOST], count, i;
 
 	for (; ls->opened < o->address_count; ls->opened++) {
 		const struct addr *a = &o->addresses[ls->opened];
 
-		count = socket_listen(a, fds, &ls->files[ls->opened]);
+		count = socket_listen(a, &access, fds, &ls->files[ls->opened]);
 		if (count < 0)
 			return error_message(count, "cannot listen on %s: %s", a->text,
 			    reason(a, count));

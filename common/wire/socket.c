@@ -124,17 +124,45 @@ bind_tcp(const struct target *t, int fd)
 	return bind(fd, sa, t->size) == 0 ? 0 : -errno;
 }
 
+/*
+ * Gives the socket file that bind_unix() has made to the group, and no other file: -EADDRINUSE when
+ * another one is there now.
+ */
 static int
-bind_unix(const struct addr *a, const struct target *t, int fd)
+set_group(const char *path, gid_t group)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), error = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) != 0)
+		error = -errno;
+	else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		error = -EADDRINUSE;
+	else if (st.st_gid != group && fchownat(fd, "", (uid_t)-1, group, AT_EMPTY_PATH) != 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static int
+bind_unix(const struct addr *a, const struct target *t, const struct socket_access *access, int fd)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&t->sa;
 	/* The mode must be right at once: before a chmod(2) other users could connect. */
-	mode_t mask = umask(0117);
+	mode_t mask = umask(~access->mode & 0777);
 	int error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
 
 	if (error == -EADDRINUSE && is_stale(a, t) && unlink(a->name) == 0)
 		error = bind(fd, sa, t->size) == 0 ? 0 : -errno;
 	umask(mask);
+	if (error != 0 || a->kind != ADDR_UNIX || access->group == (gid_t)-1)
+		return error;
+	/* No process can connect before listen(2). */
+	error = set_group(a->name, access->group);
+	if (error != 0 && error != -EADDRINUSE)
+		unlink(a->name);
 	return error;
 }
 
@@ -182,14 +210,14 @@ lock_directory(const struct addr *a)
 
 /* A listening socket at one target, or a negative errno. */
 static int
-listen_at(const struct addr *a, const struct target *t)
+listen_at(const struct addr *a, const struct target *t, const struct socket_access *access)
 {
 	int fd = open_socket(t), error;
 
 	if (fd < 0)
 		return fd;
 	rights_refuse(fd);
-	error = a->kind == ADDR_TCP ? bind_tcp(t, fd) : bind_unix(a, t, fd);
+	error = a->kind == ADDR_TCP ? bind_tcp(t, fd) : bind_unix(a, t, access, fd);
 	if (error == 0 && listen(fd, BACKLOG) != 0) {
 		error = -errno;
 		if (a->kind == ADDR_UNIX)
@@ -201,7 +229,8 @@ listen_at(const struct addr *a, const struct target *t)
 }
 
 int
-socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file)
+socket_listen(const struct addr *a, const struct socket_access *access, int fds[SOCKET_LISTEN_MOST],
+    struct socket_file *file)
 {
 	struct target targets[SOCKET_LISTEN_MOST];
 	int count = resolve(a, targets, true), i, lock;
@@ -211,7 +240,7 @@ socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_f
 		return count;
 	lock = lock_directory(a);
 	for (i = 0; i < count; i++) {
-		fds[i] = listen_at(a, &targets[i]);
+		fds[i] = listen_at(a, &targets[i], access);
 		if (fds[i] < 0)
 			break;
 	}

@@ -18,6 +18,12 @@ enum {
 	SOCKET_IDLE_MS = 12000  /* until keepalive has found an idle TCP peer gone */
 };
 
+/* Which users may connect to a socket file: those that its mode lets write. */
+struct socket_access {
+	mode_t mode; /* at most 0777 */
+	gid_t group; /* -1: the one that the system gives to new files */
+};
+
 /* The socket file that was made for an address: only that one is removed again. */
 struct socket_file {
 	dev_t device;
@@ -26,14 +32,18 @@ struct socket_file {
 
 /*
  * Listens at an address: fills fds with close-on-exec, non-blocking sockets and returns their
- * number, and in *file what to remove later. A unix socket gets mode 0660; a stale socket file, at
- * which no process listens, is replaced; of several servers that try at once one succeeds. Returns
- * -EADDRINUSE when a process listens there or the path is no socket, -ENXIO for a host without an
- * address, -EADDRNOTAVAIL for an address that is not this machine's, or another negative errno. A
- * failure leaves nothing behind. The directory is locked meanwhile; if another process keeps its
- * lock for a second, the call goes on without.
+ * number, and in *file what to remove later. A stale socket file, at which no process listens, is
+ * replaced; of several servers that try at once one succeeds. Returns -EADDRINUSE when a process
+ * listens there or the path is no socket, -ENXIO for a host without an address, -EADDRNOTAVAIL for
+ * an address that is not this machine's, -EPERM when this process may not give a file to the group,
+ * or another negative errno. A failure leaves nothing behind. The directory is locked meanwhile; if
+ * another process keeps its lock for a second, the call goes on without.
+ *
+ * access is for socket files: from its first moment on the file has the mode, and it has the group
+ * before any process can connect.
  */
-int socket_listen(const struct addr *a, int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
+int socket_listen(const struct addr *a, const struct socket_access *access,
+    int fds[SOCKET_LISTEN_MOST], struct socket_file *file);
 
 /*
  * Removes the socket file that socket_listen() made, if the path still leads to that file. Locks

@@ -24,6 +24,7 @@
 #include "common/wire/socket.h"
 #include "tests/stress/patience.h"
 
+static const struct socket_access usual = { .mode = 0660, .group = (gid_t)-1 };
 static struct socket_file made; /* by the last socket_listen() */
 static struct socket_file none; /* by one that fails */
 
@@ -207,7 +208,7 @@ meet(const struct addr *a, const struct addr *client_side, int *server, int *cli
 	int fds[SOCKET_LISTEN_MOST], count, flags;
 	char byte = 0;
 
-	count = socket_listen(a, fds, &made);
+	count = socket_listen(a, &usual, fds, &made);
 	if (count <= 0)
 		fail_msg("socket_listen(%s): expected a socket, got %d", a->text, count);
 	flags = fcntl(fds[0], F_GETFL);
@@ -256,8 +257,8 @@ somebody_listening_is_eaddrinuse(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
-	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, &usual, more, &none), -EADDRINUSE);
 	/* and the first is still there */
 	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
@@ -272,11 +273,11 @@ stale_socket_is_replaced(void **state)
 	struct addr a = address(path);
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), 1);
 	close(fds[0]);
 	assert_int_equal(access(path, F_OK), 0);
 	assert_int_equal(connect_to(&a, &client), -ENOTCONN);
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), 1);
 	assert_int_equal(connect_to(&a, &client), 0);
 	close(client);
 	close(fds[0]);
@@ -293,7 +294,7 @@ foreign_file_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(write(fd, "precious", 8), 8);
 	close(fd);
-	assert_int_equal(socket_listen(&a, fds, &made), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), -EADDRINUSE);
 	fd = open(path, O_RDONLY);
 	assert_int_equal(read(fd, back, 8), 8);
 	assert_memory_equal(back, "precious", 8);
@@ -337,7 +338,7 @@ abstract_names_are_exact_or_padded(void **state)
 	close(server);
 	close(client);
 
-	assert_int_equal(socket_listen(&padded, fds, &made), 1);
+	assert_int_equal(socket_listen(&padded, &usual, fds, &made), 1);
 	assert_int_equal(connect_to(&exact, &client), -ENOTCONN);
 	/* as Phoenix connects: the whole of sun_path, zeros behind the name */
 	memcpy(sun.sun_path + 1, padded_text, strlen(padded_text));
@@ -358,7 +359,7 @@ pipe_number_is_a_padded_name(void **state)
 	int fds[SOCKET_LISTEN_MOST], client = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), 1);
 	memcpy(sun.sun_path + 1, "/graphene/123456/77ea98e9", 25);
 	assert_int_equal(connect(client, (struct sockaddr *)&sun, sizeof sun), 0);
 	close(client);
@@ -408,7 +409,7 @@ tcp_connection_is_tuned_and_described(void **state)
 	int fds[SOCKET_LISTEN_MOST], client, server;
 
 	(void)state;
-	assert_int_equal(socket_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, &usual, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
 	a = address(text);
 	assert_int_equal(connect_to(&a, &client), 0);
@@ -439,12 +440,12 @@ taken_tcp_port_is_eaddrinuse_and_nothing_is_left(void **state)
 	char text[64];
 
 	(void)state;
-	assert_int_equal(socket_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, &usual, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[0]));
 	a = address(text);
 	before = dup(0);
 	close(before);
-	assert_int_equal(socket_listen(&a, more, &none), -EADDRINUSE);
+	assert_int_equal(socket_listen(&a, &usual, more, &none), -EADDRINUSE);
 	after = dup(0);
 	close(after);
 	assert_int_equal(before, after);
@@ -458,7 +459,7 @@ address_of_another_host_is_eaddrnotavail(void **state)
 	int fds[SOCKET_LISTEN_MOST];
 
 	(void)state;
-	assert_int_equal(socket_listen(&a, fds, &made), -EADDRNOTAVAIL);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), -EADDRNOTAVAIL);
 }
 
 /* "localhost" may be several addresses: the one that listens is found. */
@@ -470,7 +471,7 @@ every_address_of_a_host_is_tried(void **state)
 	char text[64];
 
 	(void)state;
-	assert_int_equal(socket_listen(&any, fds, &made), 1);
+	assert_int_equal(socket_listen(&any, &usual, fds, &made), 1);
 	snprintf(text, sizeof text, "tcp:localhost:%u", port_of(fds[0]));
 	a = address(text);
 	assert_int_equal(connect_to(&a, &client), 0);
@@ -486,7 +487,7 @@ every_address_listens(void **state)
 	char text[64];
 
 	(void)state;
-	count = socket_listen(&any, fds, &made);
+	count = socket_listen(&any, &usual, fds, &made);
 	assert_true(count >= 1);
 	for (i = 0; i < count && listening == -1; i++) {
 		snprintf(text, sizeof text, "tcp:127.0.0.1:%u", port_of(fds[i]));
@@ -512,7 +513,7 @@ a_lock_of_the_directory_does_not_stop_a_server(void **state)
 	/* A wait without end must fail the test, not stop it. */
 	alarm((unsigned)(patience_ms(PATIENCE_MS) / 1000));
 	assert_int_equal(flock(lock, LOCK_EX), 0);
-	assert_int_equal(socket_listen(&a, fds, &made), 1);
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), 1);
 	assert_int_equal(connect_to(&a, &client), 0);
 	socket_unlink(&a, &made);
 	took = clock_now() - start;

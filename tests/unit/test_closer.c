@@ -32,6 +32,7 @@ enum { LINGER_S = 600, AT_ONCE_MS = 500, FDS_MOST = 4096 };
 
 static struct addr address;
 static int listener = -1, sink = -1; /* our socket; a TCP socket where nobody accepts or reads */
+static const struct socket_access usual = { .mode = 0660, .group = (gid_t)-1 };
 static struct socket_file file;
 
 /* close(2) of this descriptor waits for the semaphore. */
@@ -67,7 +68,7 @@ begin(void **state)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	snprintf(text, sizeof text, "abstract:memserver-closer-%ld", (long)getpid());
 	assert_int_equal(addr_parse(&address, text, 0), 0);
-	assert_int_equal(socket_listen(&address, fds, &file), 1);
+	assert_int_equal(socket_listen(&address, &usual, fds, &file), 1);
 	listener = fds[0];
 	sink = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
