@@ -1,7 +1,9 @@
 #include "common/server/listener.h"
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +27,7 @@
 #include "common/server/options.h"
 #include "common/wire/socket.h"
 
-enum { ACCEPTS_AT_ONCE = 16, PAUSE_MS = 100, SOCKET_MODE = 0660 };
+enum { ACCEPTS_AT_ONCE = 16, PAUSE_MS = 100 };
 
 struct listener {
 	struct watch watch;
@@ -68,10 +70,13 @@ protection(const struct options *o)
 
 /* What is wrong with an address, and what to do, by the error of socket_listen(). */
 static const char *
-reason(const struct addr *a, int error)
+reason(const struct options *o, const struct addr *a, int error)
 {
 	const bool is_path = a->kind == ADDR_UNIX;
 	struct stat st;
+
+	if (error == -EPERM && is_path && o->socket_group != NULL)
+		return "only root, or a member of the group, may give the socket to it (-g)";
 
 	if (error == -ENXIO)
 		return "the host's name has no address: is it right?";
@@ -88,11 +93,40 @@ reason(const struct addr *a, int error)
 	return strerror(-error);
 }
 
+/* Finds the group of -g: by its name, or else its number. */
+static int
+find_group(const char *text, gid_t *out)
+{
+	const struct group *g = getgrnam(text);
+	const char *wrong = NULL;
+	long long number;
+
+	if (g != NULL) {
+		*out = g->gr_gid;
+		return 0;
+	}
+	number = strtonum(text, 0, UINT32_MAX - 1, &wrong);
+	if (wrong != NULL)
+		return error_message(-EINVAL, "-g: there is no group %s", text);
+	*out = (gid_t)number;
+	return 0;
+}
+
+static int
+find_access(const struct options *o, struct socket_access *out)
+{
+	*out = (struct socket_access){ .mode = o->socket_mode, .group = (gid_t)-1 };
+	return o->socket_group == NULL ? 0 : find_group(o->socket_group, &out->group);
+}
+
 static int
 open_addresses(struct listeners *ls, const struct options *o)
 {
-	const struct socket_access access = { .mode = SOCKET_MODE, .group = (gid_t)-1 };
 	int fds[SOCKET_LISTEN_MOST], count, i;
+	struct socket_access access;
+
+	if (find_access(o, &access) != 0)
+		return -EINVAL;
 
 	for (; ls->opened < o->address_count; ls->opened++) {
 		const struct addr *a = &o->addresses[ls->opened];
@@ -100,7 +134,7 @@ open_addresses(struct listeners *ls, const struct options *o)
 		count = socket_listen(a, &access, fds, &ls->files[ls->opened]);
 		if (count < 0)
 			return error_message(count, "cannot listen on %s: %s", a->text,
-			    reason(a, count));
+			    reason(o, a, count));
 		for (i = 0; i < count; i++)
 			add(ls, fds[i]);
 		log_info("listening on %s (%s)", a->text, protection(o));

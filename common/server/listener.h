@@ -2,10 +2,11 @@
  * listener: the sockets that a daemon listens on, from its command line and from systemd.
  *
  * Plaintext goes over unix sockets only; TCP without -Z is refused. The daemon removes the socket
- * files that it created and no others: a file that another server has put there since stays, as do
- * sockets of systemd. Without a free descriptor a connection is accepted with a spare one and
- * closed; in the queue it would wake the loop again and again. While accepting fails for another
- * reason, or the spare one is gone as well, the listener tries ten times a second.
+ * files that it created (with the group and mode of -g and -M) and no others: a file that another
+ * server has put there since stays, as do sockets of systemd. Without a free descriptor a
+ * connection is accepted with a spare one and closed; in the queue it would wake the loop again and
+ * again. While accepting fails for another reason, or the spare one is gone as well, the listener
+ * tries ten times a second.
  *
  * The host decides which processes can connect, certificates decide which ones are served.
  */
@@ -21,8 +22,8 @@ struct options;
 
 /*
  * Listens on every address of o and takes the sockets that systemd passed; o outlives the
- * listeners. Returns 0; -EINVAL when there is nothing to listen on or plaintext would go over TCP,
- * or the negative errno of an address; with a message (error.h).
+ * listeners. Returns 0; -EINVAL when there is nothing to listen on, plaintext would go over TCP, or
+ * there is no group of -g, or the negative errno of an address; with a message (error.h).
  */
 int listener_open(struct listeners **out, const struct options *o);
 

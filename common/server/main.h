@@ -9,7 +9,8 @@
  *	listener	the sockets that the daemon listens on
  *	connection	a client's socket, and its session in the core
  *	signals, credentials, crlfile, background, process, options
- *	loop, notify, optiontable
+ *	loop, notify, optionset
+ *	optiontable
  */
 #ifndef COMMON_SERVER_MAIN_H
 #define COMMON_SERVER_MAIN_H

@@ -4,15 +4,16 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/commandline.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
 #include "common/server/notify.h"
-#include "common/server/operators.h"
+#include "common/server/optionset.h"
 #include "common/server/optiontable.h"
 #include "common/wire/protocol.h"
+
+enum { SOCKET_MODE = 0660, NAME_SIZE = 64 };
 
 static void
 print_help(const struct options_program *program)
@@ -46,55 +47,6 @@ usage_error(const struct options_program *program, const char *format, ...)
 	return OPTIONS_WRONG;
 }
 
-/* Parses the option's argument, a number from least to most; false once its error is printed. */
-static bool
-parse_number(const struct options_program *program, int option, uint64_t least, uint64_t most,
-    uint64_t *out)
-{
-	int error = size_parse(optarg, least, most, out);
-
-	if (error == 0)
-		return true;
-	usage_error(program, "-%c %s: expected %s from %llu to %llu", option, optarg,
-	    error == -ERANGE ? "a number" : "a number, optionally with K, M or G,",
-	    (unsigned long long)least, (unsigned long long)most);
-	return false;
-}
-
-/* Sets an option that takes a number. */
-static bool
-set_number(struct options *o, const struct options_program *program, int option)
-{
-	uint64_t n;
-
-	switch (option) {
-	case 'B':
-		return parse_number(program, option, SIZE_MIB, UINT64_MAX >> 1,
-		    &o->config.memory_limit);
-	case 'b':
-		if (!parse_number(program, option, 0, 1000000, &n))
-			return false;
-		o->spin_us = (uint32_t)n;
-		return true;
-	case 'c':
-		if (!parse_number(program, option, 1, 1000000, &n))
-			return false;
-		o->config.session_limit = (uint32_t)n;
-		return true;
-	case 'm':
-		return parse_number(program, option, SIZE_BLOCK, UINT64_MAX >> 1,
-		    &o->config.total_limit);
-	case 's':
-		return parse_number(program, option, 1, PROTOCOL_SEGMENT_MOST,
-		    &o->config.segment_limit);
-	default:
-		if (!parse_number(program, option, 1, 24 * 3600 * 1000, &n))
-			return false;
-		o->config.lease_ms = (uint32_t)n;
-		return true;
-	}
-}
-
 /*
  * A peer may use 15/16 of the memory for requests and replies: the largest body must fit. By
  * default there is so much; an explicit -B that is less is an error.
@@ -116,17 +68,6 @@ check_memory(struct options *o, const struct options_program *program)
 	    (unsigned long long)o->config.segment_limit, (unsigned long long)needed);
 }
 
-static enum options_result
-set_operators(struct options *o, const struct options_program *program)
-{
-	if (o->operators != NULL)
-		return usage_error(program, "--operators is there twice");
-	if (!operators_is_valid(optarg))
-		return usage_error(program, "--operators %s: an empty name", optarg);
-	o->operators = optarg;
-	return OPTIONS_RUN;
-}
-
 /* Checks the options that need or exclude each other. */
 static enum options_result
 check_together(const struct options *o, const struct options_program *program)
@@ -142,41 +83,10 @@ check_together(const struct options *o, const struct options_program *program)
 	return OPTIONS_RUN;
 }
 
-/* An address with a prefix, or an option. */
-static bool
-is_no_file(const char *word)
-{
-	struct addr a;
-
-	return *word == '-' ||
-	    (addr_parse(&a, word, 0) == 0 &&
-		(a.kind != ADDR_UNIX || strncmp(word, "unix:", 5) == 0));
-}
-
-/* -Z: its second and third file follow its argument. */
 static enum options_result
-set_files(struct options *o, const struct options_program *program, int argc, char **argv)
+parse_address(struct options *o, const struct options_program *program, const char *text)
 {
-	const char *const files[] = { optarg, argv[optind],
-		argv[optind] != NULL ? argv[optind + 1] : NULL };
-	size_t i;
-
-	if (optind + 2 > argc)
-		return usage_error(program, "-Z takes three files: CA CERT KEY");
-	for (i = 0; i < sizeof files / sizeof files[0]; i++)
-		if (is_no_file(files[i]))
-			return usage_error(program, "-Z takes three files, CA CERT KEY: %s is none",
-			    files[i]);
-	o->ca_file = files[0];
-	o->cert_file = files[1];
-	o->key_file = files[2];
-	optind += 2;
-	return OPTIONS_RUN;
-}
-
-static enum options_result
-parse_address(struct options *o, const struct options_program *program, const char *text, int flags)
-{
+	const int flags = ADDR_RELATIVE | (o->is_abstract ? ADDR_ABSTRACT : 0);
 	struct addr *a = &o->addresses[o->address_count];
 
 	if (addr_parse(a, text, flags) != 0)
@@ -207,101 +117,129 @@ struct words {
 	int count;
 };
 
-static enum options_result
-add_word(struct words *w, const struct options_program *program, const char *word)
+/* The state of parsing. */
+struct parse {
+	struct options *o;
+	const struct options_program *program;
+	int argc;
+	char **argv;
+	uint32_t set; /* options: optiontable_bit() */
+	struct words words;
+};
+
+static bool
+is_set(const struct parse *p, int value)
 {
-	if (w->count == OPTIONS_ADDRESS_MOST)
-		return usage_error(program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
-	w->list[w->count++] = word;
+	return p->set & optiontable_bit(optiontable_find(value));
+}
+
+/* -g and -M have to be of use. */
+static enum options_result
+check_access(const struct parse *p)
+{
+	int i;
+
+	if (!is_set(p, 'g') && !is_set(p, 'M'))
+		return OPTIONS_RUN;
+	for (i = 0; i < p->o->address_count; i++)
+		if (p->o->addresses[i].kind == ADDR_UNIX)
+			return OPTIONS_RUN;
+	return usage_error(p->program,
+	    "-%c is for unix sockets with a path, and no address is one%s",
+	    is_set(p, 'g') ? 'g' : 'M',
+	    notify_socket_count() == 0 ? "" :
+					 "; for the sockets of systemd there are SocketGroup= and "
+					 "SocketMode= in the .socket file");
+}
+
+static enum options_result
+add_word(struct parse *p, const char *word)
+{
+	if (p->words.count == OPTIONS_ADDRESS_MOST)
+		return usage_error(p->program, "more than %d addresses", OPTIONS_ADDRESS_MOST);
+	p->words.list[p->words.count++] = word;
 	return OPTIONS_RUN;
 }
 
 /* All options are known. */
 static enum options_result
-finish(struct options *o, const struct options_program *program, const struct words *w)
+finish(struct parse *p)
 {
-	const int flags = ADDR_RELATIVE | (o->is_abstract ? ADDR_ABSTRACT : 0);
+	struct options *o = p->o;
 	int i;
 
-	if (check_together(o, program) != OPTIONS_RUN || check_memory(o, program) != OPTIONS_RUN)
+	if (check_together(o, p->program) != OPTIONS_RUN ||
+	    check_memory(o, p->program) != OPTIONS_RUN)
 		return OPTIONS_WRONG;
-	for (i = 0; i < w->count; i++)
-		if (parse_address(o, program, w->list[i], flags) != OPTIONS_RUN)
+	for (i = 0; i < p->words.count; i++)
+		if (parse_address(o, p->program, p->words.list[i]) != OPTIONS_RUN)
 			return OPTIONS_WRONG;
-	if (w->count == 0 && notify_socket_count() == 0)
-		return refuse_no_address(o, program);
+	if (p->words.count == 0 && notify_socket_count() == 0)
+		return refuse_no_address(o, p->program);
+	return check_access(p);
+}
+
+/* Sets an option to its arguments: optarg, and what follows it if there are more. */
+static enum options_result
+set_option(struct parse *p, const struct optiontable_row *row)
+{
+	const char *words[OPTIONTABLE_ARGUMENTS_MOST] = { optarg };
+	const char letter[] = { '-', (char)row->value, '\0' };
+	size_t count = optiontable_argument_count(row), i;
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof name, "--%s", row->name);
+	for (i = 1; i < count; i++) {
+		if (optind == p->argc)
+			return usage_error(p->program, "-%c takes three files: %s", row->value,
+			    row->argument);
+		words[i] = p->argv[optind++];
+	}
+	if (optionset_apply(p->o, row, words, row->value < 256 ? letter : name) != 0)
+		return usage_error(p->program, "%s", error_text());
+	p->set |= optiontable_bit(row);
 	return OPTIONS_RUN;
 }
 
+/* Acts on what getopt_long(3) has found. */
 static enum options_result
-set_option(struct options *o, const struct options_program *program, int option)
+take(struct parse *p, int option)
 {
 	switch (option) {
-	case 'a':
-		o->is_abstract = true;
-		break;
-	case 'C':
-		o->crl_file = optarg;
-		break;
-	case 'd':
-		o->daemonise = true;
-		break;
+	case 1:
+		return add_word(p, optarg);
 	case 'h':
-		print_help(program);
+		print_help(p->program);
 		return OPTIONS_EXIT;
-	case 'l':
-		o->log_file = optarg;
-		break;
-	case 'n':
-		o->anonymous = true;
-		break;
-	case 'p':
-		o->pid_file = optarg;
-		break;
-	case 'r':
-		o->memdir = optarg;
-		break;
-	case 'v':
-		o->verbose = true;
-		break;
-	case OPTIONTABLE_OPERATORS:
-		return set_operators(o, program);
 	case OPTIONTABLE_VERSION:
-		printf("%s %s\n", program->name, MEMSERVER_VERSION);
+		printf("%s %s\n", p->program->name, MEMSERVER_VERSION);
 		return OPTIONS_EXIT;
 	case '?':
-		optiontable_print_usage(program, stderr);
+		optiontable_print_usage(p->program, stderr);
 		return OPTIONS_WRONG;
 	default:
-		return set_number(o, program, option) ? OPTIONS_RUN : OPTIONS_WRONG;
+		return set_option(p, optiontable_find(option));
 	}
-	return OPTIONS_RUN;
 }
 
 enum options_result
 options_parse(struct options *o, const struct options_program *program, int argc, char **argv)
 {
+	struct parse p = { .o = o, .program = program, .argc = argc, .argv = argv };
 	char letters[OPTIONTABLE_LETTERS_SIZE];
 	struct option longs[OPTIONTABLE_LONGS];
 	enum options_result result = OPTIONS_RUN;
-	struct words w = { .count = 0 };
 	int option;
 
 	optiontable_letters(program, letters);
 	optiontable_longs(program, longs);
-	*o = (struct options){ .config = server_config_default() };
+	*o = (struct options){ .config = server_config_default(), .socket_mode = SOCKET_MODE };
 	o->config.memory_limit = 0;
 	optind = 1;
-	while (result == OPTIONS_RUN &&
-	    (option = commandline_next(argc, argv, letters, longs)) != -1) {
-		if (option == 1)
-			result = add_word(&w, program, optarg);
-		else if (option == 'Z')
-			result = set_files(o, program, argc, argv);
-		else
-			result = set_option(o, program, option);
-	}
+	while (
+	    result == OPTIONS_RUN && (option = commandline_next(argc, argv, letters, longs)) != -1)
+		result = take(&p, option);
 	while (result == OPTIONS_RUN && optind < argc)
-		result = add_word(&w, program, argv[optind++]);
-	return result == OPTIONS_RUN ? finish(o, program, &w) : result;
+		result = add_word(&p, argv[optind++]);
+	return result == OPTIONS_RUN ? finish(&p) : result;
 }

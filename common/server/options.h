@@ -9,7 +9,9 @@
 #define COMMON_SERVER_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/server/core/server_config.h"
 #include "common/wire/addr.h"
@@ -30,6 +32,8 @@ struct options {
 	bool anonymous;              /* -n */
 	bool is_abstract;            /* -a */
 	uint32_t spin_us;            /* -b */
+	const char *socket_group;    /* -g; NULL: not given */
+	mode_t socket_mode;          /* -M */
 	const char *log_file;        /* -l */
 	const char *pid_file;        /* -p */
 	const char *memdir;          /* -r; NULL: not given */

@@ -6,41 +6,46 @@
 
 #include "common/server/options.h"
 
-enum { HELP_COLUMN = 15, USAGE_WIDTH = 95, PIECE_SIZE = 64 };
+enum { HELP_COLUMN = 8, USAGE_WIDTH = 95, PIECE_SIZE = 64 };
 
 const struct optiontable_row optiontable[] = {
-	{ 'a', NULL, NULL, OPTIONTABLE_BOTH,
+	{ 'a', "abstract", NULL, OPTIONTABLE_BOTH,
 	    "a plain path is an abstract socket, zero-padded as Phoenix has it" },
-	{ 'B', NULL, "BYTES", OPTIONTABLE_BOTH,
+	{ 'B', "memory-limit", "BYTES", OPTIONTABLE_BOTH,
 	    "of requests, replies and tables, besides the segments (256M, or what -s needs)" },
-	{ 'b', NULL, "MICROS", OPTIONTABLE_BOTH, "how long to poll for work before sleeping (0)" },
-	{ 'C', NULL, "CRL", OPTIONTABLE_BOTH,
+	{ 'b', "poll", "MICROS", OPTIONTABLE_BOTH,
+	    "how long to poll for work before sleeping (0)" },
+	{ 'C', "crl", "CRL", OPTIONTABLE_BOTH,
 	    "refuse the certificates that are on this revocation list of CA (PEM), and end\n"
 	    "their sessions, with -Z only; everybody is refused once the list has expired" },
-	{ 'c', NULL, "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
-	{ 'd', NULL, NULL, OPTIONTABLE_BOTH,
+	{ 'c', "session-limit", "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
+	{ 'd', "daemon", NULL, OPTIONTABLE_BOTH,
 	    "daemonise, once everything is in place; the log is then that of -l, or none" },
+	{ 'g', "socket-group", "GROUP", OPTIONTABLE_BOTH,
+	    "of unix sockets, a name or a number (the group of this process)" },
 	{ 'h', "help", NULL, OPTIONTABLE_BOTH, "print this" },
-	{ 'l', NULL, "LOGFILE", OPTIONTABLE_BOTH,
+	{ 'l', "log", "LOGFILE", OPTIONTABLE_BOTH,
 	    "log there instead of standard error; SIGHUP or SIGUSR1 opens it again" },
-	{ 'm', NULL, "BYTES", OPTIONTABLE_BOTH,
+	{ 'M', "socket-mode", "MODE", OPTIONTABLE_BOTH,
+	    "of unix sockets, octal (660): users who may write there may connect" },
+	{ 'm', "total-limit", "BYTES", OPTIONTABLE_BOTH,
 	    "of all segments together (1G)\n"
 	    "One peer (a certificate's name; without one a user or an address) gets at\n"
 	    "most 15/16 of what -B, -c and -m allow" },
-	{ 'n', NULL, NULL, OPTIONTABLE_BOTH,
+	{ 'n', "anonymous", NULL, OPTIONTABLE_BOTH,
 	    "accept clients without a certificate: any process that reaches the socket can\n"
 	    "be one" },
-	{ 'p', NULL, "PIDFILE", OPTIONTABLE_BOTH,
+	{ 'p', "pid-file", "PIDFILE", OPTIONTABLE_BOTH,
 	    "write the process id there, and refuse to start twice" },
-	{ 'r', NULL, "MEMDIR", OPTIONTABLE_HAS_MEMDIR,
+	{ 'r', "memdir", "MEMDIR", OPTIONTABLE_HAS_MEMDIR,
 	    "the directory of the host's files (default: the current one, if it is empty);\n"
 	    "clients need to read and write there too" },
-	{ 's', NULL, "BYTES", OPTIONTABLE_BOTH, "of one segment (256M, at most 2G)" },
-	{ 't', NULL, "MS", OPTIONTABLE_HAS_LEASE,
+	{ 's', "segment-limit", "BYTES", OPTIONTABLE_BOTH, "of one segment (256M, at most 2G)" },
+	{ 't', "lease", "MS", OPTIONTABLE_HAS_LEASE,
 	    "a holder that keeps a lock for longer loses it" },
-	{ 'v', NULL, NULL, OPTIONTABLE_BOTH,
+	{ 'v', "verbose", NULL, OPTIONTABLE_BOTH,
 	    "verbose log: connections, segments, refused requests" },
-	{ 'Z', NULL, "CA CERT KEY", OPTIONTABLE_BOTH,
+	{ 'Z', "tls", "CA CERT KEY", OPTIONTABLE_BOTH,
 	    "TLS with this certificate and key (PEM); clients need a certificate of CA.\n"
 	    "Without -Z the host reads and changes everything; plaintext over TCP is refused" },
 	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_BOTH,
@@ -63,6 +68,31 @@ static bool
 has_letter(const struct optiontable_row *row)
 {
 	return row->value < 256;
+}
+
+const struct optiontable_row *
+optiontable_find(int value)
+{
+	size_t i;
+
+	for (i = 0; i < optiontable_count; i++)
+		if (optiontable[i].value == value)
+			return &optiontable[i];
+	return NULL;
+}
+
+size_t
+optiontable_argument_count(const struct optiontable_row *row)
+{
+	const char *next = row->argument;
+	size_t count = next != NULL;
+
+	while (next != NULL && (next = strchr(next, ' ')) != NULL) {
+		next++;
+		count++;
+	}
+	assert(count <= OPTIONTABLE_ARGUMENTS_MOST);
+	return count;
 }
 
 void
@@ -91,7 +121,7 @@ optiontable_longs(const struct options_program *program, struct option out[OPTIO
 	for (i = 0; i < optiontable_count; i++) {
 		const struct optiontable_row *row = &optiontable[i];
 
-		if (row->name == NULL || !is_of(row, program))
+		if (!is_of(row, program))
 			continue;
 		assert(count < OPTIONTABLE_LONGS - 1);
 		out[count++] = (struct option){ row->name,
@@ -137,36 +167,24 @@ optiontable_print_usage(const struct options_program *program, FILE *to)
 	fputc('\n', to);
 }
 
-/* Prints the option, with the letter first. Returns its columns. */
-static int
-print_head(const struct optiontable_row *row)
-{
-	int n = has_letter(row) ? printf("-%c", row->value) : 0;
-
-	if (row->name != NULL)
-		n += printf("%s--%s", n > 0 ? ", " : "", row->name);
-	if (row->argument != NULL)
-		n += printf(" %s", row->argument);
-	return n;
-}
-
 void
 optiontable_print_help(const struct options_program *program)
 {
+	const struct optiontable_row *row;
 	const char *line, *end;
 	size_t i;
-	int n;
 
 	for (i = 0; i < optiontable_count; i++) {
-		if (!is_of(&optiontable[i], program))
+		row = &optiontable[i];
+		if (!is_of(row, program))
 			continue;
-		n = print_head(&optiontable[i]);
-		if (n > HELP_COLUMN - 2)
-			n = printf("\n") - 1;
-		for (line = optiontable[i].help; *line != '\0'; line = end + (*end != '\0')) {
+		if (has_letter(row))
+			printf("-%c, ", row->value);
+		printf("--%s%s%s\n", row->name, row->argument != NULL ? " " : "",
+		    row->argument != NULL ? row->argument : "");
+		for (line = row->help; *line != '\0'; line = end + (*end != '\0')) {
 			end = line + strcspn(line, "\n");
-			printf("%*s%.*s\n", HELP_COLUMN - n, "", (int)(end - line), line);
-			n = 0;
+			printf("%*s%.*s\n", HELP_COLUMN, "", (int)(end - line), line);
 		}
 	}
 }

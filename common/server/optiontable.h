@@ -7,26 +7,40 @@
 
 #include <getopt.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct options_program;
 
 enum { OPTIONTABLE_OPERATORS = 256, OPTIONTABLE_VERSION };
 
-enum { OPTIONTABLE_LETTERS_SIZE = 64, OPTIONTABLE_LONGS = 8 };
+enum { OPTIONTABLE_LETTERS_SIZE = 64, OPTIONTABLE_LONGS = 32, OPTIONTABLE_ARGUMENTS_MOST = 3 };
 
 enum optiontable_program { OPTIONTABLE_BOTH, OPTIONTABLE_HAS_LEASE, OPTIONTABLE_HAS_MEMDIR };
 
 struct optiontable_row {
 	int value;                        /* a letter, or a number from 256 on: no letter */
-	const char *name;                 /* without its dashes; NULL: none */
-	const char *argument;             /* in words; NULL: it takes none */
+	const char *name;                 /* without its dashes */
+	const char *argument;             /* in words, one for each argument; NULL: it takes none */
 	enum optiontable_program program; /* that has it */
 	const char *help;                 /* lines; no line break at the end */
 };
 
 extern const struct optiontable_row optiontable[];
 extern const size_t optiontable_count;
+
+/* A number with one bit, which stands for the row in sets of options. */
+static inline uint32_t
+optiontable_bit(const struct optiontable_row *row)
+{
+	return UINT32_C(1) << (row - optiontable);
+}
+
+/* The row that getopt_long(3) has found by its value; NULL: none. */
+const struct optiontable_row *optiontable_find(int value);
+
+/* How many arguments it takes, at most OPTIONTABLE_ARGUMENTS_MOST. */
+size_t optiontable_argument_count(const struct optiontable_row *row);
 
 /* Writes what getopt_long(3) takes: letters behind "-", so that operands come in their order. */
 void optiontable_letters(const struct options_program *program, char out[OPTIONTABLE_LETTERS_SIZE]);
