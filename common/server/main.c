@@ -445,8 +445,10 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	d.program = program;
 	d.store = store;
 	parsed = options_parse(&d.options, program, argc, argv);
-	if (parsed != OPTIONS_RUN)
+	if (parsed != OPTIONS_RUN) {
+		options_fini(&d.options);
 		return parsed == OPTIONS_EXIT ? EXIT_SUCCESS : 2;
+	}
 	signals_block();
 	d.background = BACKGROUND_NONE;
 	d.loop = LOOP_CLOSED;
@@ -460,5 +462,6 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	if (error == 0)
 		serve(&d);
 	stop(&d);
+	options_fini(&d.options);
 	return error == 0 && !d.is_evicted ? EXIT_SUCCESS : EXIT_FAILURE;
 }

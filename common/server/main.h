@@ -9,6 +9,7 @@
  *	listener	the sockets that the daemon listens on
  *	connection	a client's socket, and its session in the core
  *	signals, credentials, crlfile, background, process, options
+ *	optionfile
  *	loop, notify, optionset
  *	optiontable
  */
@@ -20,7 +21,7 @@ struct store_ops;
 
 /*
  * Runs until SIGTERM or SIGINT. Returns the exit status: 0; 1 when the daemon could not start; 2
- * for a wrong command line.
+ * for a wrong command line or configuration file.
  */
 int main_run(const struct options_program *program, const struct store_ops *store, int argc,
     char **argv);

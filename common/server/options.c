@@ -4,11 +4,13 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/commandline.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
 #include "common/server/notify.h"
+#include "common/server/optionfile.h"
 #include "common/server/optionset.h"
 #include "common/server/optiontable.h"
 #include "common/wire/protocol.h"
@@ -83,13 +85,30 @@ check_together(const struct options *o, const struct options_program *program)
 	return OPTIONS_RUN;
 }
 
+/* Parses an address; a relative path of a unix socket begins at base. */
+static int
+parse_from(struct addr *a, const char *text, int flags, const char *base)
+{
+	char *whole;
+	int error = addr_parse(a, text, flags);
+
+	if (error != 0 || a->kind != ADDR_UNIX || *a->name == '/' || *base == '\0')
+		return error;
+	if (asprintf(&whole, "unix:%s%s", base, a->name) < 0)
+		return error_message(-ENOMEM, "%s: %s", text, error_string(-ENOMEM));
+	error = addr_parse(a, whole, flags);
+	free(whole);
+	return error;
+}
+
 static enum options_result
-parse_address(struct options *o, const struct options_program *program, const char *text)
+parse_address(struct options *o, const struct options_program *program, const char *text,
+    const char *base)
 {
 	const int flags = ADDR_RELATIVE | (o->is_abstract ? ADDR_ABSTRACT : 0);
 	struct addr *a = &o->addresses[o->address_count];
 
-	if (addr_parse(a, text, flags) != 0)
+	if (parse_from(a, text, flags, base) != 0)
 		return usage_error(program, "%s", error_text());
 	if (a->kind == ADDR_TCP && o->ca_file == NULL)
 		return usage_error(program,
@@ -101,9 +120,9 @@ parse_address(struct options *o, const struct options_program *program, const ch
 
 /* Nothing to listen on: perhaps -Z took the address for its key. */
 static enum options_result
-refuse_no_address(const struct options *o, const struct options_program *program)
+refuse_no_address(const struct options *o, const struct options_program *program, bool has_keys)
 {
-	if (o->key_file == NULL)
+	if (!has_keys)
 		return usage_error(program, "no address: give one, such as /run/%s.sock",
 		    program->name);
 	return usage_error(program,
@@ -111,20 +130,14 @@ refuse_no_address(const struct options *o, const struct options_program *program
 	    program->name, o->key_file);
 }
 
-/* The operands, in their order; options behind them tell what they are. */
-struct words {
-	const char *list[OPTIONS_ADDRESS_MOST];
-	int count;
-};
-
 /* The state of parsing. */
 struct parse {
 	struct options *o;
 	const struct options_program *program;
 	int argc;
 	char **argv;
-	uint32_t set; /* options: optiontable_bit() */
-	struct words words;
+	uint32_t set; /* options, by the command line or the file: optiontable_bit() */
+	struct options_words words;
 };
 
 static bool
@@ -161,9 +174,26 @@ add_word(struct parse *p, const char *word)
 	return OPTIONS_RUN;
 }
 
+/* The command line is read: reads the file that it names. */
+static enum options_result
+read_file(struct parse *p)
+{
+	struct options_words addresses = { .count = 0 };
+
+	if (p->o->config_file == NULL)
+		return OPTIONS_RUN;
+	if (optionfile_read(p->o, &p->set, &addresses, p->program, p->o->config_file) != 0) {
+		fprintf(stderr, "%s: %s\n", p->program->name, error_text());
+		return OPTIONS_WRONG;
+	}
+	if (p->words.count == 0)
+		p->words = addresses;
+	return OPTIONS_RUN;
+}
+
 /* All options are known. */
 static enum options_result
-finish(struct parse *p)
+finish(struct parse *p, bool has_keys)
 {
 	struct options *o = p->o;
 	int i;
@@ -172,10 +202,10 @@ finish(struct parse *p)
 	    check_memory(o, p->program) != OPTIONS_RUN)
 		return OPTIONS_WRONG;
 	for (i = 0; i < p->words.count; i++)
-		if (parse_address(o, p->program, p->words.list[i]) != OPTIONS_RUN)
+		if (parse_address(o, p->program, p->words.list[i], p->words.base) != OPTIONS_RUN)
 			return OPTIONS_WRONG;
 	if (p->words.count == 0 && notify_socket_count() == 0)
-		return refuse_no_address(o, p->program);
+		return refuse_no_address(o, p->program, has_keys);
 	return check_access(p);
 }
 
@@ -208,6 +238,9 @@ take(struct parse *p, int option)
 	switch (option) {
 	case 1:
 		return add_word(p, optarg);
+	case 'f':
+		p->o->config_file = optarg;
+		return OPTIONS_RUN;
 	case 'h':
 		print_help(p->program);
 		return OPTIONS_EXIT;
@@ -229,17 +262,29 @@ options_parse(struct options *o, const struct options_program *program, int argc
 	char letters[OPTIONTABLE_LETTERS_SIZE];
 	struct option longs[OPTIONTABLE_LONGS];
 	enum options_result result = OPTIONS_RUN;
+	bool has_keys;
 	int option;
 
 	optiontable_letters(program, letters);
 	optiontable_longs(program, longs);
 	*o = (struct options){ .config = server_config_default(), .socket_mode = SOCKET_MODE };
 	o->config.memory_limit = 0;
+	p.words.base = "";
 	optind = 1;
 	while (
 	    result == OPTIONS_RUN && (option = commandline_next(argc, argv, letters, longs)) != -1)
 		result = take(&p, option);
 	while (result == OPTIONS_RUN && optind < argc)
 		result = add_word(&p, argv[optind++]);
-	return result == OPTIONS_RUN ? finish(&p) : result;
+	has_keys = o->key_file != NULL;
+	if (result == OPTIONS_RUN)
+		result = read_file(&p);
+	return result == OPTIONS_RUN ? finish(&p, has_keys) : result;
+}
+
+void
+options_fini(struct options *o)
+{
+	while (o->text_count > 0)
+		free(o->texts[--o->text_count]);
 }

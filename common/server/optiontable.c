@@ -9,49 +9,55 @@
 enum { HELP_COLUMN = 8, USAGE_WIDTH = 95, PIECE_SIZE = 64 };
 
 const struct optiontable_row optiontable[] = {
-	{ 'a', "abstract", NULL, OPTIONTABLE_BOTH,
+	{ 'a', "abstract", NULL, OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "a plain path is an abstract socket, zero-padded as Phoenix has it" },
-	{ 'B', "memory-limit", "BYTES", OPTIONTABLE_BOTH,
+	{ 'B', "memory-limit", "BYTES", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "of requests, replies and tables, besides the segments (256M, or what -s needs)" },
-	{ 'b', "poll", "MICROS", OPTIONTABLE_BOTH,
+	{ 'b', "poll", "MICROS", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "how long to poll for work before sleeping (0)" },
-	{ 'C', "crl", "CRL", OPTIONTABLE_BOTH,
+	{ 'C', "crl", "CRL", OPTIONTABLE_PATH, OPTIONTABLE_BOTH,
 	    "refuse the certificates that are on this revocation list of CA (PEM), and end\n"
 	    "their sessions, with -Z only; everybody is refused once the list has expired" },
-	{ 'c', "session-limit", "CLIENTS", OPTIONTABLE_BOTH, "sessions at a time (1024)" },
-	{ 'd', "daemon", NULL, OPTIONTABLE_BOTH,
+	{ 'c', "session-limit", "CLIENTS", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
+	    "sessions at a time (1024)" },
+	{ 'd', "daemon", NULL, OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "daemonise, once everything is in place; the log is then that of -l, or none" },
-	{ 'g', "socket-group", "GROUP", OPTIONTABLE_BOTH,
+	{ 'f', "config", "FILE", OPTIONTABLE_COMMAND_LINE, OPTIONTABLE_BOTH,
+	    "read options from it, a line each, by the names below: smserver.conf(5);\n"
+	    "the command line wins" },
+	{ 'g', "socket-group", "GROUP", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "of unix sockets, a name or a number (the group of this process)" },
-	{ 'h', "help", NULL, OPTIONTABLE_BOTH, "print this" },
-	{ 'l', "log", "LOGFILE", OPTIONTABLE_BOTH,
+	{ 'h', "help", NULL, OPTIONTABLE_COMMAND_LINE, OPTIONTABLE_BOTH, "print this" },
+	{ 'l', "log", "LOGFILE", OPTIONTABLE_PATH, OPTIONTABLE_BOTH,
 	    "log there instead of standard error; SIGHUP or SIGUSR1 opens it again" },
-	{ 'M', "socket-mode", "MODE", OPTIONTABLE_BOTH,
+	{ 'M', "socket-mode", "MODE", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "of unix sockets, octal (660): users who may write there may connect" },
-	{ 'm', "total-limit", "BYTES", OPTIONTABLE_BOTH,
+	{ 'm', "total-limit", "BYTES", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "of all segments together (1G)\n"
 	    "One peer (a certificate's name; without one a user or an address) gets at\n"
 	    "most 15/16 of what -B, -c and -m allow" },
-	{ 'n', "anonymous", NULL, OPTIONTABLE_BOTH,
+	{ 'n', "anonymous", NULL, OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "accept clients without a certificate: any process that reaches the socket can\n"
 	    "be one" },
-	{ 'p', "pid-file", "PIDFILE", OPTIONTABLE_BOTH,
+	{ 'p', "pid-file", "PIDFILE", OPTIONTABLE_PATH, OPTIONTABLE_BOTH,
 	    "write the process id there, and refuse to start twice" },
-	{ 'r', "memdir", "MEMDIR", OPTIONTABLE_HAS_MEMDIR,
+	{ 'r', "memdir", "MEMDIR", OPTIONTABLE_PATH, OPTIONTABLE_HAS_MEMDIR,
 	    "the directory of the host's files (default: the current one, if it is empty);\n"
 	    "clients need to read and write there too" },
-	{ 's', "segment-limit", "BYTES", OPTIONTABLE_BOTH, "of one segment (256M, at most 2G)" },
-	{ 't', "lease", "MS", OPTIONTABLE_HAS_LEASE,
+	{ 's', "segment-limit", "BYTES", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
+	    "of one segment (256M, at most 2G)" },
+	{ 't', "lease", "MS", OPTIONTABLE_VALUE, OPTIONTABLE_HAS_LEASE,
 	    "a holder that keeps a lock for longer loses it" },
-	{ 'v', "verbose", NULL, OPTIONTABLE_BOTH,
+	{ 'v', "verbose", NULL, OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "verbose log: connections, segments, refused requests" },
-	{ 'Z', "tls", "CA CERT KEY", OPTIONTABLE_BOTH,
+	{ 'Z', "tls", "CA CERT KEY", OPTIONTABLE_PATH, OPTIONTABLE_BOTH,
 	    "TLS with this certificate and key (PEM); clients need a certificate of CA.\n"
 	    "Without -Z the host reads and changes everything; plaintext over TCP is refused" },
-	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_BOTH,
+	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "clients with these certificates' names may ask what files and sessions there\n"
 	    "are (INSPECT), with -Z and without -n only" },
-	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_BOTH, "print the version" },
+	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_COMMAND_LINE, OPTIONTABLE_BOTH,
+	    "print the version" },
 };
 
 const size_t optiontable_count = sizeof optiontable / sizeof optiontable[0];
@@ -77,6 +83,17 @@ optiontable_find(int value)
 
 	for (i = 0; i < optiontable_count; i++)
 		if (optiontable[i].value == value)
+			return &optiontable[i];
+	return NULL;
+}
+
+const struct optiontable_row *
+optiontable_find_name(const struct options_program *program, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < optiontable_count; i++)
+		if (is_of(&optiontable[i], program) && strcmp(optiontable[i].name, name) == 0)
 			return &optiontable[i];
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /*
  * optiontable: all options of both daemons, each once: the letters and names that getopt_long(3)
- * takes, and the texts of the usage and of --help.
+ * takes, the words of a configuration file, and the texts of the usage and of --help.
  */
 #ifndef COMMON_SERVER_OPTIONTABLE_H
 #define COMMON_SERVER_OPTIONTABLE_H
@@ -18,10 +18,18 @@ enum { OPTIONTABLE_LETTERS_SIZE = 64, OPTIONTABLE_LONGS = 32, OPTIONTABLE_ARGUME
 
 enum optiontable_program { OPTIONTABLE_BOTH, OPTIONTABLE_HAS_LEASE, OPTIONTABLE_HAS_MEMDIR };
 
+/* What the arguments are, and whether a configuration file may have the option. */
+enum optiontable_kind {
+	OPTIONTABLE_VALUE,
+	OPTIONTABLE_PATH,        /* a configuration file's begins at the directory of that file */
+	OPTIONTABLE_COMMAND_LINE /* never in a configuration file */
+};
+
 struct optiontable_row {
-	int value;                        /* a letter, or a number from 256 on: no letter */
-	const char *name;                 /* without its dashes */
-	const char *argument;             /* in words, one for each argument; NULL: it takes none */
+	int value;            /* a letter, or a number from 256 on: no letter */
+	const char *name;     /* without its dashes */
+	const char *argument; /* in words, one for each argument; NULL: it takes none */
+	enum optiontable_kind kind;
 	enum optiontable_program program; /* that has it */
 	const char *help;                 /* lines; no line break at the end */
 };
@@ -36,8 +44,10 @@ optiontable_bit(const struct optiontable_row *row)
 	return UINT32_C(1) << (row - optiontable);
 }
 
-/* The row that getopt_long(3) has found by its value; NULL: none. */
+/* The row that getopt_long(3) has found by its value, or that has the name; NULL: none. */
 const struct optiontable_row *optiontable_find(int value);
+const struct optiontable_row *optiontable_find_name(const struct options_program *program,
+    const char *name);
 
 /* How many arguments it takes, at most OPTIONTABLE_ARGUMENTS_MOST. */
 size_t optiontable_argument_count(const struct optiontable_row *row);

@@ -24,7 +24,7 @@ for option in --help -h; do
 	expect "$option: exit status" 0 "$status"
 	expect "$option: standard error" '' "$err"
 	expect_match "$option" 'usage: smdishserver [[]*ADDRESS ...*' "$out"
-	for letter in B C M Z a b c d g h l m n p s t v; do
+	for letter in B C M Z a b c d f g h l m n p s t v; do
 		expect_match "$option tells -$letter" "*
 -$letter*" "$out"
 	done
@@ -42,7 +42,7 @@ expect '--help with an address: sockets' '' "$(find . -type s)"
 
 wrong "*option*'x'" -x ./sock
 wrong "*option*'--bogus'" --bogus ./sock
-for letter in b C c g l M m p s t Z; do
+for letter in b C c f g l M m p s t Z; do
 	wrong "*option*'$letter'" -$letter
 done
 for value in 0 -1 abc 1x '' 1000001 99999999999999999999; do
@@ -69,6 +69,7 @@ wrong '*option*operators*' --operators
 wrong '--operators needs -Z*' --operators a ./sock
 wrong '--operators and -n*' --operators a -n -Z ca cert key ./sock
 wrong '--operators is there twice*' --operators a --operators b -Z ca cert key ./sock
+wrong '--operators is there twice*' -f none.conf --operators a --operators b ./sock
 for names in '' , a, ,a a,,b; do
 	wrong "--operators $names: an empty name*" --operators "$names" -Z ca cert key ./sock
 done

@@ -34,6 +34,30 @@ echo precious >file
 echo precious >tree/precious
 : >file.lock
 printf '%s\n' 'MOUNT tcp:nowhere..invalid:1 /m smdish' 'CAFILE pki/root.crt' >nowhere.conf
+mkdir conf || exit 1
+# conf NAME LINE...: makes the configuration file conf/NAME
+conf()
+{
+	name=$1
+	shift
+	printf '%s\n' "$@" >"conf/$name"
+}
+conf word '# sessions' 'sesion-limit 7'
+conf letter 'c 7'
+conf dashes --verbose
+conf equals 'session-limit = 7'
+conf twice verbose '' verbose
+conf none tls
+conf more 'log a.log b.log'
+conf yes 'daemon yes'
+conf self 'config word'
+conf number 'session-limit 0'
+conf mode 'socket-mode rw'
+# shellcheck disable=SC2016 # the server replaces it
+conf unset 'log $MEMSERVER_NOWHERE'
+conf address 'address localhost:1'
+conf tcp 'address tcp:127.0.0.1:1'
+conf keys 'tls a b c'
 port=$("$helper" port)
 start ./live
 await 'the server that is in the way' answers unix ./live
