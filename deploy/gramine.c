@@ -102,6 +102,8 @@ look(struct maker *m)
 		error = view_add_file(&m->view, &p->ca_file, p->ca_file.text);
 	if (error == 0 && p->cert_file.text != NULL)
 		error = view_add_file(&m->view, &p->cert_file, p->cert_file.text);
+	if (error == 0 && p->conf_file.text != NULL)
+		error = view_add_file(&m->view, &p->conf_file, p->conf_file.text);
 	return error;
 }
 

@@ -308,6 +308,9 @@ put_certificates(struct maker *m)
 	if (error == 0 && p->key_file.text != NULL)
 		error = put_trusted(m, &p->key_file, p->key_file.text,
 		    make_uri(m, p->key_file.text));
+	if (error == 0 && p->conf_file.text != NULL)
+		error = put_trusted(m, &p->conf_file, p->conf_file.text,
+		    make_uri(m, p->conf_file.text));
 	return error;
 }
 

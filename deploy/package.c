@@ -92,6 +92,12 @@ read_cert_file(const struct reader *r)
 }
 
 static int
+read_conf_file(const struct reader *r)
+{
+	return set_word(r, &r->p->conf_file, 1);
+}
+
+static int
 read_crl_file(const struct reader *r)
 {
 	return set_word(r, &r->p->crl_file, 1);
@@ -228,6 +234,7 @@ static const struct directive {
 } directives[] = {
 	{ "CAFILE", 2, 2, read_ca_file, "CAFILE FILE" },
 	{ "CERTFILE", 2, 2, read_cert_file, "CERTFILE FILE" },
+	{ "CONFFILE", 2, 2, read_conf_file, "CONFFILE FILE" },
 	{ "CRLFILE", 2, 2, read_crl_file, "CRLFILE FILE" },
 	{ "DEBUG", 2, 2, read_debug, "DEBUG on|off" },
 	{ "ENCLAVE_SIZE", 2, 2, read_size, "ENCLAVE_SIZE MIB" },
@@ -310,8 +317,8 @@ void
 package_fini(struct package *p)
 {
 	struct word *const words[] = { &p->program, &p->ca_file, &p->cert_file, &p->crl_file,
-		&p->key_file, &p->debug, &p->size, &p->threads, &p->exitless, &p->server,
-		&p->server_key, &p->server_rate };
+		&p->key_file, &p->conf_file, &p->debug, &p->size, &p->threads, &p->exitless,
+		&p->server, &p->server_key, &p->server_rate };
 	struct mountline *mount;
 	struct module *module;
 	size_t i;

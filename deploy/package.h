@@ -3,6 +3,7 @@
  * is. graphene.h and gramine.h make manifests of it.
  *
  *	CAFILE FILE	CERTFILE FILE	CRLFILE FILE	KEYFILE FILE
+ *	CONFFILE FILE			the program's configuration
  *	DEBUG on|off
  *	ENCLAVE_SIZE MIB
  *	EXEC file:PROGRAM		the program, a path of the host
@@ -37,7 +38,7 @@ struct package {
 
 	/* Text NULL: not there. */
 	struct word program; /* URI */
-	struct word ca_file, cert_file, crl_file, key_file;
+	struct word ca_file, cert_file, crl_file, key_file, conf_file;
 	struct word debug;   /* on, off */
 	struct word size;    /* MiB, a number */
 	struct word threads; /* a number */

@@ -74,8 +74,8 @@ parse_path(const struct mountfile *f, char **out, const struct premanifest_line 
 static bool
 is_for_packagers(const char *word)
 {
-	static const char *const words[] = { "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE", "THREADS",
-		"TIMESERVER" };
+	static const char *const words[] = { "CONFFILE", "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE",
+		"THREADS", "TIMESERVER" };
 	size_t i;
 
 	for (i = 0; i < sizeof words / sizeof words[0]; i++)

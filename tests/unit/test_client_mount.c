@@ -215,7 +215,7 @@ a_mount_file_is_a_premanifest(void **state)
 	static const char text[] =
 	    "# for both\n"
 	    "EXEC file:$TEST_HOME/bin/app\nDEBUG off\nENCLAVE_SIZE 128\nMODULE file:/lib/x.so\n"
-	    "THREADS 2 exitless\nTIMESERVER udp:127.0.0.1:12345 public.pem 1\n"
+	    "THREADS 2 exitless\nTIMESERVER udp:127.0.0.1:12345 public.pem 1\nCONFFILE options.conf\n"
 	    "MOUNT file:$TEST_HOME /home chroot rw\nMOUNT file:keys /keys encrypted\nMOUNT tcp:127.0.0.1:8089 /srv nextfs\n"
 	    "MOUNT pipe:2011863273 /memserver0 smdish\n"
 	    "MOUNT unix:/run/smdish.sock /memserver1 smdish sync=full\n"
