@@ -68,7 +68,8 @@ print_help(void)
 	    "-p LIBRARY     preload this library\n"
 	    "--trial        insecure: without ARGUMENT the host chooses the arguments; encrypted files have\n"
 	    "               a key that everybody knows; the enclave can be debugged\n"
-	    "-h, --help     this; --version\n");
+	    "-h, --help     print this\n"
+	    "--version      print the version\n");
 }
 
 static int __attribute__((format(printf, 1, 2))) usage_error(const char *format, ...)

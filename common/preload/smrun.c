@@ -3,6 +3,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,17 +12,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/commandline.h"
 #include "common/preload/mountwords.h"
 #include "common/preload/progcheck.h"
 
 enum { FILE_SIZE_MOST = 1024 * 1024, EXIT_USAGE = 2, EXIT_CANNOT = 126, EXIT_NOT_FOUND = 127 };
 
+enum { OPTION_CHECK = 256, OPTION_VERSION };
+
+static const struct option long_options[] = {
+	{ "check", no_argument, NULL, OPTION_CHECK },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char usage[] =
+    "usage: smrun MOUNTFILE PROGRAM [ARGUMENT...]\n"
+    "       smrun --check PROGRAM\n";
+
+static const char help[] =
+    "\n"
+    "Runs PROGRAM with the memory files of MOUNTFILE, by a preloaded library; smrun(1) and\n"
+    "smpreload(7) tell what is served.\n"
+    "\n"
+    "--check     say whether the library reaches PROGRAM, and run nothing\n"
+    "-h, --help  print this\n"
+    "--version   print the version\n";
+
 static bool has_failed;
 
-static void __attribute__((noreturn)) usage(void)
+/* reason: NULL when it was printed. */
+static void __attribute__((noreturn)) fail_usage(const char *reason)
 {
-	fprintf(stderr,
-	    "usage: smrun mountfile program [argument ...]\n       smrun --check program\n");
+	if (reason != NULL)
+		warnx("%s", reason);
+	fputs(usage, stderr);
 	exit(EXIT_USAGE);
 }
 
@@ -145,24 +171,50 @@ require_program(const char *path)
 		exit(EXIT_CANNOT);
 }
 
+/* Reads the options, and acts on --help and --version. Returns true for --check. */
+static bool
+parse_options(int argc, char **argv)
+{
+	bool is_checking = false;
+	int option;
+
+	while ((option = commandline_next(argc, argv, "+h", long_options)) != -1) {
+		switch (option) {
+		case 'h':
+			printf("%s%s", usage, help);
+			exit(EXIT_SUCCESS);
+		case OPTION_VERSION:
+			printf("smrun %s\n", MEMSERVER_VERSION);
+			exit(EXIT_SUCCESS);
+		case OPTION_CHECK:
+			is_checking = true;
+			break;
+		default:
+			fail_usage(NULL);
+		}
+	}
+	return is_checking;
+}
+
 int
 main(int argc, char **argv)
 {
+	const bool is_checking = parse_options(argc, argv);
 	char program[PATH_MAX];
 
-	if (argc < 3)
-		usage();
-	find_program(argv[2], program);
-	if (strcmp(argv[1], "--check") == 0) {
-		if (argc != 3)
-			usage();
+	argc -= optind;
+	argv += optind;
+	if (is_checking && argc != 1)
+		fail_usage("--check takes one program");
+	if (!is_checking && argc < 2)
+		fail_usage("a mount file and a program are expected");
+	find_program(argv[!is_checking], program);
+	if (is_checking) {
 		check_program(program, stdout);
 		return 0;
 	}
-	if (argv[1][0] == '-')
-		usage();
 	require_program(program);
-	set_environment(argv[1]);
-	(void)execv(program, argv + 2);
+	set_environment(argv[0]);
+	(void)execv(program, argv + 1);
 	err(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT, "%s", program);
 }

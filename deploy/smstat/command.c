@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/commandline.h"
+
 #define NAME "smstat"
 
 enum { INTERVAL_DEFAULT = 1, INTERVAL_MOST = 86400 }; /* seconds */
@@ -48,7 +50,8 @@ print_help(void)
 	    "-w        looks again and again; with -j prints a line each time\n"
 	    "-Z CA CERT KEY\n"
 	    "          TLS with this certificate and key (PEM); the server needs a certificate of CA\n"
-	    "-h, --help  this; --version\n");
+	    "-h, --help  print this\n"
+	    "--version  print the version\n");
 }
 
 static enum command_result __attribute__((format(printf, 1, 2)))
@@ -182,7 +185,7 @@ command_parse(struct command *c, int argc, char **argv)
 
 	*c = (struct command){ .interval = INTERVAL_DEFAULT };
 	while (result == COMMAND_RUN &&
-	    (option = getopt_long(argc, argv, "+C:hi:jmN:rwZ:", long_options, NULL)) != -1)
+	    (option = commandline_next(argc, argv, "+C:hi:jmN:rwZ:", long_options)) != -1)
 		result = set_option(c, option, argc, argv);
 	if (result != COMMAND_RUN)
 		return result;
