@@ -63,6 +63,9 @@ DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
 LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc $(BUILD)/libsmpreload.so
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/smstat $(BUILD)/makemanifest $(BUILD)/smrun
 
+# Each goes to man/manN; smufserver(8) is the page of smdishserver(8).
+MANUALS := bench/smbench.1 common/client/smclient.3 common/client/smclient.conf.5 common/preload/smpreload.7 common/preload/smrun.1 common/server/smdishserver.8 common/server/smserver.conf.5 deploy/makemanifest.1 deploy/mkpki.1 deploy/smstat/smstat.1
+
 TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
@@ -389,11 +392,11 @@ lint:
 	CC='$(CC)' tests/lint/run
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 3 7)
-	install -m 644 deploy/makemanifest.1 deploy/smstat/smstat.1 common/preload/smrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 common/preload/smpreload.7 $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m 644 common/client/smclient.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	for page in $(MANUALS); do \
+	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
+	done
+	ln -sf smdishserver.8 $(DESTDIR)$(PREFIX)/share/man/man8/smufserver.8
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	sed 's|^version=.*|version=$(VERSION)|' deploy/mkpki > $(DESTDIR)$(PREFIX)/bin/mkpki
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/mkpki
@@ -409,8 +412,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)) mkpki)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
 	    libsmpreload.so pkgconfig/smclient.pc)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1/makemanifest.1 man1/smrun.1 man1/smstat.1 man3/smclient.3 \
-	    man7/smpreload.7)
+	rm -f $(foreach page,$(MANUALS) smufserver.8,$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h
 
 clean:

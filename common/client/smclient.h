@@ -17,9 +17,9 @@
  *	++*counter;
  *	sm_unlock(f);
  *
- * smclient(3) is the manual: the rules of a critical section, threads, fork(2), mount files, a
- * table of the errors with their remedies, and the host's remaining powers. Below is the contract
- * of each function.
+ * smclient(3) is the manual: the rules of a critical section, threads, fork(2), a table of the
+ * errors with their remedies, and the host's remaining powers; smclient.conf(5) has mount files.
+ * Below is the contract of each function.
  *
  * A function that fails returns -1 or NULL and sets errno; sm_error() returns a sentence about it.
  * Each function below lists its errors, except these, which all functions about a file share:

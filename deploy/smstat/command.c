@@ -38,7 +38,7 @@ print_help(void)
 	    "Shows the memory files of servers, to their operators: servers that have --operators with the\n"
 	    "name in the certificate that is used here; smstat(1) tells what the columns are.\n"
 	    "\n"
-	    "MOUNTFILE of smclient(3): asks each server in it, or that of the mount at POINT\n"
+	    "MOUNTFILE of smclient.conf(5): asks each server in it, or that of the mount at POINT\n"
 	    "ADDRESS   /path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT\n"
 	    "-C CRL    revocation lists (PEM): refuses a server that is on them; with -Z\n"
 	    "-i SECONDS  between two looks, from which the rates come (1; 0: one look, no rates)\n"

@@ -42,9 +42,4 @@ for row in $(sed -n 's/^\.It \(read .*\): EBADF, not 0$/\1/p' "$page"); do
 	expect_match "$row: a line" "*libsmpreload: conform?*?: /sm/dish/$row: *: a memory file is used by mmap() and locks only*" \
 	    "$(cat dish.lines)"
 done
-for each in smrun.1 smpreload.7; do
-	if command -v mandoc >/dev/null; then
-		expect "$each is well-formed" '' "$(mandoc -Tlint -Wwarning "$SRC/common/preload/$each" 2>&1)"
-	fi
-done
 finish

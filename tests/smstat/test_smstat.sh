@@ -19,13 +19,6 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 
-if command -v mandoc >/dev/null; then
-	mandoc -Tlint -Wwarning "$SRC/deploy/smstat/smstat.1" >lint 2>&1
-	[ ! -s lint ] || fail "mandoc: $(cat lint)"
-else
-	echo "skipped: there is no mandoc to check the manual with"
-fi
-
 for arguments in 'init pki' 'server pki server' 'client pki boss' 'client pki app' \
     'client pki rival' 'init other' 'client other boss'; do
 	# shellcheck disable=SC2086 # words

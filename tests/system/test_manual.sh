@@ -1,12 +1,13 @@
 #!/bin/sh
-# smclient(3) is well-formed and agrees with smclient.h about functions, errors and options. Its
-# programs compile and run with its mount files of all three types and its servers; the one that
+# smclient(3) agrees with smclient.h about functions and errors, and smclient.conf(5) about options and with
+# the parser about directives. The programs of smclient(3) compile and run with its mount files of all three types and its servers; the one that
 # repeats its work after the server has taken the lock away is forced to.
 set -eu
 : "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}"
 LC_ALL=C
 export LC_ALL
 page=$SRC/common/client/smclient.3
+mounts=$SRC/common/client/smclient.conf.5
 header=$SRC/common/client/smclient.h
 cd "$TMPDIR"
 often=$("$BUILD/patience" 100)   # to look, before it counts as failed
@@ -21,13 +22,6 @@ same() {
 	[ -s wanted ] || fail "smclient.h: no $1 found"
 	diff -u wanted came || fail "$1: - is in smclient.h, + is in smclient(3)"
 }
-
-if command -v mandoc >/dev/null; then
-	mandoc -Tlint -Wwarning "$page" >lint 2>&1 || true
-	[ ! -s lint ] || fail "mandoc: $(cat lint)"
-else
-	echo "skipped: there is no mandoc to check the page with"
-fi
 
 # The prototypes, each on one line, in the order of the header.
 awk '
@@ -98,8 +92,16 @@ same "types of memory files"
 
 # sync=delta|full
 sed -n 's/^ \*	\([a-z]*=[A-Za-z|]*\)\(	.*\)*$/\1/p' "$header" >wanted
-sed -n 's/^\.It Cm \([a-z]*\) Ns = Ns [A-Z][a-z] \(.*\)$/\1=\2/p' "$page" | tr -d ' ' >came
+sed -n 's/^\.It Cm \([a-z]*\) Ns = Ns [A-Z][a-z] \(.*\)$/\1=\2/p' "$mounts" | tr -d ' ' >came
 same "options of a mount"
+
+# The directives that the library reads or skips.
+sed -n 's/.*strcmp(word, "\([A-Z]*\)") == 0.*/\1/p' "$SRC/common/client/mountfile.c" >found
+sed -n '/words\[\] = {/,/};/p' "$SRC/common/client/mountfile.c" | grep -o '"[A-Z_]*"' | tr -d '"' >>found
+sort found >wanted
+sed -n '/^\.Ss Directives/,/^\.Ss Places/s/^\.It Ic \(.*\)/\1/p' "$mounts" |
+	sed 's/ A[a-z] .*//; s/ , / /g' | tr ' ' '\n' | sort >came
+diff -u wanted came || fail "directives: - is in mountfile.c, + is in smclient.conf(5)"
 
 # The examples: the display below each comment that names a file.
 awk '
