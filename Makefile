@@ -66,6 +66,9 @@ PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/smstat $(BUILD)/makemanifest $(
 # Each goes to man/manN; smufserver(8) is the page of smdishserver(8).
 MANUALS := bench/smbench.1 common/client/smclient.3 common/client/smclient.conf.5 common/preload/smpreload.7 common/preload/smrun.1 common/server/smdishserver.8 common/server/smserver.conf.5 deploy/makemanifest.1 deploy/mkpki.1 deploy/smstat/smstat.1
 
+# bash loads the completion of a program from a file with its name.
+COMPLETED := $(notdir $(PROGRAMS)) mkpki
+
 TEST_DIRS := tests/unit tests/stress tests/hostile tests/tamper tests/faults
 TEST_SRC := $(wildcard $(addsuffix /test_*.c,$(TEST_DIRS)))
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(wildcard $(addsuffix /*.c,$(TEST_DIRS))))
@@ -392,11 +395,16 @@ lint:
 	CC='$(CC)' tests/lint/run
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	for page in $(MANUALS); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
 	ln -sf smdishserver.8 $(DESTDIR)$(PREFIX)/share/man/man8/smufserver.8
+	install -m 644 deploy/bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/memserver
+	for program in $(COMPLETED); do \
+	    ln -sf memserver $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program || exit 1; \
+	done
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	sed 's|^version=.*|version=$(VERSION)|' deploy/mkpki > $(DESTDIR)$(PREFIX)/bin/mkpki
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/mkpki
@@ -413,6 +421,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
 	    libsmpreload.so pkgconfig/smclient.pc)
 	rm -f $(foreach page,$(MANUALS) smufserver.8,$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,memserver $(COMPLETED))
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h
 
 clean:

@@ -112,7 +112,7 @@ def check_program(program, page, sections):
     expect_equal(f"{name}: options of --help, and of the manual", help_options, manual_options)
     expect_equal(f"{name}: letters with their names, --help and the manual", help_pairs, manual_pairs)
     usage = helped.split("\n\n")[0]
-    commands = set(re.findall(r"\[options\] (\w+)", usage))
+    commands = set(re.findall(rf"^(?:usage:|      ) {name} (?:\[options\] )?([a-z]+) ", usage, re.M))
     if commands:
         came = set(re.findall(r"^\.It Ic (\w+)", manual, re.M))
         expect_equal(f"{name}: commands of the usage, and of the manual", commands, came)
