@@ -1,46 +1,18 @@
 # lib.sh: programs under the preloaded library, for the scripts of this folder, which source it;
-# system/lib.sh comes with it.
+# system/kinds.sh comes with it.
 #
-# Starts both servers (their processes are in dish and muf), and sets kinds (the paths below which files of
-# each kind are; $work/plain is the kernel's own) and SM_CONF. Programs of this folder are built with
-# `program NAME`, without a header of the product, into $work.
+# Sets SM_CONF to the mount file of all kinds; $work/plain is the kernel's own. Programs of this
+# folder are built with `program NAME`, without a header of the product, into $work.
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
-# shellcheck source=tests/system/lib.sh
-. "${SRC:?}/tests/system/lib.sh"
+# shellcheck source=tests/system/kinds.sh
+. "${SRC:?}/tests/system/kinds.sh"
 library=$BUILD/libsmpreload.so
 chmod 755 "$work"
-mkdir plain memdir smcdir
-head -c 32 /dev/urandom >key
-chmod 600 key
-{ "$mkpki" init pki && "$mkpki" server pki server && "$mkpki" client pki client; } >/dev/null || exit 1
-cat >mounts <<EOF
-MOUNT unix:$work/dish.sock /sm/dish smdish
-MOUNT unix:$work/muf.sock,file:$work/memdir /sm/muf smuf
-MOUNT file:$work/smcdir /sm/smc smc key=key
-CAFILE pki/root.crt
-CERTFILE pki/client.crt
-KEYFILE pki/client.key
-EOF
+mkdir plain
 SM_CONF=$work/mounts
 export SM_CONF
 unset SM_LOG LD_PRELOAD
-kinds='/sm/dish /sm/muf /sm/smc'
-
-# serve NAME PROGRAM ARGUMENT...: starts a server at NAME.sock
-serve()
-{
-	name=$1
-	server=$BUILD/$2
-	shift 2
-	start -Z pki/root.crt pki/server.crt pki/server.key "$@" "$work/$name.sock"
-	await "$name starts" has log "listening on $work/$name.sock"
-}
-
-serve dish smdishserver
-dish=$pid
-serve muf smufserver -r memdir
-muf=$pid
 
 # program NAME OPTION...: builds NAME.c of this folder
 program()
