@@ -12,6 +12,10 @@ DESTDIR ?=
 # One place says which version this is.
 VERSION := $(shell sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' common/client/smclient.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+# Where Debian's python3 looks for modules: below /usr without its version, elsewhere with it.
+PYTHON_VERSION = $(shell python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo 3)
+PYTHONDIR ?= $(PREFIX)/lib/python$(if $(filter /usr,$(PREFIX)),3,$(PYTHON_VERSION))/dist-packages
+PYTHON_SRC := $(wildcard deploy/python/smclient/*.py) deploy/python/smclient/py.typed
 
 # A newer compiler may warn of more, which is no reason not to build: only .ci/run sets WERROR.
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
@@ -428,3 +432,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+	rm -rf $(DESTDIR)$(PYTHONDIR)/smclient

@@ -1,0 +1,364 @@
+"""Sets of mounts, memory files and their segments as objects that close what they have.
+
+Each object has its pointer until it is closed, and refuses calls from then on. A segment's memory
+ends only when nothing can see it any more: every memoryview of it, and every view of such a view,
+keeps one ctypes array alive, and unmapping looks whether that still lives.
+"""
+
+import ctypes
+import enum
+import errno
+import os
+import time
+import warnings
+import weakref
+from typing import Final, NamedTuple, Optional, Union
+
+from . import library
+from .library import c, check, check_pointer, failure
+
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+# What views are of, by address. Here, and not in a Segment: the collector clears the weak references
+# that are in a cycle with what it collects, though what they refer to lives on.
+_arrays: Final["weakref.WeakValueDictionary[int, ctypes.Array[ctypes.c_ubyte]]"] = (
+    weakref.WeakValueDictionary()
+)
+
+# Thirty years: a longer time is as good as none, and the end of it is still a time.
+_TIMEOUT_MOST: Final = 1e9
+
+
+class Type(enum.IntEnum):
+    """What a memory file is."""
+
+    PURE = 0  # a lock without a segment
+    SEGMENT = 1  # a lock with a segment
+    UNPUBLISHED = 2  # a segment that no process has published to
+
+
+class Mode(enum.IntEnum):
+    """How a lock is held."""
+
+    FREE = 0
+    WRITE = library.WRITE
+    READ = library.READ
+
+
+class Stat(NamedTuple):
+    """The state of a memory file, as sm_stat(3) has it."""
+
+    life: int  # random, drawn when the file was created: identifies it
+    size: int  # bytes of the segment; 0 for a pure lock
+    committed: int  # bytes of the segment that have memory or storage
+    type: Type
+    open_count: int  # one a process, forked children included
+    waiters: int  # requests that wait for the lock
+    version: int  # the grant that published last; 0: none did
+    grants: int  # of the lock, since the file was created; smc: turns of the lock
+    instance: bytes  # 16, random, drawn when the server started; smc: zeros
+
+
+class Holder(NamedTuple):
+    """How a lock is held, as sm_holder(3) has it."""
+
+    mode: Mode
+    pid: int  # of the holder, or of one of the readers, as it says; -1: not known
+
+
+class Grant(NamedTuple):
+    """A fencing token, as sm_grant(3) has it."""
+
+    life: int
+    grant: int  # rises within a life
+
+
+def version() -> str:
+    """The version of the library."""
+    text: bytes = c.sm_version()
+    return text.decode()
+
+
+def _path(path: Path) -> bytes:
+    text = os.fsencode(path)
+    if b"\0" in text:
+        raise ValueError("a path has no zero bytes")
+    return text
+
+
+def _deadline(timeout: Optional[float]) -> Optional[library.Timespec]:
+    if timeout is None:
+        return None
+    if not timeout >= 0:
+        raise ValueError(f"a timeout is at least 0 seconds, and not {timeout}")
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    seconds, nanoseconds = divmod(now + int(min(timeout, _TIMEOUT_MOST) * 1e9), 10**9)
+    return library.Timespec(seconds, nanoseconds)
+
+
+class Mounts:
+    """A set of mounts, and all that is opened through it. Leaving its `with` closes it."""
+
+    def __init__(self, conf: Optional[Path] = None) -> None:
+        """Makes a set without mounts, or with those of the mount file conf."""
+        self._sm: Optional[int] = None
+        self._segments: dict[int, Segment] = {}  # by address
+        self._sm = check_pointer(c.sm_new())
+        try:
+            if conf is not None:
+                self.load(conf)
+        except BaseException:
+            self.close()
+            raise
+
+    def _pointer(self) -> int:
+        if self._sm is None:
+            raise ValueError("the set of mounts is closed")
+        return self._sm
+
+    def load(self, conf: Path) -> None:
+        """Adds the mounts of a mount file; after a failure the set is unchanged."""
+        check(c.sm_load(self._pointer(), _path(conf)))
+
+    def mount(self, uri: str, path: str, type: str, options: Optional[str] = None) -> None:
+        """Adds a mount; the words are those of a line of a mount file."""
+        words = [os.fsencode(word) for word in (uri, path, type)]
+        last = None if options is None else os.fsencode(options)
+        check(c.sm_mount(self._pointer(), *words, last))
+
+    def open(
+        self, path: Path, *, create: bool = True, exclusive: bool = False, owner: bool = False
+    ) -> "File":
+        """Opens the memory file at path, and creates it if no process has it open.
+
+        create=False: that is a NotFoundError instead. exclusive: an ExistsError if a process has it
+        open. owner: locks belong to the File, and any thread may release them.
+        """
+        flags = (
+            create * library.OPEN_CREATE
+            + exclusive * library.OPEN_EXCLUSIVE
+            + owner * library.OPEN_OWNER
+        )
+        text = _path(path)
+        file = check_pointer(c.sm_open_flags(self._pointer(), text, flags))
+        return File(self, file, os.fsdecode(text))
+
+    def close(self) -> None:
+        """Closes and unmaps all that was opened through the set, and publishes nothing.
+
+        BufferError: a view of a segment is in use; then nothing is closed. No other thread may be
+        using any of it. Again it does nothing.
+        """
+        if self._sm is None:
+            return
+        for segment in self._segments.values():
+            segment._release()
+        sm, self._sm = self._sm, None
+        self._segments.clear()
+        c.sm_free(sm)
+
+    def __enter__(self) -> "Mounts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_sm", None) is None:
+            return
+        warnings.warn("a set of mounts was not closed", ResourceWarning, source=self)
+        try:
+            self.close()
+        except BufferError:
+            pass  # The views outlive the set: so does the memory.
+
+
+class File:
+    """An open memory file; Mounts.open() makes it. Leaving its `with` closes it.
+
+    Threads may use it at a time, but for close(). A lock belongs to the thread that acquired it.
+    """
+
+    def __init__(self, mounts: Mounts, pointer: int, path: str) -> None:
+        self._mounts = mounts
+        self._file: Optional[int] = pointer
+        self.path: Final = path
+
+    def _pointer(self) -> int:
+        if self._file is None or self._mounts._sm is None:
+            raise ValueError(f"{self.path}: the memory file is closed")
+        return self._file
+
+    def map(self, size: int = 0) -> "Segment":
+        """Maps the segment, size bytes, and creates it if the file has none; 0: the size it has.
+
+        A path has one Segment in a process: mapping again returns the same.
+        """
+        file = self._pointer()
+        if size < 0:
+            raise ValueError(f"a size is at least 0 bytes, and not {size}")
+        size = size or self.stat().size
+        address = check_pointer(c.sm_map(file, None, size))
+        segments = self._mounts._segments
+        return segments.setdefault(address, Segment(self._mounts, address, size, self.path))
+
+    def lock(self, timeout: Optional[float] = None) -> "Held":
+        """Acquires the lock exclusively and brings the segment up to date.
+
+        Waits timeout seconds, then raises a TimedOutError; None: as long as it takes; 0: does not
+        wait for other holders, but raises a WouldBlockError. A thread that holds the lock for
+        reading writes once the other readers have left; after a failure it reads on.
+        """
+        return self._acquire(library.WRITE, timeout)
+
+    def rdlock(self, timeout: Optional[float] = None) -> "Held":
+        """Acquires the lock for reading, otherwise like lock(). Readers share the lock."""
+        return self._acquire(library.READ, timeout)
+
+    def _acquire(self, mode: int, timeout: Optional[float]) -> "Held":
+        deadline = _deadline(timeout)
+        how = mode + library.INTERRUPTIBLE + (library.TRY if timeout == 0 else 0)
+        while c.sm_acquire(self._pointer(), how, deadline) == -1:
+            # Python has run the signal's handler, which did not raise.
+            if ctypes.get_errno() != errno.EINTR:
+                raise failure()
+        return Held(self)
+
+    def unlock(self) -> None:
+        """Releases the lock, and publishes the changes if it was exclusive.
+
+        StaleError: the server has taken the lock away, and nothing was published.
+        """
+        check(c.sm_unlock(self._pointer()))
+
+    def downgrade(self) -> None:
+        """Publishes the changes, and goes on to hold the lock for reading."""
+        check(c.sm_downgrade(self._pointer()))
+
+    def dirty(self, offset: int, length: int) -> None:
+        """Names length bytes at offset that this critical section writes: for track=hint."""
+        if offset < 0 or length < 0:
+            raise ValueError("an offset and a length are at least 0 bytes")
+        check(c.sm_dirty(self._pointer(), offset, length))
+
+    def grant(self) -> Grant:
+        """The fencing token of the lock that this thread holds."""
+        life, grant = ctypes.c_uint64(), ctypes.c_uint64()
+        check(c.sm_grant(self._pointer(), ctypes.byref(life), ctypes.byref(grant)))
+        return Grant(life.value, grant.value)
+
+    def stat(self) -> Stat:
+        """Asks the server about the file, or reads its lock file (smc)."""
+        s = library.CStat()
+        check(c.sm_stat(self._pointer(), ctypes.byref(s)))
+        return Stat(
+            life=s.life,
+            size=s.size,
+            committed=s.committed,
+            type=Type(s.type),
+            open_count=s.open_count,
+            waiters=s.waiters,
+            version=s.version,
+            grants=s.grants,
+            instance=bytes(s.instance),
+        )
+
+    def holder(self) -> Holder:
+        """How the lock is held; the holder may have changed when the call returns."""
+        h = library.CHolder()
+        check(c.sm_holder(self._pointer(), ctypes.byref(h)))
+        return Holder(Mode(h.mode), h.pid)
+
+    def close(self) -> None:
+        """Closes the handle. If it holds the lock, releases that and publishes nothing.
+
+        A mapped segment stays until unmap(). An Error is the failure of an earlier unlock(); the
+        handle is closed all the same. Again it does nothing.
+        """
+        if self._file is None or self._mounts._sm is None:
+            return
+        file, self._file = self._file, None
+        check(c.sm_close(file))
+
+    def __enter__(self) -> "File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Held:
+    """A lock that File.lock() or rdlock() has acquired. Leaving its `with` releases it.
+
+    That also holds when an exception leaves it: the changes until then are published. To publish
+    nothing, close the file.
+    """
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Closing the file inside released the lock.
+        if self._file._file is not None and self._file._mounts._sm is not None:
+            self._file.unlock()
+
+
+class Segment:
+    """A mapped segment; File.map() makes it. Its `with` gives the view, and leaving it unmaps."""
+
+    def __init__(self, mounts: Mounts, address: int, size: int, path: str) -> None:
+        self._mounts = mounts
+        self._address: Final = address
+        self._view: Optional[memoryview] = None
+        self.size: Final = size
+        self.path: Final = path
+
+    def _is_mapped(self) -> bool:
+        return self._mounts._segments.get(self._address) is self
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes of the segment, writable; cast() makes numbers of them."""
+        if not self._is_mapped():
+            raise ValueError(f"{self.path}: the segment is unmapped")
+        if self._view is None:
+            array = _arrays.get(self._address)
+            if array is None:
+                array = (ctypes.c_ubyte * self.size).from_address(self._address)
+                _arrays[self._address] = array
+            self._view = memoryview(array).cast("B")
+        return self._view
+
+    def _release(self) -> None:
+        """Releases the view. BufferError: something else still sees the memory."""
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+        if self._address in _arrays:
+            raise BufferError(f"{self.path}: a view of the segment is in use: release it first")
+
+    def unmap(self) -> None:
+        """Wipes and ends the mapping, for all who have mapped the path.
+
+        BufferError: views other than `view` are in use: release them. EBUSY: this process holds the
+        lock or waits for it. Then the mapping stays, and `view` is a new one; after another Error
+        it is gone. Again it does nothing.
+        """
+        if not self._is_mapped():
+            return
+        self._release()
+        if c.sm_unmap(self._mounts._pointer(), self._address) == -1:
+            error = failure()
+            if error.errno != errno.EBUSY:
+                del self._mounts._segments[self._address]
+            raise error
+        del self._mounts._segments[self._address]
+
+    def __enter__(self) -> memoryview:
+        return self.view
+
+    def __exit__(self, *_: object) -> None:
+        self.unmap()
