@@ -27,7 +27,7 @@ files()
 	done | sed 's,^\./,,' | sort
 }
 
-sources=$(files '*.[ch]')
+sources=$(files '*.[ch]' '*.cc')
 [ -n "$sources" ] || {
 	echo "style.sh: there is nothing to check in $(pwd)" >&2
 	exit 1
@@ -36,7 +36,7 @@ sources=$(files '*.[ch]')
 # shellcheck disable=SC2086 # file names here have no spaces
 "$CLANG_FORMAT" --style=file --dry-run -Werror $sources || status=1
 
-texts=$(files '*.[ch]' '*.sh' '*.py' '*.md' '*.mk' '*.conf' '*.service' '*.socket' Makefile mkpki)
+texts=$(files '*.[ch]' '*.cc' '*.sh' '*.py' '*.md' '*.mk' '*.conf' '*.service' '*.socket' Makefile mkpki)
 # shellcheck disable=SC2086
 if grep -n '[[:space:]]$' /dev/null $texts | sed 's/\(:[0-9]*\):.*/\1: white space at the end of the line/' |
     grep .; then
