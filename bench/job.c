@@ -312,15 +312,21 @@ job_result_fini(struct job_result *result)
 
 /* --- printing ----------------------------------------------------------- */
 
+static bool
+has_shares(const struct job_result *result)
+{
+	return result->together >= SHARES_NS;
+}
+
 static void
 print_shares(const struct job *job, const struct job_result *result)
 {
 	const size_t workers = worker_count(job);
 	uint64_t sum = 0;
 
-	if (result->together < SHARES_NS) {
+	if (!has_shares(result)) {
 		printf(
-		    "shares: none: all threads were at work together for %.3f ms only; do more ITERATIONS\n",
+		    "shares: too short a run to tell: all threads were at work together for %.3f ms; do more ITERATIONS\n",
 		    (double)result->together / 1e6);
 		return;
 	}
@@ -341,23 +347,38 @@ seconds_each(const struct job_result *result)
 	return (double)result->elapsed / 1e9 / (double)result->sections;
 }
 
+/* What all threads do in a time, and what one of them waits: neither follows from the other. */
 void
 job_print(const struct job *job, const struct job_result *result)
 {
+	const bool is_alone = worker_count(job) == 1;
 	const uint64_t micros = result->elapsed / 1000;
 
 	printf("critical sections: %zu, elapsed: secs:%" PRIu64 ", usec:%" PRIu64 "\n",
 	    result->sections, micros / 1000000, micros % 1000000);
 	printf("(%.9f seconds per critical section)\n", seconds_each(result));
-	if (worker_count(job) > 1)
-		printf("  throughput: one every %.3f us, by all %zu threads together\n",
-		    seconds_each(result) * 1e6, worker_count(job));
-	printf("median: %.3f us, 99th percentile: %.3f us\n", (double)result->cost.median / 1e3,
-	    (double)result->cost.p99 / 1e3);
-	if (worker_count(job) > 1) {
-		printf("  of one thread, with its waiting for the others\n");
+	if (!is_alone)
+		printf(
+		    "all %zu threads together: %.0f critical sections a second, one every %.3f us\n",
+		    worker_count(job), 1 / seconds_each(result), seconds_each(result) * 1e6);
+	printf("median: %.3f us, 99th percentile: %.3f us%s\n", (double)result->cost.median / 1e3,
+	    (double)result->cost.p99 / 1e3,
+	    is_alone ? "" : ", of one thread, with its wait for the others");
+	if (!is_alone)
 		print_shares(job, result);
+}
+
+static void
+json_shares(const struct job *job, const struct job_result *result)
+{
+	if (!has_shares(result)) {
+		printf(", \"spread\": null, \"shares\": null");
+		return;
 	}
+	printf(", \"spread\": %.5f, \"shares\": [", result->spread);
+	for (size_t i = 0; i < worker_count(job); i++)
+		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);
+	putchar(']');
 }
 
 void
@@ -374,9 +395,7 @@ job_print_json(const struct job *job, const struct job_result *result)
 	    result->is_mounted ? "true" : "false", job->size, job->changed, job->processes,
 	    job->threads, job->iterations, result->sections, result->elapsed, seconds_each(result));
 	output_json_stats(&result->cost);
-	printf(", \"together_ns\": %" PRIu64 ", \"spread\": %.5f, \"shares\": [", result->together,
-	    result->spread);
-	for (size_t i = 0; i < worker_count(job); i++)
-		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);
-	printf("]}\n");
+	printf(", \"together_ns\": %" PRIu64, result->together);
+	json_shares(job, result);
+	printf("}\n");
 }

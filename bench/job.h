@@ -63,12 +63,12 @@ void job_result_fini(struct job_result *result);
 
 /*
  * Prints a result: the two lines of the original, then the median and the 99th percentile. If there
- * are several workers, it says that the former is the throughput of all and the latter the time of
- * one, and prints the shares, unless the time was too short for them.
+ * are several workers, a line tells what all of them do in a second, another one how long one waits
+ * and works, and the shares follow, unless the time was too short for them.
  */
 void job_print(const struct job *job, const struct job_result *result);
 
-/* Prints the job and the result as one JSON object. */
+/* Prints the job and the result as one JSON object; shares that mean nothing are null. */
 void job_print_json(const struct job *job, const struct job_result *result);
 
 #endif
