@@ -86,7 +86,7 @@ TEST_NO_OPTION := $(BUILD)/tests/test_closer_no_option
 TEST_BIN += $(TEST_NO_OPTION)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all demo check check-all check-asan check-bounds check-build check-clang check-faults check-gramine check-hostile check-threads check-torture check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
+.PHONY: all demo check check-all check-asan check-bounds check-build check-busy check-clang check-faults check-gramine check-hostile check-threads check-torture check-tsan check-valgrind check-model fuzz-smoke bench bench-gramine plots lint install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -98,6 +98,7 @@ help:
 	@echo 'make check [T=name]  build and run the tests, or those named, T="test_a test_b"'
 	@echo 'make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make check-tsan      the same under ThreadSanitizer; check-threads: the threaded ones only'
+	@echo 'make check-busy      at a load of 8: the suite 3 times, the tests that judge times 50 times (many hours)'
 	@echo 'make check-clang     the unit tests, built with clang'
 	@echo 'make check-bounds    the table of smclient(3): what each call costs when a server does not answer'
 	@echo 'make check-faults    each call of the daemons fails in turn (half an hour)'
@@ -314,6 +315,10 @@ THREADED := test_client_mux test_client_mux_silence test_client_mux_failures tes
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 
+# SUITES, TIMES, SIDE and LOAD are in tests/busy.
+check-busy: check-build
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/busy $(T)
+
 # test_faults with every call of every kind, and more cases of test_wild_peers.
 check-faults:
 	+FAULTS=all WILD_CASES=2000 TEST_SECONDS=3600 $(MAKE) check T='test_faults test_wild_peers'
@@ -417,6 +422,8 @@ install: all
 	install -m 755 $(BUILD)/libsmclient.so $(DESTDIR)$(PREFIX)/lib/libsmclient.so.$(SOVERSION)
 	ln -sf libsmclient.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsmclient.so
 	install -m 755 $(BUILD)/libsmpreload.so $(DESTDIR)$(PREFIX)/lib
+	install -d $(DESTDIR)$(PYTHONDIR)/smclient
+	install -m 644 $(PYTHON_SRC) $(DESTDIR)$(PYTHONDIR)/smclient
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' common/client/smclient.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/smclient.pc
 
@@ -427,9 +434,9 @@ uninstall:
 	rm -f $(foreach page,$(MANUALS) smufserver.8,$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,memserver $(COMPLETED))
 	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h
+	rm -rf $(DESTDIR)$(PYTHONDIR)/smclient
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-	rm -rf $(DESTDIR)$(PYTHONDIR)/smclient
