@@ -295,7 +295,7 @@ a_close_leaves_the_waits_of_other_handles(void **state)
 static int
 lock_soon(struct sm_file *f)
 {
-	struct timespec deadline = clock_timespec(clock_now() + SOON_MS * CLOCK_MS);
+	struct timespec deadline = clock_timespec(patience_until(SOON_MS));
 
 	return sm_timedlock(f, &deadline);
 }
@@ -359,7 +359,7 @@ a_close_that_interrupts_too_late_ends_no_other_wait(void **state)
 static int
 write_for_a_while(struct sm_file *f)
 {
-	struct timespec deadline = clock_timespec(clock_now() + WRITER_MS * CLOCK_MS);
+	struct timespec deadline = clock_timespec(patience_until(WRITER_MS));
 
 	return sm_timedlock(f, &deadline);
 }

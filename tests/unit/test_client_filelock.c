@@ -85,7 +85,7 @@ use(void *arg)
 {
 	char who = *(char *)arg;
 	enum protocol_mode mode = who >= 'A' && who <= 'Z' ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
-	uint64_t deadline = who == '!' ? clock_now() + 50 * CLOCK_MS : CLOCK_NEVER;
+	uint64_t deadline = who == '!' ? patience_until(50) : CLOCK_NEVER;
 	enum filelock_task task;
 
 	if (filelock_acquire(&lock, mode, self(1), deadline, NULL, &task) != 0)
