@@ -123,7 +123,14 @@ client_lock_for(struct client *c, uint64_t ms)
 int
 client_lock_within(struct client *c, uint64_t ms)
 {
-	return client_lock_for(c, patience_ms(ms));
+	uint64_t begun = clock_now();
+	int error;
+
+	/* The load may have grown since it was measured. */
+	do
+		error = client_lock_for(c, patience_ms(ms));
+	while (error == ETIMEDOUT && !patience_is_over(clock_now() - begun, ms));
+	return error;
 }
 
 bool
