@@ -76,8 +76,9 @@ kill_children()
 	expect "3 children or more are killed, but $killed" 0 $?
 }
 
-# logged_errors: lines of errors that httpd wrote, and any line of the library
+# logged_errors: lines of errors that httpd wrote, and any line of the library; not AH00161, for on a busy machine
+# httpd starts as many children as it may
 logged_errors()
 {
-	grep -E ':(error|crit|alert|emerg)\]|libsmpreload' httpd/log
+	grep -E ':(error|crit|alert|emerg)\]|libsmpreload' httpd/log | grep -v AH00161
 }
