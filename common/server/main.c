@@ -28,6 +28,7 @@
 #include "common/server/reload.h"
 #include "common/server/signals.h"
 #include "common/server/trim.h"
+#include "common/server/watchdog.h"
 #include "common/wire/inspect.h"
 #include "common/wire/protocol.h"
 
@@ -51,6 +52,7 @@ struct daemon {
 	struct signals signals;
 	struct connection_table conns;
 	struct trim trim;
+	struct watchdog watchdog;
 	struct listeners *listeners;
 	struct timer keep; /* of the store; not armed for a store without keep() */
 	bool is_evicted;   /* the store can serve no longer */
@@ -229,6 +231,13 @@ begin_keeping(struct daemon *d)
 }
 
 static int
+begin_watchdog(struct daemon *d)
+{
+	watchdog_start(&d->watchdog);
+	return 0;
+}
+
+static int
 leave_terminal(struct daemon *d)
 {
 	return background_complete(&d->background);
@@ -252,6 +261,7 @@ static const struct step {
 	{ "watch for signals", watch_signals, NULL },
 	{ "accept connections", accept_connections, NULL },
 	{ "keep the store", begin_keeping, NULL },
+	{ "begin the watchdog", begin_watchdog, NULL },
 	{ "write the pid file", write_pid_file, "leave -p out" },
 	{ "leave the terminal", leave_terminal, "leave -d out" },
 };
@@ -416,11 +426,12 @@ serve(struct daemon *d)
 static void
 stop(struct daemon *d)
 {
-	notify_send("STOPPING=1");
+	notify_try("STOPPING=1");
 	timer_disarm(&d->conns.timers, &d->keep);
 	listener_close(d->listeners);
 	connection_table_fini(&d->conns);
 	trim_fini(&d->trim);
+	watchdog_fini(&d->watchdog);
 	server_destroy(d->core);
 	if (d->store->stop != NULL)
 		d->store->stop(d->store_context);
@@ -455,6 +466,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	d.signals = SIGNALS_CLOSED;
 	connection_table_init(&d.conns);
 	trim_init(&d.trim, &d.conns.timers);
+	watchdog_init(&d.watchdog, &d.conns.timers);
 	credentials_init(&d.credentials, &d.options, &d.conns.timers);
 	crlfile_init(&d.crlfile, &d.conns.timers);
 	d.reload = (struct reload){ &d.credentials, &d.crlfile, &d.conns, d.options.log_file, "" };

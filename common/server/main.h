@@ -6,6 +6,7 @@
  *
  *	main
  *	reload		certificates, revocation lists and log, once more
+ *	watchdog	tells systemd that the loop turns
  *	listener	the sockets that the daemon listens on
  *	connection	a client's socket, and its session in the core
  *	signals, credentials, crlfile, background, process, options

@@ -11,26 +11,31 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The number in a variable of the environment; 0 without the variable, or for anything else. */
+enum { NS_IN_US = 1000 };
+
+/*
+ * The number, at most most, in a variable of the environment; 0 without the variable, or for
+ * anything else.
+ */
 static long long
-number_from_env(const char *name)
+number_from_env(const char *name, long long most)
 {
 	const char *text = getenv(name), *reason;
 	long long n;
 
 	if (text == NULL)
 		return 0;
-	n = strtonum(text, 1, INT_MAX, &reason);
+	n = strtonum(text, 1, most, &reason);
 	return reason == NULL ? n : 0;
 }
 
 int
 notify_socket_count(void)
 {
-	long long count = number_from_env("LISTEN_FDS");
+	long long count = number_from_env("LISTEN_FDS", INT_MAX);
 	int i;
 
-	if (number_from_env("LISTEN_PID") != getpid() || count > INT_MAX - NOTIFY_FIRST_FD)
+	if (number_from_env("LISTEN_PID", INT_MAX) != getpid() || count > INT_MAX - NOTIFY_FIRST_FD)
 		return 0;
 	for (i = 0; i < count; i++)
 		if (fcntl(NOTIFY_FIRST_FD + i, F_SETFD, FD_CLOEXEC) != 0)
@@ -38,8 +43,17 @@ notify_socket_count(void)
 	return (int)count;
 }
 
-int
-notify_send(const char *state)
+uint64_t
+notify_watchdog_us(void)
+{
+	if (getenv("WATCHDOG_PID") != NULL && number_from_env("WATCHDOG_PID", INT_MAX) != getpid())
+		return 0;
+	return (uint64_t)number_from_env("WATCHDOG_USEC", LLONG_MAX / NS_IN_US);
+}
+
+/* flags: MSG_DONTWAIT, or 0. */
+static int
+send_state(const char *state, int flags)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -57,9 +71,21 @@ notify_send(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | flags, (struct sockaddr *)&un,
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
 		error = -errno;
 	close(fd);
 	return error;
+}
+
+int
+notify_send(const char *state)
+{
+	return send_state(state, 0);
+}
+
+int
+notify_try(const char *state)
+{
+	return send_state(state, MSG_DONTWAIT);
 }

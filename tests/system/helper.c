@@ -12,6 +12,10 @@
  *	helper hear PATH
  *		prints the datagrams to the socket PATH, @NAME for an abstract one, a line each,
  *		until it is killed
+ *	helper deaf PATH
+ *		has the socket PATH and never reads a datagram, until it is killed
+ *	helper fill PATH
+ *		sends datagrams to the socket PATH until it has no room for more
  *	helper send PATH TEXT
  *		sends a datagram to the socket PATH, @NAME for an abstract one
  *	helper port
@@ -143,17 +147,45 @@ pass(char **argv)
 }
 
 static int
+bind_datagrams(const char *path)
+{
+	struct target t = unix_target(path + (*path == '@'), *path == '@', 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (bind(fd, &t.u.sa, t.size) != 0)
+		die(path);
+	printf("listening\n");
+	fflush(stdout);
+	return fd;
+}
+
+static int
+deaf(char **argv)
+{
+	bind_datagrams(argv[0]);
+	return pause();
+}
+
+static int
+fill(char **argv)
+{
+	struct target t = unix_target(argv[0], 0, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	while (sendto(fd, "x", 1, MSG_DONTWAIT, &t.u.sa, t.size) == 1)
+		;
+	if (errno != EAGAIN)
+		die(argv[0]);
+	return 0;
+}
+
+static int
 hear(char **argv)
 {
-	struct target t = unix_target(argv[0] + (*argv[0] == '@'), *argv[0] == '@', 0);
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int fd = bind_datagrams(argv[0]);
 	char message[MESSAGE_SIZE];
 	ssize_t n;
 
-	if (bind(fd, &t.u.sa, t.size) != 0)
-		die(argv[0]);
-	printf("listening\n");
-	fflush(stdout);
 	while ((n = recv(fd, message, sizeof message, 0)) >= 0) {
 		printf("%.*s\n", (int)n, message);
 		fflush(stdout);
@@ -193,6 +225,10 @@ main(int argc, char **argv)
 		return pass(argv + 2);
 	if (argc == 3 && strcmp(argv[1], "hear") == 0)
 		return hear(argv + 2);
+	if (argc == 3 && strcmp(argv[1], "deaf") == 0)
+		return deaf(argv + 2);
+	if (argc == 3 && strcmp(argv[1], "fill") == 0)
+		return fill(argv + 2);
 	if (argc == 4 && strcmp(argv[1], "send") == 0)
 		return send_text(argv + 2);
 	if (argc == 2 && strcmp(argv[1], "port") == 0)

@@ -7,7 +7,7 @@
 
 # shellcheck shell=sh disable=SC2034 # some variables are for the scripts
 set -u
-unset CDPATH NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
+unset CDPATH NOTIFY_SOCKET LISTEN_FDS LISTEN_PID WATCHDOG_USEC WATCHDOG_PID
 LC_ALL=C
 export LC_ALL
 server=${BUILD:?}/smdishserver

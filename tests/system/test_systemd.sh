@@ -1,6 +1,6 @@
 #!/bin/sh
 # smdishserver under systemd, without systemd: sockets that are passed (LISTEN_FDS), and word that it is ready
-# (NOTIFY_SOCKET).
+# (NOTIFY_SOCKET) and that it turns (WATCHDOG_USEC).
 
 # shellcheck source=tests/system/lib.sh
 . "${SRC:?}/tests/system/lib.sh"
@@ -92,5 +92,72 @@ expect 'it does not start: READY=1 was not said' '' "$(grep READY heard)"
 start ./sock
 await 'nobody hears: it serves' answers unix ./sock
 end 'nobody hears'
+
+# start_watched PROCESS MICROSECONDS ARGUMENT...: as start, as systemd starts a service that it watches; PROCESS is own, no
+# or another one
+start_watched()
+{
+	: >"$work/log"
+	WATCHDOG_PID=$1 WATCHDOG_USEC=$2 NOTIFY_SOCKET=$work/watch sh -c 'case $WATCHDOG_PID in
+	own) WATCHDOG_PID=$$ ;;
+	no) unset WATCHDOG_PID ;;
+	esac
+	shift 2
+	exec "$@"' sh "$1" "$2" "$server" ./sock 2>>"$work/log" &
+	pid=$!
+	started="$started $pid"
+}
+
+# Messages come again and again when they are wanted of this process, and else none.
+has_several()
+{
+	[ "$(grep -c '^WATCHDOG=1$' heard)" -ge 3 ]
+}
+for row in 'own 100000 several' 'no 100000 several' 'own 9000000000000 one' \
+    '1 100000 none' 'own 0 none' 'own -5 none' 'own 100ms none' 'own 99999999999999999999 none'; do
+	# shellcheck disable=SC2086 # words
+	set -- $row
+	rm -f watch
+	: >heard
+	"$helper" hear ./watch >heard &
+	listener=$!
+	started="$started $listener"
+	await 'somebody watches' has heard listening
+	start_watched "$1" "$2"
+	await "watched ($row): it serves" answers unix ./sock
+	[ "$3" != several ] || await "watched ($row): messages" has_several
+	end "watched ($row)"
+	await "watched ($row): it stops" has heard '^STOPPING=1$'
+	came=$(grep -c '^WATCHDOG=1$' heard)
+	case $3 in
+	one) expect "watched ($row): messages" 1 "$came" ;;
+	none) expect "watched ($row): messages" 0 "$came" ;;
+	esac
+	kill $listener
+	wait $listener 2>/dev/null
+done
+
+# systemd has no room for messages: the loop does not wait for it, and the server ends.
+rm -f watch
+: >heard
+"$helper" deaf ./watch >heard &
+listener=$!
+started="$started $listener"
+await 'somebody does not listen' has heard listening
+start_watched own 20000
+await 'nobody listens: it serves' answers unix ./sock
+"$helper" fill ./watch
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	answers unix ./sock
+	came=$?
+	expect 'nobody listens: it serves all the time' 0 $came
+	[ $came -eq 0 ] || break
+	sleep 0.02
+done
+kill -TERM "$pid"
+await 'nobody listens: it ends' ended "$pid"
+kill $listener
+wait "$pid"
+expect 'nobody listens: exit status' 0 $?
 
 finish
