@@ -8,6 +8,7 @@ CC ?= cc
 OBJCOPY ?= objcopy
 BUILD ?= build
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 # One place says which version this is.
 VERSION := $(shell sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' common/client/smclient.h)
@@ -19,16 +20,20 @@ PYTHON_SRC := $(wildcard deploy/python/smclient/*.py) deploy/python/smclient/py.
 
 # A newer compiler may warn of more, which is no reason not to build: only .ci/run sets WERROR.
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
-HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+# A user who chooses a level, or no optimisation, which _FORTIFY_SOURCE needs, gets no second definition.
+FORTIFY = $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2)
+HARDENING = -fstack-protector-strong -fPIE $(FORTIFY)
 OPTIMISE ?= -O2 -g
 SANITIZE ?=
 ifneq ($(SANITIZE),)
 HARDENING := -fPIE
 endif
-CPPFLAGS += -I. -D_GNU_SOURCE -DMEMSERVER_VERSION='"$(VERSION)"' -MMD -MP $(MACROS)
-CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) $(HARDENING) -fvisibility=hidden -pthread $(SANITIZE)
-LDFLAGS += -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
-LDLIBS := -lssl -lcrypto -lbsd
+# CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS are the user's. They come after ours, and so win, but for the language
+# and for what the library exports.
+PREPROCESS = -I. -D_GNU_SOURCE -DMEMSERVER_VERSION='"$(VERSION)"' -MMD -MP $(MACROS) $(CPPFLAGS)
+COMPILE = $(PREPROCESS) $(OPTIMISE) $(WARNINGS) $(HARDENING) -pthread $(CFLAGS) -std=c11 -fvisibility=hidden $(NO_LTO) $(SANITIZE)
+LINK = $(CC) $(OPTIMISE) $(CFLAGS) -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
+LIBRARIES = -lssl -lcrypto -lbsd $(LDLIBS)
 
 comma := ,
 
@@ -64,11 +69,8 @@ test = $(call obj,$(filter-out $(POINTED_SRC),$(1))) \
     $(patsubst %.c,$(BUILD)/pointed/%.o,$(filter $(POINTED_SRC),$(1)))
 
 DAEMONS := $(BUILD)/smdishserver $(BUILD)/smufserver
-LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/smclient.pc $(BUILD)/libsmpreload.so
+LIBRARY := $(BUILD)/libsmclient.a $(BUILD)/libsmclient.so $(BUILD)/libsmpreload.so
 PROGRAMS := $(DAEMONS) $(BUILD)/smbench $(BUILD)/smstat $(BUILD)/makemanifest $(BUILD)/smrun
-
-# Each goes to man/manN; smufserver(8) is the page of smdishserver(8).
-MANUALS := bench/smbench.1 common/client/smclient.3 common/client/smclient.conf.5 common/preload/smpreload.7 common/preload/smrun.1 common/server/smdishserver.8 common/server/smserver.conf.5 deploy/makemanifest.1 deploy/mkpki.1 deploy/smstat/smstat.1
 
 # bash loads the completion of a program from a file with its name.
 COMPLETED := $(notdir $(PROGRAMS)) mkpki
@@ -124,7 +126,7 @@ $(BUILD)/found: Makefile
 	@command -v $(firstword $(CC)) >/dev/null || \
 	    { echo '$(firstword $(CC)) is missing: apt-get install gcc, or set CC' >&2; exit 1; }
 	@for each in $(NEEDED); do \
-	    echo "#include <$${each%=*}>" | $(CC) $(filter -I%,$(CPPFLAGS) $(CFLAGS)) -E -x c - >/dev/null 2>&1 || \
+	    echo "#include <$${each%=*}>" | $(CC) $(CPPFLAGS) $(CFLAGS) -E -x c - >/dev/null 2>&1 || \
 		{ echo "$${each%=*} is missing: apt-get install $${each#*=}" >&2; exit 1; }; \
 	done
 	@touch $@
@@ -132,68 +134,69 @@ $(BUILD)/found: Makefile
 $(BUILD)/obj/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMPILE) -c -o $@ $<
 
 $(BUILD)/pic/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c -o $@ $<
+	$(Q)$(CC) $(COMPILE) -fPIC -c -o $@ $<
 
 $(BUILD)/pointed/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMPILE) -DTESTPOINTS -c -o $@ $<
 
 $(BUILD)/smdishserver: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(SMDISH_STORE_SRC) smdish/main.c)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/smufserver: $(call obj,$(SHARED_SRC) $(SERVER_SRC) $(SMUF_STORE_SRC) smuf/main.c)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
-# One object with the internal names made local: a program may have a file_open() of its own.
+# One object with the internal names made local: a program may have a file_open() of its own. What -flto left to
+# compile is compiled first: the users of the library need no compiler of the same version.
+RELOCATE = $(if $(findstring -flto,$(CFLAGS)),$(CC) $(OPTIMISE) $(CFLAGS) -fPIC $(RELOCATE_LTO) -nostdlib,$(LD))
+RELOCATE_LTO = $(if $(findstring clang,$(CC)),$(filter -fuse-ld=%,$(LDFLAGS)),-flinker-output=nolto-rel)
 $(BUILD)/libsmclient.a: $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@
-	$(Q)$(LD) -r -o $(BUILD)/smclient.o $^
+	$(Q)$(RELOCATE) -r -o $(BUILD)/smclient.o $^
 	$(Q)$(OBJCOPY) --localize-hidden $(BUILD)/smclient.o
 	$(Q)$(AR) rcs $@ $(BUILD)/smclient.o
 
 $(BUILD)/libsmclient.so: $(call pic,$(SHARED_SRC) $(CLIENT_SRC)) common/client/smclient.map
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsmclient.so.$(SOVERSION) \
+	$(Q)$(LINK) -fPIC -shared -Wl,-soname,libsmclient.so.$(SOVERSION) \
 	    -Wl,--version-script=common/client/smclient.map $(if $(SANITIZE),,-Wl,-z,defs) \
-	    -o $@ $(filter %.o,$^) $(LDLIBS)
+	    -o $@ $(filter %.o,$^) $(LIBRARIES)
 	$(Q)ln -sf libsmclient.so $@.$(SOVERSION)
 
 # Of the C library only: it loads libsmclient when a program uses a mount. Its own calls of functions that it
 # stands in front of stay in it: another preloaded library might call them in turn.
+# -flto would see two functions of one name: ours, and that of the C library, which we call.
+$(call pic,$(PRELOAD_SRC)): NO_LTO := -fno-lto
 $(BUILD)/libsmpreload.so: $(call pic,$(PRELOAD_SRC))
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-Bsymbolic-functions $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $^
-
-$(BUILD)/smclient.pc: common/client/smclient.pc.in Makefile
-	$(call say,GEN)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	$(Q)$(LINK) -fPIC -shared -Wl,-Bsymbolic-functions $(if $(SANITIZE),,-Wl,-z,defs) -o $@ $^
 
 # The library's names are local to it.
 $(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(SHARED_SRC)) $(BUILD)/libsmclient.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/smrun: $(call obj,$(SMRUN_SRC))
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
+	$(Q)$(LINK) -pie -o $@ $^
 
 # These read mounts as the library does, and so need its insides.
 $(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/smstat: $(call obj,$(SMSTAT_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 # Tests are linked with everything; the archives leave out what a test does not use.
 $(BUILD)/libtest.a: $(call test,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(SMUF_STORE_SRC) \
@@ -205,22 +208,22 @@ $(BUILD)/libtest.a: $(call test,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDI
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/stress/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/hostile/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/tamper/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 # The calls that tests/faults/faults.c makes fail, or counts; clock_now() and notify_send() are ours.
 WRAPPED := malloc calloc realloc reallocarray strdup free mmap munmap mprotect ftruncate pwrite pread openat \
@@ -230,64 +233,64 @@ WRAP := $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/faults/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $(WRAP) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) $(WRAP) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 # Reads what all tests together noted of nonces and key stream.
 $(BUILD)/noncecheck: $(BUILD)/obj/tests/nonces/check.o
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^
+	$(Q)$(LINK) -pie -o $@ $^
 
 # How long something may take on this machine now, for the scripts.
 $(BUILD)/patience: $(BUILD)/obj/tests/system/patience.o $(BUILD)/libtest.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 # The product's programs where the system answers as in a library OS, and a client of them.
 RIG := $(BUILD)/libos $(BUILD)/libos.so $(BUILD)/counter
 $(BUILD)/libos: $(BUILD)/obj/tests/ground/launch.o $(BUILD)/libtest.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/libos.so: $(BUILD)/pic/tests/ground/interposer.o
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
+	$(Q)$(LINK) -shared -o $@ $^
 
 $(BUILD)/counter: $(BUILD)/obj/tests/ground/counter.o $(BUILD)/libsmclient.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/nofutex/ticketlock.o: common/lock/ticketlock.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) -DTESTPOINTS -DTICKETLOCK_NO_FUTEX $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMPILE) -DTESTPOINTS -DTICKETLOCK_NO_FUTEX -c -o $@ $<
 
 $(BUILD)/tests/test_ticketlock_nofutex: $(BUILD)/obj/tests/unit/test_ticketlock.o
 $(BUILD)/tests/test_smc_increments_nofutex: $(BUILD)/obj/tests/stress/test_smc_increments.o
 $(TEST_NOFUTEX): $(BUILD)/nofutex/ticketlock.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $(filter $(BUILD)/obj/%,$^) $(filter-out $(BUILD)/obj/%,$^) $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $(filter $(BUILD)/obj/%,$^) $(filter-out $(BUILD)/obj/%,$^) $(LIBRARIES) -lcmocka
 
 $(BUILD)/no_option/rights.o: common/base/rights.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) -DRIGHTS_NO_OPTION $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMPILE) -DRIGHTS_NO_OPTION -c -o $@ $<
 
 $(TEST_NO_OPTION): $(BUILD)/obj/tests/unit/test_closer.o $(BUILD)/no_option/rights.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 $(BUILD)/tests/test_protocol: $(call obj,$(PROTOCOL_SRC)) $(BUILD)/libtest.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 # The library as it is shipped, under helpers of the tests.
 TORTURE_SRC := $(wildcard tests/torture/*.c)
 $(BUILD)/torture: $(call obj,$(TORTURE_SRC)) $(BUILD)/libsmclient.a $(BUILD)/libtest.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES) -lcmocka
 
 # The programs of T, or all.
 wanted = $(if $(T),$(filter $(addprefix $(BUILD)/tests/,$(T)),$(1)),$(1))
@@ -380,7 +383,7 @@ fuzz-run: $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
 $(BUILD)/fuzz_daemon $(BUILD)/fuzz_daemon_smuf: FUZZ_WRAP = $(WRAP)
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libtest.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $(FUZZ_WRAP) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(FUZZ_WRAP) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
 
 demo: all
 	$(BUILD)/smbench
@@ -403,40 +406,52 @@ plots: all
 lint:
 	CC='$(CC)' tests/lint/run
 
+# A manual page is installed because it is there.
+MANUALS := $(shell find bench common deploy smc smdish smuf -name '*.[1-8]')
+SONAME := libsmclient.so.$(SOVERSION)
+
+# What is installed, for the verbs below, put and take: $(call VERB,MODE,DIRECTORY,FILES). A FILE.in becomes FILE, with
+# the paths filled in; a versioned script says its version. $(call VERB_link,FILE,DIRECTORY,NAMES).
+define installed
+$(call $(1),755,$(PREFIX)/bin,$(PROGRAMS))
+$(call $(1)_versioned,755,$(PREFIX)/bin,deploy/mkpki)
+$(call $(1),644,$(PREFIX)/include,common/client/smclient.h)
+$(call $(1),644,$(LIBDIR),$(BUILD)/libsmclient.a)
+$(call $(1),755,$(LIBDIR),$(BUILD)/$(SONAME))
+$(call $(1)_link,$(SONAME),$(LIBDIR),libsmclient.so)
+$(call $(1),755,$(PREFIX)/lib/memserver,$(BUILD)/libsmpreload.so)
+$(call $(1)_filled,644,$(LIBDIR)/pkgconfig,common/client/smclient.pc.in)
+$(foreach section,$(sort $(subst .,,$(suffix $(MANUALS)))),$(call $(1),644,$(PREFIX)/share/man/man$(section),$(filter %.$(section),$(MANUALS)))
+)
+$(call $(1)_link,smdishserver.8,$(PREFIX)/share/man/man8,smufserver.8)
+$(call $(1),644,$(PREFIX)/share/bash-completion/completions,deploy/bash-completion)
+$(call $(1)_link,bash-completion,$(PREFIX)/share/bash-completion/completions,$(COMPLETED))
+$(call $(1),644,$(PYTHONDIR)/smclient,$(PYTHON_SRC))
+endef
+
+# DESTDIR may have spaces.
+put = @install -d '$(DESTDIR)$(2)' && install -m $(1) $(3) '$(DESTDIR)$(2)' && echo '  PUT   $(2): $(notdir $(3))'
+put_filled = @install -d '$(DESTDIR)$(2)' && for each in $(3); do \
+    file='$(DESTDIR)$(2)'/$$(basename "$$each" .in) && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' \
+	-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|g' "$$each" >"$$file" && chmod $(1) "$$file" || exit 1; \
+    done && echo '  PUT   $(2): $(notdir $(3:.in=))'
+put_versioned = @sed 's|^version=.*|version=$(VERSION)|' $(3) >'$(DESTDIR)$(2)/$(notdir $(3))' && \
+    chmod $(1) '$(DESTDIR)$(2)/$(notdir $(3))' && echo '  PUT   $(2): $(notdir $(3))'
+put_link = @for each in $(3); do ln -sf $(1) '$(DESTDIR)$(2)'/$$each || exit 1; done && echo '  PUT   $(2): $(3)'
+take = @cd '$(DESTDIR)$(2)' 2>/dev/null && rm -f $(notdir $(3)) && echo '  TAKE  $(2): $(notdir $(3))' || true
+take_filled = $(call take,$(1),$(2),$(3:.in=))
+take_versioned = $(take)
+take_link = $(call take,,$(2),$(3))
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	for page in $(MANUALS); do \
-	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
-	done
-	ln -sf smdishserver.8 $(DESTDIR)$(PREFIX)/share/man/man8/smufserver.8
-	install -m 644 deploy/bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/memserver
-	for program in $(COMPLETED); do \
-	    ln -sf memserver $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program || exit 1; \
-	done
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	sed 's|^version=.*|version=$(VERSION)|' deploy/mkpki > $(DESTDIR)$(PREFIX)/bin/mkpki
-	chmod 755 $(DESTDIR)$(PREFIX)/bin/mkpki
-	install -m 644 common/client/smclient.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(BUILD)/libsmclient.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(BUILD)/libsmclient.so $(DESTDIR)$(PREFIX)/lib/libsmclient.so.$(SOVERSION)
-	ln -sf libsmclient.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsmclient.so
-	install -m 755 $(BUILD)/libsmpreload.so $(DESTDIR)$(PREFIX)/lib
-	install -d $(DESTDIR)$(PYTHONDIR)/smclient
-	install -m 644 $(PYTHON_SRC) $(DESTDIR)$(PYTHONDIR)/smclient
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' common/client/smclient.pc.in \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/smclient.pc
+	$(call installed,put)
+	@[ -n '$(DESTDIR)' ] || deploy/loader '$(LIBDIR)/$(SONAME)'
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(PROGRAMS)) mkpki)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/,libsmclient.a libsmclient.so libsmclient.so.$(SOVERSION) \
-	    libsmpreload.so pkgconfig/smclient.pc)
-	rm -f $(foreach page,$(MANUALS) smufserver.8,$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,memserver $(COMPLETED))
-	rm -f $(DESTDIR)$(PREFIX)/include/smclient.h
-	rm -rf $(DESTDIR)$(PYTHONDIR)/smclient
+	$(call installed,take)
+	@rmdir '$(DESTDIR)$(PREFIX)/lib/memserver' '$(DESTDIR)$(PYTHONDIR)/smclient' 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -46,21 +46,34 @@ write_soname(char out[], size_t size)
 	    SMCLIENT_VERSION);
 }
 
-/* The library beside this one, or wherever the loader finds it. */
+/* Loads the library from a place relative to the directory of this one; NULL where it is not. */
+static void *
+load_from(const char *self, const char *place, const char *name)
+{
+	const char *slash = strrchr(self, '/');
+	char path[PATH_MAX];
+
+	if (slash == NULL ||
+	    (size_t)snprintf(path, sizeof path, "%.*s/%s%s", (int)(slash - self), self, place,
+		name) >= sizeof path)
+		return NULL;
+	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* Beside this library as in a build, above it as installed, or where the loader finds it. */
 static void *
 find_library(void)
 {
-	char path[PATH_MAX], name[NAME_MAX];
+	char name[NAME_MAX];
 	void *found = NULL;
-	const char *slash;
 	Dl_info self;
 
 	write_soname(name, sizeof name);
-	if (dladdr((void *)(intptr_t)client_load, &self) != 0 &&
-	    (slash = strrchr(self.dli_fname, '/')) != NULL &&
-	    (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)(slash - self.dli_fname),
-		self.dli_fname, name) < sizeof path)
-		found = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (dladdr((void *)(intptr_t)client_load, &self) != 0) {
+		found = load_from(self.dli_fname, "", name);
+		if (found == NULL)
+			found = load_from(self.dli_fname, "../", name);
+	}
 	return found != NULL ? found : dlopen(name, RTLD_NOW | RTLD_LOCAL);
 }
 

@@ -99,12 +99,12 @@ find_program(const char *name, char out[PATH_MAX])
 	errx(EXIT_NOT_FOUND, "%s: no such program", name);
 }
 
-/* The library is beside this program, or in lib/ beside its directory. */
+/* The library is beside this program, or in lib/memserver/ beside its directory. */
 static void
 find_library(char out[PATH_MAX])
 {
 	static const char *const places[] = { "%.*s/libsmpreload.so",
-		"%.*s/../lib/libsmpreload.so" };
+		"%.*s/../lib/memserver/libsmpreload.so" };
 	char self[PATH_MAX], path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	const char *slash;
@@ -117,7 +117,7 @@ find_library(char out[PATH_MAX])
 		if (realpath(path, out) != NULL)
 			return;
 	}
-	errx(EXIT_CANNOT, "there is no libsmpreload.so beside this program or in ../lib");
+	errx(EXIT_CANNOT, "there is no libsmpreload.so beside this program or in ../lib/memserver");
 }
 
 static void

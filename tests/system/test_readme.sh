@@ -1,10 +1,25 @@
 #!/bin/sh
 # The README's program, compiled as the README says against an installation by `make install`,
-# counts over smdish, smuf and smc, with the README's commands and mount files.
+# counts over smdish, smuf and smc, with the README's commands and mount files. With INSTALLED in the
+# environment it is what this system has installed that is used, and there is no BUILD.
 set -eu
-: "${SRC:?}" "${BUILD:?}" "${TMPDIR:?}" "${CC:=cc}" "${SANITIZE:=}"
+: "${SRC:?}" "${TMPDIR:?}" "${CC:=cc}" "${SANITIZE:=}"
 cd "$TMPDIR"
-often=$("$BUILD/patience" 100) # to look, before it counts as failed
+if [ -n "${INSTALLED:-}" ]; then
+	VARIANT=installed
+	often=400 # to look, before it counts as failed
+	mkpki=mkpki
+else
+	often=$("${BUILD:?}/patience" 100)
+	mkpki=$SRC/deploy/mkpki
+	PATH=$BUILD:$PATH
+fi
+# compile: as the README says
+compile() {
+	command=$(sed -n 's/^    cc counter.c \(.*\)$/\1/p' "$SRC/README.md")
+	[ -n "$command" ] || fail "the README does not say how to compile its program"
+	eval "$CC -Wall -Wextra ${WERROR:+-Werror} counter.c $command" || fail "the README's command to compile"
+}
 fail() {
 	echo "FAILED: $*"
 	exit 1
@@ -15,12 +30,11 @@ sed -n '/^```c$/,/^```$/p' "$SRC/README.md" | sed '/^```/d' >counter.c
 case ${VARIANT:-} in
 '') make -s -C "$SRC" install BUILD="$BUILD" DESTDIR="$TMPDIR/root" PREFIX=/usr >install.log 2>&1 ||
 	fail "make install: $(cat install.log)"
-	command=$(sed -n 's/^    cc counter.c \(.*\)$/\1/p' "$SRC/README.md")
-	[ -n "$command" ] || fail "the README does not say how to compile its program"
 	export PKG_CONFIG_PATH=$TMPDIR/root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$TMPDIR/root
 	export LD_LIBRARY_PATH=$TMPDIR/root/usr/lib
-	eval "$CC -Wall -Wextra ${WERROR:+-Werror} counter.c $command" || fail "the README's command to compile"
+	compile
 	;;
+installed) compile ;;
 *) # A sanitized library needs the same runtime in the program.
 	case $VARIANT in
 	asan) flags=-fsanitize=address,undefined ;;
@@ -36,7 +50,7 @@ esac
 ours() {
 	sed "s|/run/|$TMPDIR/|g; s|/srv/|$TMPDIR/|g"
 }
-grep '^    \(deploy/mkpki\|mkdir\|head\) ' "$SRC/README.md" | sed "s|^    deploy/|$SRC/deploy/|" | ours >prepare
+grep '^    \(mkpki\|mkdir\|head\) ' "$SRC/README.md" | sed "s|^    mkpki|$mkpki|" | ours >prepare
 [ "$(wc -l <prepare)" -eq 8 ] || fail "the README has eight lines that prepare, found: $(cat prepare)"
 sh -eu prepare >prepare.log 2>&1 || fail "what the README says to prepare: $(cat prepare.log)"
 [ "$(stat -c %s,%a key)" = 32,600 ] || fail "the README's key: $(stat -c '%s bytes, mode %a' key)"
@@ -50,7 +64,7 @@ start() {
 	command=$(sed -n "s/^    $1 \(-Z .*\)$/\1/p" "$SRC/README.md" | sed 's/ tcp:[^ ]*//' | ours)
 	[ -n "$command" ] || fail "the README does not say how to start $1"
 	# shellcheck disable=SC2086 # words
-	"$BUILD/$1" -l log $command &
+	"$1" -l log $command &
 	server=$!
 	tries=0
 	until [ -S "$2" ] || [ $tries -ge "$often" ]; do
