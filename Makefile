@@ -408,6 +408,7 @@ lint:
 
 # A manual page is installed because it is there.
 MANUALS := $(shell find bench common deploy smc smdish smuf -name '*.[1-8]')
+SYSTEMD := $(PREFIX)/lib
 SONAME := libsmclient.so.$(SOVERSION)
 
 # What is installed, for the verbs below, put and take: $(call VERB,MODE,DIRECTORY,FILES). A FILE.in becomes FILE, with
@@ -421,6 +422,10 @@ $(call $(1),755,$(LIBDIR),$(BUILD)/$(SONAME))
 $(call $(1)_link,$(SONAME),$(LIBDIR),libsmclient.so)
 $(call $(1),755,$(PREFIX)/lib/memserver,$(BUILD)/libsmpreload.so)
 $(call $(1)_filled,644,$(LIBDIR)/pkgconfig,common/client/smclient.pc.in)
+$(call $(1)_filled,644,$(SYSTEMD)/systemd/system,$(wildcard deploy/systemd/*.service.in))
+$(call $(1),644,$(SYSTEMD)/systemd/system,$(wildcard deploy/systemd/*.socket))
+$(call $(1),644,$(SYSTEMD)/sysusers.d,deploy/systemd/sysusers.d/memserver.conf)
+$(call $(1),644,$(SYSTEMD)/tmpfiles.d,deploy/systemd/tmpfiles.d/memserver.conf)
 $(foreach section,$(sort $(subst .,,$(suffix $(MANUALS)))),$(call $(1),644,$(PREFIX)/share/man/man$(section),$(filter %.$(section),$(MANUALS)))
 )
 $(call $(1)_link,smdishserver.8,$(PREFIX)/share/man/man8,smufserver.8)

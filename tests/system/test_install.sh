@@ -27,7 +27,10 @@ made 'make install' install DESTDIR="$PWD/a root" PREFIX=/usr LIBDIR=/usr/lib/x8
 (cd 'a root' && find . -type f -o -type l | sort) >installed
 for file in bin/smdishserver bin/smufserver bin/smbench bin/smstat bin/smrun bin/makemanifest bin/mkpki \
     include/smclient.h lib/x86_64-linux-gnu/libsmclient.a lib/x86_64-linux-gnu/libsmclient.so \
-    lib/x86_64-linux-gnu/libsmclient.so.1 lib/x86_64-linux-gnu/pkgconfig/smclient.pc lib/memserver/libsmpreload.so; do
+    lib/x86_64-linux-gnu/libsmclient.so.1 lib/x86_64-linux-gnu/pkgconfig/smclient.pc lib/memserver/libsmpreload.so \
+    lib/systemd/system/smdishserver.service lib/systemd/system/smdishserver.socket \
+    lib/systemd/system/smufserver@.service lib/systemd/system/smufserver@.socket lib/sysusers.d/memserver.conf \
+    lib/tmpfiles.d/memserver.conf; do
 	expect "installed: $file" "./usr/$file" "$(grep -Fx "./usr/$file" installed)"
 done
 expect 'nothing is installed besides /usr' '' "$(grep -v '^\./usr/' installed)"
@@ -35,7 +38,9 @@ for page in $(cd "$SRC" && find bench common deploy smc smdish smuf -name '*.[1-
 	name=$(basename "$page")
 	expect "installed: the manual $page" "./usr/share/man/man${name##*.}/$name" "$(grep "/$name\$" installed)"
 done
-expect 'no place is left open' '' "$(grep -rl '@[A-Z]*@' 'a root'/usr/lib/x86_64-linux-gnu/pkgconfig)"
+expect 'the units start what is installed' 'ExecStart=/usr/bin/smdishserver ExecStart=/usr/bin/smufserver' \
+    "$(cat 'a root'/usr/lib/systemd/system/*.service | grep -o '^ExecStart=[^ ]*' | sort | tr '\n' ' ' | sed 's/ $//')"
+expect 'no place is left open' '' "$(grep -rl '@[A-Z]*@' 'a root'/usr/lib/systemd 'a root'/usr/lib/x86_64-linux-gnu/pkgconfig)"
 
 # asked ARGUMENT...: pkg-config's answer of the file that was installed
 asked()

@@ -1,0 +1,71 @@
+#!/bin/sh
+# What `make install` gives systemd: it accepts the units, finds them safe (`systemd-analyze security`), makes the users and
+# directories, and starts each server, with the unit's command, at the first client.
+
+if ! command -v systemd-analyze >/dev/null || ! command -v systemd-socket-activate >/dev/null; then
+	echo 'skipped: there is no systemd-analyze (systemd)'
+	exit 0
+fi
+# shellcheck source=tests/system/lib.sh
+. "${SRC:?}/tests/system/lib.sh"
+# No loader of this system is told of the library.
+mkdir bin
+printf '#!/bin/sh\n' >bin/ldconfig
+chmod 755 bin/ldconfig
+PATH=$work/bin:$PATH make -C "$SRC" install BUILD="$BUILD" CC="${CC:-cc}" PREFIX="$work/usr" >make.log 2>&1
+expect 'make install: exit status' 0 $?
+units=$work/usr/lib/systemd/system
+cd "$units" || exit 1
+mkdir "$work/etc"
+
+expect 'systemd-analyze verify' '' "$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no --recursive-errors=no \
+    ./smdishserver.service ./smdishserver.socket ./smufserver@root.service ./smufserver@root.socket 2>&1)"
+# Tenths: 2.0 at most.
+for unit in smdishserver.service smufserver@.service; do
+	systemd-analyze security --offline=yes --threshold=20 --no-pager "./$unit" >"$work/security" 2>&1
+	expect "$unit: systemd-analyze security: exit status" "0 ($(tail -1 "$work/security"))" "$? ($(tail -1 "$work/security"))"
+done
+cd "$work" || exit 1
+
+# In an empty root.
+systemd-sysusers --root="$work" "$work/usr/lib/sysusers.d/memserver.conf" >sysusers.log 2>&1
+expect 'systemd-sysusers: exit status' 0 $?
+expect 'the users, none of whom logs in' 'smdish:/ smuf:/' "$(grep '^sm.*nologin$' etc/passwd | cut -d: -f1,6 | sort | tr '\n' ' ' | sed 's/ $//')"
+expect 'their groups' 'smdish smuf' "$(sed -n 's/^\(sm[a-z]*\):.*/\1/p' etc/group | sort | tr '\n' ' ' | sed 's/ $//')"
+systemd-tmpfiles --root="$work" --create "$work/usr/lib/tmpfiles.d/memserver.conf" >tmpfiles.log 2>&1
+expect "systemd-tmpfiles: exit status ($(cat tmpfiles.log))" 0 $?
+for each in etc/smdish etc/smuf run/smdish run/smuf var/lib/smuf; do
+	expect "the directory /$each" "directory 755" "$(stat -c '%F %a' "$each")"
+done
+
+# Socket activation: the command of the unit, below our root. A tenant has its own directory and certificates.
+"$mkpki" init pki >mkpki.log 2>&1 && "$mkpki" server pki server >>mkpki.log 2>&1 && "$mkpki" client pki app >>mkpki.log 2>&1
+expect "mkpki: exit status ($(cat mkpki.log))" 0 $?
+mkdir etc/smuf/web var/lib/smuf/web
+for each in etc/smdish etc/smuf/web; do
+	cp pki/root.crt pki/server.crt pki/server.key $each
+done
+
+# activated UNIT SOCKET MOUNT: waits for a client at the socket, and starts the server then
+activated()
+{
+	command=$(sed -n 's/^ExecStart=//p' "$units/$1.service" | sed "s#%i#web#g; s# /\(etc\|var\)/# $work/\1/#g")
+	listens=$(sed -n 's/^ListenStream=//p' "$units/$1.socket" | sed "s|%i|web|g; s|^/|$work/|")
+	expect "$1: the socket" "$work/$2" "$listens"
+	# shellcheck disable=SC2086 # words
+	systemd-socket-activate -l "$listens" $command >"$1.log" 2>&1 &
+	pid=$!
+	started="$started $pid"
+	printf '%s\n' "MOUNT $3" 'CAFILE pki/root.crt' 'CERTFILE pki/app.crt' 'KEYFILE pki/app.key' >app.conf
+	await "$1: systemd listens" test -S "$listens"
+	expect "$1: no server yet" '' "$(grep 'listening on socket' "$1.log")"
+	timeout -k 1 $((3 * patience)) "$BUILD/smbench" -f app.conf /shared/a /shared/a 1K 10 >bench.log 2>&1
+	expect "$1: a client is served ($(cat bench.log "$1.log"))" 0 $?
+	expect_match "$1: by the socket of systemd" '*listening on socket 3 of systemd (TLS, client certificates required)*' "$(cat "$1.log")"
+	end "$1"
+}
+activated smdishserver run/smdish/smdish.sock "unix:run/smdish/smdish.sock /shared smdish"
+activated smufserver@ run/smuf/web.sock "unix:run/smuf/web.sock,file:var/lib/smuf/web /shared smuf"
+expect 'no file of smuf is left' '' "$(find var/lib/smuf/web -mindepth 1)"
+
+finish
