@@ -116,6 +116,7 @@ help:
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
 	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
+	@echo 'make deb             Debian packages, into $(BUILD)/deb/ (apt-get build-dep: see README.md)'
 	@echo 'WERROR=1             with any of these: a warning of the compiler is an error'
 	@echo 'make clean           removes $(BUILD)/'
 
@@ -456,7 +457,22 @@ uninstall:
 	$(call installed,take)
 	@rmdir '$(DESTDIR)$(PREFIX)/lib/memserver' '$(DESTDIR)$(PYTHONDIR)/smclient' 2>/dev/null || true
 
+# Debian's packages, from deploy/debian, which Debian's tools want to be debian/ at the top: they work in a copy.
+DEB_SOURCE := $(BUILD)/deb/memserver-$(VERSION)
+DEBFLAGS ?= -us -uc
+.PHONY: deb deb-source
+deb-source:
+	@rm -rf $(BUILD)/deb
+	@mkdir -p $(DEB_SOURCE)
+	@{ git ls-files -z 2>/dev/null || find . \( -name .git -o -path ./build \) -prune -o -type f -print0; } | \
+	    tar -c --null -T - | tar -x -C $(DEB_SOURCE)
+	@mv $(DEB_SOURCE)/deploy/debian $(DEB_SOURCE)/debian
+
+deb: deb-source
+	cd $(DEB_SOURCE) && dpkg-buildpackage $(DEBFLAGS)
+	@ls $(BUILD)/deb/*.deb
+
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -10,6 +10,12 @@ unset CFLAGS CPPFLAGS LDFLAGS LDLIBS DESTDIR PREFIX LIBDIR MAKEFLAGS MFLAGS
 cd "$TMPDIR" || exit 1
 version=$(sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' "$SRC/common/client/smclient.h")
 
+expect "deploy/debian/changelog: the version" "$version" \
+    "$(sed -n '1s/^memserver (\([^)]*\)).*/\1/p' "$SRC/deploy/debian/changelog")"
+sed -n 's/^ \(sm_[a-z_]*\)@.*/\1/p' "$SRC/deploy/debian/libsmclient1.symbols" >packaged
+expect "deploy/debian/libsmclient1.symbols: the functions of smclient.h" \
+    "$(sed -n 's/^SMCLIENT_PUBLIC .*[ *]\(sm_[a-z_]*\)(.*/\1/p' "$SRC/common/client/smclient.h" | sort)" "$(cat packaged)"
+
 # made WHAT ARGUMENT...: runs make, which has to succeed
 made()
 {
