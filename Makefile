@@ -117,6 +117,7 @@ help:
 	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
 	@echo 'make deb             Debian packages, into $(BUILD)/deb/ (apt-get build-dep: see README.md)'
+	@echo 'make check-packages  README.md and the packages in fresh roots of SUITES (bookworm trixie); as root, long'
 	@echo 'WERROR=1             with any of these: a warning of the compiler is an error'
 	@echo 'make clean           removes $(BUILD)/'
 
@@ -460,7 +461,7 @@ uninstall:
 # Debian's packages, from deploy/debian, which Debian's tools want to be debian/ at the top: they work in a copy.
 DEB_SOURCE := $(BUILD)/deb/memserver-$(VERSION)
 DEBFLAGS ?= -us -uc
-.PHONY: deb deb-source
+.PHONY: deb deb-source check-packages
 deb-source:
 	@rm -rf $(BUILD)/deb
 	@mkdir -p $(DEB_SOURCE)
@@ -471,6 +472,10 @@ deb-source:
 deb: deb-source
 	cd $(DEB_SOURCE) && dpkg-buildpackage $(DEBFLAGS)
 	@ls $(BUILD)/deb/*.deb
+
+# Installs, upgrades, removes and purges them in fresh roots; needs root, debootstrap and a mirror of Debian.
+check-packages:
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) T='$(T)' tests/packages/run $(SUITES)
 
 clean:
 	rm -rf $(BUILD)

@@ -1,0 +1,121 @@
+# The life of the packages in /debs: install an older version, start, upgrade while a client holds a memory file, remove,
+# purge.
+
+# shellcheck shell=sh disable=SC2046,SC2086 # words
+apt-get update
+before=$(find /etc /usr /var/lib -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o ! -type d -print | sort)
+
+# older DEB: the same, of a version before
+older()
+{
+	rm -rf /tmp/older
+	dpkg-deb -R "$1" /tmp/older
+	version=$(dpkg-deb -f "$1" Version)
+	sed -i "s/$version/$version~before/" /tmp/older/DEBIAN/control
+	dpkg-deb --root-owner-group -b /tmp/older "/tmp/$(basename "$1")"
+}
+for deb in /debs/*.deb; do
+	case $deb in *-dbgsym_*) continue ;; esac
+	older "$deb"
+done
+
+# servers: the processes of the daemons, also when their files have been replaced
+servers()
+{
+	for each in /proc/[0-9]*; do
+		case $(readlink "$each/exe") in
+		*/smdishserver* | */smufserver*) echo "${each#/proc/}" ;;
+		esac
+	done
+}
+
+# Install: users, directories, nothing that runs.
+apt-get install -y /tmp/*.deb
+getent passwd smdish smuf
+[ "$(stat -c %U /run/smdish)" = smdish ]
+[ -d /etc/smdish ]
+[ -d /etc/smuf ]
+[ -d /var/lib/smuf ]
+[ -z "$(servers)" ]
+
+# First start, with the commands of the units: comments from "cd" on, but for systemctl.
+commands()
+{
+	sed -n 's/^#	\(.*\)$/\1/p' "$1" | grep -v systemctl
+}
+units=$(dirname "$(dpkg -L memserver | grep smdishserver.service)")
+commands "$units/smdishserver.service" >/tmp/dish
+commands "$units/smufserver@.service" | sed 's/mkpki init pki &&//' >/tmp/uf
+sh -eux /tmp/dish
+groupadd web
+sh -eux /tmp/uf
+exec_start()
+{
+	sed -n 's/^ExecStart=//p' "$1" | sed 's/%i/web/g'
+}
+install -d -o smuf -g web -m 0750 /var/lib/smuf/web
+(cd / && setpriv --reuid smdish --regid smdish --clear-groups $(exec_start "$units/smdishserver.service") --operators app -d -p /run/smdish/pid /run/smdish/smdish.sock)
+(cd / && setpriv --reuid smuf --regid web --clear-groups $(exec_start "$units/smufserver@.service") -d -p /run/smuf/pid /run/smuf/web.sock)
+
+# A client of each, and one that looks.
+mkdir /tmp/client
+cd /tmp/client || exit 1
+(cd /root && mkpki client pki app)
+cp /root/pki/root.crt /root/pki/app.crt /root/pki/app.key .
+{
+	echo "MOUNT unix:/run/smdish/smdish.sock /dish smdish"
+	echo "MOUNT unix:/run/smuf/web.sock,file:/var/lib/smuf/web /uf smuf"
+	printf '%s\n' "CAFILE root.crt" "CERTFILE app.crt" "KEYFILE app.key"
+} >app.conf
+smbench -f app.conf /dish/a /dish/a 1K 100
+smbench -f app.conf /uf/a /uf/a 1K 100
+smstat -Z root.crt app.crt app.key /run/smdish/smdish.sock
+smbench
+apt-get install -y --no-install-recommends python3
+echo 'import fcntl,mmap,os,struct,sys
+fd = os.open("/dish/kept", os.O_RDWR | os.O_CREAT, 0o660)
+os.ftruncate(fd, 4096)
+memory = mmap.mmap(fd, 4096)
+for line in sys.stdin:
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    (n,) = struct.unpack_from("Q", memory)
+    struct.pack_into("Q", memory, 0, n + 1)
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+    print(n + 1, flush=True)' >keep.py
+mkfifo in
+smrun app.conf python3 keep.py <in >out &
+client=$!
+exec 8>in
+echo >&8
+until [ "$(tail -n 1 out)" = 1 ]; do sleep 0.1; done
+
+# Upgrade: the servers, and what is in their memory, go on.
+pids=$(servers)
+[ "$(echo "$pids" | wc -l)" -eq 2 ]
+apt-get install -y /debs/*.deb
+[ "$(dpkg-query -W -f '${Version}' memserver)" = "$(dpkg-deb -f /debs/memserver_*.deb Version)" ]
+[ "$(servers)" = "$pids" ]
+echo >&8
+until [ "$(tail -n 1 out)" = 2 ]; do sleep 0.1; done
+exec 8>&-
+wait "$client"
+
+# Remove: programs go, certificates stay. No systemd stops the servers here.
+kill $pids
+cd /
+packages=$(dpkg-query -W -f '${Package}\n' 'memserver*' 'libsmclient*' smpreload | sort -u)
+apt-get remove -y $packages
+command -v smdishserver && exit 1
+[ -e /etc/smdish/server.key ]
+[ -e /etc/smuf/web/server.key ]
+
+# Purge: the administrator's files stay, everything else goes.
+dpkg --purge $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^rc //p')
+[ -e /etc/smdish/server.key ]
+[ ! -e /var/lib/smuf ]
+rm -r /etc/smdish /etc/smuf
+groupdel web
+after=$(find /etc /usr /var/lib -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o ! -type d -print | sort)
+left=$(printf '%s\n%s\n' "$before" "$after" | sort | uniq -u | grep -i 'smdish\|smuf\|smclient\|memserver\|smpreload') || true
+[ -z "$left" ]
+[ -z "$(dpkg-query -W -f '${Package}\n' 'memserver*' 'libsmclient*' smpreload | sort -u)" ]
