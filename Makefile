@@ -105,6 +105,7 @@ help:
 	@echo 'make check-bounds    the table of smclient(3): what each call costs when a server does not answer'
 	@echo 'make check-faults    each call of the daemons fails in turn (half an hour)'
 	@echo 'make check-gramine   servers and clients in gramine-direct (GRAMINE=DIR, or in PATH)'
+	@echo 'make check-nginx     Debian'\''s nginx, patched, with its zones in memory files (root, network, 5 minutes)'
 	@echo 'make check-valgrind  the unit and protocol tests under valgrind'
 	@echo 'make check-hostile   attacks on the servers, the long form, and their table (a quiet machine)'
 	@echo 'make check-torture   random rounds for SECONDS (600) seconds; SEED=n repeats the choices'
@@ -335,6 +336,11 @@ check-bounds:
 # The programs in Gramine, where it is.
 check-gramine: all $(BUILD)/counter $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/run $(T)
+
+# Debian's nginx, patched; KINDS and WORKERS choose.
+.PHONY: check-nginx
+check-nginx: all $(BUILD)/patience
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) tests/nginx/run
 
 # The unit tests, built with clang.
 check-clang:
