@@ -114,6 +114,7 @@ help:
 	@echo 'make check-all       all of these, one after the other (about an hour)'
 	@echo 'make bench           every figure of the design with its target and verdict'
 	@echo 'make bench-gramine   what a critical section costs in gramine-direct, beside native (5 minutes)'
+	@echo 'make eval-nginx      nginx with its zones in memory files, beside one with its own (SHORT=1: one minute; else an hour)'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
 	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
@@ -401,6 +402,13 @@ bench: all
 
 bench-gramine: all $(BUILD)/counter $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/table
+
+# What the workers serve first, byte by byte, and then how fast.
+.PHONY: eval-nginx
+eval-nginx: all $(BUILD)/patience
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) KILLS=0 $(if $(SHORT),WORKERS=2 REQUESTS=1000) tests/nginx/run
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) python3 deploy/nginx/eval.py \
+	    $(if $(SHORT),--short,--plots $(BUILD)/nginx/plots) $(EVALFLAGS)
 
 plots: all
 	@mkdir -p $(BUILD)/plots bench/plots
