@@ -147,9 +147,10 @@ site_end()
 	done
 }
 
-# site_stop DIR: ends its nginx and its memory server
+# site_stop DIR: ends its nginx, also one that SIGUSR2 started, and its memory server
 site_stop()
 {
 	site_end "$1/process"
+	site_end "$1/nginx.pid"
 	site_end "$1/memory.pid"
 }
