@@ -8,8 +8,8 @@
  *
  * The program sees each file at its path on the host (a relative one below /), unless a MOUNT shows
  * it elsewhere. EXEC, MODULE and preloaded libraries are paths of the host. CAFILE, CERTFILE,
- * CONFFILE, CRLFILE, KEYFILE, key= and the directories of smuf and smc are paths as the program sees
- * them: those that no MOUNT shows are mounted from the same path of the host.
+ * CONFFILE, CRLFILE, KEYFILE, key= and the directories of smuf and smc are paths as the program
+ * sees them: those that no MOUNT shows are mounted from the same path of the host.
  *
  * The host may change the file of CRLFILE: the CA signs what is in it, and a hash would forbid new
  * lists.

@@ -250,7 +250,7 @@ use_closer(const char *second)
 	holder = begin_holder(other, &until);
 	if (sigaction(SIGALRM, &action, NULL) != 0 || set_lock(file, F_SETLK, F_WRLCK) != 0)
 		err(1, "a handler");
-	/* Again and again: on a busy machine the first one comes before the wait, and does not end it. */
+	/* Again and again: on a busy machine the first one comes before the wait. */
 	setitimer(ITIMER_REAL, &often, NULL);
 	printf("%s, elsewhere ", name_of(set_lock(other, F_SETLKW, F_WRLCK)));
 	setitimer(ITIMER_REAL, &never, NULL);
