@@ -165,7 +165,7 @@ static int
 list(struct snapshot *s, struct mux *mux, struct mux_limit limit, uint8_t what)
 {
 	struct listing l = { .snapshot = s, .what = what };
-	uint64_t next;
+	uint64_t next = 0;
 	int error;
 
 	do
