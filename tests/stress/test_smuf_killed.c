@@ -29,7 +29,8 @@ enum {
 	MANY = HOSTWRITER_BLOCKS + 6, /* more than the client writes at a time */
 	BLOCKS = MANY + 11,
 	SEGMENT = (BLOCKS - 1) * SIZE_BLOCK + 100, /* the last one is short */
-	STEPS_MOST = 4 * MANY
+	STEPS_MOST = 4 * MANY,
+	WAITS_MOST = 8 /* system calls */
 };
 
 #define PATH CLIENT_MOUNT "/killed"
@@ -261,7 +262,8 @@ kill_at_every_call(unsigned count)
 		has_published = take_over(when);
 		if (has_published && first == 0)
 			first = n;
-		if (!has_published && first != 0)
+		/* A wait for the server takes some calls more or less, each time. */
+		if (!has_published && first != 0 && n >= first + WAITS_MOST)
 			fail_msg(
 			    "%s it has not published, and before call %u it had: that is no moment",
 			    when, first);
