@@ -164,7 +164,7 @@ unmodified_programs_with_smc()
 	count_inside shm
 }
 
-# run_httpd HOW: starts it, and sends 1,000 requests
+# run_httpd HOW: starts it, and sends 10,000 requests
 run_httpd()
 {
 	configure_httpd /m
@@ -176,7 +176,7 @@ run_httpd()
 	await 'it has children' has_children 4
 	env LD_PRELOAD="$preload" SM_CONF="$work/conf/mounts" test -e /m/mpm-accept-0.1
 	expect 'its mutex is a memory file' 0 $?
-	expect '500 requests on each of two sockets' '1000 complete, 0 failed' "$(requests 500)"
+	expect '5000 requests on each of two sockets' '10000 complete, 0 failed' "$(requests 5000)"
 }
 
 # has_children COUNT: processes of the host that httpd has forked
