@@ -207,13 +207,19 @@ is_conflict(unsigned a, unsigned b)
 	return a >> 1 == b >> 1 && ((a | b) & 1) != 0;
 }
 
-/* False when the process may have lost its lock, without having released it. */
+/*
+ * False when the process may have lost its lock, without having released it. A reader may have
+ * joined others of its process, whose lease is older than its own wait.
+ */
 static bool
-is_counting(const struct ledger *l, const struct ledger_process *p, const struct ledger_thread *t)
+is_counting(const struct ledger *l, const struct ledger_process *p, const struct ledger_thread *t,
+    unsigned inside)
 {
 	if (atomic_load(&p->is_doomed) || atomic_load(&p->is_void))
 		return false;
-	return l->lease == 0 || clock_now() - atomic_load(&t->asked) < l->lease;
+	if (l->lease == 0)
+		return true;
+	return (inside & 1) != 0 && clock_now() - atomic_load(&t->asked) < l->lease;
 }
 
 static bool
@@ -228,7 +234,8 @@ is_alone(const struct ledger_seat *s, const struct ledger_process *p, unsigned m
 		inside = atomic_load(&t->inside);
 		if (t != s->thread && inside == mine && (mine & 1) == 0)
 			ledger_add(s->ledger, LEDGER_TOGETHER);
-		if (t == s->thread || !is_conflict(inside, mine) || !is_counting(s->ledger, p, t))
+		if (t == s->thread || !is_conflict(inside, mine) ||
+		    !is_counting(s->ledger, p, t, inside))
 			continue;
 		/* A killed process's place may have become another's meanwhile. */
 		inside = atomic_load(&t->inside);

@@ -9,7 +9,8 @@
  *
  * A process that is killed is *doomed* first, and one that closes all its descriptors is *void*
  * first: what their seats say then no longer counts, since others may get the lock. With leases a
- * seat counts as long as the lease cannot be over. All members are atomic; a process may die
+ * writer's seat counts as long as the lease cannot be over, and a reader's does not: it may have
+ * joined readers whose lease is older. All members are atomic; a process may die
  * between any two stores.
  */
 #ifndef TESTS_TORTURE_LEDGER_H
