@@ -1,6 +1,11 @@
 #include "tests/stress/pki.h"
 
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 
 enum { SCRIPT_SIZE = 512, ARGS_MOST = 10 };
@@ -69,4 +74,36 @@ pki_file(const struct pki *p, const char *name, const char *suffix, char out[PKI
 {
 	snprintf(out, PKI_PATH_SIZE, "%s/%s.%s", p->dir, name, suffix);
 	return out;
+}
+
+static FILE *
+open_file(const struct pki *p, const char *name, const char *suffix)
+{
+	char path[PKI_PATH_SIZE];
+	FILE *f = fopen(pki_file(p, name, suffix, path), "r");
+
+	assert_non_null(f);
+	return f;
+}
+
+EVP_PKEY *
+pki_read_key(const struct pki *p, const char *name)
+{
+	FILE *f = open_file(p, name, "key");
+	EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+
+	fclose(f);
+	assert_non_null(key);
+	return key;
+}
+
+X509 *
+pki_read_certificate(const struct pki *p, const char *name)
+{
+	FILE *f = open_file(p, name, "crt");
+	X509 *cert = PEM_read_X509(f, NULL, NULL, NULL);
+
+	fclose(f);
+	assert_non_null(cert);
+	return cert;
 }

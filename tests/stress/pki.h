@@ -9,6 +9,9 @@
 
 enum { PKI_PATH_SIZE = SCRATCH_PATH_SIZE + 64 };
 
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
+struct x509_st;     /* OpenSSL's X509 */
+
 struct pki {
 	char dir[SCRATCH_PATH_SIZE];
 };
@@ -34,5 +37,9 @@ void pki_revoke(const struct pki *p, const char *name);
 /* Writes the path of name's certificate ("crt"), key ("key") or list to out, and returns out. */
 const char *pki_file(const struct pki *p, const char *name, const char *suffix,
     char out[PKI_PATH_SIZE]);
+
+/* Reads name's key or certificate, which the caller frees. Fails the test if it cannot. */
+struct evp_pkey_st *pki_read_key(const struct pki *p, const char *name);
+struct x509_st *pki_read_certificate(const struct pki *p, const char *name);
 
 #endif

@@ -37,34 +37,6 @@ static struct raw boss, peers[2]; /* of the running test */
 
 /* Certificates. */
 
-static EVP_PKEY *
-read_key(const char *name)
-{
-	char path[PKI_PATH_SIZE];
-	FILE *f = fopen(pki_file(&pki, name, "key", path), "r");
-	EVP_PKEY *key;
-
-	assert_non_null(f);
-	key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(key);
-	return key;
-}
-
-static X509 *
-read_certificate(const char *name)
-{
-	char path[PKI_PATH_SIZE];
-	FILE *f = fopen(pki_file(&pki, name, "crt", path), "r");
-	X509 *cert;
-
-	assert_non_null(f);
-	cert = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(cert);
-	return cert;
-}
-
 /*
  * A client's context whose certificate has these common names, each of the size given; the root has
  * signed it. Otherwise it is the certificate "client".
@@ -73,8 +45,8 @@ static SSL_CTX *
 context_with_names(const char *const names[], const int sizes[], size_t count)
 {
 	SSL_CTX *ctx = raw_context(&pki, NULL);
-	X509 *cert = read_certificate("client");
-	EVP_PKEY *root = read_key("root"), *key = read_key("client");
+	X509 *cert = pki_read_certificate(&pki, "client");
+	EVP_PKEY *root = pki_read_key(&pki, "root"), *key = pki_read_key(&pki, "client");
 	X509_NAME *subject = X509_NAME_new();
 	size_t i;
 

@@ -48,38 +48,10 @@ struct spec {
 	bool has_critical_extension;
 };
 
-static EVP_PKEY *
-read_key(const struct pki *p, const char *name)
-{
-	char path[PKI_PATH_SIZE];
-	FILE *f = fopen(pki_file(p, name, "key", path), "r");
-	EVP_PKEY *key;
-
-	assert_non_null(f);
-	key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(key);
-	return key;
-}
-
-static X509 *
-read_certificate(const struct pki *p, const char *name)
-{
-	char path[PKI_PATH_SIZE];
-	FILE *f = fopen(pki_file(p, name, "crt", path), "r");
-	X509 *cert;
-
-	assert_non_null(f);
-	cert = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(cert);
-	return cert;
-}
-
 static void
 add_entry(X509_CRL *crl, const char *name)
 {
-	X509 *cert = read_certificate(&pki, name);
+	X509 *cert = pki_read_certificate(&pki, name);
 	X509_REVOKED *entry = X509_REVOKED_new();
 	ASN1_TIME *now = ASN1_TIME_set(NULL, time(NULL));
 
@@ -121,8 +93,8 @@ add_extensions(X509_CRL *crl, const struct spec *s)
 static X509_CRL *
 make_list(const struct spec *s)
 {
-	EVP_PKEY *key = read_key(s->signer, "root");
-	X509 *root = read_certificate(s->signer, "root");
+	EVP_PKEY *key = pki_read_key(s->signer, "root");
+	X509 *root = pki_read_certificate(s->signer, "root");
 	X509_CRL *crl = X509_CRL_new();
 	size_t i;
 
@@ -589,7 +561,8 @@ partial_lists_and_lists_without_an_end_change_nothing(void **state)
 static void
 write_both_roots(char path[PKI_PATH_SIZE])
 {
-	X509 *roots[] = { read_certificate(&pki, "root"), read_certificate(&other, "root") };
+	X509 *roots[] = { pki_read_certificate(&pki, "root"),
+		pki_read_certificate(&other, "root") };
 	FILE *f = fopen(pki_file(&pki, "both", "pem", path), "w");
 	size_t i;
 
@@ -633,8 +606,8 @@ each_ca_needs_one_list(void **state)
 static void
 write_weak_root(char path[PKI_PATH_SIZE])
 {
-	X509 *root = read_certificate(&pki, "root");
-	EVP_PKEY *key = read_key(&pki, "root");
+	X509 *root = pki_read_certificate(&pki, "root");
+	EVP_PKEY *key = pki_read_key(&pki, "root");
 	X509_EXTENSION *usage = X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage,
 	    "critical,keyCertSign");
 	int at = X509_get_ext_by_NID(root, NID_key_usage, -1);
