@@ -347,7 +347,7 @@ seconds_each(const struct job_result *result)
 	return (double)result->elapsed / 1e9 / (double)result->sections;
 }
 
-/* What all threads do in a time, and what one of them waits: neither follows from the other. */
+/* Prints how much all threads did, and how long one waited: one says nothing of the other. */
 void
 job_print(const struct job *job, const struct job_result *result)
 {

@@ -11,7 +11,7 @@
  * - a pipe, a terminal or a device is opened once more, non-blocking, through /proc/self/fd;
  * - a socket gets send(2) with MSG_DONTWAIT;
  * - a regular file takes every write at once (a file system that hangs holds up the daemon).
- * - What cannot be opened again (a pipe or terminal of another user, a process that is not
+ * - a pipe or terminal that cannot be opened again (another user's, or of a process that is not
  *   dumpable) is asked by poll(2) before each line. This leaves a race: when another process fills
  *   the destination between poll and write(2), the daemon sleeps until somebody reads.
  *

@@ -328,7 +328,7 @@ seconds_between(const ASN1_TIME *from, const ASN1_TIME *to)
 	return (int64_t)days * DAY_S + seconds;
 }
 
-/* What the set says of one certificate of that issuer. */
+/* Judges one certificate of that issuer, as crlset_judge() does a chain. */
 static int
 judge(const struct crlset *s, X509 *certificate, X509 *issuer)
 {

@@ -45,10 +45,10 @@ void crlset_destroy(struct crlset *s);
 bool crlset_is_older(const struct crlset *s, const struct crlset *other, char *reason, size_t size);
 
 /*
- * What s says of a chain, the peer's certificate first: X509_V_OK; or X509_V_ERR_CERT_REVOKED for
- * any of them; or else for the first at fault X509_V_ERR_CRL_HAS_EXPIRED or
- * X509_V_ERR_UNABLE_TO_GET_CRL (s has no list of its CA), and *depth is its place. A set that is
- * NULL has no lists.
+ * Judges a chain, the peer's certificate first, by the lists of s; NULL is a set without lists.
+ * Returns X509_V_OK, or the error of the certificate at fault, whose place is *depth:
+ * X509_V_ERR_CERT_REVOKED for any of them; or else, for the first of the others,
+ * X509_V_ERR_CRL_HAS_EXPIRED or X509_V_ERR_UNABLE_TO_GET_CRL (s has no list of its CA).
  */
 int crlset_judge(const struct crlset *s, struct stack_st_X509 *chain, int *depth);
 

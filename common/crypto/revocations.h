@@ -67,7 +67,7 @@ bool revocations_summarise(struct revocations *r, struct crlset_summary *out);
 /* In a step: copies the reason of the last load; "" when it succeeded. */
 void revocations_reason(struct revocations *r, char out[REVOCATIONS_REASON_SIZE]);
 
-/* What a result of verification means that comes from here; NULL: it comes from OpenSSL. */
+/* Explains a result of verification that this module gave; NULL for one of OpenSSL. */
 const char *revocations_words(long verify_result);
 
 #endif

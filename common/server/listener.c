@@ -68,7 +68,7 @@ protection(const struct options *o)
 			      "TLS, client certificates required";
 }
 
-/* What is wrong with an address, and what to do, by the error of socket_listen(). */
+/* Explains an error of socket_listen() for an address: its cause, and what to do. */
 static const char *
 reason(const struct options *o, const struct addr *a, int error)
 {

@@ -3,7 +3,7 @@
  * optiontable.h lists the options. Options may stand behind addresses. Without an address there
  * must be sockets that systemd passes.
  *
- * What the command line sets wins over the file, and any address there over all of the file's.
+ * An option of the command line wins over the file's, and any address there over all of the file's.
  * Sizes and numbers are checked against their limits here, and plaintext over TCP is refused here.
  * Paths are opened later, so that their errors reach the log.
  */

@@ -54,8 +54,8 @@ const struct optiontable_row optiontable[] = {
 	    "TLS with this certificate and key (PEM); clients need a certificate of CA.\n"
 	    "Without -Z the host reads and changes everything; plaintext over TCP is refused" },
 	{ OPTIONTABLE_OPERATORS, "operators", "NAME,...", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
-	    "clients with these certificates' names may ask what files and sessions there\n"
-	    "are (INSPECT), with -Z and without -n only" },
+	    "clients with these certificates' names may look at files and sessions, and make\n"
+	    "the server load its certificates again (INSPECT); with -Z and without -n only" },
 	{ OPTIONTABLE_VERSION, "version", NULL, OPTIONTABLE_COMMAND_LINE, OPTIONTABLE_BOTH,
 	    "print the version" },
 };

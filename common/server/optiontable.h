@@ -18,7 +18,7 @@ enum { OPTIONTABLE_LETTERS_SIZE = 64, OPTIONTABLE_LONGS = 32, OPTIONTABLE_ARGUME
 
 enum optiontable_program { OPTIONTABLE_BOTH, OPTIONTABLE_HAS_LEASE, OPTIONTABLE_HAS_MEMDIR };
 
-/* What the arguments are, and whether a configuration file may have the option. */
+/* The kind says what the arguments are, and whether a configuration file may have the option. */
 enum optiontable_kind {
 	OPTIONTABLE_VALUE,
 	OPTIONTABLE_PATH,        /* a configuration file's begins at the directory of that file */

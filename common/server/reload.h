@@ -3,7 +3,7 @@
  * (PROTOCOL 5.6) says so or a file has changed; then ends the sessions whose certificates are
  * revoked now.
  *
- * What cannot be loaded stays as it was, with a line in the log that says why. The host may send
+ * A file that cannot be loaded leaves its old contents in use; the log says why. The host may send
  * SIGHUP and change the files at any time; that brings nothing into use that the CA has not signed.
  */
 #ifndef COMMON_SERVER_RELOAD_H

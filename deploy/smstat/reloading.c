@@ -13,7 +13,7 @@
 
 enum { REQUEST_SIZE = 1 + 8, PART_SIZE = 128, REASON_MOST = 400 };
 
-/* What came of the certificates. */
+/* Says whether the certificates, and the log, were loaded. */
 static const char *
 describe_certificates(const struct inspect_reload *l)
 {
@@ -23,7 +23,7 @@ describe_certificates(const struct inspect_reload *l)
 						       "certificates and log reloaded";
 }
 
-/* What came of the revocation lists. */
+/* Says how many lists there are now and until when they hold, or that the old ones stay. */
 static const char *
 describe_lists(const struct inspect_reload *l, char out[PART_SIZE])
 {
