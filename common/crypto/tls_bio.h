@@ -24,7 +24,7 @@
 enum {
 	TLS_BIO_RECORDS_AT_ONCE = 16,
 	TLS_BIO_HEADER_SIZE = 5,
-	TLS_BIO_AHEAD_SIZE = 4096 + 512, /* a message with one block, and a small one */
+	TLS_BIO_AHEAD_SIZE = 17 * 1024, /* a message of one full record, and a small one */
 	TLS_BIO_BULK_SIZE = 64 * 1024
 };
 
