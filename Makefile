@@ -113,6 +113,7 @@ help:
 	@echo 'make fuzz-smoke      each fuzz target for FUZZ_SECONDS (30) seconds (clang)'
 	@echo 'make check-all       all of these, one after the other (about an hour)'
 	@echo 'make bench           every figure of the design with its target and verdict'
+	@echo 'make bench-compare   the table of smbench, from the commit BASE and from this tree in turn; ROUNDS=8'
 	@echo 'make bench-gramine   what a critical section costs in gramine-direct, beside native (5 minutes)'
 	@echo 'make eval-nginx      nginx with its zones in memory files, beside one with its own (SHORT=1: one minute; else an hour)'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
@@ -399,6 +400,14 @@ demo: all
 
 bench: all
 	$(BUILD)/smbench --targets $(BENCHFLAGS)
+
+# The costs of the commit BASE and of this tree, in turn.
+.PHONY: bench-compare
+bench-compare: all
+	rm -rf $(BUILD)/base && mkdir -p $(BUILD)/base
+	git archive $(BASE) | tar -x -C $(BUILD)/base
+	+$(MAKE) -C $(BUILD)/base
+	python3 bench/compare.py $(BUILD)/base/build $(BUILD) $(ROUNDS)
 
 bench-gramine: all $(BUILD)/counter $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/table
