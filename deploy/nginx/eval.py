@@ -4,16 +4,23 @@
 #	[--connections N] [--plots DIR]
 #
 # Prints a table of ratios to "linux", nginx with its own zones, measured in turn with the others: all kinds of a
-# round run one after the other, and a ratio is the median over the rounds. The load is wrk's, over TLS 1.3 with
-# P-256, with and without keep-alive. Fails when a body is wrong, the cache does not serve it, or a request fails. The
+# round run one after the other, and a ratio is the median over the rounds. The load comes over TLS 1.3, with a
+# certificate on P-256: ab's on connections that are kept, hey's on a new one for each request. It has a processor to
+# itself, and the sites have the others. Fails when a body is wrong, the cache does not serve it, or a request fails. The
 # environment has SRC, BUILD and NGINX_PROGRAM for deploy/nginx/serve. Columns:
 #
+#	ratio		requests a second
+#	cpu		linux's processor time for a request, divided by that of the kind: the ratio of the rates that
+#			a load without a limit would reach
 #	original	the ratio that the original's evaluation had, where it has one
 #	us/req.		processor time of nginx and its memory server for a request
 #	switches	their context switches for a request
 #	sections	critical sections for a request, and the bytes that one publishes, as the memory server counts
-#	errors		that wrk counts
-#	load		what wrk uses of a core; above 80 % it is what limits the rate
+#	errors		requests that failed, or got another answer
+#	load		what the load uses of its processor; above 80 % it is what limits the rate
+#
+# Why two programs: ab needs least for a request, but more for a handshake than nginx. wrk polls for writing in each
+# handshake, which takes all of its processor whatever nginx does, and resumes sessions without saying so.
 
 import argparse
 import json
@@ -43,6 +50,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+def processors():
+    """For the load, and for the sites."""
+    every = sorted(os.sched_getaffinity(0))
+    return {every[-1]}, set(every[:-1] or every)
+
+
 class Site:
     """A running tenant of deploy/nginx/serve."""
 
@@ -51,7 +64,8 @@ class Site:
         self.workers = workers
         self.port = free_port()
         command = [SRC + "/deploy/nginx/serve", "-p", str(self.port), "-w", str(workers), kind]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=lambda: os.sched_setaffinity(0, processors()[1]))
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit("eval: %s did not start" % kind)
@@ -113,34 +127,49 @@ class Run:
     """One load on one site."""
 
     def __init__(self, site, kib, keepalive, seconds, connections):
-        command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "30s", "--latency"]
-        if not keepalive:
-            command += ["-H", "Connection: close"]
+        if keepalive:
+            command = ["ab", "-q", "-k", "-c", str(connections), "-t", str(seconds), "-n", "10000000"]
+        else:
+            command = ["hey", "-disable-keepalive", "-cpus", "1", "-c", str(connections), "-z", "%ds" % seconds]
         counted, before, used = site.sections(), site.spent(), children_time()
         started = time.monotonic()
         said = subprocess.run(command + ["https://localhost:%d/%d" % (site.port, kib)], stdout=subprocess.PIPE,
-                              text=True, check=True).stdout
+                              stderr=subprocess.DEVNULL, text=True, check=True,
+                              preexec_fn=lambda: os.sched_setaffinity(0, processors()[0])).stdout
         self.load = (children_time() - used) / (time.monotonic() - started)
         after = site.spent()
-        self.count = int(re.search(r"(\d+) requests in", said).group(1))
-        self.rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1))
-        self.p50, self.p99 = (milliseconds(said, each) for each in ("50%", "99%"))
-        self.errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", said))
+        (self.read_ab if keepalive else self.read_hey)(said, kib * 1024)
         self.cpu = (after[0] - before[0]) / max(self.count, 1)
         self.switches = (after[1] - before[1]) / max(self.count, 1)
         sections, published = (new - old for new, old in zip(site.sections(), counted))
         self.sections = sections / max(self.count, 1)
         self.bytes = published / max(sections, 1)
 
+    def read_ab(self, said, size):
+        self.count = int(number(r"Complete requests:\s+(\d+)", said))
+        self.rate = number(r"Requests per second:\s+([\d.]+)", said)
+        self.p50, self.p99 = (number(r"%d%%\s+(\d+)" % share, said) for share in (50, 99))
+        self.errors = int(number(r"Failed requests:\s+(\d+)", said) + number(r"Non-2xx responses:\s+(\d+)", said, 0))
+        self.errors += number(r"Document Length:\s+(\d+) bytes", said) != size
+
+    def read_hey(self, said, size):
+        answers = {code: int(n) for code, n in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)}
+        self.count = answers.pop("200", 0)
+        self.rate = number(r"Requests/sec:\s+([\d.]+)", said)
+        self.p50, self.p99 = (1000 * number(r"%d%% in ([\d.]+) secs" % share, said) for share in (50, 99))
+        failed = re.findall(r"^  \[(\d+)\]\s", said.partition("Error distribution:")[2], re.M)
+        self.errors = sum(answers.values()) + sum(int(n) for n in failed)
+        self.errors += number(r"Size/request:\s+(\d+) bytes", said) != size
+
+
+def number(pattern, said, absent=math.nan):
+    found = re.search(pattern, said)
+    return float(found.group(1)) if found else absent
+
 
 def children_time():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def milliseconds(said, share):
-    number, unit = re.search(r"%s\s+([\d.]+)(us|ms|s|m)" % share, said).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
 def progress(text):
@@ -182,24 +211,25 @@ def median(runs, name):
     return statistics.median(getattr(run, name) for run in runs)
 
 
-HEAD = ("workers", "KiB", "keep", "kind", "reqs/s", "ratio", "original", "p50 ms", "p99 ms", "us/req.", "switches",
-        "sections", "bytes", "errors", "load")
-LINE = "%7s %4s %4s %-6s %7s %5s %8s %7s %7s %7s %8s %8s %6s %6s %4s"
+HEAD = ("workers", "KiB", "keep", "kind", "reqs/s", "ratio", "cpu", "original", "p50 ms", "p99 ms", "us/req.",
+        "switches", "sections", "bytes", "errors", "load")
+LINE = "%7s %4s %4s %-6s %7s %5s %5s %8s %7s %7s %7s %8s %8s %6s %6s %4s"
 
 
 def print_cell(workers, kib, keepalive, runs):
-    """Returns the ratio of each kind."""
-    ratios = {}
+    """Returns the ratio of the rates of each kind, and that of the processor times."""
+    ratios, costs = {}, {}
     for kind, each in runs.items():
         ratios[kind] = statistics.median(run.rate / max(base.rate, 1) for run, base in zip(each, runs["linux"]))
+        costs[kind] = statistics.median(base.cpu / run.cpu if run.cpu else 0 for run, base in zip(each, runs["linux"]))
         original = ORIGINAL.get((workers, kind)) if kib == 1 and not keepalive else None
         print(LINE % (
             workers, kib, "yes" if keepalive else "no", kind, "%.0f" % median(each, "rate"), "%.2f" % ratios[kind],
-            "" if original is None else "%.2f" % original, "%.2f" % median(each, "p50"), "%.2f" % median(each, "p99"),
+            "%.2f" % costs[kind], "" if original is None else "%.2f" % original, "%.2f" % median(each, "p50"), "%.2f" % median(each, "p99"),
             "%.1f" % (1e6 * median(each, "cpu")), "%.2f" % median(each, "switches"),
             "%.3f" % median(each, "sections"), "%.0f" % median(each, "bytes"), sum(run.errors for run in each),
             "%.0f%%" % (100 * max(run.load for run in each))), flush=True)
-    return ratios
+    return ratios, costs
 
 
 def plot(path, title, cells, kinds):
@@ -252,27 +282,29 @@ def parse():
     return options
 
 
-def print_means(ratios, kinds):
-    print("\nratio to linux: geometric mean, and the lowest")
+def print_means(ratios, costs, kinds):
+    print("\nto linux: geometric mean and lowest ratio of requests a second; the same of processor time")
     for keepalive, name in ((True, "keep-alive"), (False, "new connections")):
         for kind in kinds:
-            each = ratios[keepalive, kind]
-            print("  %-16s %-7s %.2f %.2f" % (name, kind, mean(each), min(each)))
+            rate, cost = ratios[keepalive, kind], costs[keepalive, kind]
+            print("  %-16s %-7s %.2f %.2f   %.2f %.2f" % (name, kind, mean(rate), min(rate), mean(cost), min(cost)))
 
 
 def main():
     options = parse()
-    if shutil.which("wrk") is None:
-        raise SystemExit("eval: for this, apt-get install wrk")
+    for program, package in (("ab", "apache2-utils"), ("hey", "hey")):
+        if shutil.which(program) is None:
+            raise SystemExit("eval: for this, apt-get install " + package)
     print(LINE % HEAD, flush=True)
-    ratios, cells, errors = {}, {True: [], False: []}, 0
+    ratios, costs, cells, errors = {}, {}, {True: [], False: []}, 0
     for workers, kib, keepalive, runs in measure(options):
-        cell = print_cell(workers, kib, keepalive, runs)
+        cell, costs_here = print_cell(workers, kib, keepalive, runs)
         cells[keepalive].append(("%d w, %d KiB" % (workers, kib), cell))
         errors += sum(run.errors for each in runs.values() for run in each)
         for kind in cell:
             ratios.setdefault((keepalive, kind), []).append(cell[kind])
-    print_means(ratios, options.kinds[1:])
+            costs.setdefault((keepalive, kind), []).append(costs_here[kind])
+    print_means(ratios, costs, options.kinds[1:])
     if options.plots:
         os.makedirs(options.plots, exist_ok=True)
         for keepalive, name in ((True, "keepalive"), (False, "connections")):
