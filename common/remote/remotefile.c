@@ -348,6 +348,6 @@ remotefile_grant(struct backend_file *base, uint64_t *life, uint64_t *grant, uin
 			return error;
 	}
 	*life = atomic_load(&f->life);
-	*grant = f->grant;
+	*grant = atomic_load(&f->grant);
 	return 0;
 }

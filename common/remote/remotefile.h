@@ -67,7 +67,7 @@ struct remotefile {
 	char *name;
 	int flags; /* of the open */
 	uint32_t fd;
-	uint64_t grant;             /* while the lock is held */
+	_Atomic uint64_t grant;     /* while the lock is held; sm_map() may change it */
 	_Atomic uint64_t life;      /* of the file; 0: not asked for yet */
 	enum protocol_mode mode;    /* of that grant */
 	bool has_segment;           /* that grant had a delta, and so must its release */

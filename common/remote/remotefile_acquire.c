@@ -12,7 +12,7 @@ static int
 read_grant(struct remotefile *f, enum protocol_mode mode, uint64_t since, struct wire_reader *reply,
     uint64_t *version)
 {
-	f->grant = wire_get_u64(reply);
+	atomic_store_explicit(&f->grant, wire_get_u64(reply), memory_order_relaxed);
 	*version = wire_get_u64(reply);
 	f->mode = mode == PROTOCOL_SHARED ? PROTOCOL_SHARED : PROTOCOL_EXCLUSIVE;
 	f->has_segment = reply->left > 0;

@@ -18,7 +18,7 @@ read_grant(struct remotefile *f, struct wire_reader reply)
 	wire_get_u64(&reply); /* the version, which is that of the shared grant before */
 	if (reply.failed)
 		return mux_abort(f->remote->mux, -EPROTO);
-	f->grant = grant;
+	atomic_store_explicit(&f->grant, grant, memory_order_relaxed);
 	f->has_segment = reply.left > 0;
 	return 0;
 }
