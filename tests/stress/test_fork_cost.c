@@ -152,7 +152,12 @@ measure(enum kind kind, int files)
 static void
 a_fork_costs_a_connection(void **state)
 {
+	/* During a fork the locks of each file are held. ThreadSanitizer counts up to 64. */
+#if defined(__SANITIZE_THREAD__)
+	static const int files[] = { 0, 1, 15 };
+#else
 	static const int files[] = { 0, 1, 100 };
+#endif
 	double bare, connection, usual;
 	enum kind kind;
 	size_t i;
