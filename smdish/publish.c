@@ -13,7 +13,7 @@ enum {
 	COPY_STEP = 64 * 1024, /* bytes */
 
 	/* What these cost, in bytes copied. */
-	CHECK_COST = 128,      /* of a piece: a cache miss */
+	CHECK_COST = 128,      /* of a piece, or the part of a block: a cache miss */
 	TOUCH_COST = 2 * 1024, /* of the first write to a page */
 	COMMIT_COST = 8 * 1024 /* of mprotect(2) */
 };
@@ -31,7 +31,7 @@ mark(struct segment *s, uint32_t offset, uint32_t length)
 	region_want(&s->region, offset, length);
 }
 
-/* Grants send whole blocks: extents consist of whole blocks, so these are committed. */
+/* Grants send blocks as a whole, too: extents consist of whole blocks, so these are committed. */
 static int
 commit(struct memfile *f, struct store_publication *p, struct pace *pace)
 {
@@ -147,10 +147,49 @@ copy(struct memfile *f, struct store_publication *p, struct pace *pace)
 	}
 }
 
+/* Notes the part of the next block of the piece. */
+static void
+note_block(struct memfile *f, struct store_publication *p)
+{
+	struct parts *parts = &segment_of(f)->parts;
+	uint32_t offset = p->piece.offset + p->piece_done, block = offset / SIZE_BLOCK;
+	uint32_t first = offset % SIZE_BLOCK, end = SIZE_BLOCK;
+
+	if (end - first > p->piece.length - p->piece_done)
+		end = first + p->piece.length - p->piece_done;
+	p->piece_done += end - first;
+	/* The segment's last block is whole, too. */
+	if (first == 0 && end == size_of_block(f->size, block))
+		end = SIZE_BLOCK;
+	/* p->block is behind the last block of the piece before. */
+	if (block < p->block)
+		parts_widen(parts, block, first, end);
+	else
+		parts_add(parts, block, first, end, f->blocks.versions[block]);
+	p->block = block + 1;
+}
+
+/* Nothing can fail any more, and nobody reads the parts before the end. */
+static int
+note(struct memfile *f, struct store_publication *p, struct pace *pace)
+{
+	for (;;) {
+		if (p->piece_done == p->piece.length) {
+			if (delta_next(&p->delta, &p->piece) <= 0)
+				return 0;
+			p->piece_done = 0;
+		}
+		note_block(f, p);
+		if (pace_is_over(pace, CHECK_COST))
+			return -EINPROGRESS;
+	}
+}
+
 int
 publish_delta(struct memfile *f, struct store_publication *p, const struct budget *b)
 {
-	static step *const steps[] = { begin_check, check, commit, begin_copy, copy, finish };
+	static step *const steps[] = { begin_check, check, commit, begin_copy, copy, begin_copy,
+		note, finish };
 
 	/* The server may have moved *p. */
 	p->delta.reader = &p->next;
@@ -209,8 +248,10 @@ copy_blocks(struct memfile *f, struct store_publication *p, struct pace *pace)
 
 	while ((p->block = marks_next(&s->marks, p->block)) < s->marks.end) {
 		offset = (size_t)p->block * SIZE_BLOCK;
-		length = size_of_block(f->size, p->block++);
+		length = size_of_block(f->size, p->block);
 		memcpy(s->region.base + offset, p->next.next + offset, length);
+		parts_add(&s->parts, p->block, 0, SIZE_BLOCK, f->blocks.versions[p->block]);
+		p->block++;
 		if (pace_is_over(pace, length + TOUCH_COST))
 			return -EINPROGRESS;
 	}

@@ -31,6 +31,7 @@ void
 segment_end(struct segment *s, struct memfile *f)
 {
 	marks_fini(&s->marks);
+	parts_fini(&s->parts);
 	if (s->region.base == NULL) {
 		finish(s);
 	} else if (s->region.committed <= REGION_EXTENT) {

@@ -13,6 +13,7 @@
 #include "common/server/core/memfile.h"
 #include "common/server/core/schedule.h"
 #include "smdish/marks.h"
+#include "smdish/parts.h"
 #include "smdish/pool.h"
 #include "smdish/region.h"
 
@@ -25,6 +26,7 @@ struct segments {
 struct segment {
 	struct region region;
 	struct marks marks; /* the blocks that the publication under way changes */
+	struct parts parts; /* of the blocks, which the last ones changed */
 	size_t committed;   /* of the region, as of the last publication: what others see */
 
 	/* After the end of the file: wipes the region, which stays charged. */

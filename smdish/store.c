@@ -66,12 +66,15 @@ map(struct memfile *f, uint32_t size)
 	struct segment *s = segment_of(f);
 	int error = marks_init(&s->marks, size_block_count(size));
 
-	if (error != 0)
-		return error;
+	if (error == 0)
+		error = parts_init(&s->parts, size_block_count(size));
 	pool_set_limit(&all->pool, f->account->accounts->limit[ACCOUNT_SEGMENTS]);
-	error = region_init(&s->region, &all->pool, size);
-	if (error != 0)
+	if (error == 0)
+		error = region_init(&s->region, &all->pool, size);
+	if (error != 0) {
 		marks_fini(&s->marks);
+		parts_fini(&s->parts);
+	}
 	return error;
 }
 
@@ -84,41 +87,74 @@ usage(const struct memfile *f, struct store_usage *usage)
 	*usage = (struct store_usage){ s->region.reserved, s->committed, committed };
 }
 
-/* The offset of a run of blocks in the segment. */
-static uint32_t
-run_offset(struct blockmap_run run)
+/*
+ * The next piece after the run of c: a run of whole blocks, or one block of which a part does.
+ * Returns false when there is none.
+ */
+static bool
+next_run(const struct memfile *f, struct store_cursor *c)
 {
-	return run.first * SIZE_BLOCK;
+	const struct blockmap *blocks = &f->blocks;
+	const struct parts *parts = &segment_of(f)->parts;
+	uint32_t first = blockmap_next(blocks, c->since, c->run.first + c->run.count), end;
+
+	if (first == blocks->count)
+		return false;
+	end = first + 1;
+	if (parts_get(parts, first, c->since) == NULL)
+		while (end < blocks->count && blocks->versions[end] > c->since &&
+		    parts_get(parts, end, c->since) == NULL)
+			end++;
+	c->run = (struct blockmap_run){ first, end - first };
+	return true;
 }
 
-/* The size of a run in bytes: the segment's last block may be shorter. */
-static uint32_t
-run_length(const struct memfile *f, struct blockmap_run run)
+/* The part that the run of c is, or NULL. */
+static const struct part *
+run_part(const struct memfile *f, const struct store_cursor *c)
 {
-	uint64_t end = (uint64_t)(run.first + run.count) * SIZE_BLOCK;
+	return parts_get(&segment_of(f)->parts, c->run.first, c->since);
+}
 
-	return (uint32_t)((end < f->size ? end : f->size) - run_offset(run));
+/* The offset in the segment of the piece of c. */
+static uint32_t
+piece_offset(const struct memfile *f, const struct store_cursor *c)
+{
+	const struct part *part = run_part(f, c);
+
+	return c->run.first * SIZE_BLOCK + (part != NULL ? part->first : 0);
+}
+
+/* The size in bytes of the piece of c: the segment's last block may be shorter. */
+static uint32_t
+piece_length(const struct memfile *f, const struct store_cursor *c)
+{
+	const struct part *part = run_part(f, c);
+	uint64_t end = (uint64_t)(c->run.first + c->run.count) * SIZE_BLOCK;
+
+	if (part != NULL)
+		return part->end - part->first;
+	return (uint32_t)((end < f->size ? end : f->size) - c->run.first * SIZE_BLOCK);
 }
 
 static void
 grant_begin(const struct memfile *f, uint64_t since, struct store_cursor *c)
 {
-	struct blockmap_run run = { 0 };
+	struct store_cursor all = { .since = since, .size = DELTA_COUNT_SIZE };
 
-	*c = (struct store_cursor){ .since = since, .size = DELTA_COUNT_SIZE };
-	for (; blockmap_since(&f->blocks, since, run.first + run.count, &run); c->count++)
-		c->size += DELTA_PIECE_HEADER_SIZE + run_length(f, run);
+	for (; next_run(f, &all); all.count++)
+		all.size += DELTA_PIECE_HEADER_SIZE + piece_length(f, &all);
+	*c = (struct store_cursor){ .since = since, .size = all.size, .count = all.count };
 }
 
-/* Finds the next run and writes its head. Returns false when there is none, or no room. */
+/* Finds the next piece and writes its head. Returns false when there is none, or no room. */
 static bool
-begin_run(const struct memfile *f, struct store_cursor *c, struct wire_writer *w)
+begin_piece(const struct memfile *f, struct store_cursor *c, struct wire_writer *w)
 {
-	if (w->left < DELTA_PIECE_HEADER_SIZE ||
-	    !blockmap_since(&f->blocks, c->since, c->run.first + c->run.count, &c->run))
+	if (w->left < DELTA_PIECE_HEADER_SIZE || !next_run(f, c))
 		return false;
-	wire_put_u32(w, run_offset(c->run));
-	wire_put_u32(w, run_length(f, c->run));
+	wire_put_u32(w, piece_offset(f, c));
+	wire_put_u32(w, piece_length(f, c));
 	return true;
 }
 
@@ -134,17 +170,17 @@ grant_put(const struct memfile *f, struct store_cursor *c, uint8_t *out, size_t 
 		wire_put_u32(&w, c->count);
 		c->has_begun = true;
 	}
-	/* c->done counts bytes of the run's piece, without the head. */
+	/* c->done counts bytes of the piece, without the head. */
 	while (w.left > 0) {
-		left = run_length(f, c->run) - c->done;
+		left = c->run.count == 0 ? 0 : piece_length(f, c) - c->done;
 		if (left == 0) {
-			if (!begin_run(f, c, &w))
+			if (!begin_piece(f, c, &w))
 				break;
 			c->done = 0;
 			continue;
 		}
 		n = left < w.left ? (size_t)left : w.left;
-		wire_put_bytes(&w, base + run_offset(c->run) + c->done, n);
+		wire_put_bytes(&w, base + piece_offset(f, c) + c->done, n);
 		c->done += n;
 	}
 	c->size -= room - w.left;

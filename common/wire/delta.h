@@ -3,10 +3,9 @@
  *
  *	u32 count; each: u32 offset, u32 length, the bytes; ascending and disjoint
  *
- * Both directions have this form. A grant sends whole blocks, runs of them as one piece; a release
- * may send less than a block. A sender makes at most one piece a block, which bounds the size. The
- * reader trusts nothing: it refuses a piece that is empty, out of range, or not above the one
- * before.
+ * Both directions have this form. A piece is a part of a block, or, in a grant, a run of whole
+ * blocks. A sender makes at most one piece a block, which bounds the size. The reader trusts
+ * nothing: it refuses a piece that is empty, out of range, or not above the one before.
  */
 #ifndef COMMON_WIRE_DELTA_H
 #define COMMON_WIRE_DELTA_H

@@ -14,6 +14,7 @@
 
 #include "common/base/log.h"
 #include "common/base/size.h"
+#include "common/wire/delta.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "smdish/store.h"
@@ -25,11 +26,12 @@ enum {
 	PIECES_MOST = BLOCKS + 1,
 	BODY_MOST = 4 + PIECES_MOST * 8 + SEGMENT + 1,
 	STEPS = 3000,
+	REPLICAS = 32,
 	LARGE = 64 * SIZE_MIB
 };
 
-/* The model: the bytes, and the version of each block. */
-static uint8_t model[SEGMENT];
+/* The model: the bytes, and the version of each block; and the bytes as they were. */
+static uint8_t model[SEGMENT], replicas[REPLICAS][SEGMENT];
 static uint64_t versions[BLOCKS];
 
 static int
@@ -59,7 +61,8 @@ struct piece {
 static uint32_t
 draw_pieces(struct piece pieces[PIECES_MOST])
 {
-	uint32_t count = 0, from = 0, longest = random() % 4 == 0 ? SEGMENT : 3 * SIZE_BLOCK;
+	static const uint32_t most[] = { SEGMENT, 3 * SIZE_BLOCK, SIZE_BLOCK / 8 };
+	uint32_t count = 0, from = 0, longest = most[random() % 3];
 
 	while (count < PIECES_MOST - 1 && from < SEGMENT && random() % 12 != 0) {
 		pieces[count].offset = from + (uint32_t)random() % (longest / 4 + 1);
@@ -146,14 +149,40 @@ expected_grant(uint64_t since, uint8_t *out)
 	return BODY_MOST - w.left;
 }
 
+/* To a replica without a version go whole blocks. */
+static void
+expect_whole_grant(const struct memfile *f)
+{
+	static uint8_t expected[BODY_MOST], got[BODY_MOST];
+	size_t size = expected_grant(0, expected);
+
+	assert_int_equal(storage_grant(f, 0, got, sizeof got), size);
+	assert_memory_equal(got, expected, size);
+}
+
+/* Brings a replica of version since to the model's bytes, with at most those of whole blocks. */
 static void
 expect_grant(const struct memfile *f, uint64_t since)
 {
-	static uint8_t expected[BODY_MOST], got[BODY_MOST];
-	size_t size = expected_grant(since, expected);
+	static uint8_t whole[BODY_MOST], got[BODY_MOST], replica[SEGMENT];
+	size_t size = storage_grant(f, since, got, sizeof got);
+	struct wire_reader r = wire_reader(got, size);
+	struct delta_piece piece;
+	struct delta d;
+	uint32_t pieces;
 
-	assert_int_equal(storage_grant(f, since, got, sizeof got), size);
-	assert_memory_equal(got, expected, size);
+	memcpy(replica, replicas[since % REPLICAS], SEGMENT);
+	delta_begin(&d, &r, SEGMENT);
+	pieces = d.left;
+	assert_true(pieces <= BLOCKS);
+	while (delta_next(&d, &piece) > 0) {
+		memcpy(replica + piece.offset, piece.bytes, piece.length);
+		assert_true(versions[piece.offset / SIZE_BLOCK] > since);
+	}
+	assert_true(wire_is_done(&r) && d.left == 0);
+	assert_memory_equal(replica, model, SEGMENT);
+	assert_true(
+	    size <= expected_grant(since, whole) + (size_t)pieces * DELTA_PIECE_HEADER_SIZE);
 }
 
 static void
@@ -213,10 +242,15 @@ random_releases_are_accepted_refused_and_granted_as_in_the_model(void **state)
 		accepted += r == 0;
 		refused += r == -EINVAL;
 		malformed += r == -EPROTO;
-		expect_grant(f, grant - 1);
-		expect_grant(f, (uint64_t)random() % grant);
-		if (grant % 16 == 0)
+		if (grant > 1)
+			expect_grant(f, grant - 1);
+		if (grant > REPLICAS)
+			expect_grant(f, grant - 1 - (uint64_t)random() % REPLICAS);
+		memcpy(replicas[grant % REPLICAS], model, SEGMENT);
+		if (grant % 16 == 0) {
 			expect_lock(f);
+			expect_whole_grant(f);
+		}
 		expect_usage(f);
 	}
 	assert_true(accepted > STEPS / 2 && refused > STEPS / 50 && malformed > STEPS / 100);
@@ -252,10 +286,76 @@ random_unlocks_publish_the_blocks_that_differ(void **state)
 		    0);
 		assert_true(calls > 1);
 		expect_lock(f);
-		expect_grant(f, grant - 1);
-		expect_grant(f, 0);
+		if (grant > 1)
+			expect_grant(f, grant - 1);
+		memcpy(replicas[grant % REPLICAS], model, SEGMENT);
+		expect_whole_grant(f);
 		expect_usage(f);
 	}
+	memfile_put(f);
+}
+
+static void
+publish(struct memfile *f, uint64_t grant, const struct piece *pieces, uint32_t count)
+{
+	static uint8_t body[BODY_MOST];
+	size_t size = encode(pieces, count, (uint8_t)grant, body);
+	unsigned calls;
+
+	assert_int_equal(storage_publish(f, smdish_store.release, grant, body, size, &calls), 0);
+	model_publish(pieces, count, (uint8_t)grant, grant);
+}
+
+/* What a replica of version since gets: these pieces, with the model's bytes. */
+static void
+expect_pieces(const struct memfile *f, uint64_t since, const struct piece *pieces, uint32_t count)
+{
+	static uint8_t expected[BODY_MOST], got[BODY_MOST];
+	struct wire_writer w = wire_writer(expected, sizeof expected);
+	size_t size;
+	uint32_t i;
+
+	wire_put_u32(&w, count);
+	for (i = 0; i < count; i++) {
+		wire_put_u32(&w, pieces[i].offset);
+		wire_put_u32(&w, pieces[i].length);
+		wire_put_bytes(&w, model + pieces[i].offset, pieces[i].length);
+	}
+	size = sizeof expected - w.left;
+	assert_int_equal(storage_grant(f, since, got, sizeof got), size);
+	assert_memory_equal(got, expected, size);
+}
+
+#define PIECES(...) \
+	(struct piece[]){ __VA_ARGS__ }, \
+	    sizeof((struct piece[]){ __VA_ARGS__ }) / sizeof(struct piece)
+
+/* A replica that lacks a few bytes of a block gets these. */
+static void
+a_grant_has_the_bytes_that_changed(void **state)
+{
+	enum { B = SIZE_BLOCK };
+	struct memfile *f = storage_get_mapped("m", PROTOCOL_VERSION_2, SEGMENT);
+
+	(void)state;
+	publish(f, 1, PIECES({ 0, 4 * B }));
+	publish(f, 2, PIECES({ B + 10, 5 }, { 2 * B, 1 }));
+	expect_pieces(f, 1, PIECES({ B + 10, 5 }, { 2 * B, 1 }));
+	/* Two publications of a block, and two pieces of one in a publication, are one range. */
+	publish(f, 3, PIECES({ B + 100, 4 }, { B + 200, 4 }));
+	expect_pieces(f, 1, PIECES({ B + 10, 194 }, { 2 * B, 1 }));
+	expect_pieces(f, 2, PIECES({ B + 10, 194 }));
+	/* A range that has become too large begins anew: who has the version before gets that. */
+	publish(f, 4, PIECES({ 2 * B - 8, 16 }));
+	expect_pieces(f, 3, PIECES({ 2 * B - 8, 8 }, { 2 * B, 8 }));
+	expect_pieces(f, 2, PIECES({ B, B }, { 2 * B, 8 }));
+	expect_pieces(f, 0, PIECES({ 0, 4 * B }));
+	/* Larger parts are whole blocks, which neighbours join. */
+	publish(f, 5, PIECES({ 5 * B + 1, 2049 }, { 6 * B, B }, { 7 * B, 2048 }));
+	expect_pieces(f, 4, PIECES({ 5 * B, 2 * B }, { 7 * B, 2048 }));
+	/* The last block is shorter. */
+	publish(f, 6, PIECES({ SEGMENT - 1, 1 }));
+	expect_pieces(f, 5, PIECES({ SEGMENT - 1, 1 }));
 	memfile_put(f);
 }
 
@@ -338,7 +438,7 @@ a_small_release_reads_no_clock(void **state)
 	p.body = wire_reader(body, encode(pieces, 2, 7, body));
 	assert_int_equal(smdish_store.release(f, &p, &b), 0);
 	model_publish(pieces, 2, 7, 1);
-	expect_grant(f, 0);
+	expect_whole_grant(f);
 	memfile_put(f);
 }
 
@@ -466,6 +566,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(random_releases_are_accepted_refused_and_granted_as_in_the_model),
 		TEST(random_unlocks_publish_the_blocks_that_differ),
+		TEST(a_grant_has_the_bytes_that_changed),
 		TEST(a_release_of_many_pieces_is_cut),
 		TEST(more_pieces_than_blocks_are_refused_at_once),
 		TEST(a_small_release_reads_no_clock),

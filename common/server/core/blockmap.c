@@ -38,11 +38,10 @@ blockmap_publish(struct blockmap *m, uint32_t block, uint64_t version)
 	m->newest = version;
 }
 
-/* The first block at or after from whose version is above since, or count. */
-static uint32_t
-find_newer(const struct blockmap *m, uint64_t since, uint32_t from)
+uint32_t
+blockmap_next(const struct blockmap *m, uint64_t since, uint32_t from)
 {
-	uint32_t block = from;
+	uint32_t block = m->newest <= since ? m->count : from;
 
 	while (block < m->count) {
 		if (block % GROUP == 0 && m->group_newest[block / GROUP] <= since)
@@ -60,9 +59,7 @@ blockmap_since(const struct blockmap *m, uint64_t since, uint32_t from, struct b
 {
 	uint32_t first, end;
 
-	if (m->newest <= since)
-		return false;
-	first = find_newer(m, since, from);
+	first = blockmap_next(m, since, from);
 	if (first == m->count)
 		return false;
 	for (end = first + 1; end < m->count && m->versions[end] > since; end++)

@@ -37,6 +37,9 @@ void blockmap_fini(struct blockmap *m);
 /* The grant version published block; version must not be below the segment's. */
 void blockmap_publish(struct blockmap *m, uint32_t block, uint64_t version);
 
+/* The first block at or after from whose version is above since, or count. */
+uint32_t blockmap_next(const struct blockmap *m, uint64_t since, uint32_t from);
+
 /*
  * Finds the first run of blocks at or after from whose versions are above since. Returns false when
  * there is none. To visit all runs, begin with from 0 and continue with run->first + run->count.

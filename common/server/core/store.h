@@ -168,9 +168,9 @@ struct store_ops {
 	bool (*turn_is_served)(const struct memfile *f, uint32_t turn);
 
 	/*
-	 * Version 2: the delta of a grant: every block whose version is above since
-	 * (blockmap_since()), as it was last published. The file has a segment; since is 0 or a
-	 * version that the segment had. grant_begin() sets up *c, with c->size the size in bytes.
+	 * Version 2: the delta of a grant: what a replica of version since lacks of the blocks
+	 * whose version is above it, as it was last published. The file has a segment; since is 0
+	 * or a version that the segment had. grant_begin() sets up *c, with c->size in bytes.
 	 * grant_put() writes the next bytes to out, as many as there are and room has, and takes
 	 * them from c->size; returns how many. room is at least STORE_ROOM_LEAST, and less is
 	 * written only because a field does not fit.
