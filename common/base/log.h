@@ -1,5 +1,6 @@
 /*
- * log: one line an event, for the daemons only. The client library never prints.
+ * log: one line an event, for the daemons only. The client library prints nothing, but for
+ * SM_STATS (stats.h).
  *
  * A line reads `2026-11-21T08:17:23Z smdishserver[417] warning: ...` and goes to standard error or
  * to the file of -l. One write(2) writes it, so that lines do not mix. Never pass keys or contents

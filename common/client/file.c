@@ -12,6 +12,7 @@
 #include "common/client/forkhooks.h"
 #include "common/client/mount.h"
 #include "common/client/smclient.h"
+#include "common/client/stats.h"
 
 /*
  * Takes the mount's mutex, which a thread has that speaks to the server. *until: when the caller,
@@ -59,6 +60,28 @@ destroy(struct file *f)
 	free(f);
 }
 
+/*
+ * Begins to count, if that is wanted. One request tells how fast the server answers while nobody
+ * has to wait for a lock.
+ */
+static void
+begin_counting(struct file *f, uint64_t until)
+{
+	struct sm_stat s;
+	uint64_t begun;
+
+	f->take = file_lock;
+	f->stats = f->replica.stats = stats_get(f->mount->point, f->name);
+	if (f->stats == NULL)
+		return;
+	f->take = file_lock_and_count;
+	if (!f->mount->ops->has_server)
+		return;
+	begun = clock_now();
+	if (f->backend->ops->stat(f->backend, &s, until) == 0)
+		(void)stats_is_wait(f->stats, clock_now() - begun);
+}
+
 /* Makes a file without handles, not yet in the mount's list. */
 static int
 create(struct file **out, struct mount *m, struct tls_context *tls, const char *name, int flags,
@@ -80,6 +103,7 @@ create(struct file **out, struct mount *m, struct tls_context *tls, const char *
 		destroy(f);
 		return error;
 	}
+	begin_counting(f, until);
 	*out = f;
 	return 0;
 }

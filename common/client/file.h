@@ -23,6 +23,7 @@ struct backend_file;
 struct mount;
 struct sm_holder;
 struct sm_stat;
+struct stats;
 struct tls_context;
 
 /* A handle of a file, which the program has opened. All zeros at first, but is_owner. */
@@ -37,6 +38,15 @@ struct file {
 	struct mount *mount;
 	char *name;
 	unsigned handles;
+
+	/*
+	 * file_lock(); or, when stats is not NULL, file_lock_and_count(). A pointer costs a section
+	 * of smc, which takes few instructions, less than a comparison.
+	 */
+	int (*take)(struct file *f, struct filehandle *h, enum protocol_mode mode,
+	    uint64_t deadline, struct eintr *e);
+	struct stats *stats; /* stays when the file is closed */
+
 	struct filelock lock;
 
 	/* used with the lock; mapped and unmapped with the mount's mutex too */
@@ -81,6 +91,10 @@ void file_end(struct file *f, uint64_t until);
  */
 int file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_t deadline,
     struct eintr *e);
+
+/* The same, and counts the section, and the time that it waited. */
+int file_lock_and_count(struct file *f, struct filehandle *h, enum protocol_mode mode,
+    uint64_t deadline, struct eintr *e);
 
 int file_unlock(struct file *f, const struct filehandle *h);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
+#include "common/client/stats.h"
 #include "common/client/track/dirty_diff.h"
 #include "common/client/track/memory.h"
 #include "common/client/track/shadow.h"
@@ -42,7 +43,12 @@ replica_map(struct replica *r, void *hint, uint32_t size, bool is_full, const st
 		dirty_free(&d);
 		return error;
 	}
-	*r = (struct replica){ .dirty = d, .is_fresh = true, .is_full = is_full };
+	*r = (struct replica){
+		.dirty = d,
+		.is_fresh = true,
+		.is_full = is_full,
+		.stats = r->stats,
+	};
 	return 0;
 }
 
@@ -50,7 +56,7 @@ void
 replica_unmap(struct replica *r)
 {
 	dirty_free(&r->dirty);
-	*r = (struct replica){ .since = r->since };
+	*r = (struct replica){ .since = r->since, .stats = r->stats };
 }
 
 void
@@ -110,6 +116,8 @@ replica_grant_write(struct replica *r, uint32_t offset, const void *bytes, uint3
 		memcpy(d->shadow + offset, bytes, length);
 	}
 	r->applied = offset + length;
+	if (r->stats != NULL)
+		stats_add_received(r->stats, offset, length);
 }
 
 void
@@ -183,6 +191,8 @@ replica_published(struct replica *r, uint64_t version)
 		return;
 	r->since = version;
 	r->is_fresh = false;
+	if (r->stats != NULL)
+		stats_add_published(r->stats, &r->dirty);
 }
 
 void

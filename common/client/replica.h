@@ -29,6 +29,8 @@
 
 #include "common/client/track/dirty.h"
 
+struct stats;
+
 struct replica {
 	struct dirty dirty; /* base, NULL while not mapped; shadow, NULL at times; size; pieces */
 	uint64_t since;   /* 0: void, or nothing published; not mapped: the version last granted */
@@ -37,7 +39,8 @@ struct replica {
 	bool is_full;     /* sync=full: all blocks, always */
 	bool is_zeroing;  /* the grant being applied names all that was published */
 	uint32_t applied; /* the grant being applied is applied up to this offset */
-	int error;        /* of the tracker, from replica_fork_child(); 0: it works */
+	struct stats *stats; /* of the file, set by the caller; NULL: nothing is counted */
+	int error;           /* of the tracker, from replica_fork_child(); 0: it works */
 };
 
 /*

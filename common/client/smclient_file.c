@@ -127,7 +127,7 @@ sm_unmap(struct sm *sm, void *address)
 static int
 lock(struct sm_file *file, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
 {
-	return smclient_end(file_lock(file->file, &file->handle, mode, deadline, e));
+	return smclient_end(file->file->take(file->file, &file->handle, mode, deadline, e));
 }
 
 int
@@ -202,7 +202,7 @@ sm_acquire(struct sm_file *file, int how, const struct timespec *deadline)
 	if ((how & SM_INTERRUPTIBLE) == 0)
 		return lock(file, mode, ns, NULL);
 	eintr_begin(&e);
-	error = file_lock(file->file, &file->handle, mode, ns, &e);
+	error = file->file->take(file->file, &file->handle, mode, ns, &e);
 	eintr_end(&e);
 	return smclient_end(error);
 }

@@ -4,6 +4,7 @@
 #include "common/base/container.h"
 #include "common/base/mutex.h"
 #include "common/client/backend.h"
+#include "common/client/stats.h"
 
 static struct sm *
 sm_of_hook(struct forkhook *h)
@@ -98,6 +99,7 @@ fork_child(struct forkhook *h, bool is_prepared)
 		mutex_fork_child(&m->lists, is_prepared);
 		mutex_fork_child(&m->mutex, is_prepared && m->is_ready);
 	}
+	stats_fork_child();
 	/* The calls of the parent's other threads are not in this process. */
 	TAILQ_FOREACH(file, &sm->handles, link)
 		file->handle = (struct filehandle){ .is_owner = file->handle.is_owner };
