@@ -133,14 +133,15 @@ site_start()
 	site_await "$1/error.log" 'start worker process '
 }
 
-# site_end FILE: sends SIGTERM to the process that the file names, and waits until it is gone
+# site_end FILE: sends SIGTERM to the process that the file names, and waits until it is gone. It may be gone already,
+# or end otherwise: that does not fail, as serve goes on with the other sites.
 site_end()
 {
 	[ -e "$1" ] || return 0
 	process=$(cat "$1")
 	rm -f "$1"
-	kill -TERM "$process" 2>/dev/null
-	wait "$process" 2>/dev/null
+	kill -TERM "$process" 2>/dev/null || :
+	wait "$process" 2>/dev/null || :
 	# After SIGUSR2 the master is no child of this shell.
 	while kill -0 "$process" 2>/dev/null; do
 		sleep 0.02
