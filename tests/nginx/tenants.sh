@@ -1,9 +1,9 @@
-# tenants.sh: four tenants that share a machine and one origin, as deploy/nginx/serve -n 4 runs them; for tests/nginx/run,
-# which sources it.
+# tenants.sh: four tenants that share a machine and one origin, as deploy/nginx/serve -n 4 runs them; for
+# tests/nginx/run, which sources it.
 #
 # Each serves the right bodies. The memory of one refuses the keys of another. A memory server that is killed takes
-# nobody else's service with it. No process of one tenant opens, asks for or connects to anything in the directory of
-# another, from its start on: strace(1) sees all of it.
+# nobody else's service with it, and serve ends as ever. No process of one tenant opens, asks for or connects to
+# anything in the directory of another, from its start on: strace(1) sees all of it.
 
 # shellcheck shell=sh disable=SC2154 # work, origin, count and patience are those of run
 tenants='0 1 2 3'
