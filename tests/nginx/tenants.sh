@@ -55,15 +55,15 @@ use()
 	SM_LOG=$work/mixed.log "$BUILD/smrun" "$work/mixed" python3 -c '
 import mmap, os, sys
 file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
-mmap.mmap(file, os.fstat(file).st_size or 4096).close()' "$(zone_of "$1")" >"$work/mixed.out" 2>&1
+mmap.mmap(file, os.fstat(file).st_size or 4096).close()' "$(zones_of "$1")" >"$work/mixed.out" 2>&1
 }
 
-# zone_of TENANT: a zone that its nginx has; a server refuses whatever the name is
-zone_of()
+# zones_of TENANT: the file of its zones; a server refuses whatever the name is
+zones_of()
 {
-	zone=$(find "$top/$1/memory" -name 'counted*' ! -name '*.segment' | head -n 1)
-	zone=${zone##*/}
-	echo "/sm/${zone:-any}"
+	zone=$(find "$top/$1/memory" -name '*.segment' | head -n 1)
+	zone=$(basename "${zone:-any}" .segment)
+	echo "/sm/$zone"
 }
 
 # refuse_keys: each memory takes the keys of its tenant, and of no other
