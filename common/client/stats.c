@@ -13,7 +13,7 @@
 #include "common/base/size.h"
 #include "common/client/track/dirty.h"
 
-enum { LINE_SIZE = 1024 };
+enum { LINE_SIZE = 1024, NAME_SIZE = 65 };
 
 enum count {
 	EXCLUSIVE,
@@ -40,7 +40,9 @@ static _Atomic uint64_t copy;         /* of the process, whose counts these are:
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_on;
-static char *place; /* SM_LOG: programs change the environment */
+/* Programs change their environment, and write over their names. */
+static char *place; /* SM_LOG */
+static char program[NAME_SIZE];
 
 static uintmax_t
 get(const struct stats *s, enum count c)
@@ -68,13 +70,12 @@ print(const struct stats *s)
 	int n;
 
 	n = snprintf(line, sizeof line,
-	    "libsmclient: %.64s[%ld]: %.512s: %ju exclusive and %ju shared sections, "
+	    "libsmclient: %s[%ld]: %.512s: %ju exclusive and %ju shared sections, "
 	    "published %ju bytes in %ju blocks, received %ju bytes in %ju blocks, "
 	    "waited %ju times for %.6f s, at most %.6f s\n",
-	    program_invocation_short_name, (long)getpid(), s->path, get(s, EXCLUSIVE),
-	    get(s, SHARED), get(s, PUBLISHED), get(s, PUBLISHED_BLOCKS), get(s, RECEIVED),
-	    get(s, RECEIVED_BLOCKS), get(s, WAITS), (double)get(s, WAITED) / 1e9,
-	    (double)get(s, LONGEST) / 1e9);
+	    program, (long)getpid(), s->path, get(s, EXCLUSIVE), get(s, SHARED), get(s, PUBLISHED),
+	    get(s, PUBLISHED_BLOCKS), get(s, RECEIVED), get(s, RECEIVED_BLOCKS), get(s, WAITS),
+	    (double)get(s, WAITED) / 1e9, (double)get(s, LONGEST) / 1e9);
 	/* A path may have line breaks. */
 	for (c = line; c < line + n - 1; c++)
 		if ((unsigned char)*c < ' ')
@@ -105,6 +106,7 @@ begin(void)
 	if (wish == NULL || strcmp(wish, "1") != 0)
 		return;
 	place = log != NULL ? strdup(log) : NULL;
+	(void)snprintf(program, sizeof program, "%s", program_invocation_short_name);
 	copy = forkmark_get();
 	is_on = (place != NULL || log == NULL) && atexit(print_all) == 0;
 }
