@@ -28,8 +28,8 @@ END_OF_PYTHON
 # tenant_fetch TENANT COUNT: what client.py says; in a shell of its own
 tenant_fetch()
 {
-	port=$((first + $1))
-	site=$top/$1
+	# shellcheck disable=SC2034 # client reads them
+	port=$((first + $1)) site=$top/$1
 	client fetch "$origin/files" "$2" 4
 }
 

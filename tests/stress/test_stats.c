@@ -11,10 +11,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,7 +49,7 @@ struct line {
 
 static struct {
 	atomic_bool has_lock, may_end, keeps, may_leave;
-	_Atomic long child, idle; /* processes */
+	_Atomic long child, idle, bare; /* processes */
 } * shared;
 
 static char directory[SCRATCH_PATH_SIZE], output[NAME_SIZE];
@@ -321,13 +323,22 @@ show_waiting(void)
 		expect_number("waits of the holder", 0, l.waits);
 }
 
+static void
+expect_silent(long process)
+{
+	char number[32];
+
+	snprintf(number, sizeof number, "[%ld]", process);
+	if (strstr(text, number) != NULL)
+		fail_msg("process %ld did nothing, but there is:\n%s", process, text);
+}
+
 /* A child of fork(2) begins with nothing, whether or not it uses the file. */
 static void
 count_forked(void)
 {
-	pid_t pid = begin_counting(true), child, idle;
+	pid_t pid = begin_counting(true), child, idle, bare;
 	struct client c;
-	char process[32];
 	struct line l;
 
 	if (pid == 0) {
@@ -344,8 +355,14 @@ count_forked(void)
 		if (idle == 0)
 			exit(EXIT_SUCCESS);
 		child_expect(child_has_ended_well(idle), "the idle child has ended");
+		/* Without the library's knowledge. */
+		bare = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+		if (bare == 0)
+			exit(EXIT_SUCCESS);
+		child_expect(child_has_ended_well(bare), "the bare child has ended");
 		atomic_store(&shared->child, child);
 		atomic_store(&shared->idle, idle);
+		atomic_store(&shared->bare, bare);
 		exit(EXIT_SUCCESS);
 	}
 	child_expect_success(pid);
@@ -357,9 +374,8 @@ count_forked(void)
 	l = line_of((pid_t)shared->child);
 	expect_sections(&l, 2, 0);
 	expect_bytes(&l, 4, 4);
-	snprintf(process, sizeof process, "[%ld]", shared->idle);
-	if (strstr(text, process) != NULL)
-		fail_msg("the child that did nothing says:\n%s", text);
+	expect_silent(shared->idle);
+	expect_silent(shared->bare);
 }
 
 static void
