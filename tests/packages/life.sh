@@ -71,7 +71,25 @@ smbench -f app.conf /dish/a /dish/a 1K 100
 smbench -f app.conf /uf/a /uf/a 1K 100
 smstat -Z root.crt app.crt app.key /run/smdish/smdish.sock
 smbench
-apt-get install -y --no-install-recommends python3
+
+# The examples: the one in C compiles and stays, those in C++ and Python count on, each in critical sections of its own.
+apt-get install -y --no-install-recommends g++ libc6-dev pkgconf
+examples=/usr/share/doc/libsmclient-dev/examples
+(cd / && python3 -c 'import smclient; print(smclient.__file__)') | grep '^/usr/lib/python3/dist-packages/'
+cc "$examples/counter.c" $(pkg-config --cflags --libs smclient) -o counter-c
+c++ "$examples/counter.cc" $(pkg-config --cflags --libs smclient) -o counter-cc
+sed 's|/dish|/shared|' app.conf >counter.conf
+mkfifo hold
+./counter-c counter.conf 10 <hold >counted &
+first=$!
+exec 7>hold
+until [ -s counted ]; do sleep 0.1; done
+./counter-cc counter.conf 20 </dev/null 7>&- >>counted
+python3 "$examples/counter.py" counter.conf 30 </dev/null 7>&- >>counted
+[ "$(tr '\n' ' ' <counted)" = '10 30 60 ' ]
+exec 7>&-
+wait "$first"
+
 echo 'import fcntl,mmap,os,struct,sys
 fd = os.open("/dish/kept", os.O_RDWR | os.O_CREAT, 0o660)
 os.ftruncate(fd, 4096)
@@ -103,9 +121,11 @@ wait "$client"
 # Remove: programs go, certificates stay. No systemd stops the servers here.
 kill $pids
 cd /
-packages=$(dpkg-query -W -f '${Package}\n' 'memserver*' 'libsmclient*' smpreload | sort -u)
+ours="memserver* libsmclient* python3-smclient smpreload"
+packages=$(set -f && dpkg-query -W -f '${Package}\n' $ours | sort -u)
 apt-get remove -y $packages
 command -v smdishserver && exit 1
+python3 -c 'import smclient' && exit 1
 [ -e /etc/smdish/server.key ]
 [ -e /etc/smuf/web/server.key ]
 
@@ -118,4 +138,4 @@ groupdel web
 after=$(find /etc /usr /var/lib -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o ! -type d -print | sort)
 left=$(printf '%s\n%s\n' "$before" "$after" | sort | uniq -u | grep -i 'smdish\|smuf\|smclient\|memserver\|smpreload') || true
 [ -z "$left" ]
-[ -z "$(dpkg-query -W -f '${Package}\n' 'memserver*' 'libsmclient*' smpreload | sort -u)" ]
+[ -z "$(set -f && dpkg-query -W -f '${Package}\n' $ours)" ]
