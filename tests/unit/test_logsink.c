@@ -64,9 +64,10 @@ path_of(const char *name)
 static const char *
 line_of(unsigned n)
 {
-	static char line[LINE + 1];
+	static char line[LINE];
 
-	snprintf(line, sizeof line, "%07u %0*d", n, LINE - 9, 0);
+	memset(line, '.', sizeof line);
+	line[snprintf(line, sizeof line, "%07u", n)] = ' ';
 	line[LINE - 1] = '\n';
 	return line;
 }
