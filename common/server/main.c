@@ -11,6 +11,7 @@
 #include "common/base/container.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/size.h"
 #include "common/host/ground.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
@@ -35,7 +36,8 @@
 /* A turn ends soon after TURN_NS; events are looked for every ROUND_NS. */
 enum { TURN_NS = 1000 * 1000, ROUND_NS = 2 * TURN_NS };
 
-enum { CONNECTION_MEMORY = 32 * 1024 }; /* bytes of heap that a connection takes, about */
+/* Bytes of heap that a connection takes, about; a block of a segment, at least. */
+enum { CONNECTION_MEMORY = 32 * 1024, BLOCK_MEMORY = sizeof(uint64_t) };
 
 struct daemon {
 	const struct options_program *program;
@@ -394,12 +396,17 @@ run_turns(struct daemon *d)
 	} while (d->conns.now < until);
 }
 
-/* The bytes of the heap that the peers use: those of their accounts, and the state of TLS. */
+/*
+ * The bytes of the heap that the peers use: those of their accounts, the state of TLS, and the
+ * tables with the blocks of their segments.
+ */
 static uint64_t
 heap_used(const struct daemon *d)
 {
-	return server_accounts(d->core)->used[ACCOUNT_MEMORY] +
-	    (uint64_t)d->conns.count * CONNECTION_MEMORY;
+	const uint64_t *used = server_accounts(d->core)->used;
+
+	return used[ACCOUNT_MEMORY] + (uint64_t)d->conns.count * CONNECTION_MEMORY +
+	    used[ACCOUNT_SEGMENTS] / SIZE_BLOCK * BLOCK_MEMORY;
 }
 
 static void
