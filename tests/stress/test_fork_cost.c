@@ -25,6 +25,7 @@
 enum {
 	ROUNDS = 30,
 	ROUNDS_MOST = 1000,
+	TRIES = 5,
 	SEGMENT = 4096,
 	CONNECTIONS_MOST = 3, /* as expensive as this many a fork may be: it makes one */
 	SLACK_US = 500        /* and what it does besides */
@@ -149,6 +150,26 @@ measure(enum kind kind, int files)
 	return usual;
 }
 
+/*
+ * Measures again when a fork took too long: beside other processes' work, one of the three medians
+ * may be of a worse moment than the others.
+ */
+static void
+expect_cheap_forks(enum kind kind, int files, double bare, double connection)
+{
+	double usual = measure(kind, files);
+	int tries;
+
+	for (tries = 1; usual > 2 * bare + CONNECTIONS_MOST * connection + SLACK_US; tries++) {
+		if (tries == TRIES)
+			fail_msg("a fork takes %.0f us, connecting %.0f, a bare fork %.0f", usual,
+			    connection, bare);
+		bare = measure(BARE, 0);
+		connection = time_connections(kind);
+		usual = measure(kind, files);
+	}
+}
+
 static void
 a_fork_costs_a_connection(void **state)
 {
@@ -158,7 +179,7 @@ a_fork_costs_a_connection(void **state)
 #else
 	static const int files[] = { 0, 1, 100 };
 #endif
-	double bare, connection, usual;
+	double bare, connection;
 	enum kind kind;
 	size_t i;
 
@@ -168,11 +189,10 @@ a_fork_costs_a_connection(void **state)
 	for (kind = SMDISH; kind < KINDS; kind++) {
 		connection = time_connections(kind);
 		for (i = 0; i < sizeof files / sizeof files[0]; i++) {
-			usual = measure(kind, files[i]);
-			if (files[i] <= 1 && !patience_is_sanitized() &&
-			    usual > 2 * bare + CONNECTIONS_MOST * connection + SLACK_US)
-				fail_msg("a fork takes %.0f us, connecting %.0f, a bare fork %.0f",
-				    usual, connection, bare);
+			if (files[i] <= 1 && !patience_is_sanitized())
+				expect_cheap_forks(kind, files[i], bare, connection);
+			else
+				(void)measure(kind, files[i]);
 		}
 	}
 }
