@@ -1,10 +1,13 @@
 #include "tests/stress/patience.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 
@@ -128,6 +131,43 @@ patience_is_busy(void)
 {
 	measure_load();
 	return atomic_load(&load_percent) >= BUSY_PERCENT;
+}
+
+static uint64_t alarm_set, alarm_after; /* when, in clock_now()'s time; milliseconds */
+
+static void
+set_alarm(uint64_t took_ms)
+{
+	uint64_t ms = patience_ms(alarm_after);
+
+	(void)alarm(ms > took_ms ? (unsigned)((ms - took_ms + 999) / 1000) : 1);
+}
+
+static void
+look_at_alarm(int signal_number)
+{
+	uint64_t took = clock_now() - alarm_set;
+	int error = errno;
+
+	if (patience_is_over(took, alarm_after)) {
+		(void)signal(signal_number, SIG_DFL);
+		(void)raise(signal_number);
+	} else {
+		set_alarm(took / CLOCK_MS);
+	}
+	errno = error;
+}
+
+void
+patience_alarm(uint64_t ms)
+{
+	struct sigaction action = { .sa_handler = look_at_alarm, .sa_flags = SA_RESTART };
+
+	alarm_set = clock_now();
+	alarm_after = ms;
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGALRM, &action, NULL);
+	set_alarm(0);
 }
 
 void

@@ -40,6 +40,12 @@ bool patience_is_over(uint64_t took_ns, uint64_t ms);
  */
 bool patience_is_busy(void);
 
+/*
+ * Ends this process by SIGALRM when patience_ms(ms) have passed; as in patience_is_over(), the load
+ * counts that is there then. For a child that might hang, which needs SIGALRM for nothing else.
+ */
+void patience_alarm(uint64_t ms);
+
 /* Between two looks: a millisecond. */
 void patience_breathe(void);
 

@@ -111,7 +111,7 @@ static void __attribute__((noreturn)) live_beside_a_silent_server(void)
 	for (i = 0; i < FORKS; i++) {
 		pid = child_fork();
 		if (pid == 0) {
-			(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+			patience_alarm(HANGS_MS);
 			if (!children_may_call())
 				_exit(EXIT_SUCCESS);
 			child_expect(section(f) == 0 && section(g) == 0, "the other mounts");
@@ -170,7 +170,7 @@ static void __attribute__((noreturn)) fork_beside_a_close(enum kind kind)
 	child_expect(child_await(&is_at_step, PATIENCE_MS), "the step");
 	pid = child_fork();
 	if (pid == 0) {
-		(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+		patience_alarm(HANGS_MS);
 		if (!children_may_call())
 			_exit(EXIT_SUCCESS);
 		child_expect(section(g) == 0, "the other mount");
@@ -212,7 +212,7 @@ map_file(void *f)
 /* In a child of a thread that was mapping the file. */
 static void __attribute__((noreturn)) map_again(struct sm *sm, struct sm_file *f)
 {
-	(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+	patience_alarm(HANGS_MS);
 	if (!children_may_call())
 		_exit(EXIT_SUCCESS);
 	child_expect(sm_lock(f) != 0 && errno == EBADF, "half a mapping");

@@ -191,7 +191,7 @@ fork_once(int (*run)(void), bool *is_late)
 	pid_t pid = child_begin();
 
 	if (pid == 0) {
-		(void)alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+		patience_alarm(HANGS_MS);
 		_exit(children_may_call() ? run() : 0);
 	}
 	*is_late = clock_now() - begun >= LATE_MS * CLOCK_MS;

@@ -120,7 +120,7 @@ a_child_forked_beside_a_close_can_free_its_set(void **state)
 	poll(NULL, 0, PAUSE_MS);
 	pid = child_begin();
 	if (pid == 0) {
-		alarm((unsigned)(patience_ms(PATIENCE_MS) / 1000));
+		patience_alarm(PATIENCE_MS);
 		client_close(&c);
 		_exit(EXIT_SUCCESS);
 	}

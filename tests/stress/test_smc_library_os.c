@@ -169,7 +169,7 @@ fork_child(void)
 	pid_t pid = child_fork();
 
 	if (pid == 0)
-		alarm((unsigned)(patience_ms(HANGS_MS) / 1000));
+		patience_alarm(HANGS_MS);
 	return pid;
 }
 
