@@ -190,7 +190,7 @@ run_thread(void *arg)
 	return NULL;
 }
 
-/* flock(2) and F_OFD_SETLKW in turn. */
+/* flock(2) and F_OFD_SETLKW in turn: one lock of a memory file, two of a plain one. */
 static int
 lock_description(int own, long turn, bool locks)
 {

@@ -24,7 +24,9 @@ for place in $work/plain $kinds; do
 	expect "$place: 4 children of 500 sections each" 2000 "$($run ./sections fork "$place/fork" 4 500 2>&1)"
 	expect "$place: beside 6 that die with the lock" 1800 "$($run ./sections killed "$place/killed" 6 300 2>&1)"
 	expect "$place: 16 threads of 200 sections each" 3200 "$($run ./sections threads "$place/threads" 16 200 2>&1)"
-	expect "$place: 16 threads that open and close" 800 "$($run ./sections mixed "$place/mixed" 16 50 2>&1)"
+	# On a plain file flock(2) and F_OFD_SETLKW, which these threads take in turn, do not exclude each other.
+	[ "$place" = "$work/plain" ] ||
+	    expect "$place: 16 threads that open and close" 800 "$($run ./sections mixed "$place/mixed" 16 50 2>&1)"
 
 	bench 20480
 	bench 1048576
