@@ -412,12 +412,13 @@ bench-compare: all
 bench-gramine: all $(BUILD)/counter $(BUILD)/patience
 	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/gramine/table
 
-# What the workers serve first, byte by byte, and then how fast.
+# What the workers serve first, byte by byte, and then how fast. The short form only looks at a file of each size first.
 .PHONY: eval-nginx
 eval-nginx: all $(BUILD)/patience
-	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) KILLS=0 $(if $(SHORT),WORKERS=2 REQUESTS=1000) tests/nginx/run
-	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) python3 deploy/nginx/eval.py \
-	    $(if $(SHORT),--short,--plots $(BUILD)/nginx/plots) $(EVALFLAGS)
+	@deploy/nginx/build $(abspath $(BUILD))/nginx
+	$(if $(SHORT),,@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) KILLS=0 tests/nginx/run)
+	@SRC=$(CURDIR) BUILD=$(abspath $(BUILD)) NGINX_PROGRAM=$(abspath $(BUILD))/nginx/nginx \
+	    python3 deploy/nginx/eval.py $(if $(SHORT),--short,--plots $(BUILD)/nginx/plots) $(EVALFLAGS)
 
 plots: all
 	@mkdir -p $(BUILD)/plots bench/plots
