@@ -115,7 +115,7 @@ help:
 	@echo 'make bench           every figure of the design with its target and verdict'
 	@echo 'make bench-compare   the table of smbench, from the commit BASE and from this tree in turn; ROUNDS=8'
 	@echo 'make bench-gramine   what a critical section costs in gramine-direct, beside native (5 minutes)'
-	@echo 'make eval-nginx      nginx with its zones in memory files, beside one with its own (SHORT=1: one minute; else an hour)'
+	@echo 'make eval-nginx      nginx with its zones in memory files, beside one with its own (SHORT=1: 45 seconds; else an hour)'
 	@echo 'make plots           measures and draws bench/plots/*.svg (gnuplot, optional)'
 	@echo 'make lint            layers, circles, citations, tables, headers, style, cppcheck'
 	@echo 'make install         into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); make uninstall'
