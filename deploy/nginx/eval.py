@@ -1,6 +1,6 @@
 # eval.py: what a caching TLS proxy with its zones in memory files serves, beside one with nginx's own zones.
 #
-# usage: eval.py [--short] [--kinds K,...] [--workers N,...] [--sizes KIB,...] [--seconds S] [--rounds N]
+# usage: eval.py [--short] [--tickets] [--kinds K,...] [--workers N,...] [--sizes KIB,...] [--seconds S] [--rounds N]
 #	[--connections N] [--plots DIR]
 #
 # Prints a table of ratios to "linux", nginx with its own zones, measured in turn with the others: all kinds of a
@@ -59,11 +59,12 @@ def processors():
 class Site:
     """A running tenant of deploy/nginx/serve."""
 
-    def __init__(self, kind, workers, sizes):
+    def __init__(self, kind, workers, sizes, has_tickets):
         self.kind = kind
         self.workers = workers
         self.port = free_port()
-        command = [SRC + "/deploy/nginx/serve", "-p", str(self.port), "-w", str(workers), kind]
+        command = [SRC + "/deploy/nginx/serve", "-p", str(self.port), "-w", str(workers)]
+        command += ["-t", kind] if has_tickets else [kind]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=lambda: os.sched_setaffinity(0, processors()[1]))
         line = self.process.stdout.readline()
@@ -197,7 +198,7 @@ def rounds(options, sites, kib, keepalive):
 def measure(options):
     """Yields workers, size, keepalive and the runs of each kind."""
     for workers in options.workers:
-        sites = [Site(kind, workers, options.sizes) for kind in options.kinds]
+        sites = [Site(kind, workers, options.sizes, options.tickets) for kind in options.kinds]
         try:
             for kib in options.sizes:
                 for keepalive in (True, False):
@@ -268,6 +269,7 @@ def parse():
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="two workers, two sizes, two seconds each")
+    parser.add_argument("--tickets", action="store_true", help="TLS sessions in tickets, not in a zone")
     parser.add_argument("--kinds", type=words, default=words("fcntl,smdish,smuf,smc"))
     parser.add_argument("--workers", type=numbers, default=[1, 2, 4, 8])
     parser.add_argument("--sizes", type=numbers, default=[1, 10, 100, 1024], help="KiB")

@@ -86,6 +86,13 @@ site_new()
 	site_share "$1/library.log" "$1/pki" "$1/pki/nginx.key" "$1/key" "$1/memory"
 }
 
+# site_tickets DIR: TLS sessions in tickets, and no zone for them, before the site is started
+site_tickets()
+{
+	sed -e 's/ssl_session_cache .*/ssl_session_cache off;/' -e 's/ssl_session_tickets .*/ssl_session_tickets on;/' \
+	    "$1/nginx.conf" >"$1/nginx.conf.new" && mv "$1/nginx.conf.new" "$1/nginx.conf"
+}
+
 # site_mounts DIR: its mount file
 site_mounts()
 {
