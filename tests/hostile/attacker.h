@@ -51,7 +51,8 @@ void attacker_put_loud(struct buf *b, uint16_t tag, uint32_t fd, uint64_t grant)
 
 /*
  * Complains unless the server sleeps for a fifth of one of the next looks, of ms milliseconds
- * each, as the honest clients let it. Waiting for a processor is no sleep.
+ * each, as the honest clients let it. Waiting for a processor is no sleep: a busy machine gets more
+ * looks.
  */
 void attacker_expect_calm_server(struct rig *r, uint64_t ms);
 
