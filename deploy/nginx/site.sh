@@ -50,11 +50,11 @@ site_await()
 	done
 }
 
-# site_origin DIR: starts the server of DIR/files at DIR/socket
+# site_origin DIR [ADDRESS]: starts the server of DIR/files at DIR/socket, or at the address
 site_origin()
 {
 	mkdir -p "$1/files"
-	site_fill "$templates/origin.conf.in" "$1" "ORIGIN=$1/socket" >"$1/nginx.conf"
+	site_fill "$templates/origin.conf.in" "$1" "ORIGIN=${2:-unix:$1/socket}" >"$1/nginx.conf"
 	"${NGINX_PROGRAM:?}" -c "$1/nginx.conf" -e "$1/error.log" &
 	echo $! >"$1/process"
 	site_await "$1/error.log" 'start worker process '
@@ -70,8 +70,8 @@ site_new()
 	fcntl) prefix=$1/zones/ ;;
 	*) prefix=/sm/ ;;
 	esac
-	site_fill "$templates/nginx.conf.in" "$1" "WORKERS=$3" "PORT=$4" "ORIGIN=$5/socket" "ZONE_SIZE=${6:-1m}" \
-	    "ZONE_FILES=${prefix:+zone_files $prefix;}" >"$1/nginx.conf"
+	site_fill "$templates/nginx.conf.in" "$1" "WORKERS=$3" "PORT=$4" "ORIGIN=unix:$5/socket:" "ZONE_SIZE=${6:-1m}" \
+	    "LOG=$1/error.log" CONNECTIONS=4096 EVENTS= CACHE_KEY= "ZONE_FILES=${prefix:+zone_files $prefix;}" >"$1/nginx.conf"
 	{
 		"$SRC/deploy/mkpki" init "$1/pki" && "$SRC/deploy/mkpki" server "$1/pki" web &&
 		    "$SRC/deploy/mkpki" server "$1/pki" memory && "$SRC/deploy/mkpki" client "$1/pki" nginx
@@ -92,6 +92,17 @@ site_tickets()
 	sed -e 's/ssl_session_cache .*/ssl_session_cache off;/' -e 's/ssl_session_tickets .*/ssl_session_tickets on;/' \
 	    "$1/nginx.conf" >"$1/nginx.conf.new" && mv "$1/nginx.conf.new" "$1/nginx.conf"
 }
+
+# site_inside WORKERS PORT ORIGIN: the nginx.conf of a site in Gramine, where its directory is /site and its zones are
+# below /sm. The origin is an address of TCP. README.md 9 gives the reasons.
+# shellcheck disable=SC2016 # the variables are nginx's
+site_inside()
+(
+	site_user=www-data
+	site_fill "$templates/nginx.conf.in" /site "WORKERS=$1" "PORT=$2" "ORIGIN=$3" ZONE_SIZE=1m LOG=stderr \
+	    CONNECTIONS=512 'EVENTS=use poll;' \
+	    'CACHE_KEY=proxy_cache_key "$pid $scheme$proxy_host$request_uri";' 'ZONE_FILES=zone_files /sm/;'
+)
 
 # site_mounts DIR: its mount file
 site_mounts()

@@ -28,12 +28,12 @@ run_tests()
 	done
 }
 
-# serve PROGRAM ARGUMENT...: starts a server $where (plain) at $port
+# serve PROGRAM ARGUMENT...: starts a server $where (plain) at $port, which is $at or a free one
 serve()
 {
 	program=$1
 	shift
-	port=$("$helper" port)
+	port=${at:-$("$helper" port)}
 	: >log
 	(go "${where:-plain}" "$program" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" "$@" \
 	    "tcp:127.0.0.1:$port") >>log 2>&1 &

@@ -18,7 +18,7 @@ cd "$work" || exit 1
 umask 022
 
 mkdir -p bin pki keys mem/2 && cp "$SRC"/deploy/gramine/*.conf . || exit 1
-for program in smdishserver smufserver smbench; do
+for program in smdishserver smufserver smbench libsmpreload.so libsmclient.so.1; do
 	ln -s "$BUILD/$program" bin/$program
 done
 for folder in . 0 1 2 3; do
@@ -28,6 +28,11 @@ for folder in . 0 1 2 3; do
 	done
 done
 head -c 32 /dev/urandom >keys/smc
+mkdir etc site
+for name in pki/nginx.crt pki/web.crt nginx.conf; do
+	: >$name
+done
+cp /bin/true bin/nginx # makemanifest looks at its libraries only
 
 # made NAME ARGUMENT...: makes NAME.template, which must succeed without a word
 made()
@@ -84,6 +89,25 @@ expect 'smc: its directory' '{ path = "/mem/2", type = "untrusted_shm", uri = "d
     "$(lines smc untrusted_shm)"
 expect 'smc: what the host may change' '"dev:mem/2/",' "$(lines smc '^  "dev:')"
 
+for kind in smdish smuf smc; do
+	made web -p bin/libsmpreload.so -e SM_CONF=/nginx-$kind.conf nginx-$kind.conf -c /nginx.conf -e stderr
+	expect "nginx, $kind: its preloaded library" 'loader.env.LD_PRELOAD = "/bin/libsmpreload.so"' \
+	    "$(lines web LD_PRELOAD)"
+	expect "nginx, $kind: its web key" \
+	    '{ path = "/site/pki/web.key", type = "encrypted", uri = "file:keys/web.key", key_name = "default" },' \
+	    "$(lines web 'web.key')"
+	expect "nginx, $kind: what is insecure" '' "$(lines web insecure)"
+	case $kind in
+	smdish) may= ;;
+	smuf) may='"file:mem/",' ;;
+	smc) may='"dev:mem/",' ;;
+	esac
+	expect "nginx, $kind: what the host may change" "$may" \
+	    "$(sed -n '/^sgx.allowed_files/,/^]/s/^  //p' web.template | xargs -d '\n')"
+done
+
+bin/smbench -f nginx-smc.conf /sm/mem /sm/mem 1024 100 >said 2>&1
+expect "smbench with nginx's file: exit status" 0 $?
 bin/smbench -f smbench-smc.conf /memserver2/mem /memserver2/mem 1024 1000 >said 2>&1
 expect 'smbench over smc with the same file: exit status' 0 $?
 expect_match 'smbench over smc with the same file' 'critical sections: 1000, *' "$(cat said)"

@@ -9,7 +9,8 @@
 #   client.py resume PORT CAFILE 1.2|1.3 COUNT PARALLEL
 #       makes TLS sessions and resumes each once; prints "N of N resumed, N by other workers".
 #
-# TIMEOUT in the environment is how many seconds an answer may take, by default 60.
+# In the environment, TIMEOUT is how many seconds an answer may take, by default 60. With WORKERS, fetch and count
+# spread their connections evenly over so many workers.
 
 import os
 import signal
@@ -20,6 +21,7 @@ import threading
 import time
 
 TIMEOUT = float(os.environ.get("TIMEOUT", "60"))
+WORKERS = int(os.environ.get("WORKERS", "0"))
 
 
 class Connection:
@@ -80,6 +82,33 @@ class Counts(dict):
             self[name] = self.get(name, 0) + 1
 
 
+# Gives each caller a connection to the worker whose turn it is.
+class Spread:
+    def __init__(self):
+        self.mutex = threading.Lock()
+        self.calls = 0
+        self.workers = []  # their processes
+
+    def connect(self, port, context):
+        with self.mutex:
+            turn = self.calls % WORKERS
+            self.calls += 1
+        until = time.monotonic() + TIMEOUT
+        while time.monotonic() < until:
+            connection = Connection(port, context)
+            worker = connection.get("/")[1]["x-worker"]
+            with self.mutex:
+                if worker not in self.workers and len(self.workers) < WORKERS:
+                    self.workers.append(worker)
+            if worker in self.workers[turn : turn + 1]:
+                return connection
+            connection.close()
+        raise ConnectionError("worker %d of %d does not answer" % (turn + 1, WORKERS))
+
+
+spread = Spread()
+
+
 # One connection for each thread; a new one after a failure.
 class Pool(threading.local):
     connection = None
@@ -87,7 +116,7 @@ class Pool(threading.local):
     def get(self, port, context, path):
         try:
             if self.connection is None:
-                self.connection = Connection(port, context)
+                self.connection = spread.connect(port, context) if WORKERS else Connection(port, context)
             return self.connection.get(path)
         except (OSError, ValueError, KeyError, IndexError):
             if self.connection is not None:
