@@ -65,7 +65,7 @@ ask()
 {
 	what=$1
 	shift
-	WORKERS=2 timeout -k 1 $((patience * 60)) python3 "$SRC/tests/nginx/client.py" "$what" "$web_port" \
+	SPREAD=2 timeout -k 1 $((patience * 60)) python3 "$SRC/tests/nginx/client.py" "$what" "$web_port" \
 	    "$work/pki/root.crt" "$@"
 }
 

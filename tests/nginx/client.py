@@ -9,7 +9,7 @@
 #   client.py resume PORT CAFILE 1.2|1.3 COUNT PARALLEL
 #       makes TLS sessions and resumes each once; prints "N of N resumed, N by other workers".
 #
-# In the environment, TIMEOUT is how many seconds an answer may take, by default 60. With WORKERS, fetch and count
+# In the environment, TIMEOUT is how many seconds an answer may take, by default 60. With SPREAD, fetch and count
 # spread their connections evenly over so many workers.
 
 import os
@@ -21,7 +21,7 @@ import threading
 import time
 
 TIMEOUT = float(os.environ.get("TIMEOUT", "60"))
-WORKERS = int(os.environ.get("WORKERS", "0"))
+SPREAD = int(os.environ.get("SPREAD", "0"))
 
 
 class Connection:
@@ -91,19 +91,19 @@ class Spread:
 
     def connect(self, port, context):
         with self.mutex:
-            turn = self.calls % WORKERS
+            turn = self.calls % SPREAD
             self.calls += 1
         until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             connection = Connection(port, context)
             worker = connection.get("/")[1]["x-worker"]
             with self.mutex:
-                if worker not in self.workers and len(self.workers) < WORKERS:
+                if worker not in self.workers and len(self.workers) < SPREAD:
                     self.workers.append(worker)
             if worker in self.workers[turn : turn + 1]:
                 return connection
             connection.close()
-        raise ConnectionError("worker %d of %d does not answer" % (turn + 1, WORKERS))
+        raise ConnectionError("worker %d of %d does not answer" % (turn + 1, SPREAD))
 
 
 spread = Spread()
@@ -116,7 +116,7 @@ class Pool(threading.local):
     def get(self, port, context, path):
         try:
             if self.connection is None:
-                self.connection = spread.connect(port, context) if WORKERS else Connection(port, context)
+                self.connection = spread.connect(port, context) if SPREAD else Connection(port, context)
             return self.connection.get(path)
         except (OSError, ValueError, KeyError, IndexError):
             if self.connection is not None:
