@@ -34,12 +34,13 @@ parts_widen(struct parts *p, uint32_t block, uint32_t first, uint32_t end)
 }
 
 void
-parts_add(struct parts *p, uint32_t block, uint32_t first, uint32_t end, uint64_t old)
+parts_add(struct parts *p, uint32_t block, uint32_t first, uint32_t end, uint64_t old,
+    uint64_t newest)
 {
 	struct part *part = &p->of[block], before = *part;
 
 	parts_widen(p, block, first, end);
-	if (before.end == 0 || part->end - part->first > PARTS_MOST)
+	if (before.end == 0 || part->end - part->first > PARTS_MOST || newest - old >= PARTS_RECENT)
 		*part = (struct part){ old, (uint16_t)first, (uint16_t)end };
 }
 

@@ -4,7 +4,8 @@
  * Processes often change a few bytes of a block, in turn. A replica that has the version before
  * these changes needs these bytes only, not the whole block: for each block one range of bytes is
  * kept, and the version from which on it is all that a replica lacks. The next publication
- * widens the range; when it would become larger than PARTS_MOST, it begins anew.
+ * widens the range. It begins anew when it would become larger than PARTS_MOST, or when the block's
+ * last publication is so long ago that few replicas lack it: PARTS_RECENT versions.
  *
  * In the server's trusted memory, 16 bytes a block.
  */
@@ -14,7 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PARTS_MOST = 2048 }; /* bytes of a part: with more, the whole block is sent */
+enum {
+	PARTS_MOST = 2048, /* bytes of a part: with more, the whole block is sent */
+	PARTS_RECENT = 64
+};
 
 struct part {
 	uint64_t since;      /* a replica of this version or a later one lacks at most the range */
@@ -32,10 +36,11 @@ int parts_init(struct parts *p, uint32_t count);
 void parts_fini(struct parts *p);
 
 /*
- * A publication changes the bytes from first up to end of a block, whose version was old before it,
- * 0 if it was never published.
+ * A publication changes the bytes from first up to end of a block. Before it, the block's version
+ * was old, 0 if it was never published, and the segment's newest.
  */
-void parts_add(struct parts *p, uint32_t block, uint32_t first, uint32_t end, uint64_t old);
+void parts_add(struct parts *p, uint32_t block, uint32_t first, uint32_t end, uint64_t old,
+    uint64_t newest);
 
 /* The same publication changes these bytes of the block, too. */
 void parts_widen(struct parts *p, uint32_t block, uint32_t first, uint32_t end);

@@ -165,7 +165,7 @@ note_block(struct memfile *f, struct store_publication *p)
 	if (block < p->block)
 		parts_widen(parts, block, first, end);
 	else
-		parts_add(parts, block, first, end, f->blocks.versions[block]);
+		parts_add(parts, block, first, end, f->blocks.versions[block], f->blocks.newest);
 	p->block = block + 1;
 }
 
@@ -250,7 +250,8 @@ copy_blocks(struct memfile *f, struct store_publication *p, struct pace *pace)
 		offset = (size_t)p->block * SIZE_BLOCK;
 		length = size_of_block(f->size, p->block);
 		memcpy(s->region.base + offset, p->next.next + offset, length);
-		parts_add(&s->parts, p->block, 0, SIZE_BLOCK, f->blocks.versions[p->block]);
+		parts_add(&s->parts, p->block, 0, SIZE_BLOCK, f->blocks.versions[p->block],
+		    f->blocks.newest);
 		p->block++;
 		if (pace_is_over(pace, length + TOUCH_COST))
 			return -EINPROGRESS;

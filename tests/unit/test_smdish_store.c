@@ -356,6 +356,16 @@ a_grant_has_the_bytes_that_changed(void **state)
 	/* The last block is shorter. */
 	publish(f, 6, PIECES({ SEGMENT - 1, 1 }));
 	expect_pieces(f, 5, PIECES({ SEGMENT - 1, 1 }));
+	/* What changed 64 versions ago and earlier, hardly a replica lacks. */
+	publish(f, 7, PIECES({ 8 * B, 1 }));
+	publish(f, 69, PIECES({ 9 * B, 1 }));
+	publish(f, 70, PIECES({ 8 * B + 70, 1 }));
+	expect_pieces(f, 6, PIECES({ 8 * B, 71 }, { 9 * B, 1 }));
+	publish(f, 134, PIECES({ 9 * B, 1 }));
+	publish(f, 135, PIECES({ 8 * B + 135, 1 }));
+	expect_pieces(f, 134, PIECES({ 8 * B + 135, 1 }));
+	expect_pieces(f, 70, PIECES({ 8 * B + 135, 1 }, { 9 * B, 1 }));
+	expect_pieces(f, 69, PIECES({ 8 * B, B }, { 9 * B, 1 }));
 	memfile_put(f);
 }
 
