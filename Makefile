@@ -319,7 +319,7 @@ check-tsan:
 
 # The short form of check-tsan: the tests with many threads.
 THREADED := test_client_mux test_client_mux_silence test_client_mux_failures test_client_mux_full test_client_filelock test_threads \
-    test_fork test_closing test_fork_openssl test_libctx_fork test_preload_sections
+    test_fork test_closing test_fork_openssl test_libctx_fork test_preload_sections test_revoked_threads
 check-threads:
 	+$(MAKE) check-tsan T='$(THREADED)'
 
