@@ -36,7 +36,8 @@ struct crew {
 	pid_t pids[WORKER_COUNT]; /* -1: has finished */
 	size_t next;              /* the next victim */
 	unsigned killed_inside, killed_after, killed_anywhere, measured;
-	uint64_t longest; /* time until the next waiter held the lock */
+	uint64_t longest; /* time until the next waiter held the lock, of all measured */
+	unsigned late;    /* of these */
 };
 
 static bool is_smuf;
@@ -157,6 +158,7 @@ kill_inside(struct crew *c)
 	if (is_measured) {
 		took = atomic_load(&page->taken) - begin;
 		c->longest = took > c->longest ? took : c->longest;
+		c->late += patience_is_over(took, TAKEOVER_MS);
 		c->measured++;
 	}
 	hire(c, i);
@@ -285,10 +287,11 @@ count_together(const char *address, uint64_t target, bool with_kills)
 	    c->killed_inside, c->killed_after, c->killed_anywhere,
 	    (unsigned long)(c->longest / 1000), c->measured);
 	assert_true(c->killed_inside > 0 && c->killed_after > 0 && c->measured > 0);
-	if (patience_is_over(c->longest, TAKEOVER_MS))
+	/* On a busy machine the waiter may be the one that does not run. */
+	if (c->late > 1 + c->measured / 10 || patience_is_over(c->longest, 20 * TAKEOVER_MS))
 		fail_msg(
-		    "the next waiter had the lock %lu us after the death, at most %d ms were expected",
-		    (unsigned long)(c->longest / 1000), TAKEOVER_MS);
+		    "after %u of %u deaths the next waiter had the lock later than %d ms, once %lu us",
+		    c->late, c->measured, TAKEOVER_MS, (unsigned long)(c->longest / 1000));
 }
 
 static void
