@@ -8,6 +8,8 @@
 #       requests PATH; prints how many answers had each status: "200: 201, 429: 299".
 #   client.py resume PORT CAFILE 1.2|1.3 COUNT PARALLEL
 #       makes TLS sessions and resumes each once; prints "N of N resumed, N by other workers".
+#   client.py together PORT CAFILE 1.3 COUNT PARALLEL
+#       sends two requests in one write with the end of its handshake; prints "N of N answered twice".
 #
 # In the environment, TIMEOUT is how many seconds an answer may take, by default 60. With SPREAD, fetch and count
 # spread their connections evenly over so many workers.
@@ -193,6 +195,54 @@ def resume(port, context, version, amount, parallel):
     print("%d of %s resumed, %d by other workers" % (counts["resumed"], amount, counts["by other workers"]))
 
 
+# The answers to two requests that come with the client's last message of the handshake.
+def two_answers(port, context):
+    plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    request = b"GET /alive HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answers = b""
+    with plain:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(1 << 16))
+        # The worker has looked for it in vain, and waits for events.
+        time.sleep(0.05)
+        for i in range(2):
+            tls.write(request)
+        plain.sendall(outgoing.read())
+        while answers.count(b"HTTP/1.1 200") < 2:
+            try:
+                answers += tls.read(1 << 16)
+            except ssl.SSLWantReadError:
+                more = plain.recv(1 << 16)
+                if not more:
+                    raise ConnectionError("the server closed the connection")
+                incoming.write(more)
+
+
+def together(port, context, version, amount, parallel):
+    context.minimum_version = context.maximum_version = ssl.TLSVersion["TLSv1_" + version[2:]]
+    counts = Counts(answered=0)
+
+    def work(number):
+        if number >= int(amount):
+            return False
+        try:
+            two_answers(port, context)
+            counts.add("answered")
+        except OSError:
+            pass
+        return True
+
+    in_parallel(parallel, work)
+    print("%d of %s answered twice" % (counts["answered"], amount))
+
+
 what, port, cafile = sys.argv[1:4]
 tls = ssl.create_default_context(cafile=cafile)
-{"fetch": fetch, "count": count, "resume": resume}[what](int(port), tls, sys.argv[4], sys.argv[5], int(sys.argv[6]))
+{"fetch": fetch, "count": count, "resume": resume, "together": together}[what](int(port), tls, sys.argv[4], sys.argv[5], int(sys.argv[6]))

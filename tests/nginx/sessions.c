@@ -15,7 +15,7 @@
 /* What the table uses of nginx. */
 #define NGX_OK 0
 #define NGX_ERROR -1
-#define NGX_MAX_TIME_T_VALUE INT64_MAX
+#define NGX_MAX_UINT32_VALUE UINT32_MAX
 #define ngx_min(a, b) ((a) < (b) ? (a) : (b))
 #define ngx_max(a, b) ((a) < (b) ? (b) : (a))
 #define ngx_memzero(p, n) memset(p, 0, n)
@@ -78,6 +78,7 @@ ngx_crc32_short(u_char *p, size_t len)
 
 #define PAGES 3
 #define SESSIONS 100
+#define AHEAD 100000000 /* seconds */
 #define ROOM (NGX_ZONE_SESSIONS_PAGE - offsetof(ngx_zone_session_t, session))
 
 struct session {
@@ -158,6 +159,14 @@ count(void)
 	return found;
 }
 
+static void
+remove_all(void)
+{
+	for (size_t i = 0; i < SESSIONS; i++)
+		ngx_zone_sessions_remove(table, sessions[i].id, sessions[i].id_len);
+	memset(sessions, 0, sizeof sessions);
+}
+
 /* An empty table of small sessions loses none while no page has more than its slots. */
 static void
 fills_up(void)
@@ -171,31 +180,49 @@ fills_up(void)
 	for (size_t page = 0; page < PAGES; page++)
 		kept += ngx_min(of_page[page], NGX_ZONE_SESSIONS_SLOTS);
 	require(count() == kept, "it does not keep a session in each slot", 0);
-	for (size_t i = 0; i < SESSIONS; i++)
-		ngx_zone_sessions_remove(table, sessions[i].id, sessions[i].id_len);
+	remove_all();
 	for (size_t i = 0; i < table->npages * NGX_ZONE_SESSIONS_PAGE; i++)
 		require(table->pages[i] == 0, "bytes stay of sessions that were removed", 0);
-	memset(sessions, 0, sizeof sessions);
 }
 
-/* The session that expires first makes room. */
+/* A page that is full: the session that was put first makes room, unless another has expired. */
 static void
 replaces_the_oldest(void)
 {
-	struct session *first = NULL;
+	const struct session *first = NULL;
+	size_t found_before;
 
 	table->npages = 1;
-	for (size_t i = 0; i <= NGX_ZONE_SESSIONS_SLOTS; i++) {
+	for (size_t i = 0; i <= NGX_ZONE_SESSIONS_SLOTS; i++)
 		put(&sessions[i], 150);
-		if (i < NGX_ZONE_SESSIONS_SLOTS &&
-		    (first == NULL || sessions[i].expire < first->expire))
+	require(count() == NGX_ZONE_SESSIONS_SLOTS && !get(&sessions[0], 0),
+	    "another session made room than the oldest", 0);
+	for (size_t i = 1; i <= NGX_ZONE_SESSIONS_SLOTS; i++)
+		if (first == NULL || sessions[i].expire < first->expire)
 			first = &sessions[i];
-	}
-	require(count() == NGX_ZONE_SESSIONS_SLOTS && !get(first, 0), "another session made room",
+	now = first->expire;
+	found_before = count();
+	put(&sessions[50], 150);
+	require(count() == found_before + 1, "another session made room than one that had expired",
 	    0);
-	for (size_t i = 0; i < SESSIONS; i++)
-		ngx_zone_sessions_remove(table, sessions[i].id, sessions[i].id_len);
-	memset(sessions, 0, sizeof sessions);
+	remove_all();
+	table->npages = PAGES;
+}
+
+/* The clock was far ahead for a while: what was put then makes room as well. */
+static void
+bears_a_clock_that_goes_back(void)
+{
+	table->npages = 1;
+	now += AHEAD;
+	for (size_t i = 0; i < NGX_ZONE_SESSIONS_SLOTS; i++)
+		put(&sessions[i], 150);
+	now -= AHEAD;
+	for (size_t i = 50; i < 50 + NGX_ZONE_SESSIONS_SLOTS; i++)
+		put(&sessions[i], 150);
+	for (size_t i = 50; i < 50 + NGX_ZONE_SESSIONS_SLOTS; i++)
+		require(get(&sessions[i], 0), "a session of a wrong time stays in the way", 0);
+	remove_all();
 	table->npages = PAGES;
 }
 
@@ -214,6 +241,7 @@ main(int argc, char **argv)
 	    "no table", 0);
 	fills_up();
 	replaces_the_oldest();
+	bears_a_clock_that_goes_back();
 	for (size_t i = 1; i <= operations; i++) {
 		struct session *s = &sessions[random() % SESSIONS];
 
