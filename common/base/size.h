@@ -29,6 +29,13 @@ size_block_count(uint32_t size)
 	return size / SIZE_BLOCK + (size % SIZE_BLOCK != 0);
 }
 
+/* The number of blocks in which length bytes from offset on lie; length is not 0. */
+static inline uint32_t
+size_block_span(uint32_t offset, uint32_t length)
+{
+	return (offset + (length - 1)) / SIZE_BLOCK - offset / SIZE_BLOCK + 1;
+}
+
 /* Bytes of a block of a segment of size bytes: the last one may be shorter. */
 static inline uint32_t
 size_of_block(uint32_t size, uint32_t block)

@@ -122,6 +122,24 @@ create(const char *point, const char *name)
 	return s;
 }
 
+void
+stats_fork_child(void)
+{
+	uint64_t self;
+	struct stats *s;
+	int i;
+
+	if (!is_on)
+		return;
+	self = forkmark_get();
+	if (copy == self)
+		return;
+	for (s = first; s != NULL; s = s->next)
+		for (i = 0; i < COUNTS; i++)
+			s->counts[i] = 0;
+	copy = self;
+}
+
 struct stats *
 stats_get(const char *point, const char *name)
 {
@@ -129,6 +147,8 @@ stats_get(const char *point, const char *name)
 	struct stats *mine, *s = NULL;
 
 	(void)pthread_once(&once, begin);
+	/* No hook of a fork ran if the parent had closed all its files before. */
+	stats_fork_child();
 	mine = is_on ? create(point, name) : NULL;
 	if (mine == NULL)
 		return NULL;
@@ -173,12 +193,6 @@ stats_is_wait(struct stats *s, uint64_t ns)
 	return fastest != 0 && ns > 2 * fastest;
 }
 
-static uint64_t
-blocks(uint32_t offset, uint32_t length)
-{
-	return ((uint64_t)offset + length - 1) / SIZE_BLOCK - offset / SIZE_BLOCK + 1;
-}
-
 void
 stats_add_published(struct stats *s, const struct dirty *d)
 {
@@ -186,7 +200,7 @@ stats_add_published(struct stats *s, const struct dirty *d)
 
 	for (p = d->pieces; p < d->pieces + d->count; p++) {
 		add_alone(s, PUBLISHED, p->length);
-		add_alone(s, PUBLISHED_BLOCKS, blocks(p->offset, p->length));
+		add_alone(s, PUBLISHED_BLOCKS, size_block_span(p->offset, p->length));
 	}
 }
 
@@ -194,23 +208,5 @@ void
 stats_add_received(struct stats *s, uint32_t offset, uint32_t length)
 {
 	add(s, RECEIVED, length);
-	add(s, RECEIVED_BLOCKS, blocks(offset, length));
-}
-
-void
-stats_fork_child(void)
-{
-	uint64_t self;
-	struct stats *s;
-	int i;
-
-	if (!is_on)
-		return;
-	self = forkmark_get();
-	if (copy == self)
-		return;
-	for (s = first; s != NULL; s = s->next)
-		for (i = 0; i < COUNTS; i++)
-			s->counts[i] = 0;
-	copy = self;
+	add(s, RECEIVED_BLOCKS, size_block_span(offset, length));
 }

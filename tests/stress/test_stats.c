@@ -375,6 +375,37 @@ count_forked(void)
 	expect_silent(shared->bare);
 }
 
+/* A process that had closed all its files when it forked: no hook of the library runs. */
+static void
+count_after_a_fork_without_files(void)
+{
+	pid_t pid = begin_counting(true), child;
+	struct client c;
+	struct line l;
+
+	if (pid == 0) {
+		c = open_client(SEGMENT);
+		write_times(&c, WRITES);
+		client_close(&c);
+		child = fork();
+		child_expect(child >= 0, "fork");
+		c = open_client(SEGMENT);
+		write_times(&c, child == 0 ? 2 : 1);
+		if (child == 0)
+			exit(EXIT_SUCCESS);
+		child_expect(child_has_ended_well(child), "the child has ended");
+		atomic_store(&shared->child, child);
+		exit(EXIT_SUCCESS);
+	}
+	child_expect_success(pid);
+	read_output();
+
+	l = line_of(pid);
+	expect_sections(&l, WRITES + 1, 0);
+	l = line_of((pid_t)shared->child);
+	expect_sections(&l, 2, 0);
+}
+
 static void
 end_in(void (*end)(void), bool is_on)
 {
@@ -444,6 +475,7 @@ a_forked_child_counts_from_zero(void **state)
 {
 	(void)state;
 	kinds_run(count_forked);
+	kinds_run(count_after_a_fork_without_files);
 }
 
 static void

@@ -69,7 +69,8 @@ prepare_write(struct dirty *d, uint32_t offset, uint32_t length)
 		return;
 	if (c->range != NULL)
 		dirty_uffd_prepare_write(c->range, offset, length);
-	c->granted += length;
+	/* Whole blocks: as many pages are written, whatever part of a block came. */
+	c->granted += (uint64_t)size_block_span(offset, length) * SIZE_BLOCK;
 }
 
 /* Counts one more collect. Returns true when the last `enough` of them were for a switch. */

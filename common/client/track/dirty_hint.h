@@ -4,8 +4,8 @@
  * programs that know what they write, where there is no uffd.
  *
  * For each block it keeps the first and the last hinted byte; the bytes between two hints in one
- * block count as hinted. Bytes that were written without a hint are not published, and are lost
- * when a grant brings that block or when the replica becomes void.
+ * block count as hinted. Bytes that were written without a hint are not published, and may be
+ * lost when a grant brings that block, and are when the replica becomes void.
  *
  * Any thread may give a hint, before or after the write; that takes no lock and allocates nothing.
  */
