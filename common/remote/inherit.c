@@ -408,14 +408,17 @@ static bool
 attach_child(struct inherit *k, uint64_t until)
 {
 	struct mux *mux;
+	int error = dial_connect(k->target, &mux, &k->child_terms, until);
 
-	if (dial_connect(k->target, &mux, &k->child_terms, until) != 0)
+	if (error != 0)
 		return false;
-	if (attach(mux, k->ident, until) == 0)
+	error = attach(mux, k->ident, until);
+	if (error == 0)
 		k->child_mux = mux;
 	else
 		mux_destroy(mux);
-	return true;
+	/* EINVAL: the server no longer has the copy. */
+	return error == 0 || error == -EINVAL;
 }
 
 /*

@@ -519,6 +519,40 @@ an_ident_is_good_until_the_server_has_answered(void **state)
 	run(serve_attach_at_last, attach_at_last);
 }
 
+/* The server has no memory when the parent attaches the child's connection. */
+static void
+serve_fork_without_memory(void)
+{
+	int parent;
+
+	greet_parent();
+	rig_serve(OP_FORK, "", IDENT);
+	parent = rig.fd;
+	accept_child();
+	rig_take(OP_CHILD_ATTACH, IDENT);
+	rig_answer(12, "");
+	rig_hang_up();
+	rig.fd = parent;
+	rig_hang_up();
+	accept_child();
+	rig_serve(OP_CHILD_ATTACH, IDENT, "");
+	rig_serve(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0, GRANT);
+	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
+}
+
+static void
+use_the_file(void)
+{
+	expect_section(rig.file, "a section of the file");
+}
+
+static void
+a_copy_that_the_fork_could_not_take_is_left_to_the_child(void **state)
+{
+	(void)state;
+	run(serve_fork_without_memory, use_the_file);
+}
+
 static void
 serve_used_ident(void)
 {
@@ -599,6 +633,7 @@ main(void)
 		TEST(a_fork_keeps_files_from_being_opened_anew),
 		TEST(a_child_that_gives_up_attaching_loses_nothing),
 		TEST(an_ident_is_good_until_the_server_has_answered),
+		TEST(a_copy_that_the_fork_could_not_take_is_left_to_the_child),
 		TEST(an_ident_that_the_server_does_not_know_is_not_tried_again),
 		TEST(a_child_that_gives_up_attaching_can_free_its_set),
 	};
