@@ -1,7 +1,8 @@
 /*
  * Upgrades and kept locks where the turns of sessions decide (common/server/core/claims): a request
  * that comes between the grant of an upgrade and its reply, a grant without memory for its reply,
- * and a lease that ends in the middle of a release that keeps the lock.
+ * a lease that ends in the middle of a release that keeps the lock, and one whose release waits
+ * behind another one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,6 +35,7 @@ static struct server *server;
 static void *store;
 static struct session *a, *b;
 static uint64_t now;
+static uint32_t descriptor; /* of the requests */
 static uint8_t bytes[SEGMENT + SIZE_KIB];
 
 /* Sends a request whose body w has written behind the room for a header, and nothing else. */
@@ -68,7 +70,7 @@ acquire(struct session *s, uint16_t tag, enum protocol_mode mode)
 {
 	struct wire_writer w = body();
 
-	wire_put_u32(&w, 0);
+	wire_put_u32(&w, descriptor);
 	wire_put_u8(&w, mode);
 	wire_put_u32(&w, PROTOCOL_TIMEOUT_NEVER);
 	wire_put_u64(&w, 0);
@@ -81,7 +83,7 @@ release(struct session *s, uint16_t tag, uint64_t grant, uint8_t flags, uint32_t
 {
 	struct wire_writer w = body();
 
-	wire_put_u32(&w, 0);
+	wire_put_u32(&w, descriptor);
 	wire_put_u64(&w, grant);
 	wire_put_u8(&w, flags);
 	wire_put_u32(&w, size > 0);
@@ -127,6 +129,23 @@ expect_nothing(const struct session *s)
 	assert_int_equal(session_output(s, &data), 0);
 }
 
+/* Opens the file of that name, of SEGMENT bytes, as the descriptor. */
+static void
+open_segment(struct session *s, uint8_t name, uint32_t fd)
+{
+	struct wire_writer w = body();
+
+	wire_put_u32(&w, 1);
+	wire_put_u8(&w, name);
+	request(s, 0, OP_OPEN, &w);
+	expect(s, 0, 0, 4);
+	w = body();
+	wire_put_u32(&w, fd);
+	wire_put_u32(&w, SEGMENT);
+	request(s, 0, OP_MMAP, &w);
+	expect(s, 0, 0, 0);
+}
+
 /* A session of that peer, of version 2, with the segment as descriptor 0. */
 static struct session *
 join(const char *peer)
@@ -142,15 +161,7 @@ join(const char *peer)
 	w = body();
 	request(s, 0, OP_NEW_FDTABLE, &w);
 	expect(s, 0, 0, 0);
-	wire_put_u32(&w, 1);
-	wire_put_u8(&w, 'm');
-	request(s, 0, OP_OPEN, &w);
-	expect(s, 0, 0, 4);
-	w = body();
-	wire_put_u32(&w, 0);
-	wire_put_u32(&w, SEGMENT);
-	request(s, 0, OP_MMAP, &w);
-	expect(s, 0, 0, 0);
+	open_segment(s, 'm', 0);
 	return s;
 }
 
@@ -163,6 +174,7 @@ begin(uint32_t lease_ms)
 	assert_int_equal(smdish_store.start(&store, NULL), 0);
 	assert_int_equal(server_create(&server, &config, &smdish_store, store), 0);
 	now = CLOCK_SEC;
+	descriptor = 0;
 	server_set_time(server, now);
 	a = join("a");
 	b = join("b");
@@ -344,6 +356,59 @@ a_lease_that_ends_in_a_release_with_keep_ends_after_it(void **state)
 	expect(b, 3, 0, 8);
 }
 
+/* a has the locks of two files; the release of one publishes in many turns. */
+static void
+begin_long_release_with_two_locks(void)
+{
+	open_segment(a, 'n', 1);
+	acquire(a, 1, PROTOCOL_EXCLUSIVE);
+	expect(a, 1, 0, EMPTY_DELTA);
+	descriptor = 1;
+	acquire(a, 2, PROTOCOL_EXCLUSIVE);
+	expect(a, 2, 0, EMPTY_DELTA);
+	descriptor = 0;
+	release(a, 3, 1, 0, SEGMENT);
+	assert_true(session_has_work(a));
+	descriptor = 1;
+}
+
+/* Both leases end. */
+static void
+end_long_release(void)
+{
+	coretime_pass(server, &now, LEASE_MS);
+	while (coretime_turn(a))
+		coretime_pass(server, &now, 0);
+	expect(a, 3, 0, 8);
+}
+
+/* It came in time, but nothing is read while the other one publishes. */
+static void
+a_release_that_waits_behind_another_one_came_in_time(void **state)
+{
+	(void)state;
+	begin_long_release_with_two_locks();
+	release(a, 4, 1, 0, 1);
+	end_long_release();
+	expect(a, 4, 0, 8);
+}
+
+static void
+a_lease_ends_after_the_release_of_another_file(void **state)
+{
+	int turns;
+
+	(void)state;
+	begin_long_release_with_two_locks();
+	end_long_release();
+	for (turns = 0; turns < 3; turns++) {
+		coretime_turn(a);
+		coretime_pass(server, &now, 0);
+	}
+	release(a, 4, 1, 0, 1);
+	expect(a, 4, -ESTALE, 0);
+}
+
 /* An upgrade whose reply the client does not read does not hold its lock for longer. */
 static void
 a_lease_ends_although_the_reply_of_the_upgrade_is_unread(void **state)
@@ -377,6 +442,8 @@ main(void)
 		TEST(the_end_of_the_session_before_the_reply_lets_go, setup),
 		TEST(an_upgrade_without_memory_for_its_reply_leaves_the_old_grant, setup),
 		TEST(a_lease_that_ends_in_a_release_with_keep_ends_after_it, setup_leases),
+		TEST(a_release_that_waits_behind_another_one_came_in_time, setup_leases),
+		TEST(a_lease_ends_after_the_release_of_another_file, setup_leases),
 		TEST(a_lease_ends_although_the_reply_of_the_upgrade_is_unread, setup_leases),
 	};
 

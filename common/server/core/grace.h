@@ -3,7 +3,8 @@
  *
  * What the peer has sent in time may still lie in the socket when the timer is due: other peers had
  * their turns. So a timer that is due asks for a turn of its session first, in which the driver
- * reads what is there, and acts at the end of that turn if it is still armed.
+ * reads what is there, and acts at the end of that turn if it is still armed. Turns in which the
+ * session publishes for another request do not count: it reads nothing then.
  */
 #ifndef COMMON_SERVER_CORE_GRACE_H
 #define COMMON_SERVER_CORE_GRACE_H
