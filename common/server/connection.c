@@ -75,14 +75,7 @@ is_operator(const struct connection *c)
 	return name != NULL && operators_include(c->table->operators, name, size);
 }
 
-/* The handshake of c is complete, or it is serving. */
-static void
-end_revoked(struct connection *c)
-{
-	account_warn(c->account, c->table->now, "%s: connection closed: its certificate is revoked",
-	    c->peer);
-	connection_close(c);
-}
+static const char revoked[] = "its certificate is revoked";
 
 /* The handshake is complete. */
 static void
@@ -97,7 +90,8 @@ begin_session(struct connection *c)
 	error = identify(c);
 	/* Its certificate was verified before the last message of the handshake came. */
 	if (error == 0 && stream_is_revoked(c->stream)) {
-		end_revoked(c);
+		account_warn(c->account, t->now, "%s: connection closed: %s", c->peer, revoked);
+		connection_close(c);
 		return;
 	}
 	if (error == 0)
@@ -171,7 +165,7 @@ run(struct task *task, const struct budget *b)
 	struct connection *c = container_of(task, struct connection, task);
 
 	if (c->is_revoked)
-		end_revoked(c);
+		connection_close(c);
 	else if (c->is_serving)
 		connection_serve(c, b);
 	else
@@ -311,6 +305,8 @@ connection_end_revoked(struct connection_table *t)
 		if (c->is_revoked || !stream_is_revoked(c->stream))
 			continue;
 		c->is_revoked = true;
+		/* It may be the session that asks for this, with requests behind. */
+		session_refuse_more(c->session, revoked);
 		connection_add_task(c);
 		count++;
 	}

@@ -336,16 +336,27 @@ nobody_else_may_reload(void **state)
 	    "ENOSYS");
 }
 
+/* Of the requests that came together, the server executes none behind the one that ends it. */
 static void
 an_operator_may_revoke_itself(void **state)
 {
+	struct buf requests = { 0 };
+	size_t mark;
+
 	(void)state;
 	server = servers;
+	mark = daemon_log_mark(server);
 	pki_add(&pki, "client", "second", NULL, NULL);
 	connect_as(&boss, "second");
 	pki_revoke(&pki, "second");
-	assert_true(raw_say(&boss, OP_INSPECT, "bq", PROTOCOL_INSPECT_RELOAD, (uint64_t)0));
-	raw_expect_end(&boss);
+	raw_put(&requests, OP_INSPECT, "bq", PROTOCOL_INSPECT_RELOAD, (uint64_t)0);
+	raw_put(&requests, OP_OPEN, "s", "/behind");
+	assert_true(raw_send(&boss, buf_data(&requests), buf_size(&requests)));
+	buf_fini(&requests);
+	assert_true(raw_listen(&boss));
+	assert_int_equal(boss.code, 0);
+	assert_false(raw_listen(&boss));
+	daemon_log_await(server, mark, "second", "connection closed: its certificate is revoked");
 }
 
 static void

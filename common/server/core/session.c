@@ -252,6 +252,13 @@ session_write_failed(struct session *s)
 	settle(s);
 }
 
+void
+session_refuse_more(struct session *s, const char *reason)
+{
+	if (s != NULL)
+		reply_end_session(s, "%s", reason);
+}
+
 bool
 session_is_over(const struct session *s)
 {

@@ -102,6 +102,12 @@ void session_input_ended(struct session *s);
  */
 void session_write_failed(struct session *s);
 
+/*
+ * s executes no more requests, from the next one on: the log says why. Takes NULL. May be called
+ * while a request of s is executed, whose reply is still among the output.
+ */
+void session_refuse_more(struct session *s, const char *reason);
+
 /* True when the driver has to close the connection as soon as the output is sent. */
 bool session_is_over(const struct session *s);
 
