@@ -136,6 +136,16 @@ serve_unconnected_child(void)
 	rig.fd = parent;
 }
 
+/* A child that connects in its first call, and has a section of "/f". */
+static void
+serve_first_section(void)
+{
+	accept_child();
+	rig_serve(OP_CHILD_ATTACH, IDENT, "");
+	rig_serve(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0, GRANT);
+	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
+}
+
 static void
 await_child(void)
 {
@@ -498,10 +508,7 @@ serve_attach_at_last(void)
 	accept_child();
 	rig_take(OP_CHILD_ATTACH, IDENT);
 	rig_hang_up();
-	accept_child();
-	rig_serve(OP_CHILD_ATTACH, IDENT, "");
-	rig_serve(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0, GRANT);
-	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
+	serve_first_section();
 }
 
 static void
@@ -534,10 +541,7 @@ serve_fork_without_memory(void)
 	rig_hang_up();
 	rig.fd = parent;
 	rig_hang_up();
-	accept_child();
-	rig_serve(OP_CHILD_ATTACH, IDENT, "");
-	rig_serve(OP_ACQUIRE, "00000007 01 " FOREVER " " U64_0, GRANT);
-	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
+	serve_first_section();
 }
 
 static void
