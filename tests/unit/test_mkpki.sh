@@ -281,6 +281,12 @@ refused()
 	expect "mkpki $*: what changed" "$before" "$(snapshot lists)"
 }
 refused 1 'the certificate is revoked already*' revoke lists lists/beta.crt
+mv lists/index kept
+before=$(snapshot lists)
+refused 1 '*/index is missing, which has what was revoked*backup' revoke lists lists/at-once-2.crt
+refused 1 '*/index is missing, which has what was revoked*backup' crl lists
+mv kept lists/index
+before=$(snapshot lists)
 refused 1 'no certificate in lists/index has the serial 1234*list lists*' revoke lists 1234
 refused 1 'nobody is neither a file nor a serial*' revoke lists nobody
 refused 1 '*/lists/alpha.key: the file has no certificate*' revoke lists lists/alpha.key
@@ -313,8 +319,29 @@ alpha server 2077-01-01 valid*
 alpha server 2078-01-01 valid' "$(listed lists)"
 must "$mkpki" revoke lists "$old"
 expect 'the new one is not on the list' '' "$(revoked lists | grep "$(serial lists/alpha.crt)")"
+expect_match 'that is said' "*: serial $(serial lists/alpha.crt), of the same key, stays valid*" "$(cat said)"
 must "$mkpki" renew lists at-once-2
 expect 'a renewed client' 'lists/at-once-2.crt: OK ' "$(verdict lists/root.crt sslclient lists/at-once-2.crt)"
+
+# A key that has leaked takes all its certificates with it, however often they were renewed.
+must "$mkpki" client lists delta
+first=$(serial lists/delta.crt)
+must "$mkpki" renew lists delta
+second=$(serial lists/delta.crt)
+must "$mkpki" renew lists delta
+must "$mkpki" revoke lists lists/delta.crt
+for each in "$first" "$second" "$(serial lists/delta.crt)"; do
+	expect 'a certificate of the key' "$each" "$(revoked lists | grep "$each")"
+	expect_match 'it is said' "*: revoked delta (client, serial $each)*" "$(cat said)"
+done
+expect 'a certificate of another key' '' "$(revoked lists | grep "$(serial lists/at-once-2.crt)")"
+
+# A run that was ended between index and list is made good by the next one.
+cp lists/root.crl before.crl
+must "$mkpki" revoke lists "$(serial lists/at-once-3.crt)"
+cp before.crl lists/root.crl
+must "$mkpki" revoke lists "$(serial lists/at-once-3.crt)"
+expect 'what the list lacked' "$(serial lists/at-once-3.crt)" "$(revoked lists | grep "$(serial lists/at-once-3.crt)")"
 
 # A directory of an older mkpki: a root that may not sign lists, and no index.
 old_openssl=$(sed 's/, cRLSign//' "$mkpki")
