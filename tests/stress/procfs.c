@@ -17,7 +17,7 @@ open_file(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* Returns the value of a line "field: N kB" of the status file, in bytes. */
+/* Returns the number in a line "field: N" or "field: N kB" of the status file. */
 static int64_t
 status_field(pid_t pid, const char *field)
 {
@@ -28,11 +28,18 @@ status_field(pid_t pid, const char *field)
 	if (f == NULL)
 		return -1;
 	while (value == -1 && fgets(line, sizeof line, f) != NULL)
-		if (strncmp(line, field, strlen(field)) == 0 &&
-		    sscanf(line + strlen(field), ": %lld kB", &value) == 1)
-			value *= KIB;
+		if (strncmp(line, field, strlen(field)) == 0)
+			(void)sscanf(line + strlen(field), ": %lld", &value);
 	fclose(f);
 	return value;
+}
+
+static int64_t
+status_bytes(pid_t pid, const char *field)
+{
+	int64_t value = status_field(pid, field);
+
+	return value < 0 ? value : value * KIB;
 }
 
 /* Reads what follows the name, which may contain anything and ends at the last parenthesis. */
@@ -79,8 +86,8 @@ procfs_usage(pid_t pid)
 	long long ticks;
 	char state;
 
-	u.memory = status_field(pid, "RssAnon");
-	u.peak = status_field(pid, "VmHWM");
+	u.memory = status_bytes(pid, "RssAnon");
+	u.peak = status_bytes(pid, "VmHWM");
 	u.fds = count_fds(pid);
 	if (read_stat(pid, &state, &ticks) == 0)
 		u.cpu_ms = ticks * 1000 / sysconf(_SC_CLK_TCK);
@@ -118,6 +125,12 @@ procfs_awake_ns(pid_t pid)
 		ran = waited = 0;
 	fclose(f);
 	return ran + waited;
+}
+
+int64_t
+procfs_sleeps(pid_t pid)
+{
+	return status_field(pid, "voluntary_ctxt_switches");
 }
 
 void

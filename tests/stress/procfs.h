@@ -31,6 +31,9 @@ int64_t procfs_private(void);
  */
 uint64_t procfs_awake_ns(pid_t pid);
 
+/* How often the main thread has gone to sleep, rather than been interrupted. Or -1. */
+int64_t procfs_sleeps(pid_t pid);
+
 /* The peak counts from now on. */
 void procfs_reset_peak(pid_t pid);
 
