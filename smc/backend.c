@@ -152,10 +152,14 @@ refresh(struct smc_file *f)
 static int
 upgrade(struct smc_file *f)
 {
+	int error;
+
 	(void)pthread_mutex_lock(&f->mutex);
 	f->fence = 0;
 	(void)pthread_mutex_unlock(&f->mutex);
-	return refresh(f);
+	error = refresh(f);
+	f->is_exclusive = error == 0;
+	return error;
 }
 
 static int
@@ -175,6 +179,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, s
 		return lockfile_fail_of_another(&f->lockfile, error,
 		    "another process holds the lock");
 	f->fence = 0;
+	f->is_exclusive = mode == PROTOCOL_EXCLUSIVE;
 	error = refresh(f);
 	if (error != 0)
 		(void)ticketlock_release(&f->lockfile.lock);
@@ -248,9 +253,9 @@ release(struct backend_file *base, bool is_publishing, uint64_t until)
 	int error = 0, stale;
 
 	(void)until;
-	if (is_publishing)
+	if (f->is_exclusive && is_publishing)
 		error = publish(f);
-	else
+	else if (f->is_exclusive)
 		replica_void(base->replica);
 	stale = ticketlock_release(&f->lockfile.lock);
 	if (stale != 0 && error == 0) {
@@ -268,6 +273,7 @@ downgrade(struct backend_file *base, uint64_t until)
 	int error = publish(f);
 
 	(void)until;
+	f->is_exclusive = false;
 	if (error != 0)
 		(void)ticketlock_release(&f->lockfile.lock);
 	return error;

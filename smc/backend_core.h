@@ -20,6 +20,7 @@ struct smc_file {
 	struct lockfile lockfile;
 	pthread_mutex_t mutex;     /* of segment and fence; never held while waiting */
 	pthread_mutex_t attaching; /* while a child becomes a user of the file */
+	bool is_exclusive;         /* the lock that is held; of its holder */
 	uint64_t fence;            /* of the section, for sm_grant(); 0: not drawn yet */
 	struct segment *segment;   /* NULL until the file is mapped */
 	struct segmentkey key;

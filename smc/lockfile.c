@@ -170,11 +170,14 @@ leave(struct lockfile *l)
 	int directory = -1;
 
 	/*
-	 * After 10 s: C7. With kernel locks our slot ends with our mapping, and the next opener
-	 * finds no process. Without them we stay counted.
+	 * After 10 s: C7. With kernel locks our slot ends here, also where a child that a fork made
+	 * meanwhile has the descriptor, and the next opener finds no process. Without them we stay
+	 * counted.
 	 */
-	if (lockfile_lock_recovery_of(&l->presence) != 0)
+	if (lockfile_lock_recovery_of(&l->presence) != 0) {
+		presence_release(&l->presence);
 		return;
+	}
 	testpoint_reach("lockfile: closing");
 	/* Not before the wait: meanwhile the program might close it. */
 	(void)hostio_open_directory(&directory, l->directory);

@@ -173,6 +173,52 @@ a_reader_writes_and_reads_again(void **state)
 	kinds_run(change_back_and_forth);
 }
 
+static uint64_t
+version(const struct client *c)
+{
+	struct sm_stat s;
+
+	OK(sm_stat(c->file, &s));
+	return s.version;
+}
+
+/* What a reader writes is an error of the program. */
+static void
+write_as_a_reader(void)
+{
+	struct client here, there;
+	uint64_t before;
+
+	kinds_open(&here, 3 * SIZE_BLOCK);
+	kinds_open(&there, 3 * SIZE_BLOCK);
+	OK(sm_lock(here.file));
+	here.words[0] = 1;
+	OK(sm_unlock(here.file));
+	before = version(&here);
+	OK(sm_rdlock(here.file));
+	here.words[1] = 666;
+	OK(sm_unlock(here.file));
+	assert_int_equal(version(&here), before);
+	OK(sm_lock(there.file));
+	assert_int_equal(there.words[0], 1);
+	assert_int_equal(there.words[1], 0);
+	there.words[0] = 2;
+	OK(sm_downgrade(there.file));
+	before = version(&there);
+	there.words[1] = 666;
+	OK(sm_unlock(there.file));
+	assert_int_equal(version(&there), before);
+	client_close(&there);
+	client_close(&here);
+}
+
+static void
+a_reader_publishes_nothing(void **state)
+{
+	(void)state;
+	kinds_run(write_as_a_reader);
+}
+
 static volatile sig_atomic_t handled;
 
 static void
@@ -569,6 +615,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_reader_writes_and_reads_again),
+		TEST(a_reader_publishes_nothing),
 		TEST(a_reader_that_gives_up_writing_reads_on),
 		TEST(of_two_readers_that_would_write_one_gets_edeadlk),
 		TEST(readers_that_wait_come_and_writers_do_not),
