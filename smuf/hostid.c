@@ -10,6 +10,9 @@
 
 enum { STORAGE_UNIT = 512 }; /* bytes, of stx_blocks */
 
+/* More bytes than any file of the server has. Others may have made it larger, without end. */
+#define CLEARED_MOST (UINT64_C(5) << 30)
+
 static bool
 look(int directory, const char *name, struct statx *st, struct hostid *id)
 {
@@ -63,7 +66,7 @@ hostid_remove(int directory, const char *name, const struct hostid *id, uint64_t
 	if (!is_same(id, &there))
 		return -EEXIST;
 	if (S_ISREG(st.stx_mode) && st.stx_blocks > HOSTID_CLEAR / STORAGE_UNIT &&
-	    *cleared < st.stx_size && clear(directory, name, *cleared)) {
+	    *cleared < st.stx_size && *cleared < CLEARED_MOST && clear(directory, name, *cleared)) {
 		*cleared += HOSTID_CLEAR;
 		return -EINPROGRESS;
 	}

@@ -106,7 +106,8 @@ memdir_create_lock(struct memdir *d, const char *name, uint64_t life, struct hos
 	dirlock_record(&d->lock, name);
 	error = hostfile_create(&h, d->fd, name, LAYOUT_LOCK_SIZE);
 	if (error == 0) {
-		error = hostfile_write(&h, 0, &head, sizeof head);
+		/* As in open_lock(). */
+		error = h.is_by_mapping ? -EIO : hostfile_write(&h, 0, &head, sizeof head);
 		hostfile_close(&h);
 		if (error != 0)
 			(void)unlinkat(d->fd, name, 0);
@@ -124,8 +125,11 @@ memdir_create_segment(struct memdir *d, const char *name, uint64_t life, uint64_
 	char segment[FILENAME_SEGMENT_SIZE];
 	struct hostfile h, made;
 	struct head head;
-	int error = open_lock(d, name, life, &h, &head);
+	int error;
 
+	if (!dirlock_is_ours(&d->lock))
+		return -EIO;
+	error = open_lock(d, name, life, &h, &head);
 	if (error != 0)
 		return error;
 	filename_segment(segment, name);

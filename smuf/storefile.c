@@ -75,9 +75,9 @@ report_foreign(struct storefile *s, const char *suffix)
 {
 	char name[LOG_ESCAPED_SIZE];
 
-	if (s->is_loss_reported)
+	if (s->is_foreign_reported)
 		return;
-	s->is_loss_reported = true;
+	s->is_foreign_reported = true;
 	account_warn(s->charge.account, *s->charge.tree->now,
 	    "%s%s%s is not the file that the server created: it stays", memdir_path(s->all->dir),
 	    log_escape(name, s->name, strlen(s->name)), suffix);

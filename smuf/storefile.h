@@ -56,8 +56,9 @@ struct storefile {
 	struct memfile *file; /* NULL once it has ended */
 	struct storefiles *all;
 	struct hostid lock_id, segment_id;
-	bool has_segment;      /* on the host */
-	bool is_loss_reported; /* the log has the line about a file that is lost */
+	bool has_segment;         /* on the host */
+	bool is_loss_reported;    /* the log has the line about a file that is lost */
+	bool is_foreign_reported; /* the one about a file that stays */
 
 	struct visit visit; /* in the list of mirrors (version 2) or of checks (version 1) */
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/crypto/libctx.h"
@@ -27,6 +28,8 @@ add_content(EVP_MD_CTX *md, int fd)
 			error = -ENOMEM;
 		if (n > 0)
 			size += (uint64_t)n;
+		if (size > FILEDIGEST_MOST)
+			error = -EFBIG;
 	} while (error == 0 && n != 0);
 	if (error == 0 && EVP_DigestUpdate(md, &size, sizeof size) != 1)
 		error = -ENOMEM;
@@ -38,11 +41,17 @@ add_content(EVP_MD_CTX *md, int fd)
 static int
 add_file(EVP_MD_CTX *md, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error = 0;
+	struct stat st;
 
 	if (fd < 0)
 		return -errno;
-	error = add_content(md, fd);
+	if (fstat(fd, &st) != 0)
+		error = -errno;
+	else if (!S_ISREG(st.st_mode))
+		error = -ENOTSUP;
+	if (error == 0)
+		error = add_content(md, fd);
 	(void)close(fd);
 	return error;
 }

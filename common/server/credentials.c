@@ -1,5 +1,6 @@
 #include "common/server/credentials.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,19 +69,28 @@ check_expiry(struct timer *t)
 	timer_arm(c->timers, t, clock_after_ms(clock_now(), EXPIRY_CHECK_MS), check_expiry);
 }
 
+static int
+digest_files(struct credentials *c)
+{
+	const struct options *o = c->options;
+	const char *const paths[] = { o->ca_file, o->cert_file, o->key_file, NULL };
+	uint8_t digest[FILEDIGEST_SIZE];
+	int error = filedigest_get(digest, paths);
+
+	if (error == 0 && memcmp(digest, c->digest, sizeof digest) != 0) {
+		memcpy(c->digest, digest, sizeof digest);
+		c->has_changed = true;
+	}
+	return error;
+}
+
 /* Files that cannot be read now, or are being replaced, are looked at again later. */
 static void
 look(struct timer *t)
 {
 	struct credentials *c = container_of(t, struct credentials, look);
-	const struct options *o = c->options;
-	const char *const paths[] = { o->ca_file, o->cert_file, o->key_file, NULL };
-	uint8_t digest[FILEDIGEST_SIZE];
 
-	if (filedigest_get(digest, paths) == 0 && memcmp(digest, c->digest, sizeof digest) != 0) {
-		memcpy(c->digest, digest, sizeof digest);
-		c->has_changed = true;
-	}
+	(void)digest_files(c);
 	timer_arm(c->timers, t, clock_after_ms(clock_now(), CREDENTIALS_LOOK_MS), look);
 }
 
@@ -103,8 +113,12 @@ credentials_load(struct credentials *c)
 	if (o->ca_file == NULL)
 		return 0;
 	/* First: what changes while it is loaded is loaded again. */
-	look(&c->look);
+	error = digest_files(c);
+	timer_arm(c->timers, &c->look, clock_after_ms(clock_now(), CREDENTIALS_LOOK_MS), look);
 	c->has_changed = false;
+	/* At the start a pipe will do. Later nobody may be at its other end, and the peers wait. */
+	if (c->tls != NULL && error == -ENOTSUP)
+		return error_message(error, "-Z CA CERT KEY: one of them is not a regular file");
 	error = tls_context_create(&tls, &config, reason);
 	if (error != 0)
 		return error_message(error, "-Z CA CERT KEY: %s", reason);

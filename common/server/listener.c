@@ -153,11 +153,13 @@ add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 {
 	struct sockaddr_storage sa = { 0 };
 	socklen_t size = sizeof sa;
-	int listening = 0;
+	int listening = 0, type = 0;
 	socklen_t size_of_int = sizeof listening;
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &size) != 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size_of_int) != 0 || !listening)
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size_of_int) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size_of_int) != 0 || !listening ||
+	    type != SOCK_STREAM)
 		return error_message(-EINVAL,
 		    "socket %d of systemd is not a listening stream socket", fd);
 	if (sa.ss_family != AF_UNIX && o->ca_file == NULL)
