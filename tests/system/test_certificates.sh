@@ -89,6 +89,17 @@ expect_match 'and why' '*error: -Z CA CERT KEY: now.key: *now.crt*' "$(cat log)"
 expect 'it shows what it showed before' two "$(presented)"
 printf '\0\0\0\0\0\0\0\0' >&9
 await 'who was connected is served still' replies 3
+
+# Nobody is at the other end of a pipe, and a device has no end: the server waits for neither.
+rm now.key && mkfifo now.key
+kill -HUP $pid
+await 'it says that a pipe is no key' has log 'error: -Z CA CERT KEY: one of them is not a regular file'
+printf '\0\0\0\0\0\0\0\0' >&9
+await 'who was connected is served beside a pipe' replies 4
+rm now.key && ln -s /dev/zero now.key
+sleep 11
+printf '\0\0\0\0\0\0\0\0' >&9
+await 'who was connected is served beside a device' replies 5
 exec 9>&-
 end 'the server of these keys'
 
