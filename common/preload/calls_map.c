@@ -66,7 +66,8 @@ calls_munmap(void *address, size_t size)
 void *
 calls_mremap(void *address, size_t size, size_t new_size, int flags, void *new_address)
 {
-	if (maps_has(address, size))
+	if (maps_has(address, size) ||
+	    ((flags & MREMAP_FIXED) != 0 && maps_has(new_address, new_size)))
 		return fail(-ENOTSUP);
 	return NEXT(mremap)(address, size, new_size, flags, new_address);
 }

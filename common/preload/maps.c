@@ -48,23 +48,34 @@ map_segment(struct memfile *f, void *hint, size_t size)
 	return error;
 }
 
+/* True when the process has the lock: one more handle would wait behind those that wait for it. */
+static bool
+has_lock(const struct memfile *f)
+{
+	const struct owner *o;
+	bool has = false;
+
+	state_lock();
+	for (o = f->owners; o != NULL; o = o->next)
+		has |= o->held != 0;
+	state_unlock();
+	return has;
+}
+
 /* Copies the segment as it was published last, or as a process that holds the lock has it. */
 static int
 copy_bytes(struct memfile *f, void *copy, size_t size)
 {
 	struct sm_file *handle = NULL;
-	bool is_writer;
+	bool has = has_lock(f);
 	int error = 0;
 
-	state_lock();
-	is_writer = f->writer != NULL;
-	state_unlock();
-	if (!is_writer) {
+	if (!has) {
 		state_lock_files();
 		error = client_open(&handle, f->path, SM_OPEN_CREATE);
 		state_unlock_files();
 	}
-	if (error == 0 && !is_writer)
+	if (error == 0 && !has)
 		error = client_acquire(handle, SM_READ | SM_INTERRUPTIBLE);
 	if (error == 0)
 		memcpy(copy, f->base, size < f->size ? size : f->size);
@@ -96,10 +107,12 @@ copy_segment(struct memfile *f, void *hint, size_t size, int protection, int fla
 
 /* With the mutex of the files: one more mapping of the replica. */
 static int
-share_segment(struct memfile *f, const void *hint, int flags, void **out)
+share_segment(struct memfile *f, const void *hint, size_t size, int flags, void **out)
 {
 	if ((flags & MAP_FIXED) != 0 && f->base != hint)
 		return -ENOTSUP;
+	if (f->maps == 0 || size < f->least_mapped)
+		f->least_mapped = size;
 	f->maps++;
 	f->users++;
 	*out = f->base;
@@ -117,31 +130,17 @@ maps_add(struct description *d, void *hint, size_t size, int protection, int fla
 		return error;
 	if (size == 0)
 		return -EINVAL;
-	if (offset != 0)
+	/* Nothing may take the place of a replica, whose bytes would be published. */
+	if (offset != 0 || (!is_shared && (flags & MAP_FIXED) != 0 && maps_has(hint, size)))
 		return -ENOTSUP;
 	state_lock_files();
 	error = map_segment(d->file, hint, size);
 	if (error == 0 && is_shared)
-		error = share_segment(d->file, hint, flags, out);
+		error = share_segment(d->file, hint, round_to_page(size), flags, out);
 	state_unlock_files();
 	if (error == 0 && !is_shared)
 		error = copy_segment(d->file, hint, size, protection, flags, out);
 	return error;
-}
-
-bool
-maps_find(const void *address, size_t size)
-{
-	bool has;
-
-	if (process_is_inside())
-		return false;
-	process_enter();
-	state_lock();
-	has = memfile_mapped_at(address, size) != NULL;
-	state_unlock();
-	description_leave();
-	return has;
 }
 
 int
@@ -152,7 +151,8 @@ maps_remove(const void *address, size_t size)
 
 	state_lock_files();
 	f = memfile_mapped_at(address, size);
-	if (f != NULL && f->base == address && f->maps > 0) {
+	if (f != NULL && f->base == address && f->maps > 0 &&
+	    round_to_page(size) >= f->least_mapped) {
 		f->maps--;
 		error = owner_put_file(f);
 	}

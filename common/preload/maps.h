@@ -25,9 +25,6 @@ struct description;
 int maps_add(struct description *d, void *hint, size_t size, int protection, int flags,
     off_t offset, void **out);
 
-/* The same as maps_has(), without a look at the bounds. */
-bool maps_find(const void *address, size_t size);
-
 /* True when size bytes at address touch the mapping of a memory file. */
 static inline bool
 maps_has(const void *address, size_t size)
@@ -36,7 +33,7 @@ maps_has(const void *address, size_t size)
 
 	return begin < atomic_load_explicit(&memfile_high, memory_order_relaxed) &&
 	    begin + size > atomic_load_explicit(&memfile_low, memory_order_relaxed) &&
-	    maps_find(address, size);
+	    memfile_is_mapped_at(address, size);
 }
 
 /* Ends a mapping. Returns 0; -EINVAL unless it is a whole one; or the error of closing the file. */

@@ -10,7 +10,19 @@
 #include "common/preload/report.h"
 #include "common/preload/state.h"
 
+/*
+ * Where a replica is. These are never freed: allocators ask for them, with locks of their own that
+ * a thread may want that has our mutexes.
+ */
+struct span {
+	struct span *next;
+	bool is_taken;         /* with the mutex of the files */
+	atomic_uintptr_t base; /* 0: nowhere */
+	atomic_size_t size;
+};
+
 static struct memfile *files;
+static struct span *_Atomic spans;
 atomic_uintptr_t memfile_low = UINTPTR_MAX, memfile_high;
 
 struct memfile *
@@ -45,6 +57,35 @@ is_final(int error)
 	    error == -EPROTO;
 }
 
+/* NULL without memory. */
+static struct span *
+take_span(void)
+{
+	struct span *s = spans;
+
+	while (s != NULL && s->is_taken)
+		s = s->next;
+	if (s == NULL) {
+		s = calloc(1, sizeof *s);
+		if (s == NULL)
+			return NULL;
+		s->next = spans;
+		spans = s;
+	}
+	s->is_taken = true;
+	return s;
+}
+
+/* Takes NULL. */
+static void
+give_span(struct span *s)
+{
+	if (s == NULL)
+		return;
+	atomic_store(&s->base, 0);
+	s->is_taken = false;
+}
+
 /* The segment is mapped. With the mutex of the files. */
 static void
 note_mapping(struct memfile *f, void *base, size_t size)
@@ -57,6 +98,8 @@ note_mapping(struct memfile *f, void *base, size_t size)
 		atomic_store(&memfile_high, begin + size);
 	f->size = size;
 	f->base = base;
+	atomic_store(&f->span->size, size);
+	atomic_store(&f->span->base, begin);
 }
 
 /* Maps the segment if there is one. Fails only when the file is gone. */
@@ -170,11 +213,13 @@ create(struct memfile **out, const char *path, int flags)
 	struct memfile *f = calloc(1, sizeof *f);
 	int error = -ENOMEM;
 
-	if (f != NULL && (f->path = strdup(path)) != NULL)
+	if (f != NULL && (f->path = strdup(path)) != NULL && (f->span = take_span()) != NULL)
 		error = open_handle(f, flags);
 	if (error != 0) {
-		if (f != NULL)
+		if (f != NULL) {
+			give_span(f->span);
 			free(f->path);
+		}
 		free(f);
 		return error;
 	}
@@ -220,6 +265,7 @@ memfile_put(struct memfile *f)
 		link = &(*link)->next;
 	*link = f->next;
 	state_unlock();
+	give_span(f->span);
 	if (f->base != NULL)
 		error = client_unmap(f->base);
 	closed = client_close(f->handle);
@@ -284,4 +330,18 @@ memfile_mapped_at(const void *address, size_t size)
 			return f;
 	}
 	return NULL;
+}
+
+bool
+memfile_is_mapped_at(const void *address, size_t size)
+{
+	uintptr_t begin = (uintptr_t)address, base;
+	const struct span *s;
+
+	for (s = spans; s != NULL; s = s->next) {
+		base = atomic_load(&s->base);
+		if (base != 0 && begin < base + atomic_load(&s->size) && base < begin + size)
+			return true;
+	}
+	return false;
 }

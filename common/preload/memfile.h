@@ -24,6 +24,7 @@
 
 struct owner;
 struct sm_file;
+struct span;
 
 struct memfile {
 	struct memfile *next; /* changes with both mutexes */
@@ -33,12 +34,14 @@ struct memfile {
 	/* with the mutex of the files */
 	unsigned users; /* descriptions and mmap()s */
 	unsigned maps;
+	size_t least_mapped;      /* the shortest of these, whole pages */
 	bool is_gone;             /* its server is: no open finds it any more */
 	atomic_bool is_inherited; /* by a forked child that has not used it yet */
 	uint64_t life;            /* of struct sm_stat, when it was opened; 0: not known */
 
 	/* set once, with the mutex of the files */
 	void *_Atomic base;    /* NULL: not mapped */
+	struct span *span;     /* the same for memfile_is_mapped_at() */
 	size_t size;           /* of the segment */
 	struct owner *process; /* the owner that is the process */
 
@@ -77,6 +80,9 @@ int memfile_size(struct memfile *f, uint64_t *size);
  * mutex.
  */
 struct memfile *memfile_mapped_at(const void *address, size_t size);
+
+/* Whether there is one. Without a mutex, also where another thread maps or closes files. */
+bool memfile_is_mapped_at(const void *address, size_t size);
 
 /* All mappings that ever were are from low up to high; at first low is above high. */
 extern atomic_uintptr_t memfile_low, memfile_high;

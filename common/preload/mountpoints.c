@@ -242,6 +242,21 @@ begins_as(const char *path, const struct point *p, size_t skip)
 	return *next == '\0' && (*path == '\0' || *path == '/');
 }
 
+/* Also true where a "/" or a "." too many follows a "/": mountpoints_find() takes them away. */
+static inline bool
+may_begin_as(const char *path, const struct point *p, size_t skip)
+{
+	const char *next = p->path + skip, *begin = path;
+
+	while (*next != '\0' && *next == *path) {
+		next++;
+		path++;
+	}
+	if (*next == '\0')
+		return *path == '\0' || *path == '/';
+	return (*path == '/' || *path == '.') && (path == begin || path[-1] == '/');
+}
+
 /* Skips "./" and "../" at the path's begin. Returns how many of the latter there were. */
 static int
 skip_up(const char **path)
@@ -258,6 +273,8 @@ skip_up(const char **path)
 		} else {
 			break;
 		}
+		while (*next == '/')
+			next++;
 	}
 	*path = next;
 	return up;
@@ -278,7 +295,7 @@ compare_relative(const char *path)
 		if (way == WAY_NONE || up < (way & WAY_UP_MOST))
 			continue;
 		/* At the root, more ".." lead nowhere else: mountpoints_find() knows. */
-		if (up > (way & WAY_UP_MOST) || begins_as(path, p, (size_t)way >> WAY_UP_BITS))
+		if (up > (way & WAY_UP_MOST) || may_begin_as(path, p, (size_t)way >> WAY_UP_BITS))
 			return true;
 	}
 	return false;
@@ -296,7 +313,7 @@ mountpoints_compare(const char *path)
 	if (path[1] == '/' || path[1] == '.')
 		return count > 0;
 	for (p = points; p < points + count; p++)
-		if (begins_as(path, p, 0))
+		if (may_begin_as(path, p, 0))
 			return true;
 	return false;
 }

@@ -119,6 +119,16 @@ would_wait_for_itself(const struct owner *o)
 	return false;
 }
 
+/* The thread that acts for o waits for the mutex of the files, which a thread may have that ends o. */
+static void
+lock_files_for(struct owner *o)
+{
+	state_lock();
+	o->is_waiting = true;
+	state_unlock();
+	state_lock_files();
+}
+
 /*
  * The lock was acquired while the segment was not mapped, perhaps because there was none when the
  * file was opened. The first lock of the process looks, before the program knows that it has it: if
@@ -137,10 +147,13 @@ map_before_use(struct owner *o, int how)
 	error = client_release(o->handle);
 	if (error != 0)
 		return error;
-	state_lock_files();
+	lock_files_for(o);
 	error = memfile_map(f, NULL, 0);
 	state_unlock_files();
-	return error != 0 ? error : client_acquire(o->handle, how);
+	/* Another owner of this process may have the lock by now: the next lock maps. */
+	if (error == -EBUSY)
+		f->is_settled = false;
+	return error != 0 && error != -EBUSY ? error : client_acquire(o->handle, how);
 }
 
 static int
@@ -149,16 +162,14 @@ fail(struct owner *o, const char *what, int error)
 	return memfile_fail(o->file, o->file->path, what, error);
 }
 
-int
-owner_reopen(struct owner *o)
+/* With the mutex of the files. */
+static int
+reopen(struct owner *o)
 {
 	struct memfile *f = o->file;
 	struct sm_file *handle;
 	int error = 0;
 
-	if (!o->is_inherited)
-		return -ESTALE;
-	state_lock_files();
 	if (f->is_inherited)
 		error = memfile_reopen(f);
 	if (error == 0 && !o->is_process) {
@@ -167,6 +178,32 @@ owner_reopen(struct owner *o)
 			o->handle = handle;
 	}
 	f->process->handle = f->handle;
+	return error;
+}
+
+int
+owner_reopen(struct owner *o)
+{
+	int error;
+
+	if (!o->is_inherited)
+		return -ESTALE;
+	state_lock_files();
+	error = reopen(o);
+	state_unlock_files();
+	return error;
+}
+
+/* The same, by the thread that acts for o. */
+static int
+reopen_to_acquire(struct owner *o)
+{
+	int error;
+
+	if (!o->is_inherited)
+		return -ESTALE;
+	lock_files_for(o);
+	error = reopen(o);
 	state_unlock_files();
 	return error;
 }
@@ -179,7 +216,7 @@ acquire(struct owner *o, int mode, int how)
 	if (o->is_inherited)
 		client_attach(o->handle);
 	error = client_acquire(o->handle, mode | how);
-	if ((error == -ESTALE || error == -EBADF) && owner_reopen(o) == 0)
+	if ((error == -ESTALE || error == -EBADF) && reopen_to_acquire(o) == 0)
 		error = client_acquire(o->handle, mode | how);
 	if (error == 0)
 		o->is_inherited = o->file->is_inherited = false;

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-__thread int process_depth;
+__thread int process_depth, process_cancelling;
 
 static atomic_int home;   /* process id; 0: none yet */
 static atomic_bool *mark; /* false in copies that have claimed nothing; NULL: not possible here */

@@ -13,14 +13,19 @@
  *
  * The calls of the client library, from within a call of ours, also go straight to the kernel, and
  * so do those of a signal handler that interrupts one. process_enter() and process_leave() count
- * that.
+ * that. In between the thread cannot be cancelled: its locks and queues are those of all threads.
  */
 #ifndef COMMON_PRELOAD_PROCESS_H
 #define COMMON_PRELOAD_PROCESS_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 extern __thread int process_depth __attribute__((tls_model("initial-exec")));
+
+/* Whether the thread could be cancelled before its call. */
+extern __thread int process_cancelling __attribute__((tls_model("initial-exec")));
 
 /* True when the calling thread is within a call of ours. */
 static inline bool
@@ -32,13 +37,15 @@ process_is_inside(void)
 static inline void
 process_enter(void)
 {
-	process_depth++;
+	if (process_depth++ == 0)
+		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &process_cancelling);
 }
 
 static inline void
 process_leave(void)
 {
-	process_depth--;
+	if (--process_depth == 0)
+		(void)pthread_setcancelstate(process_cancelling, NULL);
 }
 
 /* The tables belong to this process, and to its forked children in turn. Once, before their use. */

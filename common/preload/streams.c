@@ -11,6 +11,21 @@
 #include "common/preload/next.h"
 #include "common/preload/paths.h"
 
+enum { MODE_SIZE = 32 };
+
+/* The mode for a stream of what is open: without "x", which would want a new file. */
+static const char *
+mode_of_open(const char *mode, char out[MODE_SIZE])
+{
+	size_t n = 0;
+
+	for (; *mode != '\0' && n < MODE_SIZE - 1; mode++)
+		if (*mode != 'x')
+			out[n++] = *mode;
+	out[n] = '\0';
+	return out;
+}
+
 /* The flags of open(2) for a mode of fopen(3), or -1. */
 static int
 flags_of(const char *mode)
@@ -45,7 +60,8 @@ open_served(const char *path, const char *mode, int *fd)
 static FILE *
 make(int fd, const char *mode)
 {
-	FILE *stream = NEXT(fopen)("/dev/null", mode);
+	char plain[MODE_SIZE];
+	FILE *stream = NEXT(fopen)("/dev/null", mode_of_open(mode, plain));
 
 	if (stream != NULL) {
 		(void)NEXT(close)(stream->_fileno);
@@ -70,13 +86,14 @@ streams_open(const char *path, const char *mode, FILE **out)
 bool
 streams_reopen(const char *path, const char *mode, FILE *stream, FILE **out)
 {
+	char plain[MODE_SIZE];
 	int fd, cloexec = strchr(mode, 'e') != NULL ? O_CLOEXEC : 0;
 
 	if (!open_served(path, mode, &fd))
 		return false;
 	*out = NULL;
 	if (fd >= 0)
-		*out = NEXT(freopen)("/dev/null", mode, stream);
+		*out = NEXT(freopen)("/dev/null", mode_of_open(mode, plain), stream);
 	else
 		(void)NEXT(fclose)(stream);
 	if (*out != NULL && duplicates_replace(fd, fileno(*out), cloexec) == -1) {

@@ -554,6 +554,51 @@ ofd_two_threads_close(void)
 	return outcome(lock_bytes(open(path, O_RDWR), F_OFD_SETLK, F_WRLCK, 0, 0));
 }
 
+static void *
+wait_and_pause(void *fd)
+{
+	(void)lock_bytes(*(int *)fd, F_SETLKW, F_WRLCK, 0, 0);
+	return pause() == 0 ? fd : NULL;
+}
+
+/* In a child: has the lock until the other end of the pipe is closed. */
+static void __attribute__((noreturn)) hold_until_closed(int fd, const int pipes[2])
+{
+	char byte = 0;
+
+	(void)lock_bytes(fd, F_SETLKW, F_WRLCK, 0, 0);
+	close(pipes[1]);
+	(void)!read(pipes[0], &byte, 1);
+	_exit(0);
+}
+
+/* A thread is cancelled while it waits: at once, or when it has the lock. The process goes on. */
+static const char *
+cancelled_waiter(void)
+{
+	int fd = make_page(), pipes[2];
+	pthread_t thread;
+	void *result;
+
+	if (pipe(pipes) != 0)
+		return "no pipe";
+	if (fork() == 0)
+		hold_until_closed(fd, pipes);
+	while (lock_bytes(fd, F_SETLK, F_WRLCK, 0, 0) == 0)
+		usleep(lock_bytes(fd, F_SETLK, F_UNLCK, 0, 0) == 0 ? 1000 : 0);
+	if (pthread_create(&thread, NULL, wait_and_pause, &fd) != 0)
+		return "no thread";
+	usleep(50 * 1000);
+	pthread_cancel(thread);
+	close(pipes[1]);
+	if (pthread_join(thread, &result) != 0 || result != PTHREAD_CANCELED)
+		return "not cancelled";
+	if (lock_bytes(fd, F_SETLKW, F_WRLCK, 0, 0) != 0 ||
+	    lock_bytes(fd, F_SETLKW, F_UNLCK, 0, 0) != 0)
+		return "no lock";
+	return in_child(try_write, fd);
+}
+
 const struct row rows_lock[] = {
 	{ "lock-free", lock_free },
 	{ "lock-again", lock_again },
@@ -608,5 +653,6 @@ const struct row rows_lock[] = {
 	{ "ofd-process-id", ofd_process_id },
 	{ "ofd-getlk", ofd_ask },
 	{ "ofd-close-one", ofd_two_threads_close },
+	{ "lock-cancelled", cancelled_waiter },
 	{ NULL, NULL },
 };

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <signal.h>
 
 #include "tests/preload/conform.h"
@@ -120,6 +121,47 @@ map_private(void)
 }
 
 static const char *
+map_private_fixed(void)
+{
+	int fd = make_page();
+
+	return result_of(mmap(map_page(fd), PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0));
+}
+
+static const char *
+remap_fixed(void)
+{
+	char *base = map_page(make_page());
+	void *other = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return result_of(mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, base));
+}
+
+static void *
+wait_for_all(void *arg)
+{
+	return flock(*(int *)arg, LOCK_EX) == 0 ? arg : NULL;
+}
+
+/* The process reads; one of its threads waits to write, as another kind of owner. */
+static const char *
+map_private_beside_waiter(void)
+{
+	int fd = make_page(), other = open(path, O_RDWR);
+	pthread_t thread;
+	void *copy;
+
+	map_page(fd);
+	if (lock_bytes(fd, F_SETLK, F_RDLCK, 0, 0) != 0 ||
+	    pthread_create(&thread, NULL, wait_for_all, &other) != 0)
+		return "not begun";
+	usleep(50 * 1000);
+	copy = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	lock_bytes(fd, F_SETLK, F_UNLCK, 0, 0);
+	return pthread_join(thread, NULL) == 0 ? result_of(copy) : "not joined";
+}
+
+static const char *
 map_private_later(void)
 {
 	int fd = make_page();
@@ -176,6 +218,21 @@ unmap_part(void)
 		return "ftruncate";
 	base = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	return outcome(munmap(base + PAGE, PAGE));
+}
+
+static const char *
+unmap_head(void)
+{
+	int fd = make(O_RDWR);
+	char *base;
+
+	if (ftruncate(fd, 2 * PAGE) != 0)
+		return "ftruncate";
+	base = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (munmap(base, PAGE) != 0)
+		return base[PAGE] == 0 ? outcome(-1) : "changed";
+	return base[PAGE] == 0 ? "0" : "changed";
 }
 
 static const char *
@@ -385,11 +442,15 @@ const struct row rows_map[] = {
 	{ "map-zero", map_zero },
 	{ "map-private", map_private },
 	{ "map-private-later", map_private_later },
+	{ "map-private-fixed", map_private_fixed },
+	{ "map-private-beside-waiter", map_private_beside_waiter },
+	{ "mremap-fixed", remap_fixed },
 	{ "map-after-close", map_after_close },
 	{ "map-read-then-write", map_read_then_write },
 	{ "mprotect-none", protect_none },
 	{ "munmap", unmap },
 	{ "munmap-part", unmap_part },
+	{ "munmap-head", unmap_head },
 	{ "munmap-locked", unmap_locked },
 	{ "msync", sync_map },
 	{ "mremap", remap },

@@ -138,6 +138,41 @@ open_slashes(void)
 	return outcome(open(name, O_RDWR));
 }
 
+/* The row's path with text behind its first slash, and the next ones if all. */
+static const char *
+open_with_inserted(const char *text, int all)
+{
+	char name[4 * PATH_SIZE], *next = name;
+	const char *from;
+
+	make(O_RDWR);
+	for (from = path; *from != '\0'; from++) {
+		*next++ = *from;
+		if (*from == '/' && (from == path || all))
+			next = stpcpy(next, text);
+	}
+	*next = '\0';
+	return outcome(open(name, O_RDWR));
+}
+
+static const char *
+open_slashes_within(void)
+{
+	return open_with_inserted("/", 1);
+}
+
+static const char *
+open_dots_within(void)
+{
+	return open_with_inserted("./", 1);
+}
+
+static const char *
+open_down_and_up(void)
+{
+	return open_with_inserted("./dev/../", 0);
+}
+
 static const char *
 open_slash_behind(void)
 {
@@ -340,6 +375,9 @@ const struct row rows_open[] = {
 	{ "open-relative-up", open_relative_up },
 	{ "open-relative-daemon", open_relative_daemon },
 	{ "open-slashes", open_slashes },
+	{ "open-slashes-within", open_slashes_within },
+	{ "open-dots-within", open_dots_within },
+	{ "open-down-and-up", open_down_and_up },
 	{ "open-slash-behind", open_slash_behind },
 	{ "open-below-it", open_below_it },
 	{ "open-long-name", open_long_name },

@@ -156,6 +156,14 @@ fopen_update(void)
 }
 
 static const char *
+fopen_exclusive(void)
+{
+	FILE *f = fopen(path, "wx");
+
+	return f == NULL ? outcome(-1) : fopen(path, "wx") == NULL ? outcome(-1) : "twice";
+}
+
+static const char *
 fopen_missing(void)
 {
 	return fopen(path, "r") == NULL ? outcome(-1) : "opened";
@@ -386,6 +394,7 @@ const struct row rows_rest[] = {
 	{ "fallocate", fallocate_it },
 	{ "posix-fallocate", posix_fallocate_it },
 	{ "fopen-update", fopen_update },
+	{ "fopen-exclusive", fopen_exclusive },
 	{ "fopen-missing", fopen_missing },
 	{ "fopen-read", fopen_read },
 	{ "fopen-write", fopen_write },
