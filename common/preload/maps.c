@@ -131,7 +131,8 @@ maps_add(struct description *d, void *hint, size_t size, int protection, int fla
 	if (size == 0)
 		return -EINVAL;
 	/* Nothing may take the place of a replica, whose bytes would be published. */
-	if (offset != 0 || (!is_shared && (flags & MAP_FIXED) != 0 && maps_has(hint, size)))
+	if (offset != 0 ||
+	    (!is_shared && (flags & MAP_FIXED) != 0 && memfile_is_mapped_at(hint, size)))
 		return -ENOTSUP;
 	state_lock_files();
 	error = map_segment(d->file, hint, size);

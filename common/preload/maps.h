@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "common/preload/memfile.h"
+#include "common/preload/process.h"
 
 struct description;
 
@@ -25,7 +26,10 @@ struct description;
 int maps_add(struct description *d, void *hint, size_t size, int protection, int flags,
     off_t offset, void **out);
 
-/* True when size bytes at address touch the mapping of a memory file. */
+/*
+ * True when size bytes at address touch the mapping of a memory file. The library's own calls, from
+ * within a call of ours, do not ask.
+ */
 static inline bool
 maps_has(const void *address, size_t size)
 {
@@ -33,7 +37,7 @@ maps_has(const void *address, size_t size)
 
 	return begin < atomic_load_explicit(&memfile_high, memory_order_relaxed) &&
 	    begin + size > atomic_load_explicit(&memfile_low, memory_order_relaxed) &&
-	    memfile_is_mapped_at(address, size);
+	    !process_is_inside() && memfile_is_mapped_at(address, size);
 }
 
 /* Ends a mapping. Returns 0; -EINVAL unless it is a whole one; or the error of closing the file. */
