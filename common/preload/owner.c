@@ -119,7 +119,10 @@ would_wait_for_itself(const struct owner *o)
 	return false;
 }
 
-/* The thread that acts for o waits for the mutex of the files, which a thread may have that ends o. */
+/*
+ * The thread that acts for o waits for the mutex of the files, which another one may have that ends
+ * o.
+ */
 static void
 lock_files_for(struct owner *o)
 {

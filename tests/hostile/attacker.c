@@ -213,7 +213,7 @@ attacker_expect_calm_server(struct rig *r, uint64_t ms)
 		sleeps = procfs_sleeps(r->daemon.pid) - sleeps;
 		took = clock_now() - begun;
 		is_calm = awake <= took - took / 5;
-		/* Others have the processors: it waits for one, but a server that spins never sleeps. */
+		/* It may wait for a processor; but a server that spins never sleeps. */
 		if (!is_calm && patience_is_busy())
 			is_calm = sleeps >= SLEEPS_LEAST;
 	} while (!is_calm && ++looks < LOOKS_MOST);
