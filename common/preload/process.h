@@ -44,8 +44,10 @@ process_enter(void)
 static inline void
 process_leave(void)
 {
-	if (--process_depth == 0)
+	/* First: the call of a handler in between would note that it cannot be cancelled. */
+	if (process_depth == 1)
 		(void)pthread_setcancelstate(process_cancelling, NULL);
+	process_depth--;
 }
 
 /* The tables belong to this process, and to its forked children in turn. Once, before their use. */
