@@ -29,7 +29,14 @@
 #include "smdish/store.h"
 #include "tests/unit/coretime.h"
 
-enum { LEASE_MS = 100, SEGMENT = SIZE_MIB, EMPTY_DELTA = 16 + 4, FULL_DELTA = 16 + 12 + SEGMENT };
+enum {
+	LEASE_MS = 100,
+	SEGMENT = SIZE_MIB,
+	EMPTY_DELTA = 16 + 4,
+	FULL_DELTA = 16 + 12 + SEGMENT,
+	ROW = 5,              /* releases */
+	LONG = 128 * SIZE_KIB /* bytes of each: more than a turn publishes */
+};
 
 static struct server *server;
 static void *store;
@@ -66,15 +73,21 @@ request_u32(struct session *s, uint16_t tag, enum protocol_op op, uint32_t value
 }
 
 static void
-acquire(struct session *s, uint16_t tag, enum protocol_mode mode)
+acquire_since(struct session *s, uint16_t tag, enum protocol_mode mode, uint64_t since)
 {
 	struct wire_writer w = body();
 
 	wire_put_u32(&w, descriptor);
 	wire_put_u8(&w, mode);
 	wire_put_u32(&w, PROTOCOL_TIMEOUT_NEVER);
-	wire_put_u64(&w, 0);
+	wire_put_u64(&w, since);
 	request(s, tag, OP_ACQUIRE, &w);
+}
+
+static void
+acquire(struct session *s, uint16_t tag, enum protocol_mode mode)
+{
+	acquire_since(s, tag, mode, 0);
 }
 
 /* Releases a grant; size bytes of the segment have changed. */
@@ -409,6 +422,32 @@ a_lease_ends_after_the_release_of_another_file(void **state)
 	expect(a, 4, -ESTALE, 0);
 }
 
+/* Whoever publishes without a pause has each of its leases no longer than others. */
+static void
+publications_in_a_row_do_not_prolong_a_lease(void **state)
+{
+	uint64_t grant;
+
+	(void)state;
+	begin_long_release_with_two_locks();
+	descriptor = 0;
+	for (grant = 2; grant < 2 + ROW; grant++) {
+		acquire_since(a, 1, PROTOCOL_EXCLUSIVE, grant - 1);
+		release(a, 3, grant, 0, LONG);
+	}
+	descriptor = 1;
+	release(a, 4, 1, 0, 1);
+	coretime_pass(server, &now, LEASE_MS);
+	while (coretime_turn(a))
+		coretime_pass(server, &now, 0);
+	expect(a, 3, 0, 8);
+	for (grant = 2; grant < 2 + ROW; grant++) {
+		expect(a, 1, 0, EMPTY_DELTA);
+		expect(a, 3, 0, 8);
+	}
+	expect(a, 4, -ESTALE, 0);
+}
+
 /* An upgrade whose reply the client does not read does not hold its lock for longer. */
 static void
 a_lease_ends_although_the_reply_of_the_upgrade_is_unread(void **state)
@@ -444,6 +483,7 @@ main(void)
 		TEST(a_lease_that_ends_in_a_release_with_keep_ends_after_it, setup_leases),
 		TEST(a_release_that_waits_behind_another_one_came_in_time, setup_leases),
 		TEST(a_lease_ends_after_the_release_of_another_file, setup_leases),
+		TEST(publications_in_a_row_do_not_prolong_a_lease, setup_leases),
 		TEST(a_lease_ends_although_the_reply_of_the_upgrade_is_unread, setup_leases),
 	};
 

@@ -169,7 +169,7 @@ lease_expired(struct timer *t)
 		    clock_after_ms(s->server->now, s->server->config.lease_ms), lease_expired);
 		return;
 	}
-	if (!grace_is_over(s, t, &d->expiry_turn))
+	if (!grace_is_over(s, t, &d->expiry))
 		return;
 	account_warn(s->account, s->server->now,
 	    "%s: held the lock of %s for more than %lu ms and lost it", s->peer,

@@ -39,6 +39,7 @@
 #include "common/server/core/account.h"
 #include "common/server/core/fdtable.h"
 #include "common/server/core/forks.h"
+#include "common/server/core/grace.h"
 #include "common/server/core/memfile.h"
 #include "common/server/core/server_config.h"
 #include "common/server/core/schedule.h"
@@ -93,6 +94,7 @@ struct publishing {
 	struct store_publication publication;
 	int (*apply)(struct memfile *f, struct store_publication *p, const struct budget *b);
 	int (*end)(struct session *s, struct desc *d, int error);
+	uint32_t begun; /* in turns of the session */
 	uint16_t tag;
 	uint8_t flags; /* of a RELEASE */
 };
@@ -137,7 +139,7 @@ struct session {
 	struct timer memory;    /* armed while there is none for the body, or a reply */
 	uint64_t memory_deadline;
 	struct timer stall; /* armed while the frame is incomplete */
-	uint32_t stall_turn;
+	struct grace stall_grace;
 	struct buf backlog; /* received, not read yet */
 	struct publishing publishing;
 

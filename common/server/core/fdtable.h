@@ -18,6 +18,7 @@
 #include <bsd/sys/queue.h>
 
 #include "common/base/timer.h"
+#include "common/server/core/grace.h"
 #include "common/server/core/lockqueue.h"
 #include "common/wire/protocol.h"
 
@@ -43,7 +44,7 @@ struct desc {
 	bool is_upgrade;              /* the last ACQUIRE, which waits or was granted, is one */
 	bool has_unsent_lease;        /* the lease begins when the reply is sent */
 	uint64_t sent_at;             /* held: where its reply ends, in all bytes of the session */
-	uint32_t expiry_turn;         /* see grace.h */
+	struct grace expiry;          /* of the lease */
 	uint8_t type;                 /* version 1: of its LOCK */
 	bool has_segment;             /* version 2: the grant has a delta, so the release has one */
 	uint16_t tag;                 /* of the last ACQUIRE */

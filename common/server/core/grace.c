@@ -4,27 +4,25 @@
 #include "common/server/core/publishing.h"
 #include "common/server/core/reply.h"
 
-/* After so many more turns of s. */
-static void
-end_after(const struct session *s, uint32_t turns, uint32_t *turn)
+/* True while s publishes for a request that it began to execute by the turn asked for. */
+static bool
+is_kept_from_reading(const struct session *s, const struct grace *g)
 {
-	*turn = s->turns + turns;
-	if (*turn == 0)
-		*turn = 1;
+	return publishing_is_active(s) && (int32_t)(s->publishing.begun - g->due) <= 0;
 }
 
 bool
-grace_is_over(struct session *s, struct timer *t, uint32_t *turn)
+grace_is_over(struct session *s, struct timer *t, struct grace *g)
 {
 	struct server *v = s->server;
 
-	if (publishing_is_active(s)) {
-		/* Nothing is read meanwhile, and perhaps not in the turn that ends it. */
-		end_after(s, 2, turn);
-	} else if (*turn == 0) {
-		end_after(s, 1, turn);
-	} else if ((int32_t)(s->turns - *turn) >= 0) {
-		*turn = 0;
+	if (!g->is_due)
+		*g = (struct grace){ .is_due = true, .due = s->turns, .end = s->turns + 1 };
+	/* Nothing is read meanwhile, and perhaps not in the turn that ends it. */
+	if (is_kept_from_reading(s, g))
+		g->end = s->turns + 2;
+	if ((int32_t)(s->turns - g->end) >= 0) {
+		g->is_due = false;
 		return true;
 	}
 	/* One nanosecond later: with the next run of the timers, not in this one. */

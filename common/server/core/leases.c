@@ -40,7 +40,7 @@ leases_sent(struct session *s)
 	while ((d = TAILQ_FIRST(&s->leases)) != NULL && s->sending.desc != d &&
 	    d->sent_at <= s->sent) {
 		leases_forget_unsent(d);
-		d->expiry_turn = 0;
+		d->expiry.is_due = false;
 		timer_arm(&v->timers, &d->timer, clock_after_ms(v->now, v->config.lease_ms),
 		    d->timer.fire);
 	}

@@ -44,7 +44,7 @@ leases_end(struct desc *d)
 {
 	if (d->timer.armed)
 		timer_disarm(&d->session->server->timers, &d->timer);
-	d->expiry_turn = 0;
+	d->expiry.is_due = false;
 	if (d->has_unsent_lease)
 		leases_forget_unsent(d);
 }

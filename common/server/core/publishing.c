@@ -15,6 +15,7 @@ publishing_begin(struct session *s, struct desc *d, struct request *q, uint8_t f
 		.publication = { .grant = d->claim.grant, .body = q->body },
 		.apply = s->version == PROTOCOL_VERSION_2 ? store->release : store->unlock,
 		.end = end,
+		.begun = s->turns,
 		.tag = q->tag,
 		.flags = flags };
 	return publishing_continue(s, q->budget);

@@ -140,7 +140,7 @@ stall_expired(struct timer *t)
 		timer_arm(&v->timers, t, clock_after_ms(v->now, PROTOCOL_STALL_MS), stall_expired);
 		return;
 	}
-	if (!grace_is_over(s, t, &s->stall_turn))
+	if (!grace_is_over(s, t, &s->stall_grace))
 		return;
 	reply_end_session(s, "%lu bytes of a frame, then %d s of silence",
 	    (unsigned long)(s->header_received + s->body_received), PROTOCOL_STALL_MS / 1000);
@@ -152,7 +152,7 @@ receiving_update_stall(struct session *s)
 {
 	struct server *v = s->server;
 
-	s->stall_turn = 0;
+	s->stall_grace.is_due = false;
 	if (is_between_frames(s) || s->is_complete || s->memory.armed || s->is_over)
 		timer_disarm(&v->timers, &s->stall);
 	else
