@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/crypto/libctx.h"
+#include "common/crypto/tls_load.h"
 
 enum { PIECE_SIZE = 4096 };
 
@@ -28,7 +29,7 @@ add_content(EVP_MD_CTX *md, int fd)
 			error = -ENOMEM;
 		if (n > 0)
 			size += (uint64_t)n;
-		if (size > FILEDIGEST_MOST)
+		if (size > TLS_LOAD_MOST)
 			error = -EFBIG;
 	} while (error == 0 && n != 0);
 	if (error == 0 && EVP_DigestUpdate(md, &size, sizeof size) != 1)

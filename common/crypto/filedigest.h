@@ -10,15 +10,12 @@
 
 #include <stdint.h>
 
-enum {
-	FILEDIGEST_SIZE = 32,
-	FILEDIGEST_MOST = 4 * 1024 * 1024 /* bytes of a file; a device or a pipe has no end */
-};
+enum { FILEDIGEST_SIZE = 32 };
 
 /*
  * Digests the files at paths, up to a NULL, each with its length. Returns 0; a negative errno of
- * open(2) or read(2); -ENOTSUP for what is no regular file, of which nothing is read; -EFBIG;
- * -ENOMEM; or see libctx_begin().
+ * open(2) or read(2); -ENOTSUP for what is no regular file, of which nothing is read; -EFBIG
+ * for more than TLS_LOAD_MOST bytes; -ENOMEM; or see libctx_begin().
  */
 int filedigest_get(uint8_t out[FILEDIGEST_SIZE], const char *const *paths);
 
