@@ -24,7 +24,6 @@ enum { WAY_UNKNOWN = -1, WAY_NONE = -2, WAY_UP_BITS = 8, WAY_UP_MOST = (1 << WAY
 
 struct point {
 	const char *path; /* absolute, without a slash at the end */
-	size_t length;
 	atomic_int way; /* the rest's offset and, in the low WAY_UP_BITS, the ".."; or WAY_* */
 };
 
@@ -126,7 +125,6 @@ add(const char *word)
 		return;
 	}
 	points[count].path = strcpy(texts + used, path);
-	points[count].length = length;
 	enter(count, (unsigned char)path[1], (unsigned char)path[2]);
 	atomic_store(&points[count++].way, WAY_UNKNOWN);
 	used += length + 1;
@@ -229,32 +227,29 @@ learn_directory(void)
 	errno = saved;
 }
 
-/* True when path begins as the point does, from that byte of the point on. */
+/* Skips what path and point have in common. True when path is the point, or below it. */
 static inline bool
-begins_as(const char *path, const struct point *p, size_t skip)
+skip_common(const char **path, const char *point)
 {
-	const char *next = p->path + skip;
+	const char *next = *path;
 
-	while (*next != '\0' && *next == *path) {
+	while (*point != '\0' && *point == *next) {
+		point++;
 		next++;
-		path++;
 	}
-	return *next == '\0' && (*path == '\0' || *path == '/');
+	*path = next;
+	return *point == '\0' && (*next == '\0' || *next == '/');
 }
 
 /* Also true where a "/" or a "." too many follows a "/": mountpoints_find() takes them away. */
 static inline bool
-may_begin_as(const char *path, const struct point *p, size_t skip)
+may_begin_as(const char *path, const char *point)
 {
-	const char *next = p->path + skip, *begin = path;
+	const char *next = path;
 
-	while (*next != '\0' && *next == *path) {
-		next++;
-		path++;
-	}
-	if (*next == '\0')
-		return *path == '\0' || *path == '/';
-	return (*path == '/' || *path == '.') && (path == begin || path[-1] == '/');
+	if (skip_common(&next, point))
+		return true;
+	return (*next == '/' || *next == '.') && (next == path || next[-1] == '/');
 }
 
 /* Skips "./" and "../" at the path's begin. Returns how many of the latter there were. */
@@ -295,7 +290,7 @@ compare_relative(const char *path)
 		if (way == WAY_NONE || up < (way & WAY_UP_MOST))
 			continue;
 		/* At the root, more ".." lead nowhere else: mountpoints_find() knows. */
-		if (up > (way & WAY_UP_MOST) || may_begin_as(path, p, (size_t)way >> WAY_UP_BITS))
+		if (up > (way & WAY_UP_MOST) || may_begin_as(path, p->path + (way >> WAY_UP_BITS)))
 			return true;
 	}
 	return false;
@@ -313,7 +308,7 @@ mountpoints_compare(const char *path)
 	if (path[1] == '/' || path[1] == '.')
 		return count > 0;
 	for (p = points; p < points + count; p++)
-		if (may_begin_as(path, p, 0))
+		if (may_begin_as(path, p->path))
 			return true;
 	return false;
 }
@@ -322,15 +317,18 @@ enum mountpoints_place
 mountpoints_find(const char *path, char out[PATH_MAX])
 {
 	const struct point *p;
+	const char *next;
 	int saved = errno;
 
 	if (!make_absolute(path, out)) {
 		errno = saved;
 		return MOUNTPOINTS_ELSEWHERE;
 	}
-	for (p = points; p < points + count; p++)
-		if (begins_as(out, p, 0))
-			return out[p->length] == '\0' ? MOUNTPOINTS_AT : MOUNTPOINTS_BELOW;
+	for (p = points; p < points + count; p++) {
+		next = out;
+		if (skip_common(&next, p->path))
+			return *next == '\0' ? MOUNTPOINTS_AT : MOUNTPOINTS_BELOW;
+	}
 	return MOUNTPOINTS_ELSEWHERE;
 }
 
