@@ -120,8 +120,9 @@ would_wait_for_itself(const struct owner *o)
 }
 
 /*
- * The thread that acts for o waits for the mutex of the files, which another one may have that ends
- * o.
+ * For the thread that acts for o. While it waits for the mutex of the files, o counts as waiting:
+ * another thread may have that mutex in order to close o's descriptor, and owner_drop() waits for
+ * whoever acts for o unless that one waits itself.
  */
 static void
 lock_files_for(struct owner *o)
@@ -167,7 +168,7 @@ fail(struct owner *o, const char *what, int error)
 
 /* With the mutex of the files. */
 static int
-reopen(struct owner *o)
+open_anew(struct owner *o)
 {
 	struct memfile *f = o->file;
 	struct sm_file *handle;
@@ -184,31 +185,27 @@ reopen(struct owner *o)
 	return error;
 }
 
-int
-owner_reopen(struct owner *o)
+/* As owner_reopen(); acts: the calling thread acts for o. */
+static int
+reopen(struct owner *o, bool acts)
 {
 	int error;
 
 	if (!o->is_inherited)
 		return -ESTALE;
-	state_lock_files();
-	error = reopen(o);
+	if (acts)
+		lock_files_for(o);
+	else
+		state_lock_files();
+	error = open_anew(o);
 	state_unlock_files();
 	return error;
 }
 
-/* The same, by the thread that acts for o. */
-static int
-reopen_to_acquire(struct owner *o)
+int
+owner_reopen(struct owner *o)
 {
-	int error;
-
-	if (!o->is_inherited)
-		return -ESTALE;
-	lock_files_for(o);
-	error = reopen(o);
-	state_unlock_files();
-	return error;
+	return reopen(o, false);
 }
 
 static int
@@ -219,7 +216,7 @@ acquire(struct owner *o, int mode, int how)
 	if (o->is_inherited)
 		client_attach(o->handle);
 	error = client_acquire(o->handle, mode | how);
-	if ((error == -ESTALE || error == -EBADF) && reopen_to_acquire(o) == 0)
+	if ((error == -ESTALE || error == -EBADF) && reopen(o, true) == 0)
 		error = client_acquire(o->handle, mode | how);
 	if (error == 0)
 		o->is_inherited = o->file->is_inherited = false;
