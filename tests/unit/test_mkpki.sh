@@ -336,6 +336,17 @@ for each in "$first" "$second" "$(serial lists/delta.crt)"; do
 done
 expect 'a certificate of another key' '' "$(revoked lists | grep "$(serial lists/at-once-2.crt)")"
 
+# The index of an older mkpki has no keys: of what has the same name nobody knows.
+must "$mkpki" client lists epsilon
+first=$(serial lists/epsilon.crt)
+sed -i 's|client/[0-9a-f]*|client|' lists/index || exit 1
+must "$mkpki" renew lists epsilon
+must "$mkpki" revoke lists lists/epsilon.crt
+expect 'one that an older mkpki made' '' "$(revoked lists | grep "$first")"
+expect_match 'that is said' \
+    "*: serial $first, of the same name and perhaps the same key, stays valid: *revoke it, too*" "$(cat said)"
+expect 'of one name only' 1 "$(grep -c 'stays valid' said)"
+
 # A run that was ended between index and list is made good by the next one.
 cp lists/root.crl before.crl
 must "$mkpki" revoke lists "$(serial lists/at-once-3.crt)"
