@@ -209,7 +209,7 @@ replaces_the_oldest(void)
 	table->npages = PAGES;
 }
 
-/* The clock was far ahead for a while: what was put then makes room as well. */
+/* Sessions that were put while the clock was far ahead make room like others. */
 static void
 bears_a_clock_that_goes_back(void)
 {

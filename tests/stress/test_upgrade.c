@@ -182,7 +182,7 @@ version(const struct client *c)
 	return s.version;
 }
 
-/* What a reader writes is an error of the program. */
+/* What a program writes under a shared lock, which it must not, stays its own. */
 static void
 write_as_a_reader(void)
 {
