@@ -24,7 +24,7 @@ enum { WAY_UNKNOWN = -1, WAY_NONE = -2, WAY_UP_BITS = 8, WAY_UP_MOST = (1 << WAY
 
 struct point {
 	const char *path; /* absolute, without a slash at the end */
-	atomic_int way; /* the rest's offset and, in the low WAY_UP_BITS, the ".."; or WAY_* */
+	atomic_int way;   /* the rest's offset and, in the low WAY_UP_BITS, the ".."; or WAY_* */
 };
 
 atomic_int mountpoints_state = MOUNTPOINTS_UNREAD;
