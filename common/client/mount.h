@@ -46,6 +46,8 @@ struct mount {
 	enum mount_locks locks;
 	char *directory; /* of the host's files, for backends that have one */
 
+	bool is_ending; /* sm_free() closes all of its files */
+
 	bool is_ready; /* between a fork's beginning and end: its thread has the mutex */
 
 	/* Guards what follows; held while a file is opened, closed, mapped and unmapped. */

@@ -67,6 +67,8 @@ sm_free(struct sm *sm)
 		return;
 	smclient_begin(sm);
 	forkhooks_remove(&sm->fork);
+	TAILQ_FOREACH(m, &sm->mounts, link)
+		m->is_ending = true;
 	while ((file = TAILQ_FIRST(&sm->handles)) != NULL) {
 		(void)file_close(file->file, &file->handle, until_of(file->file->mount, begun));
 		TAILQ_REMOVE(&sm->handles, file, link);

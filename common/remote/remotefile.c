@@ -176,13 +176,14 @@ request_close(struct remotefile *f, uint64_t until)
 }
 
 /*
- * True in a forked child that has not attached and closes the last file that it inherited: the
- * server has nothing to close.
+ * True in a forked child that has not attached and closes the last file that it inherited, or all
+ * of them: the server has nothing to close.
  */
 static bool
 needs_no_close(const struct remote *r)
 {
-	return atomic_load(&r->inherit.is_inherited) && !remote_is_shared(r);
+	return atomic_load(&r->inherit.is_inherited) &&
+	    (r->mount->is_ending || !remote_is_shared(r));
 }
 
 int

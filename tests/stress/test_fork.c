@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "tests/stress/child.h"
 #include "tests/stress/forkrig.h"
 #include "tests/stress/patience.h"
@@ -237,6 +239,38 @@ many_children_that_wait_at_a_time(void **state)
 	assert_int_equal(forkrig_read(), CHILDREN);
 }
 
+/* Its parent's server is silent, and each of its files is one that it would attach for. */
+static void
+a_child_without_a_connection_frees_all_at_once(void **state)
+{
+	enum { FILES = 8, BOUND_MS = 1000 };
+	char away[DAEMON_PATH_SIZE + 8], path[32];
+	uint64_t begun, took;
+	pid_t pid;
+	int i;
+
+	(void)state;
+	for (i = 0; i < FILES; i++) {
+		snprintf(path, sizeof path, CLIENT_MOUNT "/free%d", i);
+		assert_non_null(sm_open(forkrig_mine.sm, path));
+	}
+	snprintf(away, sizeof away, "%s.away", forkrig_server.socket);
+	assert_int_equal(rename(forkrig_server.socket, away), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(rename(away, forkrig_server.socket) == 0, "the socket is back");
+		daemon_signal(&forkrig_server, SIGSTOP);
+		begun = clock_now();
+		sm_free(forkrig_mine.sm);
+		took = clock_now() - begun;
+		daemon_signal(&forkrig_server, SIGCONT);
+		child_expect(!patience_is_over(took, BOUND_MS), "freed at once");
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect_success(pid);
+	assert_int_equal(forkrig_increment(1), 0);
+}
+
 /* IDLE in the environment sets the seconds; 120 covers two full minutes. */
 static unsigned
 idle_seconds(void)
@@ -298,6 +332,7 @@ main(void)
 		FORKRIG_TEST(threads_are_in_calls_meanwhile),
 		FORKRIG_TEST(a_child_without_privileges_uses_what_it_inherited),
 		FORKRIG_TEST(a_child_connects_by_itself_when_its_parent_could_not),
+		FORKRIG_TEST(a_child_without_a_connection_frees_all_at_once),
 		FORKRIG_TEST(many_children_that_wait_at_a_time),
 		FORKRIG_TEST(a_child_may_idle_as_long_as_its_parent_lives),
 		FORKRIG_TEST(a_fork_that_skips_the_handlers_is_noticed),
