@@ -30,7 +30,8 @@ uint64_t patience_until(uint64_t ms);
 
 /*
  * True if took_ns nanoseconds are more than patience_ms(ms), even after the load was measured
- * again: it may have grown since the program began.
+ * again: it may have grown since the program began, or have been there for a moment only, which
+ * patience_breathe() has felt.
  */
 bool patience_is_over(uint64_t took_ns, uint64_t ms);
 
@@ -46,7 +47,7 @@ bool patience_is_busy(void);
  */
 void patience_alarm(uint64_t ms);
 
-/* Between two looks: a millisecond. */
+/* Between two looks: a millisecond. Notes how much longer it took, see patience_is_over(). */
 void patience_breathe(void);
 
 #endif

@@ -87,18 +87,32 @@ await(const atomic_bool *flag)
 	return atomic_load(flag);
 }
 
+/* On a busy machine the silence may be too short for what comes before the trouble. */
+static int
+begin_caller(struct caller *c, enum calls_trouble trouble, const struct call *call)
+{
+	int server = call->has_leases ? LEASING : PLAIN, error;
+	uint64_t deadline = patience_until(PATIENCE_MS);
+
+	for (;;) {
+		error = caller_begin(c, call, &servers[server], address_of(trouble, server),
+		    silence_of(call));
+		if (error == 0 || clock_now() >= deadline)
+			return error;
+		caller_end(c);
+	}
+}
+
 /* In a process of its own: makes a call while there is trouble. */
 static void
 make_call(enum calls_trouble trouble, const struct call *call, struct result *r)
 {
-	int server = call->has_leases ? LEASING : PLAIN;
 	struct caller c;
 	uint64_t begun;
 
 	if (trouble == CALLS_CUT && !cutnet_enter(&net))
 		child_complain(&shared->complaint, "setns: %s", strerror(errno));
-	if (caller_begin(&c, call, &servers[server], address_of(trouble, server),
-		silence_of(call)) != 0)
+	if (begin_caller(&c, trouble, call) != 0)
 		child_complain(&shared->complaint, "%s: before there is trouble: %s", call->name,
 		    sm_error(c.client.sm));
 	atomic_store(&r->is_ready, true);
