@@ -159,9 +159,10 @@ site_end()
 	process=$(cat "$1")
 	rm -f "$1"
 	kill -TERM "$process" 2>/dev/null || :
-	wait "$process" 2>/dev/null || :
-	# After SIGUSR2 the master is no child of this shell.
-	while kill -0 "$process" 2>/dev/null; do
+	status=0
+	wait "$process" 2>/dev/null || status=$?
+	# After SIGUSR2 the master is no child of this shell: 127.
+	while [ $status = 127 ] && kill -0 "$process" 2>/dev/null; do
 		sleep 0.02
 	done
 }

@@ -10,7 +10,7 @@ patience=$((patience * 6)) # a program needs a second to start
 clean_up()
 {
 	for each in $started; do
-		kill -s KILL -- "-$each" 2>/dev/null || kill -KILL "$each" 2>/dev/null
+		is_another "$each" || kill -s KILL -- "-${each%:*}" 2>/dev/null || kill -KILL "${each%:*}" 2>/dev/null
 	done
 	rm -rf "$work"
 }

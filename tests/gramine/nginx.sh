@@ -30,7 +30,7 @@ start_origin()
 		origin_port=$("$helper" port)
 	}
 	site_origin "$origin" "127.0.0.1:$origin_port"
-	started="$started $(cat "$origin/process")"
+	remember "$(cat "$origin/process")"
 }
 
 # start_nginx KIND: it uses the server at $port
@@ -56,7 +56,7 @@ start_nginx()
 	# A master that ends takes its group with it.
 	(cd "$package" && exec setsid gramine-direct nginx) >site.log 2>&1 &
 	web_pid=$!
-	started="$started $web_pid"
+	remember "$web_pid"
 	await 'two workers serve' both_serve
 }
 

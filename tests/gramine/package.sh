@@ -64,7 +64,7 @@ a_server_has_its_options_in_a_file()
 	: >log
 	(in_package smdishserver) >>log 2>&1 &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	await 'it starts' has log "listening on tcp:127.0.0.1:$port (TLS, client certificates required)"
 	mounts "tcp:127.0.0.1:$port" smdish
 	expect 'a counter outside' 5 "$(count outside "$work/conf/mounts" /m/f 8 5 5)"

@@ -171,7 +171,7 @@ run_httpd()
 	# httpd signals its whole group when it ends.
 	(cd manifests && exec setsid gramine-direct "httpd.$1" -D FOREGROUND -f "$work/httpd/conf") >>httpd/log 2>&1 &
 	httpd_pid=$!
-	started="$started $httpd_pid"
+	remember "$httpd_pid"
 	await 'httpd answers' serves
 	await 'it has children' has_children 4
 	env LD_PRELOAD="$preload" SM_CONF="$work/conf/mounts" test -e /m/mpm-accept-0.1

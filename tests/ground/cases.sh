@@ -38,7 +38,7 @@ serve()
 	(go "${where:-plain}" "$program" -Z "$work/pki/root.crt" "$shown.crt" "$shown.key" "$@" \
 	    "tcp:127.0.0.1:$port") >>log 2>&1 &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	await "$program starts" has log "listening on tcp:127.0.0.1:$port"
 }
 
@@ -206,7 +206,7 @@ hold()
 	: >held
 	(go "$1" counter -h "$work/conf/${2:-mounts}" /m/f 20000 0 0) >held 2>&1 &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	await 'it holds the lock' has held held
 }
 

@@ -64,12 +64,21 @@ serves()
 	ab -q -n 1 "http://127.0.0.1:$port/index.html" >ab.once 2>&1
 }
 
+# is_child PROCESS CHILD: still, as httpd may end a child itself
+is_child()
+{
+	case " $(cat "/proc/$1/task/$1/children") " in
+	*" $2 "*) ;;
+	*) return 1 ;;
+	esac
+}
+
 # kill_children PROCESS: of those that wait one has the mutex: each is killed in its turn
 kill_children()
 {
 	killed=0
 	for child in $(cat "/proc/$1/task/$1/children"); do
-		kill -KILL "$child" 2>/dev/null && killed=$((killed + 1))
+		is_child "$1" "$child" && kill -KILL "$child" 2>/dev/null && killed=$((killed + 1))
 		await 'httpd answers after a child is killed' serves
 	done
 	[ $killed -ge 3 ]

@@ -42,7 +42,7 @@ for place in $kinds; do
 	# httpd signals its whole group when it ends.
 	setsid env LD_PRELOAD="$sanitizer$library" $httpd -D FOREGROUND -f "$work/httpd/conf" >>httpd/log 2>&1 &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	await "$place: httpd answers" serves
 	expect "$place: 5,000 requests on each of two sockets" '10000 complete, 0 failed' "$(requests 5000)"
 

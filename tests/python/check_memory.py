@@ -146,9 +146,11 @@ class Waiting(unittest.TestCase):
     @rig.each_kind
     def test_other_threads_run_meanwhile(self, path):
         with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
-            threading.Timer(0.01, os.kill, [child, signal.SIGKILL]).start()
+            timer = threading.Timer(0.01, os.kill, [child, signal.SIGKILL])
+            timer.start()
             with file.lock():
                 pass
+            timer.join()
 
 
 def hold(file):

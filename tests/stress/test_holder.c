@@ -124,6 +124,7 @@ static void
 see_a_child(int (*lock)(struct sm_file *))
 {
 	struct client c;
+	pid_t ended;
 
 	begin_round();
 	kinds_open(&c, 0);
@@ -133,7 +134,9 @@ see_a_child(int (*lock)(struct sm_file *))
 	await_child();
 	expect_of_another(&c, lock == sm_lock ? SM_WRITE : SM_READ, child);
 	atomic_store(&shared->is_to_end, true);
-	child_expect_success(child);
+	ended = child;
+	child = -1;
+	child_expect_success(ended);
 	client_close(&c);
 }
 

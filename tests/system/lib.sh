@@ -16,14 +16,39 @@ mkpki=${SRC:?}/deploy/mkpki
 . "$SRC/tests/system/check.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/system.XXXXXX") || exit 1
 helper=$work/helper
-started=
+started= # NUMBER:BEGAN of processes, see remember
 # Seconds, for what should happen at once.
 patience=$("$BUILD/patience" 10)
 
+# began PROCESS: when, in ticks of the machine's clock; nothing when there is none of that number
+began()
+{
+	read -r fields 2>/dev/null <"/proc/$1/stat" || return 0
+	# shellcheck disable=SC2086 # fields
+	set -- ${fields##*) }
+	echo "${20}"
+}
+
+# remember PROCESS...: what is to be ended with the script
+remember()
+{
+	for each; do
+		started="$started $each:$(began "$each")"
+	done
+}
+
+# is_another NUMBER:BEGAN: a process that began later has the number by now
+is_another()
+{
+	now=$(began "${1%:*}")
+	[ -n "$now" ] && [ "$now" != "${1#*:}" ]
+}
+
+# A process that has ended may have given its number to one of another test.
 clean_up()
 {
 	for each in $started; do
-		kill -KILL "$each" 2>/dev/null
+		is_another "$each" || kill -KILL "${each%:*}" 2>/dev/null
 	done
 	rm -rf "$work"
 }
@@ -75,7 +100,7 @@ start()
 	: >"$work/log"
 	"$server" "$@" 2>>"$work/log" &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 }
 
 # end WHAT: sends SIGTERM to $pid, which must exit with 0

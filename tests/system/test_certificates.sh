@@ -69,7 +69,7 @@ mkfifo requests
 openssl s_client -quiet -unix ./sock -CAfile pki/root.crt -cert pki/client.crt -key pki/client.key \
     <requests >replies 2>/dev/null &
 stays=$!
-started="$started $stays"
+remember "$stays"
 exec 9>requests
 printf '\0\0\0\0\0\0\0\0' >&9
 await 'the connection that stays is served' replies 1

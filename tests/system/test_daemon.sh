@@ -103,13 +103,16 @@ while [ $round -lt 40 ]; do
 		"$server" ./sock 2>race.$each &
 		racers="$racers $!"
 	done
-	started="$started $racers"
+	# shellcheck disable=SC2086 # several
+	remember $racers
 	await 'the race: all have decided' decided 8
 	winners=$(cat race.* | grep -c 'listening on')
 	await 'the race: the winner serves' answers unix ./sock
+	for each in $started; do
+		is_another "$each" || kill -TERM "${each%:*}" 2>/dev/null
+	done
+	started=
 	# shellcheck disable=SC2086 # several
-	kill -TERM $racers 2>/dev/null
-	# shellcheck disable=SC2086
 	wait $racers 2>/dev/null
 	expect "race $round: servers that listen on one socket" 1 "$winners"
 	expect "race $round: the socket is gone with its server" no "$([ -e sock ] && echo yes || echo no)"
@@ -152,7 +155,7 @@ while [ $round -lt 60 ]; do
 	await '-d: the pid file is written at last' test -s ./pid
 	[ -n "$pid" ] || round=60
 	pid=$(cat pid)
-	started="$started $pid"
+	remember "$pid"
 	kill -TERM "$pid"
 	await '-d: it ends after SIGTERM' ended "$pid"
 	expect '-d: nothing is left' no "$([ -e sock ] || [ -e pid ] && echo yes || echo no)"
@@ -164,7 +167,7 @@ expect_match '-d without -l: what was said before' '*listening on ./sock*' "$sai
 await '-d without -l: it serves' answers unix ./sock
 await '-d without -l: its pid file' test -s ./pid
 pid=$(cat pid)
-started="$started $pid"
+remember "$pid"
 read -r _ _ _ _ _ session terminal _ <"/proc/$pid/stat"
 expect '-d: it has a session of its own and no terminal' "$pid 0" "$session $terminal"
 run -d ./sock
@@ -179,7 +182,7 @@ await '-d without -l: it ends' ended "$pid"
 expect '-d, standard streams closed: exit status' 0 $?
 await '-d, standard streams closed: its pid file' test -s ./pid
 pid=$(cat pid)
-started="$started $pid"
+remember "$pid"
 refused '-d, standard streams closed: its pid file is locked' "./pid: *$pid*running*" -p ./pid ./other
 kill -TERM "$pid"
 await '-d, standard streams closed: it ends' ended "$pid"

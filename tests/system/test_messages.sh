@@ -91,7 +91,7 @@ serves()
 	: >log
 	sh -c "exec $2" 2>>log &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	await "$2: it serves" has log 'listening on'
 	expect_match "$2: its log" "*$1*" "$(cat log)"
 	end "$2"

@@ -23,7 +23,7 @@ hold()
 	openssl s_client -quiet -unix ./sock -CAfile pki/root.crt -cert "pki/$1.crt" -key "pki/$1.key" \
 	    <requests >"held.$1" 2>/dev/null &
 	held=$!
-	started="$started $held"
+	remember "$held"
 	exec 9>requests
 	printf '\0\0\0\0\0\0\0\0' >&9
 }
@@ -37,7 +37,7 @@ served()
 
 let_go()
 {
-	kill -KILL "$held" 2>/dev/null
+	is_another "${started##* }" || kill -KILL "$held" 2>/dev/null
 	wait "$held" 2>/dev/null
 	exec 9>&-
 }

@@ -54,7 +54,7 @@ interrupted()
 {
 	"$smbench" >out 2>err &
 	bench=$!
-	started="$started $bench"
+	remember "$bench"
 	await "$1: both servers" has_servers
 	kill "-$1" $bench
 	wait $bench
@@ -73,7 +73,7 @@ interrupted HUP 129
 # The measuring process crashes.
 "$smbench" >out 2>err &
 bench=$!
-started="$started $bench"
+remember "$bench"
 await 'both servers' has_servers
 measurer()
 {

@@ -39,7 +39,7 @@ if [ "$(id -u)" = 0 ]; then
 		# shellcheck disable=SC2086 # words
 		setpriv --reuid 65534 --regid 65534 $groups timeout -k 1 "$patience" ./server -g 47110 ./member 2>>log &
 		pid=$!
-		started="$started $pid"
+		remember "$pid"
 		case $groups in
 		--clear-groups)
 			wait $pid

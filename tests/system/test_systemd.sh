@@ -11,7 +11,7 @@ start_with()
 	: >log
 	"$helper" pass "$@" 2>>log &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 }
 
 start_with unix:./passed -- "$server"
@@ -55,7 +55,7 @@ for where in ./notify @memserver-notify-$$; do
 	: >heard
 	"$helper" hear "$where" >heard &
 	listener=$!
-	started="$started $listener"
+	remember "$listener"
 	await "somebody listens at $where" has heard listening
 	NOTIFY_SOCKET=$where
 	case $where in
@@ -77,7 +77,7 @@ done
 : >heard
 "$helper" hear ./notify2 >heard &
 listener=$!
-started="$started $listener"
+remember "$listener"
 await 'somebody listens' has heard listening
 NOTIFY_SOCKET=$work/notify2
 export NOTIFY_SOCKET
@@ -105,7 +105,7 @@ start_watched()
 	shift 2
 	exec "$@"' sh "$1" "$2" "$server" ./sock 2>>"$work/log" &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 }
 
 # Messages come again and again when they are wanted of this process, and else none.
@@ -121,7 +121,7 @@ for row in 'own 100000 several' 'no 100000 several' 'own 9000000000000 one' \
 	: >heard
 	"$helper" hear ./watch >heard &
 	listener=$!
-	started="$started $listener"
+	remember "$listener"
 	await 'somebody watches' has heard listening
 	start_watched "$1" "$2"
 	await "watched ($row): it serves" answers unix ./sock
@@ -142,7 +142,7 @@ rm -f watch
 : >heard
 "$helper" deaf ./watch >heard &
 listener=$!
-started="$started $listener"
+remember "$listener"
 await 'somebody does not listen' has heard listening
 start_watched own 20000
 await 'nobody listens: it serves' answers unix ./sock

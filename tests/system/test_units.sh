@@ -55,7 +55,7 @@ activated()
 	# shellcheck disable=SC2086 # words
 	systemd-socket-activate -l "$listens" $command >"$1.log" 2>&1 &
 	pid=$!
-	started="$started $pid"
+	remember "$pid"
 	printf '%s\n' "MOUNT $3" 'CAFILE pki/root.crt' 'CERTFILE pki/app.crt' 'KEYFILE pki/app.key' >app.conf
 	await "$1: systemd listens" test -S "$listens"
 	expect "$1: no server yet" '' "$(grep 'listening on socket' "$1.log")"
