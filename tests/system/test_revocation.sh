@@ -20,6 +20,8 @@ hold()
 {
 	rm -f requests
 	mkfifo requests
+	# served() must not see the replies to an earlier one.
+	: >"held.$1"
 	openssl s_client -quiet -unix ./sock -CAfile pki/root.crt -cert "pki/$1.crt" -key "pki/$1.key" \
 	    <requests >"held.$1" 2>/dev/null &
 	held=$!
