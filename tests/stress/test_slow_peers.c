@@ -1,8 +1,8 @@
 /*
  * Slow peers: half a frame, half a handshake, a byte a second, silence. Two servers, plaintext and
- * TLS, have all of them at the same time for WATCH_MS, while they serve honest clients; then a test
- * for each kind judges the results. A third server is left alone that long, and a fourth has forks
- * that no client adopts, which takes a minute.
+ * TLS, have all of them at the same time for WATCH_MS or longer, while they serve honest clients;
+ * then a test for each kind judges the results. A third server is left alone that long, and a
+ * fourth has forks that no client adopts, which takes a minute.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -230,15 +230,28 @@ serve(struct front *f)
 		f->longest = took;
 }
 
+/* On a busy machine the bytes of a frame come later than one a second. */
+static bool
+is_over(uint64_t begin, uint64_t end)
+{
+	uint64_t now = clock_now();
+
+	if (now < begin + WATCH_MS * CLOCK_MS)
+		return false;
+	return now >= end ||
+	    (plain.drip.reply_size == FRAME_HEADER_SIZE &&
+		tls.drip.reply_size == FRAME_HEADER_SIZE);
+}
+
 static void
 watch_all(void)
 {
-	uint64_t begin = clock_now(), served = 0;
+	uint64_t begin = clock_now(), end = patience_until(2 * WATCH_MS), served = 0;
 	size_t i;
 
 	plain.cpu_before = procfs_usage(plain.siege.daemon.pid).cpu_ms;
 	tls.cpu_before = procfs_usage(tls.siege.daemon.pid).cpu_ms;
-	while (clock_now() < begin + WATCH_MS * CLOCK_MS) {
+	while (!is_over(begin, end)) {
 		for (i = 0; i < COUNT; i++)
 			watch(all[i]);
 		if (clock_now() > served + SERVE_MS * CLOCK_MS) {
