@@ -17,7 +17,8 @@
 
 #include "tests/stress/child.h"
 
-enum { CHUNK = 64 * 1024, BACKLOG = 64 };
+/* Its second is a long one: a record of 30 bytes must not come just when a silence of 30 s ends. */
+enum { CHUNK = 64 * 1024, BACKLOG = 64, SECOND_MS = 1100 };
 
 static bool
 write_all(int fd, const char *bytes, ssize_t size)
@@ -44,7 +45,7 @@ pass_all(int from, int to, atomic_uint *limit)
 		rate = limit == NULL ? 0 : atomic_load(limit);
 		n = read(from, bytes, rate == 0 || rate > CHUNK ? CHUNK : rate);
 		if (n > 0 && rate > 0)
-			(void)poll(NULL, 0, (int)(1000 * (unsigned long)n / rate));
+			(void)poll(NULL, 0, (int)(SECOND_MS * (unsigned long)n / rate));
 		if (n > 0 && !write_all(to, bytes, n))
 			n = 0;
 	}
