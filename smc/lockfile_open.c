@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -16,7 +18,8 @@
 #include "smc/lockfile_locks.h"
 #include "smc/stalename.h"
 
-enum { NAME_TRIES = 1000 }; /* to open or create a name that is there and not there */
+/* Tries to open or create a name that is there and not there, or that has no mode yet. */
+enum { NAME_TRIES = 1000 };
 
 static int
 fail_to_open(const struct lockfile *l, int error)
@@ -50,17 +53,31 @@ try_open_or_create(struct lockfile *l, int directory)
 	return error == 0 || error == -EEXIST ? error : fail_to_open(l, error);
 }
 
+/*
+ * True when the next try may succeed: a library OS forgets a name; or the process that has just
+ * created the file, which has no bytes yet, gives it the mode that the umask has kept from it.
+ */
+static bool
+is_passing(const struct lockfile *l, int directory, int error)
+{
+	struct stat st;
+
+	return error == -EEXIST ||
+	    (error == -EACCES && fstatat(directory, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISREG(st.st_mode) && st.st_size == 0);
+}
+
 /* O1: opens the file by name, or creates it. Nothing is known of it yet. */
 static int
 open_or_create(struct lockfile *l, int directory)
 {
 	int error = try_open_or_create(l, directory), tries;
 
-	for (tries = 0; error == -EEXIST && tries < NAME_TRIES; tries++) {
-		if (!l->has_kernel_locks)
+	for (tries = 0; tries < NAME_TRIES && is_passing(l, directory, error); tries++) {
+		if (error == -EEXIST && !l->has_kernel_locks)
 			stalename_forget_lockfile(directory, l->name);
 		error = try_open_or_create(l, directory);
-		if (error == -EEXIST)
+		if (is_passing(l, directory, error))
 			lockfile_pause();
 	}
 	if (error == -EEXIST)

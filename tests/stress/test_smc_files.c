@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -37,7 +38,14 @@
 
 #define NAME "file"
 
-enum { ROUNDS = 10 * 1000, RACERS = 3, DISK = 1024 * 1024, NOBODY = 65534, FOREIGN_MOST = 20000 };
+enum {
+	ROUNDS = 10 * 1000,
+	RACERS = 3,
+	DISK = 1024 * 1024,
+	NOBODY = 65534,
+	FOREIGN_MOST = 20000,
+	CREATING_MS = 30
+};
 
 static struct smc_world world;
 
@@ -535,6 +543,42 @@ a_read_only_directory_is_an_error(void **state)
 	client_close(&p);
 }
 
+/* Between its creation and its fchmod(2) a file has the mode that the umask has left it. */
+static void
+a_file_that_has_no_mode_yet_is_waited_for(void **state)
+{
+	const char *path = smc_path(&world, "created", "");
+	struct client p;
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(world.dir, 0755), 0);
+	assert_int_equal(chmod(world.memory, 0777), 0);
+	assert_int_equal(chmod(world.key, 0444), 0);
+	assert_true(smc_write_file(path, 0, 0));
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		if (setuid(NOBODY) != 0 || write(ready[1], "r", 1) != 1)
+			_exit(EXIT_FAILURE);
+		child_expect(smc_join(&p, &world, "created", SMC_SEGMENT) == 0,
+		    "opened after a wait");
+		_exit(EXIT_SUCCESS);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	(void)poll(NULL, 0, CREATING_MS);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_true(child_has_ended_well(pid));
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	assert_int_equal(chmod(world.memory, 0700), 0);
+}
+
 static void
 a_file_has_room_for_480_processes(void **state)
 {
@@ -717,6 +761,7 @@ main(void)
 		TEST(on_a_full_disk_nothing_is_published),
 		TEST(on_a_full_disk_nothing_is_opened),
 		TEST(a_read_only_directory_is_an_error),
+		TEST(a_file_that_has_no_mode_yet_is_waited_for),
 		TEST(a_file_has_room_for_480_processes),
 		TEST(a_life_has_2_to_the_32_releases),
 		TEST(when_all_are_killed_a_new_life_begins),
