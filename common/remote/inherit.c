@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "common/base/testpoint.h"
 #include "common/client/forkhooks.h"
 #include "common/host/ownfd.h"
 #include "common/remote/mux.h"
@@ -50,6 +51,23 @@ drop(struct mux **mux)
 {
 	mux_destroy(*mux);
 	*mux = NULL;
+}
+
+static bool
+is_attaching_over(const struct inherit *k, const struct mux *mux)
+{
+	return standing_is_sent(&k->attach) && k->attach.mux == mux;
+}
+
+/* The same, but another process may go on with a CHILD_ATTACH that was sent over it. */
+static void
+leave(struct inherit *k, struct mux **mux)
+{
+	if (is_attaching_over(k, *mux)) {
+		standing_forget(&k->attach);
+		mux_leave_to_other(*mux);
+	}
+	drop(mux);
 }
 
 void
@@ -130,6 +148,20 @@ connect_anew(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint
 	}
 }
 
+/* Sends CHILD_ATTACH, which outlives the caller's patience. */
+static int
+send_attach(struct inherit *k, struct mux *mux, uint64_t until)
+{
+	int error = standing_begin(&k->attach, mux, until, k->target->silence);
+
+	if (error != 0)
+		return error;
+	mux_begin_call(mux, &k->attach.call, OP_CHILD_ATTACH, 8, 0);
+	mux_put_u64(mux, k->ident);
+	standing_send(&k->attach);
+	return 0;
+}
+
 /* In the child, attaching: connects, and sends CHILD_ATTACH. */
 static int
 begin_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
@@ -142,23 +174,16 @@ begin_attach(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint
 	error = connect_anew(k, mux, terms, until);
 	if (error != 0)
 		return error;
-	error = standing_begin(&k->attach, *mux, until, k->target->silence);
-	if (error != 0)
-		return dial_fail(k->target, *mux, error);
-	mux_begin_call(*mux, &k->attach.call, OP_CHILD_ATTACH, 8, 0);
-	mux_put_u64(*mux, k->ident);
-	standing_send(&k->attach);
-	return 0;
+	error = send_attach(k, *mux, until);
+	return error == 0 ? 0 : dial_fail(k->target, *mux, error);
 }
 
-/* In the child: there is no copy that it could attach to, or it has. */
+/* With the mutex, in the child: there is no copy that it could attach to, or it has. */
 static void
 forget_ident(struct inherit *k)
 {
-	(void)pthread_mutex_lock(&k->mutex);
 	k->has_ident = false;
 	ownfd_close(&k->pipe[1]);
-	(void)pthread_mutex_unlock(&k->mutex);
 }
 
 /*
@@ -176,8 +201,11 @@ end_attach(struct inherit *k, struct mux *mux, uint64_t until)
 		    "%s: no answer yet to this child, which attaches to what it inherited",
 		    address);
 	mux_end_call(mux, &k->attach.call);
-	if (error == 0 || error == -EINVAL)
+	if (error == 0 || error == -EINVAL) {
+		(void)pthread_mutex_lock(&k->mutex);
 		forget_ident(k);
+		(void)pthread_mutex_unlock(&k->mutex);
+	}
 	if (error == -EINVAL)
 		return error_message(-ESTALE,
 		    "%s: the server no longer has what this child inherited", address);
@@ -213,7 +241,10 @@ begin_table(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint6
 	return 0;
 }
 
-/* Takes over the connection that the parent has made, unless the program has closed it. */
+/*
+ * Takes over the connection that the parent has made, with a CHILD_ATTACH that has no answer yet,
+ * unless the program has closed it.
+ */
 static bool
 take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 {
@@ -224,8 +255,11 @@ take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 		take_over(mux, terms, k->first_mux, &k->child_terms);
 		k->first_mux = NULL;
 		has_taken = true;
+		if (standing_is_sent(&k->attach))
+			standing_renew(&k->attach, k->target->silence);
 	} else if (k->first_mux != NULL) {
-		drop(&k->first_mux);
+		leave(k, &k->first_mux);
+		forget_ident(k);
 		k->has_lost = true;
 	}
 	(void)pthread_mutex_unlock(&k->mutex);
@@ -236,12 +270,13 @@ take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 static int
 leave_parent(struct inherit *k, struct mux **mux, struct dial_terms *terms, uint64_t until)
 {
-	if (take_over_first(k, mux, terms)) {
-		/* The parent has told its own. */
-		if (terms->has_extensions)
-			dial_tell_process(*mux, until);
+	bool has_taken = take_over_first(k, mux, terms);
+
+	/* The parent has told its own. */
+	if (has_taken && terms->has_extensions)
+		dial_tell_process(*mux, until);
+	if (has_taken && !standing_is_sent(&k->attach))
 		return 0;
-	}
 	return k->has_lost ? begin_table(k, mux, terms, until) :
 			     attach_to_copy(k, mux, terms, until);
 }
@@ -401,8 +436,9 @@ get_copy(struct inherit *k, struct mux *mux, uint64_t until)
 }
 
 /*
- * Makes the child's connection, and attaches it to the copy. Returns false when the copy can still
- * be attached to.
+ * Makes the child's connection, and attaches it to the copy. Without an answer in time the child
+ * waits for it, over that connection: the ident may be used up. Returns false when the copy can, or
+ * may, still be attached to.
  */
 static bool
 attach_child(struct inherit *k, uint64_t until)
@@ -412,8 +448,14 @@ attach_child(struct inherit *k, uint64_t until)
 
 	if (error != 0)
 		return false;
-	error = attach(mux, k->ident, until);
-	if (error == 0)
+	testpoint_reach("inherit: connected");
+	error = send_attach(k, mux, until);
+	if (error == 0) {
+		error = standing_wait(&k->attach, 0, until);
+		if (!standing_is_sent(&k->attach))
+			mux_end_call(mux, &k->attach.call);
+	}
+	if (error == 0 || standing_is_sent(&k->attach))
 		k->child_mux = mux;
 	else
 		mux_destroy(mux);
@@ -455,7 +497,7 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 void
 inherit_fork_cancel(struct inherit *k)
 {
-	drop(&k->child_mux);
+	leave(k, &k->child_mux);
 	if (k->is_held)
 		(void)pthread_mutex_unlock(&k->attaching);
 	k->is_held = false;
@@ -485,12 +527,13 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 {
 	/* Without prepare another thread may be in ready, or attaching. */
 	if (is_prepared)
-		drop(&k->first_mux);
+		leave(k, &k->first_mux);
 	k->first_mux = is_prepared ? k->child_mux : NULL;
 	k->child_mux = NULL;
 	k->has_lost = false;
 	ownfd_close(&k->pipe[0]);
-	standing_forget(&k->attach);
+	if (!is_attaching_over(k, k->first_mux))
+		standing_forget(&k->attach);
 	k->has_ident = is_prepared && k->is_ready;
 	k->is_ready = false;
 	if (!k->has_ident)

@@ -11,7 +11,8 @@
  *
  * If the server gives a copy but takes no connection in time, the child connects and attaches at
  * its first call. One that gives up meanwhile leaves the attaching to the next: an ident is good
- * once, so nothing is sent again before the answer.
+ * once, so nothing is sent again before the answer. For the same reason a child whose parent had
+ * no answer to its CHILD_ATTACH in time gets the connection, and waits there.
  *
  * When such a child never calls, its copy stays at the server, which keeps few of them. So it holds
  * one end of a pipe until it has attached, execs, or ends. The copy is then an *orphan*, which the
@@ -72,7 +73,7 @@ struct inherit {
 	struct mux *first_mux; /* its connection, of child_terms; NULL: it is still to connect */
 	bool has_lost;         /* the program has closed it */
 
-	/* In the child, and in ready. */
+	/* In the child, and in ready; attach also in the parent from ready to parent or cancel. */
 	bool has_ident; /* of a copy that no process is known to have attached to */
 	uint64_t ident;
 	struct standing attach;   /* CHILD_ATTACH, to be answered */

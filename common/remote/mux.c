@@ -307,3 +307,10 @@ mux_fork_child(struct mux *m, bool is_prepared)
 	m->orphan_count = 0;
 	mutex_fork_child(&m->mutex, is_prepared);
 }
+
+void
+mux_leave_to_other(struct mux *m)
+{
+	mux_fork_prepare(m);
+	mux_fork_child(m, true);
+}

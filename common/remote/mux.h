@@ -264,4 +264,10 @@ void mux_fork_prepare(struct mux *m);
 void mux_fork_parent(struct mux *m);
 void mux_fork_child(struct mux *m, bool is_prepared);
 
+/*
+ * Another process has the connection now, with its calls, and no other thread uses it: closes our
+ * copy of the socket without sending a byte, and forgets the calls. Only mux_destroy() may follow.
+ */
+void mux_leave_to_other(struct mux *m);
+
 #endif

@@ -37,6 +37,12 @@ standing_wait(struct standing *s, uint32_t size, uint64_t until)
 }
 
 void
+standing_renew(struct standing *s, uint64_t silence)
+{
+	s->limit = mux_limit(s->mux, clock_now() + silence);
+}
+
+void
 standing_end(struct standing *s)
 {
 	if (s->mux == NULL)

@@ -7,7 +7,8 @@
  * connection ends.
  *
  * A standing request is the storage of its owner, who lets one thread at a time call these
- * functions, and ends it before the connection is destroyed. A forked child forgets it instead.
+ * functions, and ends it before the connection is destroyed. After a fork one of the two processes
+ * forgets it instead.
  */
 #ifndef COMMON_REMOTE_STANDING_H
 #define COMMON_REMOTE_STANDING_H
@@ -48,10 +49,13 @@ void standing_send(struct standing *s);
  */
 int standing_wait(struct standing *s, uint32_t size, uint64_t until);
 
+/* In a forked child that goes on with a request of its parent: the server's silence begins anew. */
+void standing_renew(struct standing *s, uint64_t silence);
+
 /* If a request is still sent, ends it and the connection. */
 void standing_end(struct standing *s);
 
-/* In a forked child: the request was the parent's. */
+/* After a fork: the request is the other process's. */
 static inline void
 standing_forget(struct standing *s)
 {

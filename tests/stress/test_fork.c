@@ -23,6 +23,7 @@
 #include "tests/stress/child.h"
 #include "tests/stress/forkrig.h"
 #include "tests/stress/patience.h"
+#include "tests/stress/testpoint.h"
 
 enum { IDLE_SECONDS = 2 };
 
@@ -239,6 +240,70 @@ many_children_that_wait_at_a_time(void **state)
 	assert_int_equal(forkrig_read(), CHILDREN);
 }
 
+static void
+stop_server(const char *step, void *unused)
+{
+	(void)step;
+	(void)unused;
+	daemon_signal(&forkrig_server, SIGSTOP);
+}
+
+/* Forks a child whose server stops before it sees that child's CHILD_ATTACH. */
+static pid_t
+fork_at_a_silent_server(void)
+{
+	pid_t pid;
+
+	testpoint_plan_call("inherit: connected", 1, stop_server, NULL);
+	pid = child_begin();
+	testpoint_forget();
+	return pid;
+}
+
+/* It was sent, so the server may have used the ident up. */
+static void
+a_child_waits_for_the_answer_that_its_parent_did_not_get(void **state)
+{
+	pid_t pid = fork_at_a_silent_server();
+
+	(void)state;
+	if (pid == 0)
+		_exit(forkrig_increment(2));
+	daemon_signal(&forkrig_server, SIGCONT);
+	child_expect_success(pid);
+	assert_int_equal(forkrig_increment(1), 0);
+	assert_int_equal(forkrig_read(), 3);
+}
+
+static void
+a_child_that_waits_for_that_answer_may_fork_and_free(void **state)
+{
+	pid_t pid = fork_at_a_silent_server(), grandchild;
+
+	(void)state;
+	if (pid == 0) {
+		grandchild = fork();
+		if (grandchild == 0) {
+			/* It has inherited nothing, and can still free. */
+			sm_free(forkrig_mine.sm);
+			_exit(EXIT_SUCCESS);
+		}
+		daemon_signal(&forkrig_server, SIGCONT);
+		child_expect(grandchild > 0 && child_has_ended_well(grandchild), "the grandchild");
+		_exit(forkrig_increment(2));
+	}
+	child_expect_success(pid);
+	pid = fork_at_a_silent_server();
+	if (pid == 0) {
+		sm_free(forkrig_mine.sm);
+		_exit(EXIT_SUCCESS);
+	}
+	daemon_signal(&forkrig_server, SIGCONT);
+	child_expect_success(pid);
+	assert_int_equal(forkrig_increment(1), 0);
+	assert_int_equal(forkrig_read(), 3);
+}
+
 /* Its parent's server is silent, and each of its files is one that it would attach for. */
 static void
 a_child_without_a_connection_frees_all_at_once(void **state)
@@ -332,6 +397,8 @@ main(void)
 		FORKRIG_TEST(threads_are_in_calls_meanwhile),
 		FORKRIG_TEST(a_child_without_privileges_uses_what_it_inherited),
 		FORKRIG_TEST(a_child_connects_by_itself_when_its_parent_could_not),
+		FORKRIG_TEST(a_child_waits_for_the_answer_that_its_parent_did_not_get),
+		FORKRIG_TEST(a_child_that_waits_for_that_answer_may_fork_and_free),
 		FORKRIG_TEST(a_child_without_a_connection_frees_all_at_once),
 		FORKRIG_TEST(many_children_that_wait_at_a_time),
 		FORKRIG_TEST(a_child_may_idle_as_long_as_its_parent_lives),
