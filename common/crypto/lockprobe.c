@@ -23,18 +23,21 @@
 #include "common/base/error.h"
 #include "common/base/mutex.h"
 
-enum { LOOK_NS = 50 * 1000 };
+enum { LOOK_NS = 50 * 1000, LOOK_MOST_NS = 10 * 1000 * 1000 };
 
 enum state { FREE, UNKNOWN, TRYING };
 
 static atomic_int state = FREE;
-static _Atomic uint64_t deadline;                         /* of TRYING: then they are stuck */
+static atomic_bool has_begun;   /* the thread that tries */
+static _Atomic uint64_t looked; /* when a thread looked last */
+static _Atomic uint64_t waited; /* ns: after LOCKPROBE_MS they are stuck */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of leaving UNKNOWN; a fork has it */
 
 /* Takes each lock once. */
 static void *
 try_all(void *unused)
 {
+	atomic_store(&has_begun, true);
 	/* That of threads, at the first call of this one. */
 	ERR_clear_error();
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
@@ -71,7 +74,9 @@ start(void)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &previous);
-	atomic_store(&deadline, clock_after_ms(clock_now(), LOCKPROBE_MS));
+	atomic_store(&has_begun, false);
+	atomic_store(&looked, clock_now());
+	atomic_store(&waited, 0);
 	atomic_store(&state, TRYING);
 	error = pthread_create(&thread, NULL, try_all, NULL);
 	(void)pthread_sigmask(SIG_SETMASK, &previous, NULL);
@@ -89,14 +94,31 @@ lockprobe_is_needed(void)
 	return atomic_load_explicit(&state, memory_order_relaxed) != FREE;
 }
 
+/*
+ * Counts the time since the last look. While the machine stands still, or runs others, the thread
+ * that tries does not get on either: no look counts for more than LOOK_MOST_NS.
+ */
+static void
+count_look(void)
+{
+	uint64_t now = clock_now(), last = atomic_exchange(&looked, now);
+
+	/* A busy machine may let it begin a second later. */
+	if (atomic_load(&has_begun) && last < now)
+		atomic_fetch_add(&waited, now - last < LOOK_MOST_NS ? now - last : LOOK_MOST_NS);
+}
+
 /* Waits for the thread that tries. */
 static void
 settle(void)
 {
 	const struct timespec pause = { 0, LOOK_NS };
 
-	while (atomic_load(&state) == TRYING && clock_now() < atomic_load(&deadline))
+	while (atomic_load(&state) == TRYING &&
+	    atomic_load(&waited) < clock_after_ms(0, LOCKPROBE_MS)) {
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		count_look();
+	}
 }
 
 int
