@@ -20,10 +20,10 @@ enum { LOCKPROBE_MS = 1000 };
 bool lockprobe_is_needed(void);
 
 /*
- * Tries the locks if they are unknown; waits for the result, all callers together for
+ * Tries the locks if they are unknown, and waits for the result: all callers together for
  * LOCKPROBE_MS at most from when the thread runs, and longer on a machine that lets them look less
- * than every 10 ms. Returns 0, -ENOTRECOVERABLE when they are stuck, or -EAGAIN when there can be no
- * thread; with a message.
+ * than every 10 ms. Returns 0, -ENOTRECOVERABLE when they are stuck, or -EAGAIN when there can be
+ * no thread; with a message.
  */
 int lockprobe_check(void);
 
