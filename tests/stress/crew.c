@@ -318,11 +318,16 @@ the_same_over_tcp(void **state)
 static void
 the_server_has_nothing_to_complain_about_and_exits_with_0(void **state)
 {
+	unsigned expected;
+
 	(void)state;
 	daemon_stop(&server);
 	/* The server reports a worker that was killed while it connected as just that. */
-	assert_int_equal(daemon_log_complaints(&server, 0),
-	    daemon_log_count(&server, 0, "refused in the TLS handshake", ""));
+	expected = daemon_log_count(&server, 0, "refused in the TLS handshake", "");
+	/* If there were too many of these lines at a time, its last one counts those left out. */
+	expected += daemon_log_count(&server, 0, "lines about this peer withheld", "") -
+	    daemon_log_count(&server, 0, "(and ", "lines about this peer withheld");
+	daemon_log_expect(&server, 0, expected);
 }
 
 static int
