@@ -68,11 +68,11 @@ address_of(enum calls_trouble trouble, int server)
 	return trouble == CALLS_SLOW ? proxies[server].address : servers[server].address;
 }
 
-/* Longer than the trouble, for a call that is to cost nothing. */
+/* For a call that is to cost nothing: longer than the trouble, even when the machine stalls. */
 static unsigned
 silence_of(const struct call *call)
 {
-	return call->is_harmless ? 4 * silence : silence;
+	return call->is_harmless ? 8 * silence : silence;
 }
 
 /* Waits longer than any call may take. */
@@ -229,8 +229,21 @@ end_calls(enum calls_trouble trouble, bool is_harmless)
 		child_expect_no_complaint(&shared->complaint);
 		pid = callers[i];
 		callers[i] = -1;
-		child_expect_success(pid);
+		if (child_has_ended_well(pid))
+			continue;
+		child_expect_no_complaint(&shared->complaint);
+		fail_msg("%s: its process has not ended well", calls_table[i].name);
 	}
+}
+
+/*
+ * A call that the machine woke too late may find that the kernel has ended the connection
+ * meanwhile.
+ */
+static bool
+is_right_error(int error, int expected, bool is_late)
+{
+	return error == expected || (is_late && expected == ETIMEDOUT && error == ECONNRESET);
 }
 
 /* Returns false, and says so, when the call was not what it should be. */
@@ -242,7 +255,8 @@ is_right(enum calls_trouble trouble, size_t i)
 	uint64_t most = calls_bound_ms(call, silence);
 	int error = calls_error(call, trouble);
 
-	if (r->error == error && !patience_is_over(r->took, most))
+	if (is_right_error(r->error, error, r->took > most * CLOCK_MS) &&
+	    !patience_is_over(r->took, most))
 		return true;
 	print_message("%s: expected %s within %lu ms, got %s after %lu\n", call->name,
 	    strerror(error), (unsigned long)most, strerror(r->error),
