@@ -154,6 +154,7 @@ start_afresh(struct lockfile *l, int directory)
 	atomic_store(&h->grants, 0);
 	atomic_store(&h->fences, 0);
 	atomic_store(&h->committed, 0);
+	presence_clear(&l->presence);
 	atomic_store(&h->words.turn, atomic_load(&h->words.ticket_number));
 	h->type = 0;
 	memset(h->iv, 0, sizeof h->iv);

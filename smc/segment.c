@@ -32,19 +32,6 @@ current_slot(const struct segment *s, uint32_t block, uint64_t committed)
 	return v1 > v0 && v1 <= committed;
 }
 
-/* The table was read. The first release of a block writes slot 0. */
-static void
-count_published(struct segment *s)
-{
-	uint64_t sum = 0;
-	uint32_t block;
-
-	for (block = 0; block < s->file.count; block++)
-		if (entry(s, block, 0)->version != 0)
-			sum += size_of_block(s->file.size, block);
-	atomic_store_explicit(&s->published_bytes, sum, memory_order_relaxed);
-}
-
 /* The version of a block at that committed version; 0: never published. */
 static uint64_t
 version_of(const struct segment *s, uint32_t block, uint64_t committed)
@@ -52,6 +39,19 @@ version_of(const struct segment *s, uint32_t block, uint64_t committed)
 	uint64_t version = entry(s, block, current_slot(s, block, committed))->version;
 
 	return version <= committed ? version : 0;
+}
+
+/* The table was read. */
+static void
+count_published(struct segment *s, uint64_t committed)
+{
+	uint64_t sum = 0;
+	uint32_t block;
+
+	for (block = 0; block < s->file.count; block++)
+		if (version_of(s, block, committed) != 0)
+			sum += size_of_block(s->file.size, block);
+	atomic_store_explicit(&s->published_bytes, sum, memory_order_relaxed);
 }
 
 int
@@ -115,7 +115,7 @@ segment_read(struct segment *s, struct replica *replica, uint64_t committed)
 	uint32_t block;
 
 	if (error == 0)
-		count_published(s);
+		count_published(s, committed);
 	replica_stage_begin(replica);
 	for (block = 0; block < s->file.count && error == 0; block++)
 		if (version_of(s, block, committed) > since)
@@ -138,7 +138,7 @@ segment_clear(struct segment *s, uint64_t committed)
 		error = slotfile_write_table(&s->file, s->entries, i, 1);
 		testpoint_reach("commit: leftover cleared");
 	}
-	count_published(s);
+	count_published(s, committed);
 	return error;
 }
 
@@ -170,7 +170,7 @@ write_entries(struct segment *s, const struct dirty_piece *p, uint64_t committed
 
 	for (block = first; block < end; block++) {
 		slot = !current_slot(s, block, committed);
-		if (slot == 0 && entry(s, block, 0)->version == 0)
+		if (version_of(s, block, committed) == 0)
 			added += size_of_block(s->file.size, block);
 		*entry(s, block, slot) = *e;
 	}

@@ -157,6 +157,20 @@ presence_claim(struct presence *p)
 	return -EUSERS;
 }
 
+void
+presence_clear(const struct presence *p)
+{
+	uint64_t word;
+	int slot;
+
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
+		word = atomic_load(&p->untrusted_slots[slot]);
+		if ((word & STATE_MASK) != PRESENCE_IDLE)
+			atomic_store(&p->untrusted_slots[slot],
+			    (word & GENERATION_MASK) | PRESENCE_IDLE);
+	}
+}
+
 /* N1: claims that slot for a ticket, if it is free. */
 static bool
 claim_for_ticket(struct presence *p, int slot)

@@ -74,6 +74,13 @@ void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t 
 int presence_claim(struct presence *p);
 
 /*
+ * Takes out of the table what dead processes have left there, tickets too: the number of an
+ * abandoned one comes again, 2^32 tickets later. Caller holds the recovery lock, and no process has
+ * a slot.
+ */
+void presence_clear(const struct presence *p);
+
+/*
  * Releases our slot, if we have one. With kernel locks ending the description does it too, and an
  * abandoned ticket in the slot is dead from then on. Without them a slot with an abandoned ticket
  * stays, until that ticket is skipped.

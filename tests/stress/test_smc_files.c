@@ -680,6 +680,138 @@ when_all_are_killed_a_new_life_begins(void **state)
 	}
 }
 
+/* Makes a process that opens the file, uses it, and waits to be killed. */
+static pid_t
+begin_user(void (*use)(struct client *))
+{
+	struct client p;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(smc_join(&p, &world, NAME, 0) == 0, "opening");
+		use(&p);
+		child_expect(write(ready[1], "r", 1) == 1, "a byte for the parent");
+		for (;;)
+			pause();
+	}
+	(void)close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+	return pid;
+}
+
+static void
+hold(struct client *p)
+{
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
+}
+
+static void
+only_open(struct client *p)
+{
+	(void)p;
+}
+
+static void
+give_up(struct client *p)
+{
+	const struct timespec past = { 0 };
+
+	child_expect(sm_timedlock(p->file, &past) == -1 && errno == ETIMEDOUT, "ETIMEDOUT");
+}
+
+/* Otherwise the turn of that number, when it comes again, would be skipped under its holder. */
+static void
+a_ticket_that_a_dead_process_abandoned_ends_with_its_life(void **state)
+{
+	/* Its slot is not one of those that are claimed again below. */
+	static void (*const uses[])(
+	    struct client *) = { hold, only_open, only_open, only_open, give_up };
+	enum { USERS = sizeof uses / sizeof uses[0] };
+	const uint32_t words[] = { 1, 1 }; /* ticket_number and turn */
+	struct client p;
+	pid_t users[USERS], pid;
+	int i, fd;
+
+	(void)state;
+	for (i = 0; i < USERS; i++)
+		users[i] = begin_user(uses[i]);
+	child_kill_all(users, USERS);
+	assert_int_equal(smc_join(&p, &world, NAME, 0), 0);
+	/* As 2^32 - 1 sections later. */
+	fd = open(smc_path(&world, NAME, ""), O_RDWR);
+	assert_int_equal(pwrite(fd, words, sizeof words, 0), sizeof words);
+	(void)close(fd);
+	assert_int_equal(sm_lock(p.file), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(smc_join(&p, &world, NAME, 0) == 0, "opening");
+		child_expect(sm_trylock(p.file) == -1 && errno == EAGAIN, "EAGAIN");
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect_success(pid);
+	assert_int_equal(sm_unlock(p.file), 0);
+	client_close(&p);
+	assert_int_equal(count_files(), 0);
+}
+
+static void
+change_blocks(struct client *p, unsigned count)
+{
+	unsigned i;
+
+	child_expect(sm_lock(p->file) == 0, "sm_lock");
+	for (i = 0; i < count; i++)
+		p->segment[i * SIZE_BLOCK + SIZE_BLOCK / 2]++;
+	child_expect(sm_unlock(p->file) == 0, "sm_unlock");
+}
+
+static void
+expect_committed(struct client *p, uint64_t bytes)
+{
+	struct sm_stat s;
+
+	assert_int_equal(sm_stat(p->file, &s), 0);
+	assert_int_equal(s.committed, bytes);
+}
+
+/* A block's newest entry is that of either slot, and one of a dead release is none. */
+static void
+what_a_killed_release_leaves_is_not_counted_as_published(void **state)
+{
+	enum { BLOCKS = 3, FULL = BLOCKS * SIZE_BLOCK };
+	unsigned releases;
+	struct client p;
+	pid_t pid;
+
+	(void)state;
+	for (releases = 1; releases <= 2; releases++) {
+		assert_int_equal(smc_join(&p, &world, NAME, 2 * FULL), 0);
+		change_blocks(&p, BLOCKS);
+		if (releases == 2)
+			change_blocks(&p, BLOCKS);
+		expect_committed(&p, FULL);
+		pid = child_begin();
+		if (pid == 0) {
+			testpoint_plan("commit: before the store", 1, SIGKILL);
+			change_blocks(&p, 2 * BLOCKS - 1);
+			_exit(EXIT_FAILURE);
+		}
+		assert_true(child_was_killed(pid));
+		change_blocks(&p, 0);
+		expect_committed(&p, FULL);
+		change_blocks(&p, 1);
+		expect_committed(&p, FULL);
+		change_blocks(&p, BLOCKS + 1);
+		expect_committed(&p, FULL + SIZE_BLOCK);
+		client_close(&p);
+	}
+}
+
 /* A last close races an open. */
 
 struct race {
@@ -765,6 +897,8 @@ main(void)
 		TEST(a_file_has_room_for_480_processes),
 		TEST(a_life_has_2_to_the_32_releases),
 		TEST(when_all_are_killed_a_new_life_begins),
+		TEST(a_ticket_that_a_dead_process_abandoned_ends_with_its_life),
+		TEST(what_a_killed_release_leaves_is_not_counted_as_published),
 		TEST(a_last_close_and_an_open_never_make_two_files),
 	};
 

@@ -357,6 +357,7 @@ static void __attribute__((noreturn))
 be_careless(const char *name, enum which which, enum what what)
 {
 	uint8_t before[SMC_SEGMENT];
+	struct sm_stat st;
 	struct client p;
 	int own, i;
 
@@ -375,6 +376,8 @@ be_careless(const char *name, enum which which, enum what what)
 		child_expect(memcmp(p.segment, before, sizeof before) == 0,
 		    "the mapping is as it was");
 	}
+	child_expect(which != ALL_DESCRIPTORS || (sm_stat(p.file, &st) == -1 && errno == EBADF),
+	    "nobody knows which processes live: EBADF");
 	_exit(EXIT_SUCCESS);
 }
 

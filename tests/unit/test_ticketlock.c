@@ -235,6 +235,25 @@ waiter_that_comes_back_resumes_its_abandoned_ticket(void **state)
 }
 
 static void
+pass_there(const char *step, void *arg)
+{
+	(void)step;
+	(void)arg;
+	take_and_release(&there);
+}
+
+/* The turn never seems to be ahead of the tickets. */
+static void
+a_count_beside_a_section_is_of_one_ticket(void **state)
+{
+	(void)state;
+	testpoint_plan_call("ticketlock: counting", 1, pass_there, NULL);
+	assert_int_equal(ticketlock_count(&here.lock), 1);
+	testpoint_forget();
+	assert_int_equal(ticketlock_count(&here.lock), 0);
+}
+
+static void
 release_here(const char *step, void *arg)
 {
 	(void)step;
@@ -510,6 +529,7 @@ main(void)
 		TEST(lock_has_one_holder),
 		TEST(abandoned_ticket_is_skipped),
 		TEST(waiter_that_comes_back_resumes_its_abandoned_ticket),
+		TEST(a_count_beside_a_section_is_of_one_ticket),
 		TEST(try_skips_no_ticket_of_its_own),
 		TEST(tickets_of_dead_processes_are_passed_over),
 		TEST(process_about_to_have_a_ticket_is_waited_for),
