@@ -288,10 +288,6 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	int error = attach(f);
 
 	(void)until;
-	/* Which processes live only our descriptor tells. */
-	if (error == 0 && f->lockfile.presence.has_locks &&
-	    !presence_is_intact(&f->lockfile.presence))
-		error = lockfile_fail(&f->lockfile, -EBADF, OWNFD_LOST);
 	if (error != 0)
 		return error;
 	h = f->lockfile.untrusted_head;

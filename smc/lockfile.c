@@ -119,8 +119,10 @@ lockfile_hide_from_children(struct lockfile *l)
 unsigned
 lockfile_count_users(const struct lockfile *l)
 {
-	return l->presence.has_locks ? presence_count(&l->presence) :
-				       atomic_load(&l->untrusted_head->refcnt);
+	/* Which processes live only our descriptor tells. */
+	return l->presence.has_locks && presence_is_intact(&l->presence) ?
+	    presence_count(&l->presence) :
+	    atomic_load(&l->untrusted_head->refcnt);
 }
 
 void

@@ -134,7 +134,10 @@ void lockfile_unlock_recovery(struct lockfile *l);
  */
 int lockfile_open_directory(const struct lockfile *l, int *fd);
 
-/* The number of processes that have it open. */
+/*
+ * The number of processes that have it open. Once the program has closed our descriptor, and always
+ * without kernel locks, those count, too, that were killed.
+ */
 unsigned lockfile_count_users(const struct lockfile *l);
 
 /* The words for ESTALE when ticketlock_is_held() is false or ticketlock_release() fails. */
