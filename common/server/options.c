@@ -239,6 +239,8 @@ take(struct parse *p, int option)
 	case 1:
 		return add_word(p, optarg);
 	case 'f':
+		if (p->o->config_file != NULL)
+			return usage_error(p->program, "-f is there twice");
 		p->o->config_file = optarg;
 		return OPTIONS_RUN;
 	case 'h':
