@@ -47,7 +47,14 @@ class Errors(unittest.TestCase):
             self.fails(smclient.Error, errno.EINVAL, "", lambda: file.dirty(8, 1))
             with file.lock():
                 self.fails(smclient.DeadlockError, errno.EDEADLK, "", file.lock)
-            for call in [lambda: file.map(-1), lambda: file.dirty(-1, 1)]:
+            # ctypes would pass the lowest 64 bits of a larger number.
+            for call in [
+                lambda: file.map(-1),
+                lambda: file.map(2**64 + 8),
+                lambda: file.dirty(-1, 1),
+                lambda: file.dirty(2**64, 1),
+                lambda: file.dirty(0, 2**64 + 1),
+            ]:
                 with self.assertRaises(ValueError):
                     call()
 

@@ -9,6 +9,7 @@ import ctypes
 import enum
 import errno
 import os
+import sys
 import time
 import warnings
 import weakref
@@ -195,8 +196,8 @@ class File:
         A path has one Segment in a process: mapping again returns the same.
         """
         file = self._pointer()
-        if size < 0:
-            raise ValueError(f"a size is at least 0 bytes, and not {size}")
+        if not 0 <= size <= sys.maxsize:
+            raise ValueError(f"a size is from 0 to {sys.maxsize} bytes, and not {size}")
         size = size or self.stat().size
         address = check_pointer(c.sm_map(file, None, size))
         segments = self._mounts._segments
@@ -237,8 +238,8 @@ class File:
 
     def dirty(self, offset: int, length: int) -> None:
         """Names length bytes at offset that this critical section writes: for track=hint."""
-        if offset < 0 or length < 0:
-            raise ValueError("an offset and a length are at least 0 bytes")
+        if not (0 <= offset <= sys.maxsize and 0 <= length <= sys.maxsize):
+            raise ValueError(f"an offset and a length are from 0 to {sys.maxsize} bytes")
         check(c.sm_dirty(self._pointer(), offset, length))
 
     def grant(self) -> Grant:
