@@ -22,7 +22,7 @@ enum {
 	LOUD = 16 * 1024,
 	REPLIES_MOST = 64, /* more than a socket takes */
 	LOOK_MS = 100,
-	FREE_MS = 200,  /* the lock has to be free by then */
+	FREE_MS = 1000, /* the lock has to be free by then, and not only when a time limit ends */
 	WAIT_MS = 3000, /* how long the next one waits for it */
 	BROKEN_SIZE = 64
 };

@@ -55,6 +55,7 @@ for place in $kinds; do
 	exec 8>&-
 	wait "$holder"
 	expect "$place: two users with a group in common" 'open 600' "$(tr '\n' ' ' <held | sed 's/ $//')"
-	rm until
+	# The next holder makes it anew, perhaps after the look at it.
+	rm until held
 done
 finish
