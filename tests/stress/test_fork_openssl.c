@@ -35,6 +35,7 @@ enum {
 	THREADS = 3,
 	SEGMENT = 4096,
 	HANGS_MS = 10 * 1000,
+	LOST_MS = 1000, /* as HANGS_MS, with ThreadSanitizer */
 	LATE_MS = 900
 };
 
@@ -47,6 +48,7 @@ static atomic_bool stop;
 static atomic_int failures; /* of the threads */
 static int late;            /* forks of a case that took LATE_MS or longer */
 static int voids;           /* children whose inherited file was ESTALE */
+static int lost;            /* children that hung in ThreadSanitizer */
 static bool has_server;     /* such children are right, one for each late fork at most */
 static pthread_t threads[THREADS];
 
@@ -129,23 +131,35 @@ stop_threads(void)
 	assert_int_equal(atomic_load(&failures), 0);
 }
 
-/* The wait status of a child. */
-static int
-wait_for(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) != pid)
-		assert_int_equal(errno, EINTR);
-	return status;
-}
-
 static bool
 is_variant(const char *name)
 {
 	const char *variant = getenv("VARIANT");
 
 	return variant != NULL && strcmp(variant, name) == 0;
+}
+
+/*
+ * The wait status of a child. The parent ends one that hangs, by SIGALRM: a child may hang in the
+ * handlers of fork(2) already.
+ */
+static int
+wait_for(pid_t pid)
+{
+	uint64_t begun = clock_now(), hangs_ms = is_variant("tsan") ? LOST_MS : HANGS_MS;
+	bool is_ended = false;
+	int status;
+	pid_t ended;
+
+	while ((ended = waitpid(pid, &status, is_ended ? 0 : WNOHANG)) != pid) {
+		assert_true(ended == 0 || errno == EINTR);
+		patience_breathe();
+		if (!is_ended && patience_is_over(clock_now() - begun, hangs_ms)) {
+			assert_int_equal(kill(pid, SIGALRM), 0);
+			is_ended = true;
+		}
+	}
+	return status;
 }
 
 /* False under AddressSanitizer, in which a child of threads may hang: see test_fork.c. */
@@ -190,10 +204,8 @@ fork_once(int (*run)(void), bool *is_late)
 	uint64_t begun = clock_now();
 	pid_t pid = child_begin();
 
-	if (pid == 0) {
-		patience_alarm(HANGS_MS);
+	if (pid == 0)
 		_exit(children_may_call() ? run() : 0);
-	}
 	*is_late = clock_now() - begun >= LATE_MS * CLOCK_MS;
 	return wait_for(pid);
 }
@@ -212,6 +224,26 @@ judge_void(int status, bool is_late)
 	return is_void && is_late && has_server ? 0 : status;
 }
 
+static bool
+has_hung(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+}
+
+/*
+ * ThreadSanitizer (that of gcc 12 and of clang 14) does not hold the locks of its allocator's
+ * tables across a fork: a child that frees memory may wait for ever for a thread that it does not
+ * have. Only with it such a child is lost, and the result is 0. Else it is status.
+ */
+static int
+judge_hung(int status)
+{
+	if (!is_variant("tsan") || !has_hung(status))
+		return status;
+	lost++;
+	return 0;
+}
+
 /*
  * Beside threads of that kind forks children one after the other, which run and exit with its
  * result, 0 or an errno. Fails the test unless each has exited, with 0 or allowed, or with ESTALE
@@ -223,16 +255,16 @@ fork_beside(void *(*kind)(void *), int (*run)(void), int allowed)
 	int i, status = 0, count = 0;
 	bool is_late;
 
-	late = voids = 0;
+	late = voids = lost = 0;
 	start_threads(kind);
 	for (i = 0; i < forks() && has_exited(status, allowed); i++) {
 		status = fork_once(run, &is_late);
-		status = judge_void(status, is_late);
+		status = judge_hung(judge_void(status, is_late));
 		count += status != 0;
 	}
 	stop_threads();
-	print_message("%d forks: %d late, %d children void\n", i, late, voids);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+	print_message("%d forks: %d late, %d children void, %d lost\n", i, late, voids, lost);
+	if (has_hung(status))
 		fail_msg("child %d of %d hangs", i, forks());
 	if (!has_exited(status, allowed))
 		fail_msg("child %d of %d: wait status %#x, expected success or %s", i, forks(),
@@ -253,8 +285,11 @@ use_inherited(void)
 static void
 expect_all_counted(void)
 {
+	int expected = children_may_call() ? forks() - voids : 0;
+
 	assert_int_equal(sm_rdlock(mine.file), 0);
-	assert_int_equal(*mine.words, children_may_call() ? forks() - voids : 0);
+	/* A lost child has published or not. */
+	assert_in_range(*mine.words, expected - lost, expected);
 	assert_int_equal(sm_unlock(mine.file), 0);
 }
 
@@ -299,12 +334,12 @@ tls_children_publish_beside_openssl(void **state)
 static void
 a_child_connects_beside_openssl_or_fails(void **state)
 {
-	int lost;
+	int locked;
 
 	skip_if_no_child_can_connect();
 	own_server = *state;
-	lost = fork_beside(use_openssl_for_ever, use_own, ENOTRECOVERABLE);
-	print_message("%d of %d children found OpenSSL locked\n", lost, forks());
+	locked = fork_beside(use_openssl_for_ever, use_own, ENOTRECOVERABLE);
+	print_message("%d of %d children found OpenSSL locked\n", locked, forks());
 }
 
 static int
