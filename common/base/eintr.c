@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,25 +147,67 @@ has_signal(const struct eintr *e)
 	return sigisemptyset(&signals) == 0;
 }
 
+/*
+ * True when nobody but this thread would have had the signals that are blocked now: the kernel
+ * gives those of the process to its main thread, if that does not block them.
+ */
+static bool
+may_hold_back(void)
+{
+	return __libc_single_threaded != 0 || gettid() != getpid();
+}
+
+/* Sleeps until end. A signal that ends the wait stays pending for the look after it. */
+static int
+sleep_through(const _Atomic uint32_t *futex, int operation, uint32_t seen, uint32_t bits,
+    uint64_t end)
+{
+	int error = wait_once(futex, operation, seen, bits, end);
+
+	/* A handler with SA_RESTART has run. */
+	return error == -EINTR ? 0 : error;
+}
+
+/* Sleeps until end, with the mask of the program. */
+static int
+sleep_open(struct eintr *e, const _Atomic uint32_t *futex, int operation, uint32_t seen,
+    uint32_t bits, uint64_t end)
+{
+	int error;
+
+	if (e->has_ending)
+		(void)pthread_sigmask(SIG_SETMASK, &e->asleep, NULL);
+	error = wait_once(futex, operation, seen, bits, end);
+	if (e->has_ending)
+		(void)pthread_sigmask(SIG_SETMASK, &e->awake, NULL);
+	return error == -EINTR ? judge(e) : error;
+}
+
+/* One sleep of a wait that signals may end, from now until end. */
+static int
+sleep_once(struct eintr *e, const _Atomic uint32_t *futex, int operation, uint32_t seen,
+    uint32_t bits, uint64_t now, uint64_t end)
+{
+	if (e->has_ending && has_signal(e))
+		return -EINTR;
+	if (e->has_ending && end <= clock_after_ms(now, EINTR_SLICE_MS) && may_hold_back())
+		return sleep_through(futex, operation, seen, bits, end);
+	return sleep_open(e, futex, operation, seen, bits, end);
+}
+
 int
 eintr_futex(struct eintr *e, const _Atomic uint32_t *futex, int operation, uint32_t seen,
     uint32_t bits, uint64_t until)
 {
-	uint64_t end = until;
-	bool is_masked;
+	uint64_t now, end;
 	int error;
 
-	if (e != NULL)
-		end = sleep_end(e, clock_now(), until);
-	is_masked = e != NULL && e->has_ending;
-	if (is_masked && has_signal(e))
-		return -EINTR;
-	if (is_masked)
-		(void)pthread_sigmask(SIG_SETMASK, &e->asleep, NULL);
-	error = wait_once(futex, operation, seen, bits, end);
-	if (is_masked)
-		(void)pthread_sigmask(SIG_SETMASK, &e->awake, NULL);
-	if (error == -EINTR)
-		return e != NULL ? judge(e) : 0;
+	if (e == NULL) {
+		error = wait_once(futex, operation, seen, bits, until);
+		return error == -EINTR ? 0 : error;
+	}
+	now = clock_now();
+	end = sleep_end(e, now, until);
+	error = sleep_once(e, futex, operation, seen, bits, now, end);
 	return error == -ETIMEDOUT && end < until ? 0 : error;
 }

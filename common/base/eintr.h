@@ -9,9 +9,14 @@
  * A handler runs with the mask that the program has set; one that ends a sleep, if there are both
  * sorts, with the others blocked. Signals of faults (SIGSEGV and its like) are never blocked.
  *
- * A signal may be missed before the wait sleeps for the first time; in its first millisecond, if
- * there are handlers of both sorts; and in the moment before eintr_futex() sleeps, which the kernel
- * cannot join to unblocking the signals.
+ * futex(2) cannot unblock signals for as long as it sleeps, as ppoll(2) does: a handler that runs
+ * just before the sleep, or as it ends by its time limit, leaves no trace. So in a short sleep on a
+ * futex the signals stay blocked, and one that comes is noticed at its end. The main thread of a
+ * process with others does not do so: the kernel would give the signal to another thread.
+ *
+ * So a signal may be missed in the first millisecond of a wait; in the moment before a long
+ * eintr_futex() sleeps; and by a main thread that has others beside it, in the moments before and
+ * after each eintr_futex().
  *
  * A wait belongs to one thread, and its struct to the caller.
  */

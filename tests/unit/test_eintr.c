@@ -25,7 +25,8 @@
 enum {
 	PERIOD_US = 3000, /* between two signals */
 	SHORT_MS = 100,   /* for sleeps that none of them ends */
-	OLD_MS = 5        /* of a wait that has looked at the handlers */
+	OLD_MS = 5,       /* of a wait that has looked at the handlers */
+	ROUNDS = 100
 };
 
 static volatile sig_atomic_t handled;
@@ -228,6 +229,74 @@ a_signal_between_two_sleeps_ends_the_next_one(void **state)
 	}
 }
 
+static void
+set_blocked(bool is_blocked)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGALRM);
+	pthread_sigmask(is_blocked ? SIG_BLOCK : SIG_UNBLOCK, &mask, NULL);
+}
+
+/*
+ * A waiter for a lock sleeps for a millisecond, again and again. SIGALRM comes when a sleep ends,
+ * or hardly later: it has to end the wait, and its handler has run when the wait is over. Returns
+ * how many have not.
+ */
+static void *
+wait_in_short_sleeps(void *unused)
+{
+	uint64_t until, next;
+	intptr_t missed = 0;
+	struct eintr e;
+	int i, error;
+
+	(void)unused;
+	set_blocked(false);
+	for (i = 0; i < ROUNDS; i++) {
+		const struct itimerval once = { .it_value = { .tv_usec = 2000 + i } };
+
+		handled = 0;
+		eintr_begin(&e);
+		while (!e.has_looked)
+			sleep_on_a_futex(&e, clock_now() + CLOCK_MS);
+		next = clock_now();
+		until = patience_until(PATIENCE_MS);
+		setitimer(ITIMER_REAL, &once, NULL);
+		do {
+			next += CLOCK_MS;
+			error = sleep_on_a_futex(&e, next);
+		} while (error == -ETIMEDOUT && handled == 0 && next < until);
+		eintr_end(&e);
+		missed += error != -EINTR || handled != 1;
+	}
+	return (void *)missed;
+}
+
+static void
+a_signal_at_the_end_of_a_short_sleep_ends_the_wait(void **state)
+{
+	(void)state;
+	catch (SIGALRM, 0);
+	assert_null(wait_in_short_sleeps(NULL));
+}
+
+/* The kernel gives SIGALRM to the waiter, as the main thread blocks it. */
+static void
+so_it_does_in_another_thread_than_main(void **state)
+{
+	pthread_t thread;
+	void *missed;
+
+	(void)state;
+	catch (SIGALRM, 0);
+	set_blocked(true);
+	pthread_create(&thread, NULL, wait_in_short_sleeps, NULL);
+	pthread_join(thread, &missed);
+	assert_null(missed);
+}
+
 /* wakeup */
 
 static struct wakeup wakeup;
@@ -308,6 +377,8 @@ main(void)
 		TEST(a_signal_that_the_program_blocks_does_not),
 		TEST(without_a_wait_none_does),
 		TEST(a_signal_between_two_sleeps_ends_the_next_one),
+		TEST(a_signal_at_the_end_of_a_short_sleep_ends_the_wait),
+		TEST(so_it_does_in_another_thread_than_main),
 		TEST(a_sleeper_is_woken),
 		TEST(a_sleeper_gives_up),
 	};
