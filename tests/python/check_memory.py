@@ -128,6 +128,24 @@ class Waiting(unittest.TestCase):
                 file.lock()
 
     @rig.each_kind
+    def test_a_handler_that_raises_when_the_lock_is_acquired_leaves_it_free(self, path):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
+        # The wait goes on: Python calls the handler after it.
+        signal.siginterrupt(signal.SIGALRM, False)
+        with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
+            timer = threading.Timer(0.2, os.kill, [child, signal.SIGKILL])
+            with self.assertRaises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                timer.start()
+                file.lock()
+            timer.join()
+            with file.lock(timeout=rig.PATIENCE):
+                pass
+
+    @rig.each_kind
     def test_after_a_handler_that_does_not_raise_the_wait_goes_on(self, path):
         with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
             came = []

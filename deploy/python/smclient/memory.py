@@ -219,11 +219,23 @@ class File:
     def _acquire(self, mode: int, timeout: Optional[float]) -> "Held":
         deadline = _deadline(timeout)
         how = mode + library.INTERRUPTIBLE + (library.TRY if timeout == 0 else 0)
-        while c.sm_acquire(self._pointer(), how, deadline) == -1:
-            # Python has run the signal's handler, which did not raise.
-            if ctypes.get_errno() != errno.EINTR:
-                raise failure()
-        return Held(self)
+        was_held = self._is_held()
+        try:
+            while c.sm_acquire(self._pointer(), how, deadline) == -1:
+                # Python has run the signal's handler, which did not raise.
+                if ctypes.get_errno() != errno.EINTR:
+                    raise failure()
+            return Held(self)
+        except BaseException:
+            # The handler of a signal may raise when the lock has been acquired already.
+            if not was_held and self._is_held():
+                self.unlock()
+            raise
+
+    def _is_held(self) -> bool:
+        """True when this thread holds the lock."""
+        life, grant = ctypes.c_uint64(), ctypes.c_uint64()
+        return c.sm_grant(self._pointer(), ctypes.byref(life), ctypes.byref(grant)) == 0
 
     def unlock(self) -> None:
         """Releases the lock, and publishes the changes if it was exclusive.
