@@ -118,7 +118,7 @@ dial_exchange_in_time(struct mux *mux, struct mux_call *c, uint32_t size, uint64
 
 	if (error == 0)
 		error = mux_wait(mux, c, mux_limit_exact(until));
-	if (error == -ETIMEDOUT && !mux_leave(mux, c))
+	if (error == -ETIMEDOUT && !mux_has_ended(mux) && !mux_leave(mux, c))
 		error = mux_wait(mux, c, mux_limit_exact(until));
 	if (error == 0 && c->reply.left != size)
 		return mux_abort(mux, -EPROTO);

@@ -105,13 +105,19 @@ wait_once(struct mux *m, struct mux_call *c, uint64_t until, struct eintr *e)
 	return error;
 }
 
-/* The end of a wait, which has ended with error if neither of both has: its result. */
+/*
+ * The result of a wait, which began with a connection or without, for no longer than that time;
+ * error is that of its last sleep.
+ */
 static int
-result_of(struct mux *m, const struct mux_call *c, int error)
+result_of(struct mux *m, const struct mux_call *c, bool was_connected, uint64_t until, int error)
 {
 	mux_input_wake_driver(m);
 	if (c->is_done)
 		return c->status;
+	/* A thread that wakes late may find that the kernel has given up the connection, too. */
+	if (m->has_ended && was_connected && m->ended_at >= until)
+		return -ETIMEDOUT;
 	return m->has_ended ? m->error : error;
 }
 
@@ -119,7 +125,8 @@ result_of(struct mux *m, const struct mux_call *c, int error)
 static int
 wait_until(struct mux *m, struct mux_call *c, struct mux_limit limit)
 {
-	uint64_t until;
+	bool was_connected = !m->has_ended;
+	uint64_t until = CLOCK_NEVER;
 	int error = 0;
 
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT) {
@@ -128,7 +135,7 @@ wait_until(struct mux *m, struct mux_call *c, struct mux_limit limit)
 		if (mux_core_limit(m, limit) > until)
 			error = 0;
 	}
-	return result_of(m, c, error);
+	return result_of(m, c, was_connected, until, error);
 }
 
 int
@@ -163,9 +170,11 @@ mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t
     struct eintr *e)
 {
 	uint64_t begun = clock_coarse(), check = begun + m->silence / 3;
+	bool was_connected;
 	int error = 0;
 
 	mux_core_lock(m);
+	was_connected = !m->has_ended;
 	c->owner = owner;
 	while (!c->is_done && !m->has_ended && error != -ETIMEDOUT && error != -EINTR) {
 		error = wait_once(m, c, check < until ? check : until, e);
@@ -174,7 +183,7 @@ mux_wait_for_lock(struct mux *m, struct mux_call *c, const void *owner, uint64_t
 		error = 0;
 		check = mux_cancel_check(m, begun);
 	}
-	error = result_of(m, c, error);
+	error = result_of(m, c, was_connected, until, error);
 	mux_core_unlock(m);
 	return error;
 }

@@ -40,6 +40,7 @@ mux_core_end(struct mux *m, int error)
 	if (m->has_ended)
 		return error;
 	m->has_ended = true;
+	m->ended_at = clock_now();
 	/* Only the caller whose deadline has passed gets ETIMEDOUT. */
 	m->error = error == -ETIMEDOUT ? -ECONNRESET : error;
 	(void)snprintf(m->reason, sizeof m->reason, "%s", stream_reason(m->stream));

@@ -68,6 +68,7 @@ struct mux {
 	pthread_mutex_t mutex; /* guards all but what is the sender's; never held by a sleeper */
 	struct stream *stream; /* closed once it has ended and no thread polls it */
 	bool has_ended;
+	uint64_t ended_at;
 	int error; /* with which it ended */
 	char reason[REASON_SIZE];
 	unsigned pollers; /* threads in poll(2) */

@@ -236,16 +236,6 @@ end_calls(enum calls_trouble trouble, bool is_harmless)
 	}
 }
 
-/*
- * A call that the machine woke too late may find that the kernel has ended the connection
- * meanwhile.
- */
-static bool
-is_right_error(int error, int expected, bool is_late)
-{
-	return error == expected || (is_late && expected == ETIMEDOUT && error == ECONNRESET);
-}
-
 /* Returns false, and says so, when the call was not what it should be. */
 static bool
 is_right(enum calls_trouble trouble, size_t i)
@@ -255,8 +245,7 @@ is_right(enum calls_trouble trouble, size_t i)
 	uint64_t most = calls_bound_ms(call, silence);
 	int error = calls_error(call, trouble);
 
-	if (is_right_error(r->error, error, r->took > most * CLOCK_MS) &&
-	    !patience_is_over(r->took, most))
+	if (r->error == error && !patience_is_over(r->took, most))
 		return true;
 	print_message("%s: expected %s within %lu ms, got %s after %lu\n", call->name,
 	    strerror(error), (unsigned long)most, strerror(r->error),

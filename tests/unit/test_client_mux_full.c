@@ -295,12 +295,45 @@ a_cancel_does_not_wait_for_room_behind_a_ping(void **state)
 	end_full(&f, -ECONNRESET);
 }
 
+/* The result of a wait until that time whose server has ended the connection. */
+static int
+wait_for_ended(uint64_t until)
+{
+	struct stream *stream;
+	struct mux_call c;
+	struct mux *m;
+	int fds[2], error;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(stream_create(&stream, fds[0], NULL, NULL), 0);
+	assert_int_equal(mux_create(&m, stream, patience_ms(PATIENCE_MS) * CLOCK_MS), 0);
+	send_acquire(m, &c);
+	close(fds[1]);
+	error = mux_wait(m, &c, mux_limit_exact(until));
+	assert_true(mux_has_ended(m));
+	/* No later call waits for it. */
+	assert_int_equal(mux_wait(m, &c, mux_limit_exact(until)), -ECONNRESET);
+	mux_end_call(m, &c);
+	mux_destroy(m);
+	return error;
+}
+
+/* As the kernel may, before a thread that wakes late looks at its time limit. */
+static void
+a_connection_that_ends_after_the_time_limit_is_a_timeout(void **state)
+{
+	(void)state;
+	assert_int_equal(wait_for_ended(clock_now()), -ETIMEDOUT);
+	assert_int_equal(wait_for_ended(patience_until(PATIENCE_MS)), -ECONNRESET);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MUXRIG_TEST(a_ping_waits_for_room),
 		MUXRIG_TEST(a_cancel_does_not_wait_for_room_behind_a_ping),
+		cmocka_unit_test(a_connection_that_ends_after_the_time_limit_is_a_timeout),
 		MUXRIG_TEST(a_huge_release_and_a_huge_grant_pass_each_other),
 		MUXRIG_TEST(they_pass_also_while_a_cancel_waits_to_be_sent),
 	};
