@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
+#include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 #include "tests/hostile/attacker.h"
 #include "tests/hostile/rig.h"
