@@ -162,6 +162,17 @@ upgrade(struct smc_file *f)
 	return error;
 }
 
+/* Why a wait for the lock has ended with that error. */
+static const char *
+describe_end(int error)
+{
+	if (error == -EINTR)
+		return "a signal ended the wait for the lock";
+	if (error == -ECANCELED)
+		return "another thread closed the file during the wait for the lock";
+	return "another process holds the lock";
+}
+
 static int
 acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, struct eintr *e)
 {
@@ -176,8 +187,7 @@ acquire(struct backend_file *base, enum protocol_mode mode, uint64_t deadline, s
 	if (error == -EBADF)
 		return lockfile_fail(&f->lockfile, error, OWNFD_LOST);
 	if (error != 0)
-		return lockfile_fail_of_another(&f->lockfile, error,
-		    "another process holds the lock");
+		return lockfile_fail_of_another(&f->lockfile, error, describe_end(error));
 	f->fence = 0;
 	f->is_exclusive = mode == PROTOCOL_EXCLUSIVE;
 	error = refresh(f);

@@ -147,7 +147,7 @@ presence_claim(struct presence *p)
 		if (error == -EAGAIN)
 			continue;
 		if (error != 0)
-			return -EIO;
+			return error;
 		/* The process that had this slot is dead. Its word is void, and its ticket too. */
 		set_generation(p, atomic_load(&p->untrusted_slots[slot]));
 		atomic_store(&p->untrusted_slots[slot], word_of(p, PRESENCE_IDLE, 0));

@@ -57,7 +57,10 @@ struct presence {
 	_Atomic uint32_t *untrusted_recovery_lock;
 };
 
-/* Whether the system has kernel locks. fd: any descriptor; nothing is locked. */
+/*
+ * Whether the system has kernel locks. fd: any descriptor; nothing is locked. One of O_PATH is
+ * EBADF on Linux, which has them; a library OS that has none does not know O_PATH either.
+ */
 bool presence_has_kernel_locks(int fd);
 
 /*
@@ -69,7 +72,7 @@ void presence_init(struct presence *p, presence_slot *untrusted_slots, uint64_t 
 
 /*
  * With kernel locks: claims a slot. Caller holds the recovery lock. Returns 0, -EUSERS when all are
- * taken, -EIO.
+ * taken, or a negative errno of fcntl(2).
  */
 int presence_claim(struct presence *p);
 

@@ -139,11 +139,14 @@ wait_with_signals(const struct client *c, int how)
 		else
 			signal(SIGUSR1, SIG_IGN);
 		ring(PERIOD_US);
-		if (flags[i][0] == 0)
+		if (flags[i][0] == 0) {
 			FAILS(sm_acquire(c->file, how | SM_INTERRUPTIBLE, NULL), EINTR);
-		else
+			if (strstr(sm_error(c->sm), "a signal ended the wait") == NULL)
+				fail_msg("after EINTR: %s", sm_error(c->sm));
+		} else {
 			FAILS(sm_acquire(c->file, how | SM_INTERRUPTIBLE, in_ms(SHORT_MS)),
 			    ETIMEDOUT);
+		}
 		ring(PERIOD_US);
 		FAILS(sm_acquire(c->file, how, in_ms(SHORT_MS)), ETIMEDOUT);
 		if (handled == 0)
