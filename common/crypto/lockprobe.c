@@ -28,10 +28,13 @@ enum { LOOK_NS = 50 * 1000, LOOK_MOST_NS = 10 * 1000 * 1000 };
 enum state { FREE, UNKNOWN, TRYING };
 
 static atomic_int state = FREE;
+/* Guards leaving UNKNOWN; a fork has it. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* Of TRYING. */
 static atomic_bool has_begun;   /* the thread that tries */
 static _Atomic uint64_t looked; /* when a thread looked last */
-static _Atomic uint64_t waited; /* ns: after LOCKPROBE_MS they are stuck */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of leaving UNKNOWN; a fork has it */
+static _Atomic uint64_t waited; /* nanoseconds; after LOCKPROBE_MS the locks are stuck */
 
 /* Takes each lock once. */
 static void *

@@ -46,6 +46,12 @@ free_copies(struct inherit *k)
 	k->room = 0;
 }
 
+static bool
+is_attaching_over(const struct inherit *k, const struct mux *mux)
+{
+	return standing_is_sent(&k->attach) && k->attach.mux == mux;
+}
+
 static void
 drop(struct mux **mux)
 {
@@ -53,15 +59,9 @@ drop(struct mux **mux)
 	*mux = NULL;
 }
 
-static bool
-is_attaching_over(const struct inherit *k, const struct mux *mux)
-{
-	return standing_is_sent(&k->attach) && k->attach.mux == mux;
-}
-
-/* The same, but another process may go on with a CHILD_ATTACH that was sent over it. */
+/* drop(), where another process may go on with a CHILD_ATTACH that was sent over *mux. */
 static void
-leave(struct inherit *k, struct mux **mux)
+drop_own_end(struct inherit *k, struct mux **mux)
 {
 	if (is_attaching_over(k, *mux)) {
 		standing_forget(&k->attach);
@@ -81,7 +81,14 @@ inherit_fini(struct inherit *k)
 	(void)pthread_mutex_destroy(&k->mutex);
 }
 
-/* CHILD_ATTACH over mux, in the parent. */
+static void
+put_attach(struct mux *mux, struct mux_call *c, uint64_t ident)
+{
+	mux_begin_call(mux, c, OP_CHILD_ATTACH, 8, 0);
+	mux_put_u64(mux, ident);
+}
+
+/* In the parent: CHILD_ATTACH over mux, with its answer. */
 static int
 attach(struct mux *mux, uint64_t ident, uint64_t until)
 {
@@ -91,8 +98,7 @@ attach(struct mux *mux, uint64_t ident, uint64_t until)
 
 	if (error != 0)
 		return error;
-	mux_begin_call(mux, &c, OP_CHILD_ATTACH, 8, 0);
-	mux_put_u64(mux, ident);
+	put_attach(mux, &c, ident);
 	error = dial_exchange(mux, &c, 0, limit);
 	mux_end_call(mux, &c);
 	return error;
@@ -156,8 +162,7 @@ send_attach(struct inherit *k, struct mux *mux, uint64_t until)
 
 	if (error != 0)
 		return error;
-	mux_begin_call(mux, &k->attach.call, OP_CHILD_ATTACH, 8, 0);
-	mux_put_u64(mux, k->ident);
+	put_attach(mux, &k->attach.call, k->ident);
 	standing_send(&k->attach);
 	return 0;
 }
@@ -258,7 +263,7 @@ take_over_first(struct inherit *k, struct mux **mux, struct dial_terms *terms)
 		if (standing_is_sent(&k->attach))
 			standing_renew(&k->attach, k->target->silence);
 	} else if (k->first_mux != NULL) {
-		leave(k, &k->first_mux);
+		drop_own_end(k, &k->first_mux);
 		forget_ident(k);
 		k->has_lost = true;
 	}
@@ -497,7 +502,7 @@ inherit_fork_ready(struct inherit *k, struct mux **mux, struct dial_terms *terms
 void
 inherit_fork_cancel(struct inherit *k)
 {
-	leave(k, &k->child_mux);
+	drop_own_end(k, &k->child_mux);
 	if (k->is_held)
 		(void)pthread_mutex_unlock(&k->attaching);
 	k->is_held = false;
@@ -527,7 +532,7 @@ inherit_fork_child(struct inherit *k, bool is_prepared)
 {
 	/* Without prepare another thread may be in ready, or attaching. */
 	if (is_prepared)
-		leave(k, &k->first_mux);
+		drop_own_end(k, &k->first_mux);
 	k->first_mux = is_prepared ? k->child_mux : NULL;
 	k->child_mux = NULL;
 	k->has_lost = false;

@@ -260,6 +260,16 @@ fork_at_a_silent_server(void)
 	return pid;
 }
 
+/* The child ends well; with its two sections the next one is the third. */
+static void
+continue_and_count_three(pid_t pid)
+{
+	daemon_signal(&forkrig_server, SIGCONT);
+	child_expect_success(pid);
+	assert_int_equal(forkrig_increment(1), 0);
+	assert_int_equal(forkrig_read(), 3);
+}
+
 /* It was sent, so the server may have used the ident up. */
 static void
 a_child_waits_for_the_answer_that_its_parent_did_not_get(void **state)
@@ -269,10 +279,7 @@ a_child_waits_for_the_answer_that_its_parent_did_not_get(void **state)
 	(void)state;
 	if (pid == 0)
 		_exit(forkrig_increment(2));
-	daemon_signal(&forkrig_server, SIGCONT);
-	child_expect_success(pid);
-	assert_int_equal(forkrig_increment(1), 0);
-	assert_int_equal(forkrig_read(), 3);
+	continue_and_count_three(pid);
 }
 
 static void
@@ -298,10 +305,7 @@ a_child_that_waits_for_that_answer_may_fork_and_free(void **state)
 		sm_free(forkrig_mine.sm);
 		_exit(EXIT_SUCCESS);
 	}
-	daemon_signal(&forkrig_server, SIGCONT);
-	child_expect_success(pid);
-	assert_int_equal(forkrig_increment(1), 0);
-	assert_int_equal(forkrig_read(), 3);
+	continue_and_count_three(pid);
 }
 
 /* Its parent's server is silent, and each of its files is one that it would attach for. */
