@@ -40,7 +40,9 @@ fails changed /sm/muf/changed '*changed.segment*' 'Bad message'
 
 for kind in dish muf; do
 	hold killed.$kind /sm/$kind/killed ./sections hold
-	eval "kill -KILL \$$kind"
+	eval "killed=\$$kind"
+	kill -KILL "$killed"
+	wait "$killed" 2>/dev/null
 	fails killed.$kind /sm/$kind/killed "$kind.sock: ACQUIRE /killed: *" 'Connection reset by peer'
 done
 
@@ -57,6 +59,7 @@ for kind in dish muf; do
 	start_again $kind
 	hold again.$kind /sm/$kind/again /usr/bin/python3 "$SRC/tests/preload/again.py"
 	kill -KILL $pid
+	wait $pid 2>/dev/null
 	start_again $kind
 	exec 8>&-
 	wait "$holder"
