@@ -4,9 +4,9 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/commandline.h"
+#include "common/base/error.h"
 
 #define NAME "smstat"
 
@@ -156,9 +156,19 @@ check_together(const struct command *c)
 		return usage_error("-N is for an ADDRESS with -Z; in a mount file it is name=");
 	if (c->is_address && c->keys.name != NULL && c->keys.ca == NULL)
 		return usage_error("-N needs -Z: only TLS can check a name");
-	if (c->is_address && c->keys.ca == NULL && strncmp(c->place, "tcp:", 4) == 0)
+	if (c->is_address && c->keys.ca == NULL && c->address.kind == ADDR_TCP)
 		return usage_error("%s: plaintext over TCP is refused: give -Z CA CERT KEY",
 		    c->place);
+	return COMMAND_RUN;
+}
+
+static enum command_result
+set_address(struct command *c)
+{
+	if (addr_parse(&c->address, c->place, 0) != 0)
+		return usage_error("%s", error_text());
+	if (c->address.kind == ADDR_TCP && *c->address.host == '\0')
+		return usage_error("%s: the host is missing: tcp:HOST:PORT", c->place);
 	return COMMAND_RUN;
 }
 
@@ -174,6 +184,8 @@ set_arguments(struct command *c, int count, char **arguments)
 		return usage_error("%s: there is one argument too many",
 		    arguments[c->is_address ? 1 : 2]);
 	c->point = arguments[1];
+	if (c->is_address && set_address(c) != COMMAND_RUN)
+		return COMMAND_WRONG;
 	return check_together(c);
 }
 

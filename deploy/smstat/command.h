@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "common/wire/addr.h"
 #include "deploy/smstat/servers.h"
 
 enum command_format { COMMAND_TABLE, COMMAND_JSON, COMMAND_METRICS };
@@ -18,6 +19,7 @@ struct command {
 	unsigned interval;          /* -i, seconds; 0: one look is enough */
 	bool is_address;            /* place is the address of a server, not a mount file */
 	const char *place;
+	struct addr address;      /* of place, if that is one */
 	const char *point;        /* of a mount of the mount file; NULL: all mounts */
 	struct servers_keys keys; /* -Z, -N */
 };

@@ -41,7 +41,7 @@ open_view(struct view *v)
 	int error;
 
 	error_begin();
-	error = c->is_address ? servers_set(&v->servers, c->place, &c->keys) :
+	error = c->is_address ? servers_set(&v->servers, &c->address, &c->keys) :
 				servers_load(&v->servers, c->place, c->point);
 	if (error != 0)
 		return report(error);

@@ -103,15 +103,12 @@ create_tls(struct servers *s, const struct servers_keys *keys)
 }
 
 int
-servers_set(struct servers *s, const char *address, const struct servers_keys *keys)
+servers_set(struct servers *s, const struct addr *address, const struct servers_keys *keys)
 {
-	int error = addr_parse(&s->addr, address, 0);
+	int error = 0;
 
 	TAILQ_INIT(&s->file.mounts);
-	if (error != 0)
-		return error_message(error, "%s: is not an address", address);
-	if (s->addr.kind == ADDR_TCP && *s->addr.host == '\0')
-		return error_message(-EINVAL, "%s: the host is missing", address);
+	s->addr = *address;
 	if (keys->ca != NULL)
 		error = create_tls(s, keys);
 	if (error != 0)

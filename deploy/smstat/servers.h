@@ -49,7 +49,7 @@ bool servers_is_address(const char *text);
 int servers_load(struct servers *s, const char *path, const char *point);
 
 /* The server at an address. Returns as servers_load(). The strings of keys must outlive *s. */
-int servers_set(struct servers *s, const char *address, const struct servers_keys *keys);
+int servers_set(struct servers *s, const struct addr *address, const struct servers_keys *keys);
 
 void servers_fini(struct servers *s);
 

@@ -149,8 +149,6 @@ def check_no_servers(here):
 
 def check_files():
     refuse("nonexistent.conf: No such file or directory", "nonexistent.conf")
-    refuse("nonsense: is not an address", *rig.OPERATOR, "nonsense")
-    refuse("tcp::1: the host is missing", *rig.OPERATOR, "tcp::1")
     refuse("nonexistent.crt: *No such file*", "-Z", "nonexistent.crt", "pki/boss.crt", "pki/boss.key", "/s")
     refuse("*key*", "-Z", "pki/root.crt", "pki/boss.crt", "pki/app.key", "/s")
     with open("local.conf", "w") as file:
@@ -179,6 +177,8 @@ def check_command_line():
     wrong("-C is for an ADDRESS*", "-C", "a.crl", "a.conf")
     wrong("-N needs -Z*", "-N", "name", "unix:/s")
     wrong("-N is for an ADDRESS*", "-N", "name", "a.conf")
+    wrong("tcp::1: the host is missing: tcp:HOST:PORT", *rig.OPERATOR, "tcp::1")
+    wrong("/x*x: too long for a socket (at most 107 bytes)", *rig.OPERATOR, "/" + 120 * "x")
     wrong("more: there is one argument too many", "a.conf", "/point", "more")
     wrong("more: there is one argument too many", *rig.OPERATOR, "/s", "more")
     for option in ["-h", "--help"]:
