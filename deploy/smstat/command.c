@@ -11,7 +11,7 @@
 #define NAME "smstat"
 
 enum { INTERVAL_DEFAULT = 1, INTERVAL_MOST = 86400 }; /* seconds */
-enum { OPTION_VERSION = 256 };
+enum { OPERAND = 1, OPTION_VERSION = 256 };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -39,7 +39,7 @@ print_help(void)
 	    "name in the certificate that is used here; smstat(1) tells what the columns are.\n"
 	    "\n"
 	    "MOUNTFILE of smclient.conf(5): asks each server in it, or that of the mount at POINT\n"
-	    "ADDRESS   /path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT\n"
+	    "ADDRESS   a path or unix:PATH, abstract:NAME, pipe:NUMBER, tcp:HOST:PORT\n"
 	    "-C CRL    revocation lists (PEM): refuses a server that is on them; with -Z\n"
 	    "-i SECONDS  between two looks, from which the rates come (1; 0: one look, no rates)\n"
 	    "-j        JSON\n"
@@ -102,10 +102,25 @@ set_keys(struct command *c, int argc, char **argv)
 	return COMMAND_RUN;
 }
 
+/* A word that is neither an option nor an argument of one. */
+static enum command_result
+set_operand(struct command *c, const char *word)
+{
+	if (c->place == NULL)
+		c->place = word;
+	else if (c->point == NULL)
+		c->point = word;
+	else
+		return usage_error("%s: there is one argument too many", word);
+	return COMMAND_RUN;
+}
+
 static enum command_result
 set_option(struct command *c, int option, int argc, char **argv)
 {
 	switch (option) {
+	case OPERAND:
+		return set_operand(c, optarg);
 	case 'h':
 		print_help();
 		return COMMAND_EXIT;
@@ -165,25 +180,22 @@ check_together(const struct command *c)
 static enum command_result
 set_address(struct command *c)
 {
-	if (addr_parse(&c->address, c->place, 0) != 0)
+	if (addr_parse(&c->address, c->place, ADDR_RELATIVE) != 0)
 		return usage_error("%s", error_text());
 	if (c->address.kind == ADDR_TCP && *c->address.host == '\0')
 		return usage_error("%s: the host is missing: tcp:HOST:PORT", c->place);
 	return COMMAND_RUN;
 }
 
-/* Reads what follows the options. */
+/* All words are read. */
 static enum command_result
-set_arguments(struct command *c, int count, char **arguments)
+finish(struct command *c)
 {
-	if (count == 0)
+	if (c->place == NULL)
 		return usage_error("a mount file, or the address of a server, is missing");
-	c->place = arguments[0];
 	c->is_address = c->keys.ca != NULL || servers_is_address(c->place);
-	if (count > (c->is_address ? 1 : 2))
-		return usage_error("%s: there is one argument too many",
-		    arguments[c->is_address ? 1 : 2]);
-	c->point = arguments[1];
+	if (c->is_address && c->point != NULL)
+		return usage_error("%s: there is one argument too many", c->point);
 	if (c->is_address && set_address(c) != COMMAND_RUN)
 		return COMMAND_WRONG;
 	return check_together(c);
@@ -197,9 +209,9 @@ command_parse(struct command *c, int argc, char **argv)
 
 	*c = (struct command){ .interval = INTERVAL_DEFAULT };
 	while (result == COMMAND_RUN &&
-	    (option = commandline_next(argc, argv, "+C:hi:jmN:rwZ:", long_options)) != -1)
+	    (option = commandline_next(argc, argv, "-C:hi:jmN:rwZ:", long_options)) != -1)
 		result = set_option(c, option, argc, argv);
-	if (result != COMMAND_RUN)
-		return result;
-	return set_arguments(c, argc - optind, argv + optind);
+	while (result == COMMAND_RUN && optind < argc)
+		result = set_operand(c, argv[optind++]);
+	return result == COMMAND_RUN ? finish(c) : result;
 }

@@ -57,7 +57,10 @@ def check_peers(path):
     refuse("*/tls: the peer's certificate is refused: hostname mismatch",
            *rig.OPERATOR, "-N", "elsewhere", path)
     smstat("-i", "0", *rig.OPERATOR, "-N", "localhost", path).good()
+    smstat("tls", *rig.OPERATOR, "-N", "localhost", "-i", "0").good()
+    smstat("-i", "0", *rig.OPERATOR, "--", "tls").good()
     smstat("-i", "0", conf("boss.conf", "unix:tls", ca, *boss), "/shared/").good()
+    smstat("boss.conf", "-i0", "/shared/", "-j").json()
     for option in ["-i0", "-j", "-m"]:
         with open("/dev/full", "w") as full:
             run = subprocess.run([rig.SMSTAT, option, "boss.conf"], stdout=full, stderr=subprocess.PIPE)
@@ -83,6 +86,7 @@ def check_servers(here):
                here + "/plain")
         refuse("*/plain: the server closed the connection; does it run without -Z*",
                *rig.OPERATOR, here + "/plain")
+        refuse("plain: the server speaks plaintext, where nobody is an operator: *", "plain")
 
 
 def check_two_servers(here):
@@ -181,6 +185,8 @@ def check_command_line():
     wrong("/x*x: too long for a socket (at most 107 bytes)", *rig.OPERATOR, "/" + 120 * "x")
     wrong("more: there is one argument too many", "a.conf", "/point", "more")
     wrong("more: there is one argument too many", *rig.OPERATOR, "/s", "more")
+    wrong("more: there is one argument too many", "unix:/s", "-j", "more")
+    wrong("more: there is one argument too many", "/s", "more", *rig.OPERATOR)
     for option in ["-h", "--help"]:
         out = smstat(option).good().out
         expect(f"{option}: the usage", out.startswith(USAGE), out)

@@ -69,6 +69,8 @@ completed 'directory ' mkpki init d
 completed 'file.conf ' smrun fil
 completed 'smdishserver ' smrun file.conf smdishs
 completed 'file.conf ' smstat -i 3 fil
+completed '--reload ' smstat file.conf --re
+completed 'file.conf ' smstat unix:/s -Z ca crt fil
 
 if [ -z "${VARIANT:-}" ]; then
 	make -s -C "$SRC" install BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/usr >install.log 2>&1
