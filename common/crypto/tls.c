@@ -133,6 +133,35 @@ explain_verification(struct tls *t)
 	    words != NULL ? words : X509_verify_cert_error_string(verify));
 }
 
+/* True when our own certificate, or one that we send with it, has expired. */
+static bool
+has_expired(SSL *ssl)
+{
+	X509 *own = SSL_get_certificate(ssl);
+	STACK_OF(X509) *chain = NULL;
+	bool expired = own != NULL && X509_cmp_current_time(X509_get0_notAfter(own)) <= 0;
+	int i;
+
+	(void)SSL_get0_chain_certs(ssl, &chain);
+	for (i = 0; i < sk_X509_num(chain); i++)
+		expired |= X509_cmp_current_time(X509_get0_notAfter(sk_X509_value(chain, i))) <= 0;
+	return expired;
+}
+
+/*
+ * The peer refuses our certificate. The alert of a peer whose revocation list has expired is that
+ * of an expired certificate.
+ */
+static void
+explain_refusal(struct tls *t, int reason)
+{
+	snprintf(t->reason, sizeof t->reason, "the peer refuses our certificate: %s%s",
+	    sslerror_reason(),
+	    reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED && !has_expired(t->ssl) ?
+		"; it has not expired by the clock here: has the peer's revocation list expired, or is a clock wrong?" :
+		"");
+}
+
 /* Turns the last error in OpenSSL's queue into the reason and an errno. */
 static int
 translate_queued(struct tls *t)
@@ -146,8 +175,7 @@ translate_queued(struct tls *t)
 	else if (certificate && reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
 		set_reason(t, "the peer has no certificate");
 	else if (certificate)
-		snprintf(t->reason, sizeof t->reason, "the peer refuses our certificate: %s",
-		    sslerror_reason());
+		explain_refusal(t, reason);
 	else if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
 		reason == SSL_R_PACKET_LENGTH_TOO_LONG || reason == SSL_R_HTTPS_PROXY_REQUEST))

@@ -89,6 +89,21 @@ def check_servers(here):
         refuse("plain: the server speaks plaintext, where nobody is an operator: *", "plain")
 
 
+def check_lists(here):
+    """A server with a list that has expired refuses all, with the alert of an expired certificate."""
+    with daemon("smdish", here + "/late", "-C", "late.crl"):
+        refuse("*/late: the peer refuses our certificate: *certificate expired; it has not "
+               "expired by the clock here: has the peer's revocation list expired, or is a clock wrong?",
+               *rig.OPERATOR, here + "/late")
+        refuse("*/late: the peer refuses our certificate: *certificate expired",
+               "-Z", "pki/root.crt", "pki/past.crt", "pki/past.key", here + "/late")
+    with daemon("smdish", here + "/crl", "-C", "pki/root.crl"):
+        refuse("*/crl: the peer refuses our certificate: *certificate expired",
+               "-Z", "pki/root.crt", "pki/past.crt", "pki/past.key", here + "/crl")
+        refuse("*/crl: the peer refuses our certificate: *certificate revoked",
+               "-Z", "pki/root.crt", "pki/gone.crt", "pki/gone.key", here + "/crl")
+
+
 def check_two_servers(here):
     """One answers and one does not: what is known is shown, and the exit status tells."""
     with open("two.conf", "w") as file:
@@ -201,3 +216,4 @@ def check():
     check_no_servers(here)
     check_old_servers(here)
     check_servers(here)
+    check_lists(here)

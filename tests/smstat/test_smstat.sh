@@ -20,9 +20,12 @@ trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 
 for arguments in 'init pki' 'server pki server' 'client pki boss' 'client pki app' \
-    'client pki rival' 'init other' 'client other boss'; do
+    'client pki rival' 'client pki gone' '-s 20200101000000Z -e 20200201000000Z client pki past' \
+    'init other' 'client other boss' '-s 20200101000000Z -e 20200201000000Z crl pki' \
+    'revoke pki pki/gone.crt'; do
 	# shellcheck disable=SC2086 # words
 	"$SRC/deploy/mkpki" $arguments >mkpki.log 2>&1 || fail "mkpki $arguments: $(cat mkpki.log)"
+	[ "${arguments#*crl pki}" = "$arguments" ] || mv pki/root.crl late.crl || exit 1
 done
 
 PATIENCE=$("$BUILD/patience" 10) PYTHONPATH=$SRC/tests/smstat python3 -B "$SRC/tests/smstat/check.py"
