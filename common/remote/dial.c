@@ -39,8 +39,10 @@ dial_describe(struct mux *mux, int error, char *text, size_t size)
 		return "the server has no room left in its directory";
 	if (error == -EIO)
 		return "the server cannot use its directory, see its log";
+	if (error == -ENXIO)
+		return "the host's name has no address: is it right?";
 	if (error == -EADDRNOTAVAIL)
-		return "the host's name has no address (is it right?), or no local port is free";
+		return "this system has no free port, or no address, to connect from";
 	if (error == -EAGAIN)
 		return "another client has the lock";
 	if (error == -ETIMEDOUT)
@@ -277,7 +279,7 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 	if (error != 0) {
 		dial_fail(t, mux, error);
 		mux_destroy(mux);
-		return error;
+		return error == -ENXIO ? -EADDRNOTAVAIL : error;
 	}
 	*out = mux;
 	*terms = agreed;

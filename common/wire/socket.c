@@ -321,11 +321,11 @@ int
 socket_connect(const struct addr *a, uint64_t until, int *fd)
 {
 	struct target targets[SOCKET_LISTEN_MOST];
-	int count = resolve(a, targets, false), i, error = -EADDRNOTAVAIL;
+	int count = resolve(a, targets, false), i, error = -ENXIO;
 	uint64_t share;
 
 	if (count < 0)
-		return count == -ENXIO ? -EADDRNOTAVAIL : count;
+		return count;
 	/* An address that does not answer leaves time for the others. */
 	for (i = 0; i < count; i++) {
 		share = clock_share(clock_now(), until, (size_t)(count - i));

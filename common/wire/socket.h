@@ -54,8 +54,9 @@ void socket_unlink(const struct addr *a, const struct socket_file *file);
 /*
  * Connects to an address, waiting until that time; tries every address of a TCP host in turn. *fd
  * is then non-blocking and close-on-exec, and not tuned. Returns 0, -ENOTCONN when no process
- * listens there, -ETIMEDOUT, -EADDRNOTAVAIL for a host without an address, -EBADF when the program
- * has closed the socket meanwhile (ownfd.h), or another negative errno.
+ * listens there, -ETIMEDOUT, -ENXIO for a host without an address, -EADDRNOTAVAIL when there is no
+ * port or address to connect from, -EBADF when the program has closed the socket meanwhile
+ * (ownfd.h), or another negative errno.
  */
 int socket_connect(const struct addr *a, uint64_t until, int *fd);
 

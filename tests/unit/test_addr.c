@@ -462,6 +462,18 @@ address_of_another_host_is_eaddrnotavail(void **state)
 	assert_int_equal(socket_listen(&a, &usual, fds, &made), -EADDRNOTAVAIL);
 }
 
+static void
+host_without_an_address_is_enxio(void **state)
+{
+	struct addr a = address("tcp:nowhere..invalid:1");
+	int fds[SOCKET_LISTEN_MOST], client = 4711;
+
+	(void)state;
+	assert_int_equal(socket_listen(&a, &usual, fds, &made), -ENXIO);
+	assert_int_equal(connect_to(&a, &client), -ENXIO);
+	assert_int_equal(client, 4711);
+}
+
 /* "localhost" may be several addresses: the one that listens is found. */
 static void
 every_address_of_a_host_is_tried(void **state)
@@ -570,6 +582,7 @@ main(void)
 		cmocka_unit_test(tcp_connection_is_tuned_and_described),
 		cmocka_unit_test(taken_tcp_port_is_eaddrinuse_and_nothing_is_left),
 		cmocka_unit_test(address_of_another_host_is_eaddrnotavail),
+		cmocka_unit_test(host_without_an_address_is_enxio),
 		cmocka_unit_test(every_address_of_a_host_is_tried),
 		cmocka_unit_test(every_address_listens),
 		cmocka_unit_test(a_lock_of_the_directory_does_not_stop_a_server),
