@@ -196,12 +196,12 @@ translate_socket_error(struct tls *t)
 		set_reason(t, t->bio.refusal);
 		return -EPROTO;
 	}
-	if (t->bio.has_ended || error == 0) {
+	if (t->bio.has_ended || error == 0 || error == EPIPE) {
 		set_reason(t, "the peer closed the connection");
-		return -ECONNRESET;
+		return !t->bio.has_ended && error == EPIPE ? -EPIPE : -ECONNRESET;
 	}
 	set_reason(t, error_string(-error));
-	return error == EPIPE ? -EPIPE : -ECONNRESET;
+	return -ECONNRESET;
 }
 
 /*

@@ -66,12 +66,24 @@ dial_fail(const struct dial_target *t, struct mux *mux, int error)
 	/* A list that could not be loaded may be why the one in use is too old. */
 	if (error == -EACCES && t->tls != NULL)
 		tls_context_revocations_fault(t->tls, fault);
-	return error_message(error, "%s: %s%s%s%s", t->addr->text,
+	return error_message(error, "%s: %s%s%s", t->addr->text,
 	    dial_describe(mux, error, text, sizeof text),
-	    error == -ECONNRESET && t->tls == NULL ?
-		"; does it require TLS, and so a CAFILE here?" :
-		"",
 	    *fault != '\0' ? "; the last revocation list cannot be loaded: " : "", fault);
+}
+
+/* The server closed a connection that it had accepted, before HELLO was answered. */
+static int
+fail_closed(const struct dial_target *t, bool is_secure)
+{
+	const char *cause =
+	    "does it require TLS, and so a CAFILE here, or are all sessions that it allows taken (-c)?";
+
+	if (is_secure)
+		cause = "are all sessions that it allows taken (-c), or is it no memory server?";
+	else if (t->tls != NULL)
+		cause = "does it run without -Z, or is it no memory server?";
+	return error_message(-ECONNRESET, "%s: the server closed the connection; %s", t->addr->text,
+	    cause);
 }
 
 void
@@ -264,6 +276,7 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 	struct dial_terms agreed = { 0 };
 	struct mux *mux = NULL;
 	int error = t->tls == NULL ? check_plaintext(t) : 0;
+	bool is_secure = false; /* the TLS handshake is complete on this side */
 
 	if (error != 0)
 		return error;
@@ -272,12 +285,17 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 		until = sooner(until, CONNECT_MS);
 		error = mux_handshake(mux, until);
 	}
-	if (error == 0)
+	if (error == 0) {
+		is_secure = t->tls != NULL;
 		error = agree(t, mux, &agreed, until);
+	}
 	if (error == 0 && agreed.has_extensions)
 		dial_tell_process(mux, until);
 	if (error != 0) {
-		dial_fail(t, mux, error);
+		if (mux != NULL && error == -ECONNRESET)
+			fail_closed(t, is_secure);
+		else
+			dial_fail(t, mux, error);
 		mux_destroy(mux);
 		return error == -ENXIO ? -EADDRNOTAVAIL : error;
 	}

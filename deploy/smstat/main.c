@@ -1,4 +1,5 @@
 /* smstat: shows the memory files of servers to their operators; smstat(1). */
+#include <bsd/string.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -203,6 +204,22 @@ reload(struct view *v)
 	return status;
 }
 
+/* Adds to the failures, which people read, when the servers are asked again. */
+static void
+tell_next_look(const struct view *v)
+{
+	char next[64];
+	size_t i;
+
+	if (v->command->format != COMMAND_TABLE)
+		return;
+	(void)snprintf(next, sizeof next, "; asking again every %u s", v->command->interval);
+	for (i = 0; i < v->servers.count; i++)
+		if (v->observers[i].now == NULL)
+			(void)strlcat(v->observers[i].failure, next,
+			    sizeof v->observers[i].failure);
+}
+
 /* Shows the servers until a signal ends the program. Returns the exit status after a failure. */
 static int
 watch(struct view *v)
@@ -212,6 +229,7 @@ watch(struct view *v)
 	for (;; is_first = false) {
 		if (look(v) == 0 && is_first)
 			return tell_failures(v);
+		tell_next_look(v);
 		error_begin();
 		if (print(v) != 0)
 			return STATUS_FAILED;

@@ -33,6 +33,16 @@ observer_fini(struct observer *o)
 	forget(o);
 }
 
+/* A server that is there, as far as the system tells, and says nothing. */
+static int
+explain_silence(const struct servers_one *s)
+{
+	return error_message(-ETIMEDOUT,
+	    "%s: timed out: the server does not accept the connection, or does not answer%s; see whether its process is stopped, or waits for a processor (ps, its log)",
+	    s->target.addr->text,
+	    s->target.addr->kind == ADDR_TCP ? ", or the network loses what is sent" : "");
+}
+
 /* Says why a server cannot be connected to, where the library's words do not help an operator. */
 static int
 explain_connecting(const struct servers_one *s, int error)
@@ -45,12 +55,10 @@ explain_connecting(const struct servers_one *s, int error)
 		    address);
 	if (error == -ECONNRESET && s->target.tls == NULL)
 		return error_message(error,
-		    "%s: the server closed the connection; does it require TLS, and so -Z here, or CAFILE, CERTFILE and KEYFILE in the mount file?",
+		    "%s: the server closed the connection; does it require TLS, and so -Z here, or CAFILE, CERTFILE and KEYFILE in the mount file, or are all sessions that it allows taken (-c)?",
 		    address);
-	if (error == -ECONNRESET)
-		return error_message(error,
-		    "%s: the server closed the connection; does it run without -Z, or is it no memory server?",
-		    address);
+	if (error == -ETIMEDOUT)
+		return explain_silence(s);
 	if (error == -EACCES && s->target.tls != NULL && s->certificate == NULL)
 		return error_message(error,
 		    "%s: the server requires a certificate of its clients: CERTFILE and KEYFILE are missing in the mount file",
@@ -105,6 +113,11 @@ explain_asking(struct observer *o, int error)
 	if (error == -EPROTO && *mux_reason(o->mux) == '\0')
 		return error_message(error,
 		    "%s: the server's answer to INSPECT violates the protocol", address);
+	if (error == -ETIMEDOUT)
+		return explain_silence(o->server);
+	if (error == -ECONNRESET)
+		return error_message(error,
+		    "%s: the server ended the connection (its log says why)", address);
 	return dial_fail(&o->server->target, o->mux, error);
 }
 

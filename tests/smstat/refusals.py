@@ -1,12 +1,13 @@
 """Why a server cannot be asked: each reason has its own words, on one line, and exit status 1."""
 import fnmatch
 import os
+import signal
 import socket
 import subprocess
 import threading
 
 import rig
-from rig import EINVAL, ENOSYS, OPERATIONS, Fake, daemon, expect, expect_equal, hello, smstat
+from rig import EINVAL, ENOSYS, OPERATIONS, Client, Fake, daemon, expect, expect_equal, hello, smstat
 
 USAGE = "usage: smstat "
 
@@ -30,10 +31,10 @@ def wrong(pattern, *arguments):
            came.err)
 
 
-def conf(name, uri, *lines):
+def conf(name, uri, *lines, options=""):
     """A mount file. Returns its name."""
     with open(name, "w") as file:
-        file.write("\n".join([f"MOUNT {uri} /shared smdish", *lines, ""]))
+        file.write("\n".join([f"MOUNT {uri} /shared smdish {options}", *lines, ""]))
     return name
 
 
@@ -47,8 +48,8 @@ def check_peers(path):
            "-Z", "pki/root.crt", "pki/app.crt", "pki/app.key", path)
     refuse("unix:*: the server requires a certificate of its clients: CERTFILE and KEYFILE *",
            conf("none.conf", "unix:tls", ca))
-    refuse("unix:*: the server closed the connection; does it require TLS, and so -Z *CAFILE*",
-           conf("plain.conf", "unix:tls"))
+    refuse("unix:*: the server closed the connection; does it require TLS, and so -Z *CAFILE*, or "
+           "are all sessions that it allows taken (-c)?", conf("plain.conf", "unix:tls"))
     refuse("*/tls: the server closed the connection; does it require TLS, and so -Z *", path)
     refuse("*/tls: the peer's certificate is refused: *",
            "-Z", "other/root.crt", "pki/boss.crt", "pki/boss.key", path)
@@ -84,8 +85,8 @@ def check_servers(here):
     with daemon("smdish", here + "/plain", "plain"):
         refuse("*/plain: the server speaks plaintext, where nobody is an operator: *-Z and --operators",
                here + "/plain")
-        refuse("*/plain: the server closed the connection; does it run without -Z*",
-               *rig.OPERATOR, here + "/plain")
+        refuse("*/plain: the server closed the connection; does it run without -Z, or is it no memory "
+               "server?", *rig.OPERATOR, here + "/plain")
         refuse("plain: the server speaks plaintext, where nobody is an operator: *", "plain")
 
 
@@ -102,6 +103,55 @@ def check_lists(here):
                "-Z", "pki/root.crt", "pki/past.crt", "pki/past.key", here + "/crl")
         refuse("*/crl: the peer refuses our certificate: *certificate revoked",
                "-Z", "pki/root.crt", "pki/gone.crt", "pki/gone.key", here + "/crl")
+
+
+def check_sessions(here):
+    """A server whose sessions are used up closes the connection once TLS is there."""
+    with daemon("smdish", here + "/full", "-c", "1", "--operators", "boss"):
+        client = Client(here + "/full", "app")
+        refuse("*/full: the server closed the connection; are all sessions that it allows taken (-c), "
+               "or is it no memory server?", *rig.OPERATOR, here + "/full")
+        client.close()
+
+
+def watched(target, *arguments):
+    """A smstat -w that has looked once."""
+    process = subprocess.Popen([rig.SMSTAT, "-w", *arguments, target], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    return process
+
+
+def expect_next(what, watcher, pattern):
+    """The next line of standard error."""
+    said = watcher.stderr.readline()
+    expect(f"{what}: expected '{pattern}'", fnmatch.fnmatchcase(said, f"smstat: {pattern}\n"), said)
+
+
+def end(watcher):
+    watcher.terminate()
+    watcher.communicate()
+
+
+def check_stopped(here):
+    """A server whose process stands still, before there is a connection and after; then it ends."""
+    silent = ("timed out: the server does not accept the connection, or does not answer; see whether its "
+              "process is stopped, or waits for a processor (ps, its log)")
+    again = "; asking again every 1 s"
+    asleep = conf("asleep.conf", "unix:asleep", "CAFILE pki/root.crt", "CERTFILE pki/boss.crt",
+                  "KEYFILE pki/boss.key", options=f"silence={rig.PATIENCE // 3}")
+    with daemon("smdish", here + "/asleep", "--operators", "boss") as process:
+        watcher = watched(asleep)
+        process.send_signal(signal.SIGSTOP)
+        refuse(f"unix:asleep: {silent}", asleep)
+        expect_next("smstat -w: a server that stands still", watcher, f"unix:asleep: {silent}{again}")
+        end(watcher)
+        process.send_signal(signal.SIGCONT)
+        watcher = watched("asleep", *rig.OPERATOR)
+    expect_next("smstat -w: a server that ends", watcher,
+                f"asleep: the server ended the connection (its log says why){again}")
+    expect_next("smstat -w: a server that has ended", watcher, f"asleep: no server listens there{again}")
+    end(watcher)
 
 
 def check_two_servers(here):
@@ -217,3 +267,5 @@ def check():
     check_old_servers(here)
     check_servers(here)
     check_lists(here)
+    check_sessions(here)
+    check_stopped(here)
