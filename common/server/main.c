@@ -352,7 +352,9 @@ static void
 reopen(struct daemon *d)
 {
 	d->signals.reopen = false;
-	if (reload_log(&d->reload) == 0)
+	if (!d->has_log_file)
+		log_info("SIGUSR1: nothing to reopen: there is no log file (-l)");
+	else if (reload_log(&d->reload) == 0)
 		log_info("SIGUSR1: log reopened");
 }
 

@@ -73,6 +73,21 @@ note(struct reload *r, struct inspect_reload *out, enum inspect_failed step, int
 	out->failed |= (uint8_t)step;
 }
 
+/* Says what was loaded and opened again. */
+static const char *
+describe(const struct reload *r, uint8_t failed)
+{
+	const bool has_log = r->log_file != NULL && (failed & INSPECT_FAILED_LOG) == 0;
+
+	if ((failed & INSPECT_FAILED_CERTIFICATES) != 0)
+		return "the old certificates stay in use";
+	if (r->credentials->tls != NULL)
+		return has_log ? "certificates and log reloaded" : "certificates reloaded";
+	if (r->log_file == NULL)
+		return "nothing to reload: there is neither -Z nor a log file (-l)";
+	return has_log ? "log reopened" : "the old log stays in use";
+}
+
 void
 reload_all(struct reload *r, const char *who, struct inspect_reload *out)
 {
@@ -90,10 +105,7 @@ reload_all(struct reload *r, const char *who, struct inspect_reload *out)
 		out->ending = end_revoked(r);
 	}
 	out->reason = (struct inspect_string){ r->reason, (uint16_t)strlen(r->reason) };
-	log_info("%s: %s", who,
-	    (out->failed & INSPECT_FAILED_CERTIFICATES) != 0 ? "the old certificates stay in use" :
-		(out->failed & INSPECT_FAILED_LOG) != 0      ? "certificates reloaded" :
-							       "certificates and log reloaded");
+	log_info("%s: %s", who, describe(r, out->failed));
 }
 
 void

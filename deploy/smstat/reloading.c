@@ -19,8 +19,10 @@ describe_certificates(const struct inspect_reload *l)
 {
 	if ((l->failed & INSPECT_FAILED_CERTIFICATES) != 0)
 		return "the old certificates stay in use";
-	return (l->failed & INSPECT_FAILED_LOG) != 0 ? "certificates reloaded" :
-						       "certificates and log reloaded";
+	/* The answer does not say whether the log is a file. */
+	return (l->failed & INSPECT_FAILED_LOG) != 0 ?
+	    "certificates reloaded, the old log stays in use" :
+	    "certificates reloaded, and the log file if there is one";
 }
 
 /* Says how many lists there are now and until when they hold, or that the old ones stay. */

@@ -312,7 +312,7 @@ expect_an_operator_revokes(void)
 	assert_int_equal(l.reason.size, 0);
 	raw_expect_end(&peers[0]);
 	raw_expect_end(&peers[1]);
-	daemon_log_await(server, mark, "boss (pid ", "certificates and log reloaded");
+	daemon_log_await(server, mark, "boss (pid ", ": certificates reloaded");
 	/* Once more: nobody is left. */
 	assert_int_equal(reload(&boss).ending, 0);
 	raw_open(&honest, "/g", 0);

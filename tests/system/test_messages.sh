@@ -153,6 +153,36 @@ await 'SIGUSR1 opens the log again' has server.log 'SIGUSR1'
 await 'after SIGUSR1: it serves' answers unix ./sock
 end 'SIGUSR1'
 
+# A log that is a file, and one that is not; a server with certificates, and one without.
+# after SIGNAL FILE WORDS: a line of the log in the file that the server writes at the signal
+after()
+{
+	kill "-$1" $pid
+	await "after SIG$1: SIG$1: $3" has "$2" " SIG$1: $3\$"
+}
+start ./sock
+await 'a log on standard error: it serves' answers unix ./sock
+after USR1 log 'nothing to reopen: there is no log file (-l)'
+after HUP log 'nothing to reload: there is neither -Z nor a log file (-l)'
+end 'a log on standard error'
+start -l ./server.log ./sock
+await 'a log in a file: it serves' answers unix ./sock
+after USR1 server.log 'log reopened'
+after HUP server.log 'log reopened'
+mv server.log server.log.2 && mkdir server.log || exit 1
+after HUP server.log.2 'the old log stays in use'
+end 'a log in a file'
+rmdir server.log
+for log in 'log:certificates reloaded' 'server.log:certificates and log reloaded'; do
+	file=${log%%:*}
+	set -- -Z pki/root.crt pki/one.crt pki/one.key ./sock
+	[ "$file" = log ] || set -- -l "./$file" "$@"
+	start "$@"
+	await "certificates and $file: it serves" has "$file" 'listening on'
+	after HUP "$file" "${log#*:}"
+	end "certificates and $file"
+done
+
 # A smufserver without -r: where nothing is, where a killed one was, and with files of its own.
 cd own || exit 1
 server=$BUILD/smufserver

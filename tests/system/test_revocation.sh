@@ -127,7 +127,7 @@ for kind in smdish smuf; do
 	put leaked.crl
 	kill -HUP $pid
 	await "$kind: at SIGHUP the session ends" ended "$held"
-	await "$kind: SIGHUP in the log" has log 'SIGHUP: certificates and log reloaded'
+	await "$kind: SIGHUP in the log" has log 'SIGHUP: certificates reloaded$'
 	told 1 "$kind: the session" 'leaked (pid .*: connection closed: its certificate is revoked'
 	told 1 "$kind: sessions" 'revoked certificates: sessions that end: 1'
 	told 1 "$kind: the list" '-C now.crl: certificates revoked: 1'
@@ -142,7 +142,7 @@ for kind in smdish smuf; do
 		: >log
 		kill -HUP $pid
 		await "$kind: $1" has log "error: -C now.crl: $2.*; the last revocation list stays in use"
-		await "$kind: $1: the rest is reloaded" has log 'SIGHUP: certificates and log reloaded'
+		await "$kind: $1: the rest is reloaded" has log 'SIGHUP: certificates reloaded$'
 		expect "$kind: $1: errors" 1 "$(grep -c error: log)"
 		accepted "$kind: $1: another certificate" app
 		refused "$kind: $1: a revoked certificate" leaked 'it is revoked'
@@ -167,17 +167,17 @@ for kind in smdish smuf; do
 	# shellcheck disable=SC2086 # words
 	"$BUILD/smstat" -r $operator ./sock >out 2>err
 	expect "smstat -r, $kind: status and standard error" '0 ' "$? $(cat err)"
-	expect_match "smstat -r, $kind" "*/sock: certificates and log reloaded; revocation list\
+	expect_match "smstat -r, $kind" "*/sock: certificates reloaded, and the log file if there is one; revocation list\
  reloaded; 2 revoked, valid for 29d23h; sessions that end: 1" "$(cat out)"
 	await "smstat -r, $kind: the session ends" ended "$held"
-	told 1 "smstat -r, $kind: who asked" 'boss (pid [^)]*): certificates and log reloaded'
+	told 1 "smstat -r, $kind: who asked" 'boss (pid [^)]*): certificates reloaded'
 	let_go
 	refused "smstat -r, $kind: the certificate" lost 'it is revoked'
 	put nobody.crl
 	# shellcheck disable=SC2086
 	"$BUILD/smstat" --reload $operator ./sock >out 2>err
 	expect "smstat -r with an old list, $kind: status and output" '1 ' "$? $(cat out)"
-	expect_match "smstat -r with an old list, $kind" "*/sock: certificates and log reloaded; the old\
+	expect_match "smstat -r with an old list, $kind" "*/sock: certificates reloaded, and the log file if there is one; the old\
  revocation list stays in use; 2 revoked,*: -C now.crl: the list of * is older than *" "$(cat err)"
 	"$BUILD/smstat" -r -Z pki/root.crt pki/app.crt pki/app.key ./sock >out 2>err
 	expect "smstat -r of no operator, $kind: status" 1 $?
