@@ -68,6 +68,40 @@ protection(const struct options *o)
 			      "TLS, client certificates required";
 }
 
+/* True when the path leads to the socket file that was made for an earlier address. */
+static bool
+is_own_file(const char *path, const struct socket_file *f)
+{
+	struct stat st;
+
+	return f->inode != 0 && stat(path, &st) == 0 && st.st_dev == f->device &&
+	    st.st_ino == f->inode;
+}
+
+/* True when two addresses of one kind cannot both have sockets; of TCP, when they may not. */
+static bool
+are_twins(const struct addr *a, const struct addr *b, const struct socket_file *file_of_b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == ADDR_UNIX)
+		return is_own_file(a->name, file_of_b);
+	return a->kind == ADDR_TCP ? strcmp(a->port, b->port) == 0 : strcmp(a->name, b->name) == 0;
+}
+
+/* The place of an address is taken: the first of those before it that can have it; NULL: none. */
+static const struct addr *
+find_twin(const struct listeners *ls, const struct addr *a)
+{
+	const struct addr *all = ls->options->addresses;
+	int i;
+
+	for (i = 0; i < ls->opened; i++)
+		if (are_twins(a, &all[i], &ls->files[i]))
+			return &all[i];
+	return NULL;
+}
+
 /* Explains an error of socket_listen() for an address: its cause, and what to do. */
 static const char *
 reason(const struct options *o, const struct addr *a, int error)
@@ -119,6 +153,24 @@ find_access(const struct options *o, struct socket_access *out)
 	return o->socket_group == NULL ? 0 : find_group(o->socket_group, &out->group);
 }
 
+/* Puts the failure to listen at an address into words. Returns error. */
+static int
+fail(const struct listeners *ls, const struct addr *a, int error)
+{
+	const struct addr *twin = error == -EADDRINUSE ? find_twin(ls, a) : NULL;
+	/* Names of hosts may be one address, and "" is every one. */
+	bool is_certain = twin != NULL &&
+	    (*a->host == '\0' || *twin->host == '\0' || strcmp(a->host, twin->host) == 0);
+
+	if (twin == NULL)
+		return error_message(error, "cannot listen on %s: %s", a->text,
+		    reason(ls->options, a, error));
+	return error_message(error,
+	    "cannot listen on %s: the %s is given twice, before as %s: leave one out%s", a->text,
+	    is_certain ? "address" : "port", twin->text,
+	    is_certain ? "" : ", or stop the process that listens there");
+}
+
 static int
 open_addresses(struct listeners *ls, const struct options *o)
 {
@@ -133,8 +185,7 @@ open_addresses(struct listeners *ls, const struct options *o)
 
 		count = socket_listen(a, &access, fds, &ls->files[ls->opened]);
 		if (count < 0)
-			return error_message(count, "cannot listen on %s: %s", a->text,
-			    reason(o, a, count));
+			return fail(ls, a, count);
 		for (i = 0; i < count; i++)
 			add(ls, fds[i]);
 		log_info("listening on %s (%s)", a->text, protection(o));
