@@ -210,6 +210,35 @@ revocations_include(struct revocations *r, const SSL *ssl)
 	return verdict == X509_V_ERR_CERT_REVOKED;
 }
 
+/* Finds our certificate's chain, whatever the time; false when it does not end at a CA of ssl. */
+static bool
+complete_own(X509_STORE_CTX *ctx, SSL_CTX *ssl)
+{
+	STACK_OF(X509) *others = NULL;
+
+	(void)SSL_CTX_get0_chain_certs(ssl, &others);
+	if (X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(ssl), SSL_CTX_get0_certificate(ssl),
+		others) != 1)
+		return false;
+	X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
+	return X509_verify_cert(ctx) == 1;
+}
+
+bool
+revocations_include_own(struct revocations *r, SSL_CTX *ssl)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(libctx_get(), NULL);
+	int depth, verdict = X509_V_OK;
+
+	if (ctx != NULL && complete_own(ctx, ssl)) {
+		(void)pthread_mutex_lock(&r->mutex);
+		verdict = crlset_judge(r->set, X509_STORE_CTX_get0_chain(ctx), &depth);
+		(void)pthread_mutex_unlock(&r->mutex);
+	}
+	X509_STORE_CTX_free(ctx);
+	return verdict == X509_V_ERR_CERT_REVOKED;
+}
+
 bool
 revocations_summarise(struct revocations *r, struct crlset_summary *out)
 {

@@ -61,6 +61,9 @@ int revocations_reload(struct revocations *r, struct ssl_ctx_st *ssl,
 /* In a step: true when a certificate that the peer of a connection has shown is revoked. */
 bool revocations_include(struct revocations *r, const struct ssl_st *ssl);
 
+/* In a step: true when the certificate of ssl itself is revoked, or a CA between it and a root. */
+bool revocations_include_own(struct revocations *r, struct ssl_ctx_st *ssl);
+
 /* In a step. Returns false before the first load that succeeds. */
 bool revocations_summarise(struct revocations *r, struct crlset_summary *out);
 

@@ -247,6 +247,19 @@ tls_context_reload_revocations(const struct tls_context *ctx, char reason[REVOCA
 	return revocations_reload(ctx->revocations, ctx->ssl, reason);
 }
 
+bool
+tls_context_is_revoked(const struct tls_context *ctx)
+{
+	struct libctx_step step;
+	bool is_revoked;
+
+	if (ctx->revocations == NULL || libctx_begin_quiet(&step) != 0)
+		return false;
+	is_revoked = revocations_include_own(ctx->revocations, ctx->ssl);
+	libctx_end(&step);
+	return is_revoked;
+}
+
 void
 tls_context_revocations_fault(const struct tls_context *ctx, char out[REVOCATIONS_REASON_SIZE])
 {

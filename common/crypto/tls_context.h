@@ -67,6 +67,9 @@ int tls_context_load_revocations(const struct tls_context *ctx,
 int tls_context_reload_revocations(const struct tls_context *ctx,
     char reason[REVOCATIONS_REASON_SIZE]);
 
+/* True when the context's own certificate is on the lists in use. */
+bool tls_context_is_revoked(const struct tls_context *ctx);
+
 /* Why the last load of these has failed, a sentence; or "". */
 void tls_context_revocations_fault(const struct tls_context *ctx,
     char out[REVOCATIONS_REASON_SIZE]);

@@ -74,6 +74,16 @@ check_expiry(struct timer *t)
 	timer_arm(f->timers, t, clock_now() + (uint64_t)wait * CLOCK_SEC, check_expiry);
 }
 
+/* Clients that have these lists refuse our own certificate. */
+static void
+check_own(const struct crlfile *f)
+{
+	if (tls_context_is_revoked(f->tls))
+		log_warning(
+		    "-C %s: the certificate of this server is revoked: clients with this list refuse it: make another one (mkpki server)",
+		    f->path);
+}
+
 /* Other lists are in use now. */
 static void
 begin_to_use(struct crlfile *f)
@@ -84,6 +94,7 @@ begin_to_use(struct crlfile *f)
 	if (crlfile_summarise(f, &s))
 		log_info("-C %s: certificates revoked: %llu", f->path, (unsigned long long)s.count);
 	check_expiry(&f->expiry);
+	check_own(f);
 }
 
 static void
@@ -111,8 +122,11 @@ crlfile_load(struct crlfile *f, const struct tls_context *tls)
 	f->tls = tls;
 	timer_arm(f->timers, &f->look, clock_after_ms(clock_now(), CRLFILE_LOOK_MS), look);
 	error = tls_context_load_revocations(tls, reason);
-	if (error != 0)
-		return error_message(error, "-C %s: %s", f->path, reason);
-	begin_to_use(f);
-	return 0;
+	if (error == 0) {
+		begin_to_use(f);
+		return 0;
+	}
+	/* The certificate may be another than before. */
+	check_own(f);
+	return error_message(error, "-C %s: %s", f->path, reason);
 }

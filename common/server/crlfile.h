@@ -1,6 +1,7 @@
 /*
  * crlfile: the revocation lists of -C (revocations.h): loads them, at the start, when the daemon is
- * told to, and when the file has changed; and says in the log when they are about to expire.
+ * told to, and when the file has changed; and says in the log when they are about to expire, or
+ * have the daemon's own certificate.
  *
  * A file that is no good changes nothing but the log, and that once. Once the lists have expired,
  * no new peer with a certificate gets in. The host can show an old file until that time, if the

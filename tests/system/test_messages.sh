@@ -19,6 +19,8 @@ mkdir mem own tree dir pki.broken pki.cut pki.mixed || exit 1
     cp pki/root.crl pki/late.crl &&
     "$mkpki" -s 20200101000000Z -e "$(date -u -d '+1 hour' +%Y%m%d%H%M%SZ)" crl pki >/dev/null &&
     cp pki/root.crl pki/soon.crl && "$mkpki" revoke pki pki/client.crt >/dev/null || exit 1
+"$mkpki" server pki gone >/dev/null && cp pki/root.crl pki/before.crl &&
+    "$mkpki" revoke pki pki/gone.crt >/dev/null && cp pki/root.crl pki/gone.crl || exit 1
 # A root of before, which may not sign lists, of the same key.
 mkdir pki.weak && cp pki/root.key pki.weak && cp pki/root.crl pki/weak.crl &&
     openssl req -x509 -new -key pki/root.key -subj '/O=memserver/CN=memserver root' -days 9 \
@@ -182,6 +184,25 @@ for log in 'log:certificates reloaded' 'server.log:certificates and log reloaded
 	after HUP "$file" "${log#*:}"
 	end "certificates and $file"
 done
+
+# The server's own certificate is revoked while it serves, and replaced.
+for each in crt key; do
+	cp pki/gone.$each own.$each || exit 1
+done
+cp pki/before.crl own.crl || exit 1
+start -C own.crl -Z pki/root.crt own.crt own.key ./sock
+await 'its own certificate: it serves' has log 'listening on'
+expect 'its own certificate is not revoked' 0 "$(grep -c 'is revoked' log)"
+cp pki/gone.crl own.crl
+kill -HUP $pid
+await 'its own certificate is revoked' has log 'warning: -C own.crl: the certificate of this server is revoked'
+for each in crt key; do
+	cp pki/one.$each own.$each || exit 1
+done
+: >log
+after HUP log 'certificates reloaded'
+expect 'another certificate of its own' 0 "$(grep -c 'is revoked' log)"
+end 'its own certificate'
 
 # A smufserver without -r: where nothing is, where a killed one was, and with files of its own.
 cd own || exit 1
