@@ -147,8 +147,24 @@ def check_configuration():
     expect_equal("names of smserver.conf(5)", {name for name, _, _ in wanted} | {"address"}, items)
 
 
+def check_environment():
+    """smdishserver(8) has the variables that the servers' code reads by a name of its own."""
+    wanted = set()
+    for folder in ("common/base", "common/host", "common/server", "common/server/core", "common/wire",
+                   "common/crypto", "smdish", "smuf"):
+        for name in os.listdir(f"{SRC}/{folder}"):
+            if name.endswith(".c"):
+                with open(f"{SRC}/{folder}/{name}") as file:
+                    wanted |= set(re.findall(r'(?:getenv|_from_env)\(\s*"(\w+)"', file.read()))
+    with open(SRC + "/common/server/smdishserver.8") as file:
+        manual = file.read()
+    came = {name for line in re.findall(r"^\.It Ev (.*)", manual, re.M) for name in line.split(" , ")}
+    expect_equal("variables that the servers read, and of smdishserver(8)", wanted, came)
+
+
 for row in PROGRAMS:
     check_program(*row)
 check_configuration()
+check_environment()
 print(f"{checks} checks, {failures} failures")
 sys.exit(failures != 0)
