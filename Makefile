@@ -54,8 +54,8 @@ store = $(filter-out $(1)/main.c $(wildcard $(1)/backend*.c),$(wildcard $(1)/*.c
 CLIENT_SRC := $(wildcard common/client/*.c common/client/track/*.c common/remote/*.c smdish/backend*.c smuf/backend*.c smc/*.c)
 SMDISH_STORE_SRC := $(call store,smdish)
 SMUF_STORE_SRC := $(call store,smuf)
-SMRUN_SRC := $(addprefix common/preload/,smrun.c progcheck.c mountwords.c) common/base/commandline.c
-PRELOAD_SRC := $(filter-out common/preload/smrun.c common/preload/progcheck.c,$(wildcard common/preload/*.c)) common/base/logline.c
+SMRUN_SRC := $(addprefix common/preload/,smrun.c progcheck.c)
+PRELOAD_SRC := $(filter-out $(SMRUN_SRC),$(wildcard common/preload/*.c)) common/base/logline.c common/client/directive.c
 BENCH_SRC := $(wildcard bench/*.c)
 DEPLOY_SRC := $(wildcard deploy/*.c)
 SMSTAT_SRC := $(wildcard deploy/smstat/*.c)
@@ -190,10 +190,6 @@ $(BUILD)/smbench: $(call obj,$(BENCH_SRC) $(SHARED_SRC)) $(BUILD)/libsmclient.a
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
-$(BUILD)/smrun: $(call obj,$(SMRUN_SRC))
-	$(call say,LD)
-	$(Q)$(LINK) -pie -o $@ $^
-
 # These read mounts as the library does, and so need its insides.
 $(BUILD)/makemanifest: $(call obj,$(DEPLOY_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
 	$(call say,LD)
@@ -203,9 +199,13 @@ $(BUILD)/smstat: $(call obj,$(SMSTAT_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
 
+$(BUILD)/smrun: $(call obj,$(SMRUN_SRC)) $(call pic,$(SHARED_SRC) $(CLIENT_SRC))
+	$(call say,LD)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBRARIES)
+
 # Tests are linked with everything; the archives leave out what a test does not use.
 $(BUILD)/libtest.a: $(call test,$(SHARED_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(SMDISH_STORE_SRC) $(SMUF_STORE_SRC) \
-    $(filter-out deploy/makemanifest.c,$(DEPLOY_SRC)) $(TEST_HELP_SRC))
+    $(filter-out deploy/makemanifest.c,$(DEPLOY_SRC)) common/preload/mountwords.c $(TEST_HELP_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^

@@ -9,16 +9,9 @@
 
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
+#include "common/client/directive.h"
 #include "common/client/mountspec.h"
 #include "common/crypto/tls_context.h"
-
-/* True for the types of mount that packagers mount. */
-static bool
-is_packagers_type(const char *type)
-{
-	return strcmp(type, "chroot") == 0 || strcmp(type, "encrypted") == 0 ||
-	    strcmp(type, "nextfs") == 0;
-}
 
 /* MOUNT URI PATH TYPE [OPTIONS] */
 static int
@@ -33,7 +26,7 @@ parse_mount(struct mountfile *f, const struct premanifest_line *line,
 	if (line->count < 4)
 		return premanifest_refuse(fault, 0, -EINVAL,
 		    "MOUNT needs a URI, a path and a type");
-	if (is_packagers_type(line->words[3]))
+	if (directive_is_packagers_type(line->words[3]))
 		return 0;
 	if (line->count > 5)
 		return premanifest_refuse(fault, 5, -EINVAL,
@@ -70,20 +63,6 @@ parse_path(const struct mountfile *f, char **out, const struct premanifest_line 
 	return 0;
 }
 
-/* True for the directives that are for packagers only. */
-static bool
-is_for_packagers(const char *word)
-{
-	static const char *const words[] = { "CONFFILE", "DEBUG", "ENCLAVE_SIZE", "EXEC", "MODULE",
-		"THREADS", "TIMESERVER" };
-	size_t i;
-
-	for (i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcmp(word, words[i]) == 0)
-			return true;
-	return false;
-}
-
 static int
 parse_directive(void *arg, const struct premanifest_line *line, struct premanifest_fault *fault)
 {
@@ -100,10 +79,10 @@ parse_directive(void *arg, const struct premanifest_line *line, struct premanife
 		return parse_path(f, &f->key_file, line, fault);
 	if (strcmp(word, "CRLFILE") == 0)
 		return parse_path(f, &f->crl_file, line, fault);
-	if (is_for_packagers(word))
+	if (directive_makes_no_mount(word))
 		return 0;
-	(void)snprintf(fault->reason, sizeof fault->reason, "%.200s: there is no such directive",
-	    word);
+	(void)snprintf(fault->reason, sizeof fault->reason,
+	    "%.200s: there is no such directive (" DIRECTIVE_NAMES ")", word);
 	return -EINVAL;
 }
 

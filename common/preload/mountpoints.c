@@ -14,7 +14,7 @@
 #include "common/preload/process.h"
 #include "common/preload/report.h"
 
-enum { POINTS_MOST = 32, POINTS_SIZE = 16384, FILE_SIZE_MOST = 1024 * 1024 };
+enum { FILE_SIZE_MOST = 1024 * 1024 };
 
 /*
  * A relative path reaches a mount point by so many "..", and then with the rest of the mount point
@@ -31,11 +31,12 @@ atomic_int mountpoints_state = MOUNTPOINTS_UNREAD;
 
 uint64_t mountpoints_first[UCHAR_MAX + 1], mountpoints_second[UCHAR_MAX + 1];
 
-static struct point points[POINTS_MOST];
+static struct point points[MOUNTPOINTS_MOST];
 static size_t count;
-static char texts[POINTS_SIZE];
+static char texts[MOUNTPOINTS_SIZE];
 static size_t used; /* of texts */
 static char conf[PATH_MAX];
+static bool is_faulty; /* a line was told */
 
 /* Writes path without ".", ".." and repeated slashes. It is absolute and fits. */
 static void
@@ -96,7 +97,7 @@ enter(size_t number, unsigned char first, unsigned char second)
 static void
 enter_unusual(void)
 {
-	const uint64_t bit = UINT64_C(1) << POINTS_MOST;
+	const uint64_t bit = UINT64_C(1) << MOUNTPOINTS_MOST;
 	unsigned i;
 
 	mountpoints_first['/'] |= bit;
@@ -120,7 +121,7 @@ add(const char *word)
 		report(conf, "a mount point must not be /");
 		return;
 	}
-	if (count == POINTS_MOST || length >= sizeof texts - used) {
+	if (count == MOUNTPOINTS_MOST || length >= sizeof texts - used) {
 		report(conf, "too many mount points: %s is not served", word);
 		return;
 	}
@@ -149,27 +150,54 @@ read_all(const char *path, char *bytes, size_t size)
 	return n < 0 ? n : (long)have;
 }
 
-/* Reads the mount file. */
+/* Takes a line of the mount file. The first fault is told: the client library stops there, too. */
+static void
+take(void *arg, const struct mountwords_line *line)
+{
+	(void)arg;
+	if (line->fault != NULL && !is_faulty) {
+		report(NULL, "%.256s:%u: %s: no memory file can be opened", conf, line->number,
+		    line->fault);
+		is_faulty = true;
+	}
+	if (line->point != NULL)
+		add(line->point);
+}
+
+/* Reads the mount file into bytes. */
+static void
+load_into(char bytes[FILE_SIZE_MOST + 1])
+{
+	long size = read_all(conf, bytes, FILE_SIZE_MOST + 1);
+
+	if (size < 0) {
+		report(conf, "the mount file cannot be read, nothing is served: %s",
+		    strerror((int)-size));
+		return;
+	}
+	if (size > FILE_SIZE_MOST)
+		report(conf, "the mount file is too large: no memory file can be opened");
+	mountwords_each_mount(bytes, (size_t)size, take, NULL);
+	if (count == 0)
+		report(conf, "there is no mount in the mount file: nothing is served");
+}
+
 static void
 load(const char *path)
 {
-	char *bytes = (char *)syscall(SYS_mmap, NULL, (size_t)FILE_SIZE_MOST,
-	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, (off_t)0);
-	long size;
+	const size_t size = FILE_SIZE_MOST + 1;
+	char *bytes = (char *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, (off_t)0);
 
-	if (bytes == MAP_FAILED)
+	if (bytes == MAP_FAILED) {
+		report(path, "no memory for the mount file: nothing is served");
 		return;
-	if (!make_absolute(path, conf)) {
-		report(path, "the mount file has no absolute path: nothing is served");
-	} else if ((size = read_all(conf, bytes, FILE_SIZE_MOST)) < 0) {
-		report(conf, "the mount file cannot be read, nothing is served: %s",
-		    strerror((int)-size));
-	} else {
-		mountwords_each_point(bytes, (size_t)size, add);
-		if (count == 0)
-			report(conf, "there is no mount in the mount file");
 	}
-	(void)syscall(SYS_munmap, bytes, (size_t)FILE_SIZE_MOST);
+	if (make_absolute(path, conf))
+		load_into(bytes);
+	else
+		report(path, "the mount file has no absolute path: nothing is served");
+	(void)syscall(SYS_munmap, bytes, size);
 }
 
 void

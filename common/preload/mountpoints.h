@@ -4,7 +4,8 @@
  *
  * The mount file is read once, at the start of the program or at its first call, whichever comes
  * first: with bare system calls, and without the client library, which reads all of it at the first
- * use of a mount and says what is wrong with it. Here only the third words of MOUNT lines count.
+ * use of a mount, and refuses a file with a fault as a whole. Here only mount points count, also
+ * those of faulty lines (mountwords.h): what is below them then fails, and does not reach the host.
  * A path is compared as text: symbolic links are not followed, and ".." takes the component before
  * it away. A relative path begins at the working directory, which is asked for again after each
  * change of it.
@@ -20,6 +21,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { MOUNTPOINTS_MOST = 32, MOUNTPOINTS_SIZE = 16384 }; /* in all, each with a NUL */
 
 enum mountpoints_state {
 	MOUNTPOINTS_UNREAD,

@@ -2,16 +2,24 @@
  * mountwords: the mount points that a mount file names, the third words of its MOUNT lines, without
  * the lexer of the client library, which allocates memory.
  *
- * The words are those of common/base/premanifest.h: blanks separate them, a # begins a comment,
- * $NAME and ${NAME} stand for variables of the environment, and a ~ at a word's begin for $HOME. A
- * line that is malformed has no mount point here; the client library says what is wrong with it.
+ * The words are those of common/base/premanifest.h. The client library judges the file, refuses it
+ * as a whole, and says what is wrong with it. So a line without a fault here may still be refused;
+ * one with a fault always is. A line that it refuses has a mount point all the same, wherever one
+ * can be told: what a good line would have served must not reach the host.
  */
 #ifndef COMMON_PRELOAD_MOUNTWORDS_H
 #define COMMON_PRELOAD_MOUNTWORDS_H
 
 #include <stddef.h>
 
-/* Calls found for the mount point of each line; the word is valid during the call. */
-void mountwords_each_point(const char *bytes, size_t size, void (*found)(const char *word));
+struct mountwords_line {
+	unsigned number;   /* from 1 */
+	const char *point; /* absolute; NULL: nobody can tell it */
+	const char *fault; /* why the client library refuses the file, or NULL */
+};
+
+/* Calls found, with arg, for each line that mounts, or has a fault. *line is valid in the call. */
+void mountwords_each_mount(const char *bytes, size_t size,
+    void (*found)(void *arg, const struct mountwords_line *line), void *arg);
 
 #endif

@@ -13,10 +13,13 @@
 #include <unistd.h>
 
 #include "common/base/commandline.h"
-#include "common/preload/mountwords.h"
+#include "common/base/error.h"
+#include "common/client/mount.h"
+#include "common/client/mountfile.h"
+#include "common/preload/mountpoints.h"
 #include "common/preload/progcheck.h"
 
-enum { FILE_SIZE_MOST = 1024 * 1024, EXIT_USAGE = 2, EXIT_CANNOT = 126, EXIT_NOT_FOUND = 127 };
+enum { EXIT_USAGE = 2, EXIT_CANNOT = 126, EXIT_NOT_FOUND = 127 };
 
 enum { OPTION_CHECK = 256, OPTION_VERSION };
 
@@ -40,8 +43,6 @@ static const char help[] =
     "-h, --help  print this\n"
     "--version   print the version\n";
 
-static bool has_failed;
-
 /* reason: NULL when it was printed. */
 static void __attribute__((noreturn)) fail_usage(const char *reason)
 {
@@ -52,32 +53,59 @@ static void __attribute__((noreturn)) fail_usage(const char *reason)
 }
 
 /* A call that is not served would reach the file that is there. */
-static void
-check_point(const char *point)
+static bool
+is_free(const struct mount *m)
 {
+	const char *point = *m->point != '\0' ? m->point : "/";
 	struct stat st;
 
 	if (lstat(point, &st) != 0)
-		return;
+		return true;
 	warnx("%s: the mount point must not exist in the file system", point);
-	has_failed = true;
+	return false;
 }
 
+/* Checks what the preloaded library needs of mounts that the client library takes. */
+static void
+check_points(const char *path, const struct mount_list *mounts)
+{
+	size_t count = 0, size = 0;
+	const struct mount *m;
+	bool are_free = true;
+
+	TAILQ_FOREACH(m, mounts, link) {
+		count++;
+		size += strlen(m->point) + 1;
+		are_free = is_free(m) && are_free;
+	}
+	if (!are_free)
+		exit(EXIT_CANNOT);
+	if (count == 0)
+		errx(EXIT_CANNOT, "%s: no mount: a line MOUNT URI PATH TYPE is expected", path);
+	if (count > MOUNTPOINTS_MOST || size > MOUNTPOINTS_SIZE)
+		errx(EXIT_CANNOT, "%s: too many mounts: at most %d, of %d bytes, are expected",
+		    path, MOUNTPOINTS_MOST, MOUNTPOINTS_SIZE);
+}
+
+/*
+ * Ends unless the client library takes the mount file: it reads the file and the keys that it
+ * names, and connects to no server. The program would reach plain files below a mount point that is
+ * misspelt.
+ */
 static void
 check_mounts(const char *path)
 {
-	char *bytes = malloc(FILE_SIZE_MOST);
-	FILE *f = fopen(path, "r");
-	size_t size;
+	struct mountfile file = { .mounts = TAILQ_HEAD_INITIALIZER(file.mounts) };
+	int error;
 
-	if (bytes == NULL || f == NULL)
-		err(EXIT_CANNOT, "%s", path);
-	size = fread(bytes, 1, FILE_SIZE_MOST, f);
-	mountwords_each_point(bytes, size, check_point);
-	(void)fclose(f);
-	free(bytes);
-	if (has_failed)
-		exit(EXIT_CANNOT);
+	error_begin();
+	error = mountfile_load(&file, path);
+	if (error != 0) {
+		error_finish(error);
+		errx(EXIT_CANNOT, "%s", error_text());
+	}
+	check_points(path, &file.mounts);
+	mountfile_fini(&file);
 }
 
 /* Finds a program as execvp(3) does. */

@@ -1,6 +1,6 @@
 /*
  * fuzz_mountfile: the premanifest lexer, and the parsers of mount files behind sm_load() and of
- * packages behind makemanifest (libFuzzer).
+ * packages behind makemanifest, and the preloaded library's reader of mount points (libFuzzer).
  *
  * Whatever the bytes are, the result is directives of whole words, and mounts with a point in
  * canonical form, or an error with file and line.
@@ -13,6 +13,7 @@
 #include "common/base/error.h"
 #include "common/base/premanifest.h"
 #include "common/client/mountfile.h"
+#include "common/preload/mountwords.h"
 #include "deploy/package.h"
 
 #define NAME "fuzz.conf"
@@ -69,12 +70,29 @@ check_premanifest(const uint8_t *data, size_t size)
 	}
 }
 
+/* A line of the preloaded library; *next: the mount that it must be, in a file without an error. */
+static void
+check_words(void *arg, const struct mountwords_line *line)
+{
+	const struct mount **next = arg;
+	char point[MOUNT_PATH_SIZE];
+
+	assert(line->number > 0 && (line->point == NULL || line->point[0] == '/'));
+	assert(line->point != NULL || line->fault != NULL);
+	if (next == NULL)
+		return;
+	assert(line->fault == NULL && *next != NULL);
+	assert(mount_normalize(point, line->point) == 0);
+	assert(strcmp(point, (*next)->point) == 0);
+	*next = TAILQ_NEXT(*next, link);
+}
+
 static void
 check_mounts(const uint8_t *data, size_t size)
 {
 	struct mountfile f = { .tls = NULL };
 	char again[MOUNT_PATH_SIZE];
-	const struct mount *m;
+	const struct mount *m, *next;
 	int r;
 
 	TAILQ_INIT(&f.mounts);
@@ -88,6 +106,9 @@ check_mounts(const uint8_t *data, size_t size)
 		assert(strcmp(again, m->point) == 0);
 		assert(mount_at(&f.mounts, m->point) == m);
 	}
+	next = TAILQ_FIRST(&f.mounts);
+	mountwords_each_mount((const char *)data, size, check_words, r == 0 ? &next : NULL);
+	assert(r != 0 || next == NULL);
 	mountfile_fini(&f);
 }
 

@@ -38,9 +38,10 @@ expect 'smrun --check of nothing' 127 $?
 sed "s|/sm/dish|$work/plain|" mounts >exists
 expect_match 'smrun refuses a mount point that exists' "*$work/plain: the mount point must not exist*" "$("$BUILD/smrun" exists true 2>&1)"
 expect 'smrun runs a program' 'locked' "$(unset SM_CONF; "$BUILD/smrun" mounts flock /sm/dish/x echo locked 2>&1)"
+sed "s|$work/dish.sock|$work/none.sock|" mounts >none
+expect 'smrun runs a program whose server is not there' 'ran' "$("$BUILD/smrun" none echo ran 2>&1)"
 
 # Lines: for a server that is not there, and without them.
-sed "s|$work/dish.sock|$work/none.sock|" mounts >none
 # shellcheck disable=SC2016 # the inner shell's
 open='exec 9<>/sm/dish/x || echo failed'
 expect_match 'a failure is told, with program and path' 'libsmpreload: sh?*?: /sm/dish/x: open: *none.sock*' \
@@ -50,4 +51,44 @@ expect_match 'SM_LOG=file' 'libsmpreload: *none.sock*' "$(cat lines)"
 expect 'SM_LOG=off' 0 "$(SM_LOG=off SM_CONF=$work/none preloaded sh -c "$open" 2>&1 | grep -c libsmpreload)"
 expect_match 'a mount file that is not there' 'libsmpreload: true?*?: */nowhere: the mount file cannot be read*' \
     "$(SM_CONF=$work/nowhere preloaded true 2>&1)"
+expect_match 'a mount file that is a directory' "libsmpreload: true?*?: $work/plain: the mount file cannot be read, nothing is served: Is a directory" \
+    "$(SM_CONF=$work/plain preloaded true 2>&1)"
+: >empty
+expect_match 'an empty mount file' "libsmpreload: true?*?: $work/empty: there is no mount in the mount file: nothing is served" \
+    "$(SM_CONF=$work/empty preloaded true 2>&1)"
+
+# refused WHAT WORDS LINE...: with a mount file of these lines nothing that is below $work/host reaches the host, where
+# that directory is; and the words are told, at the start.
+mkdir host
+refused()
+{
+	what=$1 words=$2
+	shift 2
+	printf '%s\n' "$@" >faulty
+	expect_match "$what: at the start" "$words" "$(SM_CONF=$work/faulty preloaded true 2>&1)"
+	SM_CONF=$work/faulty preloaded sh -c 'exec >"$1"; echo secret' sh "$work/host/file" 2>err
+	expect "$what: what the host got" '' "$(find host -type f)"
+	expect_match "$what: at the first file" "*libsmpreload: *$work/*" "$(cat err)"
+	rm -f host/file
+}
+refused 'a type misspelt' "libsmpreload: true?*?: $work/faulty:1: there is no such type of mount (smdish, smuf, smc): no memory file can be opened" \
+    "MOUNT unix:$work/dish.sock $work/host smdihs"
+refused 'a directive misspelt' "libsmpreload: true?*?: $work/faulty:1: there is no such directive (MOUNT,*): no memory file can be opened" \
+    "MOUTN unix:$work/dish.sock $work/host smdish"
+refused 'a variable that is not set' "libsmpreload: true?*?: $work/faulty:1: a word is malformed: *" \
+    "MOUNT unix:\$MEMSERVER_NOWHERE $work/host smdish"
+refused 'a type missing' "*$work/faulty:1: MOUNT needs a URI, a path and a type: *" "MOUNT unix:$work/dish.sock $work/host"
+refused 'a good line before a bad one' "*$work/faulty:2: there is no such type of mount*" \
+    "MOUNT unix:$work/dish.sock $work/host smdish" "MOUNT unix:$work/dish.sock /other smdihs"
+refused 'a bad line before a good one' "*$work/faulty:1: there is no such type of mount*" \
+    "MOUNT unix:$work/dish.sock /other smdihs" "MOUNT unix:$work/dish.sock $work/host smdish"
+refused 'a certificate missing' '' "MOUNT unix:$work/dish.sock $work/host smdish" 'CAFILE none'
+# This one is good, but for its server: a packager mounts the directory at the second path.
+refused 'two paths' '' "MOUNT unix:$work/none.sock,file:$work/plain $work/host,/files smuf"
+{
+	echo "MOUNT unix:$work/dish.sock $work/host smdish"
+	head -c 1048576 /dev/zero | tr '\0' '#'
+} >large
+expect_match 'a file that is too large' "*$work/large: the mount file is too large: no memory file can be opened" \
+    "$(SM_CONF=$work/large preloaded true 2>&1)"
 finish

@@ -97,11 +97,11 @@ same "options of a mount"
 
 # The directives that the library reads or skips.
 sed -n 's/.*strcmp(word, "\([A-Z]*\)") == 0.*/\1/p' "$SRC/common/client/mountfile.c" >found
-sed -n '/words\[\] = {/,/};/p' "$SRC/common/client/mountfile.c" | grep -o '"[A-Z_]*"' | tr -d '"' >>found
-sort found >wanted
+sed -n '/words\[\] = {/,/};/p' "$SRC/common/client/directive.c" | grep -o '"[A-Z_]*"' | tr -d '"' >>found
+sort -u found >wanted
 sed -n '/^\.Ss Directives/,/^\.Ss Places/s/^\.It Ic \(.*\)/\1/p' "$mounts" |
 	sed 's/ A[a-z] .*//; s/ , / /g' | tr ' ' '\n' | sort >came
-diff -u wanted came || fail "directives: - is in mountfile.c, + is in smclient.conf(5)"
+diff -u wanted came || fail "directives: - is in mountfile.c or directive.c, + is in smclient.conf(5)"
 
 # The examples: the display below each comment that names a file.
 awk '

@@ -60,6 +60,28 @@ conf unset 'log $MEMSERVER_NOWHERE'
 conf address 'address localhost:1'
 conf tcp 'address tcp:127.0.0.1:1'
 conf keys 'tls a b c'
+mkdir mounts || exit 1
+# mounts NAME LINE...: makes the mount file mounts/NAME
+mounts()
+{
+	name=$1
+	shift
+	printf '%s\n' "$@" >"mounts/$name"
+}
+mounts type 'MOUNT unix:live /m smdihs'
+mounts directive 'MOUTN unix:live /m smdish'
+mounts beside 'MOUNT unix:live /m smdish' 'MOUNT unix:live /n smdihs'
+# shellcheck disable=SC2016 # smrun replaces it
+mounts unset 'MOUNT $MEMSERVER_NOWHERE /m smdish'
+mounts packager 'MOUNT file:dir / chroot' 'THREADS 2'
+for number in $(seq 33); do
+	echo "MOUNT unix:live /m/$number smdish"
+done >mounts/many
+mounts cut 'MOUNT unix:live /m smdish' 'CAFILE none'
+mounts key 'MOUNT file:dir /m smc key=none'
+mounts exists 'MOUNT unix:live /tmp/ smdish'
+mounts root 'MOUNT unix:live / smdish'
+: >mounts/empty
 port=$("$helper" port)
 start ./live
 await 'the server that is in the way' answers unix ./live

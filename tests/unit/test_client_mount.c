@@ -264,7 +264,7 @@ an_error_in_a_mount_file_has_its_place(void **state)
 	unsetenv("TEST_UNSET");
 	expect_parse("\nMOUNT $TEST_UNSET /a smdish", -EINVAL, "conf:2:7: $TEST_UNSET is not set");
 	expect_parse("mount unix:x /a smdish", -EINVAL,
-	    "conf:1:1: mount: there is no such directive");
+	    "conf:1:1: mount: there is no such directive (MOUNT, CAFILE, CERTFILE, KEYFILE, CRLFILE)");
 	expect_parse("MOUNT unix:x /a", -EINVAL, "conf:1:1: MOUNT needs a URI, a path and a type");
 	expect_parse("MOUNT unix:x /a smuf2", -EINVAL,
 	    "conf:1:17: smuf2: there is no such type of mount (smdish, smuf, smc)");
