@@ -102,15 +102,16 @@ load_library(void)
 int
 client_load(void)
 {
+	static struct sm *s; /* after a failure the next call loads into the same */
 	int saved = errno, error;
-	struct sm *s;
 
 	if (set != NULL)
 		return 0;
-	error = load_library();
+	error = s == NULL ? load_library() : 0;
 	if (error != 0)
 		return error;
-	s = library.sm_new();
+	if (s == NULL)
+		s = library.sm_new();
 	if (s == NULL || library.sm_load(s, mountpoints_file()) != 0) {
 		error = -errno;
 		report(NULL, "%s", library.sm_error(s));

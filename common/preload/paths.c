@@ -75,9 +75,10 @@ find_size(const char *path, uint64_t *size)
 		f = f->next;
 	if (f != NULL)
 		return memfile_size(f, size);
-	error = description_prepare();
-	if (error == 0)
-		error = client_open(&handle, path, 0);
+	error = description_prepare(); /* which tells a failure */
+	if (error != 0)
+		return error;
+	error = client_open(&handle, path, 0);
 	if (error != 0)
 		return memfile_fail(NULL, path, "stat", error);
 	error = client_stat(handle, &s);

@@ -91,4 +91,9 @@ refused 'two paths' '' "MOUNT unix:$work/none.sock,file:$work/plain $work/host,/
 } >large
 expect_match 'a file that is too large' "*$work/large: the mount file is too large: no memory file can be opened" \
     "$(SM_CONF=$work/large preloaded true 2>&1)"
+
+# The library by itself, which finds no libsmclient.
+mkdir alone && cp "$library" alone
+expect_match 'without libsmclient' 'libsmpreload: *libsmclient.so.*1' \
+    "$(bare env LD_PRELOAD="$work/alone/libsmpreload.so" sh -c 'test -e /sm/dish/x; echo $?' 2>&1)"
 finish
