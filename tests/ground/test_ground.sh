@@ -13,7 +13,10 @@ asan | tsan)
 esac
 libos=$BUILD/libos
 "$libos" /bin/true
-[ $? -ne 77 ] || exit 0
+[ $? -ne 77 ] || {
+	echo 'skipped: no seccomp filters here'
+	exit 0
+}
 
 # shellcheck disable=SC2317 # the cases call these two
 go()

@@ -60,6 +60,18 @@ skip_if_sanitized()
 	finish
 }
 
+# has_counter: instructions can be counted
+has_counter()
+{
+	if [ -n "${VARIANT:-}" ]; then
+		echo "skipped: a sanitizer's instructions are not counted"
+		return 1
+	fi
+	command -v valgrind >/dev/null && return 0
+	echo 'skipped: there is no valgrind to count instructions with'
+	return 1
+}
+
 # how PATH: the function that runs a program on it
 how()
 {

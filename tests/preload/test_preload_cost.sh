@@ -6,10 +6,7 @@
 . "${SRC:?}/tests/preload/lib.sh"
 program plaincalls
 
-if [ -n "${VARIANT:-}" ] || ! command -v valgrind >/dev/null; then
-	echo 'skipped: there is no valgrind to count instructions with'
-	finish
-fi
+has_counter || finish
 head -c 4096 /dev/zero >file
 few=1000
 many=3000

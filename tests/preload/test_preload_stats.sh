@@ -35,10 +35,7 @@ for place in $kinds; do
 	done
 done
 
-if [ -n "${VARIANT:-}" ] || ! command -v valgrind >/dev/null; then
-	echo 'the cost is not measured: there is no valgrind to count instructions with'
-	finish
-fi
+has_counter || finish
 
 # instructions SECTIONS VARIABLE...: of a process with so many sections
 instructions()

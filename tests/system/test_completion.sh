@@ -81,5 +81,7 @@ if [ -z "${VARIANT:-}" ]; then
 	done
 	make -s -C "$SRC" uninstall BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/usr >install.log 2>&1
 	expect 'make uninstall leaves' '' "$(find root ! -type d)"
+else
+	echo 'skipped: a variant is not installed'
 fi
 finish

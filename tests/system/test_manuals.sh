@@ -15,6 +15,8 @@ if [ -z "${VARIANT:-}" ]; then
 		installed=installed/usr/share/man/man${page##*.}/$(basename "$page")
 		expect "$page is installed" yes "$([ -s "$installed" ] && echo yes)"
 	done
+else
+	echo 'skipped: a variant is not installed'
 fi
 
 for page in $pages; do
@@ -29,7 +31,7 @@ for page in $pages; do
 		esac
 	done
 done
-command -v mandoc >/dev/null || echo 'there is no mandoc: the pages were not checked with it'
+command -v mandoc >/dev/null || echo 'skipped: there is no mandoc to check the pages with'
 
 mkdir tools
 for tool in gramine-manifest gramine-sgx-pf-crypt gramine-sgx-sign gramine-sgx; do
@@ -84,8 +86,18 @@ trap "kill \$servers 2>/dev/null || true" EXIT
 for page in $pages; do
 	case $page in
 	*smclient.3 | *.7) continue ;; # test_manual.sh compiles and runs the former
-	*smrun.1) [ -z "${VARIANT:-}" ] || continue ;; # a sanitizer's library wants to be the first one
-	*smstat.1) command -v jq >/dev/null || continue ;;
+	*smrun.1)
+		[ -z "${VARIANT:-}" ] || {
+			echo "skipped: the examples of smrun(1): a sanitizer's library wants to be the first one"
+			continue
+		}
+		;;
+	*smstat.1)
+		command -v jq >/dev/null || {
+			echo 'skipped: the examples of smstat(1): there is no jq'
+			continue
+		}
+		;;
 	esac
 	rm -rf root && mkdir -p root/run root/srv root/etc root/var/lib/prometheus/node-exporter || exit 1
 	{
