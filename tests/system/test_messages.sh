@@ -82,6 +82,10 @@ mounts key 'MOUNT file:dir /m smc key=none'
 mounts exists 'MOUNT unix:live /tmp/ smdish'
 mounts root 'MOUNT unix:live / smdish'
 : >mounts/empty
+busy=$("$helper" port)
+start -Z pki/root.crt pki/one.crt pki/one.key ./live.tls "tcp:127.0.0.1:$busy"
+await 'the server that is in the way of a port' has log "listening on tcp:127.0.0.1:$busy"
+tls=$pid
 port=$("$helper" port)
 start ./live
 await 'the server that is in the way' answers unix ./live
@@ -90,7 +94,7 @@ live=$pid
 # filled TEXT: with what differs between runs
 filled()
 {
-	printf '%s\n' "$1" | sed "s,@PORT@,$port,g;s,@PID@,$live,g"
+	printf '%s\n' "$1" | sed "s,@PORT@,$port,g;s,@BUSY@,$busy,g;s,@PID@,$live,g"
 }
 
 # lines_of FILE: how many of it are no usage
@@ -149,8 +153,9 @@ done <"$table"
 expect 'rows of the table, at least' yes "$([ $rows -ge 90 ] && echo yes || echo "$rows")"
 expect 'files that no program may touch' 'precious precious' "$(cat file tree/precious | tr '\n' ' ' | sed 's/ $//')"
 expect 'files that no program may make' '' "$(ls missing none.lock 2>/dev/null)"
-pid=$live
-end 'the server that was in the way'
+for pid in $live $tls; do
+	end 'a server that was in the way'
+done
 
 # With -l, a start that fails tells so on the terminal, and in the log.
 run -l ./started.log ./none/sock
