@@ -32,6 +32,24 @@ cp pki/two.crt pki/open.crt && cp pki/two.key pki/open.key && chmod 644 pki/open
 openssl pkcs8 -topk8 -in pki/one.key -passout pass:x -out pki/locked.key || exit 1
 sed '3,$d' pki/one.crt >pki/cut.crt
 : >pki/empty.key
+# Directories of mkpki with a damaged file each.
+for each in crl.empty crl.junk index.empty index.junk index.cut index.day index.dir cert.empty cert.key noindex.cert noindex.root; do
+	cp -R other "damaged.$each" && "$mkpki" client "damaged.$each" a >/dev/null || exit 1
+done
+: >damaged.crl.empty/root.crl
+echo junk >damaged.crl.junk/root.crl
+: >damaged.index.empty/index
+echo junk >>damaged.index.junk/index
+truncate -s -1 damaged.index.cut/index || exit 1
+printf 'V\t270230000000Z\t\t01\tclient\t/CN=x\n' >>damaged.index.day/index
+rm damaged.index.dir/index damaged.index.dir/root.crl && mkdir damaged.index.dir/index || exit 1
+: >damaged.cert.empty/a.crt
+echo junk >damaged.cert.key/a.key
+for each in cert root; do
+	rm damaged.noindex.$each/index damaged.noindex.$each/root.crl || exit 1
+done
+echo junk >damaged.noindex.cert/b.crt
+: >damaged.noindex.root/root.crt
 echo precious >file
 echo precious >tree/precious
 : >file.lock
