@@ -271,6 +271,31 @@ expect 'a list that has expired' 'nextUpdate=Feb  1 00:00:00 2020 GMT' \
     "$(openssl crl -in lists/root.crl -noout -nextupdate)"
 expect 'its number is greater still' 1 "$((0x$(number lists) > 0x$first + 3))"
 
+# A reader may list, without the right to write, and changes nothing; without an index, too.
+# reader COMMAND...: with the rights of the mode, also where this test runs as root
+reader()
+{
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --bounding-set=-all --inh-caps=-all "$@"
+	else
+		"$@"
+	fi
+}
+
+expect 'mode of the index' 644 "$(mode lists/index)"
+cp -R lists read && cp -R pki read.new && rm read.new/index || exit 1
+for dir in read read.new; do
+	chmod 555 $dir
+	expect "a reader of $dir may not write there" 2 "$(status reader sh -c ": >$dir/new")"
+	before=$(stat -c %z $dir; snapshot $dir)
+	expected=$("$mkpki" list $dir)
+	expect "list $dir, by a reader: status" 0 "$(status reader "$mkpki" list $dir)"
+	expect "list $dir, by a reader" "$expected" "$(cat said)"
+	expect "list $dir: its lines, at least 8" yes "$([ "$(grep -c . said)" -ge 8 ] && echo yes || cat said)"
+	expect "list $dir: what changed" "$before" "$(stat -c %z $dir; snapshot $dir)"
+	chmod 755 $dir
+done
+
 # What cannot be revoked; none of it changes anything.
 before=$(snapshot lists)
 # refused STATUS PATTERN ARGUMENT...
