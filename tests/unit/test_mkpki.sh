@@ -405,6 +405,38 @@ beta server revoked
 memserver root root valid
 memserver root root valid' "$(listed older | sed 's/ [0-9-]* \([rv][a-z]*\).*/ \1/' | sort)"
 
+# What it advises can be pasted, whatever the directory is called.
+# follow BEFORE AFTER: runs the command that stands between the two, in quotes, in what was said
+follow()
+{
+	text=$(cat said)
+	text=${text#*"$1"[\'\"]}
+	text=${text%[\'\"]"$2"*}
+	expect "the advice $text: status" 0 "$(PATH=$SRC/deploy:$PATH status sh -c "$text")"
+}
+
+for name in plain 'with blank' "it's" 'a "b"' '$HOME `x` \z' '*' '~' 'two
+lines
+'; do
+	dir=advised/$name
+	mkdir -p "$dir" || exit 1
+	expect "no root in $dir" 1 "$(status "$mkpki" client "$dir" alpha)"
+	follow 'a root is made with ' ''
+	expect "the root in $dir" yes "$([ -f "$dir/root.key" ] && echo yes || ls -A advised)"
+	: >"$dir/root.crl"
+	expect "an empty list in $dir" 1 "$(status "$mkpki" list "$dir")"
+	follow 'no such list: ' ' makes it anew'
+	expect "the list in $dir" 0 "$(status openssl crl -in "$dir/root.crl" -noout)"
+	expect "no such serial in $dir" 1 "$(status "$mkpki" revoke "$dir" 12)"
+	follow 'or see ' ''
+	chmod go+w "$dir" || exit 1
+	expect "others may write in $dir" 1 "$(status "$mkpki" list "$dir")"
+	follow 'another directory, or ' ''
+	expect "the mode of $dir" 755 "$(mode "$dir")"
+done
+expect_match 'a plain name has quotes of one kind' "*made with 'mkpki init advised'" \
+    "$("$mkpki" client advised alpha 2>&1)"
+
 # --version, as installed and not.
 expect_match '--version' "mkpki $(sed -n 's/^.define SMCLIENT_VERSION "\([0-9.]*\)".*/\1/p' \
     "$SRC/common/client/smclient.h")" "$("$mkpki" --version)"
