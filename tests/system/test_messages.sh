@@ -32,7 +32,8 @@ cp pki/two.crt pki/open.crt && cp pki/two.key pki/open.key && chmod 644 pki/open
 openssl pkcs8 -topk8 -in pki/one.key -passout pass:x -out pki/locked.key || exit 1
 sed '3,$d' pki/one.crt >pki/cut.crt
 : >pki/empty.key
-mkdir 'my dir' || exit 1
+mkdir 'my dir' lost.key lost.crt lost.both || exit 1
+cp pki/root.crt pki/index lost.key && cp pki/root.key pki/index lost.crt && cp pki/index lost.both || exit 1
 # Directories of mkpki with a damaged file each.
 for each in crl.empty crl.junk index.empty index.junk index.cut index.day index.dir cert.empty cert.key noindex.cert noindex.root; do
 	cp -R other "damaged.$each" && "$mkpki" client "damaged.$each" a >/dev/null || exit 1
