@@ -72,6 +72,16 @@ completed 'file.conf ' smstat -i 3 fil
 completed '--reload ' smstat file.conf --re
 completed 'file.conf ' smstat unix:/s -Z ca crt fil
 
+# The beginning of a name is never run.
+# shellcheck disable=SC2016,SC2088 # that it is not expanded is the point
+for word in '$(touch made)/' '`touch made`/' '"$(touch made)/' '~$(touch made)/' '${x[$(touch made)]}/' '$x[$(touch made)]/'; do
+	completed '' smbench "$word"
+done
+expect 'what completing has made' no "$([ -e made ] && echo yes || echo no)"
+
+PATIENCE=$patience python3 "$SRC/tests/system/typed.py" "$SRC/deploy/bash-completion" >out 2>&1
+expect 'names as they are typed: exit status, and what is wrong' '0 ' "$? $(cat out)"
+
 if [ -z "${VARIANT:-}" ]; then
 	make -s -C "$SRC" install BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/usr >install.log 2>&1
 	expect 'make install' '0 ' "$? $([ $? -eq 0 ] || cat install.log)"
