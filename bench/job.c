@@ -372,10 +372,11 @@ static void
 json_shares(const struct job *job, const struct job_result *result)
 {
 	if (!has_shares(result)) {
-		printf(", \"spread\": null, \"shares\": null");
+		printf(", \"together_ns\": null, \"spread\": null, \"shares\": null");
 		return;
 	}
-	printf(", \"spread\": %.5f, \"shares\": [", result->spread);
+	printf(", \"together_ns\": %" PRIu64 ", \"spread\": %.5f, \"shares\": [", result->together,
+	    result->spread);
 	for (size_t i = 0; i < worker_count(job); i++)
 		printf("%s%" PRIu64, i > 0 ? ", " : "", result->shares[i]);
 	putchar(']');
@@ -395,7 +396,6 @@ job_print_json(const struct job *job, const struct job_result *result)
 	    result->is_mounted ? "true" : "false", job->size, job->changed, job->processes,
 	    job->threads, job->iterations, result->sections, result->elapsed, seconds_each(result));
 	output_json_stats(&result->cost);
-	printf(", \"together_ns\": %" PRIu64, result->together);
 	json_shares(job, result);
 	printf("}\n");
 }

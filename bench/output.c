@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "common/base/escape.h"
 #include "common/base/size.h"
 
 const char *
@@ -21,18 +23,7 @@ output_size_text(char out[OUTPUT_SIZE_TEXT], size_t size)
 void
 output_json_string(const char *text)
 {
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
+	escape_quote(stdout, text, strlen(text));
 }
 
 void

@@ -18,7 +18,8 @@ enum { OUTPUT_SIZE_TEXT = 32 };
 const char *output_size_text(char out[OUTPUT_SIZE_TEXT], size_t size);
 
 /*
- * Prints a JSON string with its quotes. Bytes above 127 stay unchanged: the text should be UTF-8.
+ * Prints a JSON string with its quotes. A path may have any bytes: all but printable ASCII
+ * characters are escaped as escape.h says, and as smstat -j does.
  */
 void output_json_string(const char *text);
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "deploy/smstat/escape.h"
+#include "common/base/escape.h"
 #include "deploy/smstat/observer.h"
 
 /* The members of an object; each begins with a comma but the first. */

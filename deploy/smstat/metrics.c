@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "deploy/smstat/escape.h"
+#include "common/base/escape.h"
 #include "deploy/smstat/observer.h"
 
 /* A metric: its values are integers, with the point so many decimals from the right. */

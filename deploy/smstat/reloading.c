@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/escape.h"
 #include "common/remote/mux.h"
 #include "common/wire/inspect.h"
 #include "common/wire/protocol.h"
 #include "common/wire/wire.h"
 #include "deploy/smstat/amount.h"
-#include "deploy/smstat/escape.h"
 
 enum { REQUEST_SIZE = 1 + 8, PART_SIZE = 128, REASON_MOST = 400 };
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/escape.h"
 #include "deploy/smstat/amount.h"
-#include "deploy/smstat/escape.h"
 #include "deploy/smstat/observer.h"
 
 enum { HOLDER_MOST = 24, CELL_SIZE = 40, LINE_SIZE = 1024, HEAD_ROWS = 4 };

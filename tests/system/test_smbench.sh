@@ -37,6 +37,27 @@ expect '--probe of no directory' "smbench: $tmp/none: No such file or directory"
 "$smbench" --probe -j >out 2>err
 expect '--probe -j: exit status' 2 $?
 
+# A path may have any bytes; JSON has to be UTF-8. Both programs escape them alike, and the manual names all members.
+path=$(printf 'a\377\303\251"\\\001')
+: >"./$path"
+"$smbench" -j "$path" lock 0 10 >json
+expect '-j and a path that is no text: exit status' 0 $?
+cat >members.py <<'END'
+import json
+import re
+import sys
+
+with open("json", encoding="utf-8") as file:
+    came = json.load(file)
+print(came["mempath"])
+with open(sys.argv[1], encoding="utf-8") as file:
+    text = re.search(r"^\.Ss JSON\n(.*?)^The object of the table", file.read(), re.M | re.S)[1]
+named = {word for line in re.findall(r"^\.Va (.*)$", text, re.M) for word in line.split() if len(word) > 1}
+print(sorted(named ^ set(came)))
+END
+expect '-j and a path that is no text; members that the manual has not, or -j' 'a\xff\xc3\xa9"\\\x01
+[]' "$(python3 members.py "$SRC/bench/smbench.1" 2>&1)"
+
 "$smbench" >out 2>err
 expect 'the table: exit status' 0 $?
 expect 'the table: on standard error' '' "$(cat err)"

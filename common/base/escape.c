@@ -1,4 +1,4 @@
-#include "deploy/smstat/escape.h"
+#include "common/base/escape.h"
 
 #include <string.h>
 

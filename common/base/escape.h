@@ -1,12 +1,12 @@
 /*
- * escape: bytes that peers chose, as text of printable ASCII characters, the same in all outputs.
+ * escape: bytes that others chose, as text of printable ASCII characters, the same in all outputs.
  *
  * Characters from the blank to the tilde stand for themselves, a backslash is doubled, and every
- * other byte is written as \xHH. So no name moves a cursor, ends a line or looks like another one,
- * and the bytes can be told from the text.
+ * other byte is written as \xHH. So no name or path moves a cursor, ends a line or looks like
+ * another one, and the bytes can be told from the text.
  */
-#ifndef DEPLOY_SMSTAT_ESCAPE_H
-#define DEPLOY_SMSTAT_ESCAPE_H
+#ifndef COMMON_BASE_ESCAPE_H
+#define COMMON_BASE_ESCAPE_H
 
 #include <stddef.h>
 #include <stdio.h>
