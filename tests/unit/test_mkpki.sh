@@ -297,6 +297,13 @@ for dir in read read.new; do
 	chmod 755 $dir
 done
 
+# A list that is over is no valid one.
+expect_match 'a list that has expired, listed' "*
+lists/root.crl expired on 2020-02-01 00:00:00Z, and *: 'mkpki crl lists' makes it anew" "$("$mkpki" list lists)"
+must "$mkpki" -e 20690101000000Z crl lists
+expect_match 'a list that has not expired, listed' "*
+lists/root.crl is valid until 2069-01-01 00:00:00Z" "$("$mkpki" list lists)"
+
 # What cannot be revoked; none of it changes anything.
 before=$(snapshot lists)
 # refused STATUS PATTERN ARGUMENT...
