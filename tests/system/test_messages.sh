@@ -47,6 +47,8 @@ printf 'V\t270230000000Z\t\t01\tclient\t/CN=x\n' >>damaged.index.day/index
 rm damaged.index.dir/index damaged.index.dir/root.crl && mkdir damaged.index.dir/index || exit 1
 : >damaged.cert.empty/a.crt
 echo junk >damaged.cert.key/a.key
+cp pki/client.crt damaged.cert.empty/foreign.crt && cp pki/client.key damaged.cert.empty/foreign.key &&
+    "$mkpki" client damaged.cert.empty b >/dev/null && cp pki/client.key damaged.cert.empty/b.key || exit 1
 for each in cert root; do
 	rm damaged.noindex.$each/index damaged.noindex.$each/root.crl || exit 1
 done
