@@ -68,6 +68,8 @@ completed 'client crl init list renew revoke server ' mkpki -d 3 ''
 completed 'directory ' mkpki init d
 completed 'file.conf ' smrun fil
 completed 'smdishserver ' smrun file.conf smdishs
+completed 'smdishserver ' smrun --check smdishs
+completed '--check ' smrun --ch
 completed 'file.conf ' smstat -i 3 fil
 completed '--reload ' smstat file.conf --re
 completed 'file.conf ' smstat unix:/s -Z ca crt fil
