@@ -30,6 +30,7 @@ enum {
 	FILES = 2,
 	SEGMENT = 3 * SIZE_BLOCK, /* the counter begins the first block, its copy the last */
 	LIMIT_MS = 5,             /* of a timed lock, at most */
+	TRY_LEAST_MS = 900,       /* of a try that has timed out */
 	STEP_MS = 10 * 1000,      /* longer than this nobody waits for one lock */
 	START_MS = 30 * 1000,
 	DEFAULT_SECONDS = 5
@@ -87,16 +88,21 @@ take(struct worker *w, int file, enum how how)
 	uint64_t at = clock_now() + draw(w, LIMIT_MS * CLOCK_MS);
 	struct timespec limit = clock_timespec(at);
 	static const int excuse[HOW_COUNT] = { 0, EAGAIN, ETIMEDOUT };
+	uint64_t begun = clock_now();
 	int result = -1;
 
 	atomic_store(&w->account->call, (int)how);
-	atomic_store(&w->account->since, clock_now());
+	atomic_store(&w->account->since, begun);
 	if (how == WAIT)
 		result = sm_lock(w->files[file]);
 	else if (how == TRY)
 		result = sm_trylock(w->files[file]);
 	else
 		result = sm_timedlock(w->files[file], &limit);
+	/* A try that the server does not answer for a second has timed out: smclient(3). */
+	if (result != 0 && how == TRY && errno == ETIMEDOUT &&
+	    clock_now() - begun >= TRY_LEAST_MS * CLOCK_MS)
+		errno = EAGAIN;
 	if (result != 0 && errno != excuse[how])
 		child_complain(&page->complaint, "%s: %s", how_names[how], sm_error(w->sm));
 	atomic_store(&w->account->since, 0);
