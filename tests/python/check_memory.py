@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import rig
@@ -136,14 +137,46 @@ class Waiting(unittest.TestCase):
         # The wait goes on: Python calls the handler after it.
         signal.siginterrupt(signal.SIGALRM, False)
         with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
-            timer = threading.Timer(0.2, os.kill, [child, signal.SIGKILL])
+
+            def end_the_wait():
+                while file.stat().waiters == 0:
+                    time.sleep(0.001)
+                os.kill(os.getpid(), signal.SIGALRM)
+                os.kill(child, signal.SIGKILL)
+
+            thread = threading.Thread(target=end_the_wait)
+            thread.start()
             with self.assertRaises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-                timer.start()
                 file.lock()
-            timer.join()
+            thread.join()
             with file.lock(timeout=rig.PATIENCE):
                 pass
+
+    @rig.each_kind
+    def test_a_thread_that_gives_up_leaves_the_lock_of_another_alone(self, path):
+        with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
+            owned = file._mounts.open(file.path, owner=True)
+            has_lock, may_go_on = threading.Event(), threading.Event()
+
+            def hold_it():
+                with owned.lock():
+                    has_lock.set()
+                    may_go_on.wait(rig.PATIENCE)
+
+            thread = threading.Thread(target=hold_it)
+            thread.start()
+            while file.stat().waiters == 0:
+                time.sleep(0.001)
+            # It waits behind that thread, which has the lock before this one gives up.
+            threading.Timer(0.05, os.kill, [child, signal.SIGKILL]).start()
+            with self.assertRaises(smclient.Error):
+                owned.lock(timeout=1)
+            self.assertTrue(has_lock.wait(rig.PATIENCE))
+            with self.assertRaises(smclient.WouldBlockError):
+                file.lock(timeout=0)
+            may_go_on.set()
+            thread.join()
+            owned.close()
 
     @rig.each_kind
     def test_after_a_handler_that_does_not_raise_the_wait_goes_on(self, path):

@@ -142,7 +142,7 @@ class Mounts:
         )
         text = _path(path)
         file = check_pointer(c.sm_open_flags(self._pointer(), text, flags))
-        return File(self, file, os.fsdecode(text))
+        return File(self, file, os.fsdecode(text), owner)
 
     def close(self) -> None:
         """Closes and unmaps all that was opened through the set, and publishes nothing.
@@ -180,9 +180,10 @@ class File:
     Threads may use it at a time, but for close(). A lock belongs to the thread that acquired it.
     """
 
-    def __init__(self, mounts: Mounts, pointer: int, path: str) -> None:
+    def __init__(self, mounts: Mounts, pointer: int, path: str, is_owner: bool) -> None:
         self._mounts = mounts
         self._file: Optional[int] = pointer
+        self._is_owner: Final = is_owner
         self.path: Final = path
 
     def _pointer(self) -> int:
@@ -219,18 +220,21 @@ class File:
     def _acquire(self, mode: int, timeout: Optional[float]) -> "Held":
         deadline = _deadline(timeout)
         how = mode + library.INTERRUPTIBLE + (library.TRY if timeout == 0 else 0)
-        was_held = self._is_held()
+        # The lock of an owner may be another thread's, now or later.
+        is_ours = self._is_owner or self._is_held()
         try:
             while c.sm_acquire(self._pointer(), how, deadline) == -1:
                 # Python has run the signal's handler, which did not raise.
                 if ctypes.get_errno() != errno.EINTR:
-                    raise failure()
-            return Held(self)
+                    break
+            else:
+                return Held(self)
         except BaseException:
-            # The handler of a signal may raise when the lock has been acquired already.
-            if not was_held and self._is_held():
+            # The handler of a signal has raised; the lock may have been acquired before.
+            if not is_ours and self._is_held():
                 self.unlock()
             raise
+        raise failure()
 
     def _is_held(self) -> bool:
         """True when this thread holds the lock."""
