@@ -158,7 +158,7 @@ explain_refusal(struct tls *t, int reason)
 	snprintf(t->reason, sizeof t->reason, "the peer refuses our certificate: %s%s",
 	    sslerror_reason(),
 	    reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED && !has_expired(t->ssl) ?
-		"; it has not expired by the clock here: has the peer's revocation list expired, or is a clock wrong?" :
+		"; it has not expired by the clock here: has the peer's revocation list or root expired, or is a clock wrong?" :
 		"");
 }
 
@@ -197,7 +197,7 @@ translate_socket_error(struct tls *t)
 		return -EPROTO;
 	}
 	if (t->bio.has_ended || error == 0 || error == EPIPE) {
-		set_reason(t, "the peer closed the connection");
+		set_reason(t, TLS_CLOSED);
 		return !t->bio.has_ended && error == EPIPE ? -EPIPE : -ECONNRESET;
 	}
 	set_reason(t, error_string(-error));
@@ -260,7 +260,7 @@ shake_hands(struct tls *t)
 	result = SSL_do_handshake(t->ssl);
 	error = result == 1 ? 0 : translate(t, result);
 	if (result != 1 && error == 0) {
-		set_reason(t, "the peer closed the connection");
+		set_reason(t, TLS_CLOSED);
 		error = -ECONNRESET;
 	}
 	return error;

@@ -97,6 +97,9 @@ bool tls_has_pending(const struct tls *t);
  */
 void tls_shutdown(struct tls *t);
 
+/* The reason of a connection that the peer has closed. */
+#define TLS_CLOSED "the peer closed the connection"
+
 /* Why the last call failed, a sentence; "" when none did. Valid until the next call on t. */
 const char *tls_reason(const struct tls *t);
 

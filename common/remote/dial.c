@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/size.h"
+#include "common/crypto/tls.h"
 #include "common/crypto/tls_context.h"
 #include "common/host/ownfd.h"
 #include "common/wire/socket.h"
@@ -69,6 +70,15 @@ dial_fail(const struct dial_target *t, struct mux *mux, int error)
 	return error_message(error, "%s: %s%s%s", t->addr->text,
 	    dial_describe(mux, error, text, sizeof text),
 	    *fault != '\0' ? "; the last revocation list cannot be loaded: " : "", fault);
+}
+
+bool
+dial_was_closed(struct mux *mux)
+{
+	const char *reason = mux_reason(mux);
+
+	return *reason == '\0' || strcmp(reason, TLS_CLOSED) == 0 ||
+	    strcmp(reason, error_string(-ECONNRESET)) == 0;
 }
 
 /* The server closed a connection that it had accepted, before HELLO was answered. */
@@ -292,7 +302,7 @@ dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *t
 	if (error == 0 && agreed.has_extensions)
 		dial_tell_process(mux, until);
 	if (error != 0) {
-		if (mux != NULL && error == -ECONNRESET)
+		if (mux != NULL && error == -ECONNRESET && dial_was_closed(mux))
 			fail_closed(t, is_secure);
 		else
 			dial_fail(t, mux, error);

@@ -45,6 +45,9 @@ struct dial_terms {
 int dial_connect(const struct dial_target *t, struct mux **out, struct dial_terms *terms,
     uint64_t until);
 
+/* True for a connection that the server has ended, and not the network or this side. */
+bool dial_was_closed(struct mux *mux);
+
 /* Ends a connection that a forked child may have inherited: the server notices at once. */
 void dial_end(struct mux *mux);
 

@@ -115,7 +115,7 @@ explain_asking(struct observer *o, int error)
 		    "%s: the server's answer to INSPECT violates the protocol", address);
 	if (error == -ETIMEDOUT)
 		return explain_silence(o->server);
-	if (error == -ECONNRESET)
+	if (error == -ECONNRESET && dial_was_closed(o->mux))
 		return error_message(error,
 		    "%s: the server ended the connection (its log says why)", address);
 	return dial_fail(&o->server->target, o->mux, error);

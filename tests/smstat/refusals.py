@@ -94,7 +94,7 @@ def check_lists(here):
     """A server with a list that has expired refuses all, with the alert of an expired certificate."""
     with daemon("smdish", here + "/late", "-C", "late.crl"):
         refuse("*/late: the peer refuses our certificate: *certificate expired; it has not "
-               "expired by the clock here: has the peer's revocation list expired, or is a clock wrong?",
+               "expired by the clock here: has the peer's revocation list or root expired, or is a clock wrong?",
                *rig.OPERATOR, here + "/late")
         refuse("*/late: the peer refuses our certificate: *certificate expired",
                "-Z", "pki/root.crt", "pki/past.crt", "pki/past.key", here + "/late")
