@@ -12,11 +12,12 @@
  * futex(2) cannot unblock signals for as long as it sleeps, as ppoll(2) does: a handler that runs
  * just before the sleep, or as it ends by its time limit, leaves no trace. So in a short sleep on a
  * futex the signals stay blocked, and one that comes is noticed at its end. The main thread of a
- * process with others does not do so: the kernel would give the signal to another thread.
+ * process that has or had other threads does not do so: the kernel would give the signal to
+ * another one.
  *
  * So a signal may be missed in the first millisecond of a wait; in the moment before a long
- * eintr_futex() sleeps; and by a main thread that has others beside it, in the moments before and
- * after each eintr_futex().
+ * eintr_futex() sleeps; and by such a main thread in the moments before and after each
+ * eintr_futex().
  *
  * A wait belongs to one thread, and its struct to the caller.
  */
