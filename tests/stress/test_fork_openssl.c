@@ -36,6 +36,7 @@ enum {
 	SEGMENT = 4096,
 	HANGS_MS = 10 * 1000,
 	LOST_MS = 1000, /* as HANGS_MS, with ThreadSanitizer */
+	LOST_SHARE = 5, /* lost children are at most one in so many */
 	LATE_MS = 900
 };
 
@@ -264,6 +265,8 @@ fork_beside(void *(*kind)(void *), int (*run)(void), int allowed)
 	}
 	stop_threads();
 	print_message("%d forks: %d late, %d children void, %d lost\n", i, late, voids, lost);
+	if (lost > forks() / LOST_SHARE)
+		fail_msg("%d of %d children hang: more than ThreadSanitizer makes", lost, forks());
 	if (has_hung(status))
 		fail_msg("child %d of %d hangs", i, forks());
 	if (!has_exited(status, allowed))

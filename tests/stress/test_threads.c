@@ -99,10 +99,10 @@ take(struct worker *w, int file, enum how how)
 		result = sm_trylock(w->files[file]);
 	else
 		result = sm_timedlock(w->files[file], &limit);
-	/* A try that the server does not answer for a second has timed out: smclient(3). */
+	/* On a busy machine the server may not answer for a second: smclient(3). */
 	if (result != 0 && how == TRY && errno == ETIMEDOUT &&
 	    clock_now() - begun >= TRY_LEAST_MS * CLOCK_MS)
-		errno = EAGAIN;
+		errno = patience_is_busy() ? EAGAIN : ETIMEDOUT;
 	if (result != 0 && errno != excuse[how])
 		child_complain(&page->complaint, "%s: %s", how_names[how], sm_error(w->sm));
 	atomic_store(&w->account->since, 0);
