@@ -128,12 +128,11 @@ create_with_mode(int *fd, int directory, const char *name)
 
 	if (opened < 0)
 		return -errno;
+	set_mode(opened);
 	/* A library OS that knows nothing of the flag opens the directory. */
-	error = fstat(opened, &st) == 0 && S_ISREG(st.st_mode) ? 0 : -EISDIR;
-	if (error == 0) {
-		set_mode(opened);
-		error = link_unnamed(opened, directory, name);
-	}
+	error = fstat(opened, &st) == 0 && S_ISREG(st.st_mode) ?
+	    link_unnamed(opened, directory, name) :
+	    -EISDIR;
 	if (error == 0)
 		*fd = opened;
 	else
