@@ -122,11 +122,6 @@ call_openat(int directory, const char *name, int flags, mode_t mode)
 		errno = EEXIST;
 		return -1;
 	}
-	/* It has no files without a name. */
-	if ((flags & O_TMPFILE) == O_TMPFILE) {
-		errno = EINVAL;
-		return -1;
-	}
 	return (int)syscall(SYS_openat, directory, name, flags, mode);
 }
 
