@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,14 +104,55 @@ hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t si
 	return error;
 }
 
+/* Gives a name to the file of fd, which has none. Returns 0 or a negative errno of linkat(2). */
+static int
+link_unnamed(int fd, int directory, const char *name)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+/*
+ * Creates name with its mode from the first moment, so that a process that dies here leaves no
+ * file that others may not open. Returns 0, -EEXIST, or another error where the system has no files
+ * without a name (a library OS, some file systems, a chroot without proc).
+ */
+static int
+create_with_mode(int *fd, int directory, const char *name)
+{
+	struct stat st;
+	int opened = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+	int error;
+
+	if (opened < 0)
+		return -errno;
+	/* A library OS that knows nothing of the flag opens the directory. */
+	error = fstat(opened, &st) == 0 && S_ISREG(st.st_mode) ? 0 : -EISDIR;
+	if (error == 0) {
+		set_mode(opened);
+		error = link_unnamed(opened, directory, name);
+	}
+	if (error == 0)
+		*fd = opened;
+	else
+		(void)close(opened);
+	return error;
+}
+
 int
 hostfile_create_empty(struct hostfile *h, int directory, const char *name)
 {
-	int fd, error = hostio_create(&fd, directory, name, FILE_MODE);
+	int fd, error = create_with_mode(&fd, directory, name);
 
+	if (error != 0 && error != -EEXIST) {
+		error = hostio_create(&fd, directory, name, FILE_MODE);
+		if (error == 0)
+			set_mode(fd);
+	}
 	if (error != 0)
 		return error;
-	set_mode(fd);
 	error = init_file(h, fd, 0);
 	if (error != 0)
 		close(fd);

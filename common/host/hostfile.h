@@ -53,7 +53,8 @@ int hostfile_create(struct hostfile *h, int directory, const char *name, uint64_
 
 /*
  * Creates name without a byte, for a file that other processes may open, lengthen and use at once:
- * leaves the length as they have it, and never removes the file. Returns as hostfile_create() does.
+ * leaves the length as they have it, and never removes the file. Where the system has files without
+ * a name, it has its mode before its name. Returns as hostfile_create() does.
  */
 int hostfile_create_empty(struct hostfile *h, int directory, const char *name);
 

@@ -20,8 +20,11 @@ enum { OPEN_FLAGS = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
 int
 hostio_open_directory(int *fd, const char *path)
 {
-	int opened = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int opened;
 
+	do
+		opened = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (opened < 0 && errno == EINTR);
 	if (opened < 0)
 		return -errno;
 	*fd = opened;

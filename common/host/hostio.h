@@ -1,6 +1,7 @@
 /*
  * hostio: the system calls on a file of the host, each carried through: an interrupted call is
- * repeated, and a read or write that was done in part goes on.
+ * repeated, and a read or write that was done in part goes on. Only hostio_create() is not
+ * repeated: it may have made the file.
  *
  * Host memory is copied to and from and never used in place: the host may write to it at any time.
  */

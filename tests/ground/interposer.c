@@ -265,6 +265,11 @@ openat(int directory, const char *name, int flags, ...)
 		mode = va_arg(args, mode_t);
 		va_end(args);
 	}
+	/* A library OS opens the directory instead, and that is not for writing. */
+	if ((flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EISDIR;
+		return -1;
+	}
 	if (is_shm(directory) && strcmp(name, ".") != 0)
 		return open_device(directory, name, flags, mode);
 	fd = (int)syscall(SYS_openat, directory, name, flags, mode);

@@ -122,6 +122,11 @@ call_openat(int directory, const char *name, int flags, mode_t mode)
 		errno = EEXIST;
 		return -1;
 	}
+	/* It has no files without a name. */
+	if ((flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EISDIR;
+		return -1;
+	}
 	return (int)syscall(SYS_openat, directory, name, flags, mode);
 }
 

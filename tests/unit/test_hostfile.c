@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -326,6 +327,67 @@ a_mode_that_fstat_does_not_know_is_set(void **state)
 	hostfile_close(&h);
 	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0660);
+}
+
+/* The events of the name f, in one mask. */
+static uint32_t
+read_events(int watch)
+{
+	char bytes[4096] __attribute__((aligned(8)));
+	const struct inotify_event *event;
+	ssize_t size = read(watch, bytes, sizeof bytes), at;
+	uint32_t mask = 0;
+
+	for (at = 0; at < size; at += (ssize_t)(sizeof *event + event->len)) {
+		event = (const void *)(bytes + at);
+		if (event->len > 0 && strcmp(event->name, "f") == 0)
+			mask |= event->mask;
+	}
+	return mask;
+}
+
+/* True where the system has files without a name that can get one. */
+static bool
+has_unnamed_files(void)
+{
+	int fd = openat(dir, ".", O_TMPFILE | O_RDWR, 0600), rc;
+	char name[32];
+
+	if (fd < 0)
+		return false;
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	rc = linkat(AT_FDCWD, name, dir, "probe", AT_SYMLINK_FOLLOW);
+	close(fd);
+	return rc == 0 && unlinkat(dir, "probe", 0) == 0;
+}
+
+/* A process that dies in between would leave a file that others may not open. */
+static void
+an_empty_file_has_its_mode_before_its_name(void **state)
+{
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	mode_t before = umask(077);
+	struct hostfile h;
+	struct stat st;
+	char name[32];
+
+	(void)state;
+	if (!has_unnamed_files()) {
+		umask(before);
+		close(watch);
+		print_message("skipped: no files without a name here\n");
+		skip();
+	}
+	snprintf(name, sizeof name, "/proc/self/fd/%d", dir);
+	assert_int_not_equal(inotify_add_watch(watch, name, IN_CREATE | IN_ATTRIB), -1);
+	assert_int_equal(hostfile_create_empty(&h, dir, "f"), 0);
+	umask(before);
+	assert_int_equal(read_events(watch), IN_CREATE);
+	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0660);
+	hostfile_close(&h);
+	assert_int_equal(hostfile_create_empty(&h, dir, "f"), -EEXIST);
+	close(watch);
 }
 
 static void
@@ -998,6 +1060,7 @@ main(void)
 		TEST(create_refuses_a_name_that_is_taken),
 		TEST(created_file_is_sparse_zeros_of_mode_0660),
 		TEST(a_mode_that_fstat_does_not_know_is_set),
+		TEST(an_empty_file_has_its_mode_before_its_name),
 		TEST(empty_file_can_be_created),
 		TEST(create_that_fails_leaves_nothing),
 		TEST(create_that_fails_removes_only_what_it_made),
