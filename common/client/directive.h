@@ -1,6 +1,6 @@
 /*
- * directive: the first words of a mount file's lines, and the types of mount, that concern only the
- * tools that package programs. The client library and the preloaded one skip the same lines.
+ * directive: the lines of a mount file that make no mount: those that name files for TLS, and those
+ * for the tools that package programs. The client library and the preloaded one use these lists.
  *
  * No function allocates memory or fails. A word comes from the operator of the program.
  */
@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-/* MOUNT, and those that name files for TLS, in words for a message. */
+/* The directives for the client library, as a list for a message. */
 #define DIRECTIVE_NAMES "MOUNT, CAFILE, CERTFILE, KEYFILE, CRLFILE"
 
-/* True for these but MOUNT, and for the directives that are for packagers only. */
+/* True for the directives of DIRECTIVE_NAMES other than MOUNT, and for those of packagers. */
 bool directive_makes_no_mount(const char *word);
 
 /* True for the types of mount that packagers mount. */

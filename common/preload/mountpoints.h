@@ -4,8 +4,9 @@
  *
  * The mount file is read once, at the start of the program or at its first call, whichever comes
  * first: with bare system calls, and without the client library, which reads all of it at the first
- * use of a mount, and refuses a file with a fault as a whole. Here only mount points count, also
- * those of faulty lines (mountwords.h): what is below them then fails, and does not reach the host.
+ * use of a mount, and refuses a file with a fault as a whole. This module takes only the mount
+ * points, from faulty lines too (mountwords.h): a call on a path below one of these then fails
+ * instead of reaching the host's file.
  * A path is compared as text: symbolic links are not followed, and ".." takes the component before
  * it away. A relative path begins at the working directory, which is asked for again after each
  * change of it.

@@ -4,9 +4,9 @@
  *
  * The words are those of common/base/premanifest.h. The client library judges the file, refuses it
  * as a whole, and says what is wrong with it. So a line without a fault here may still be refused;
- * one with a fault is, but for words of PATH_MAX bytes and more. A line that it refuses has a mount
- * point all the same, wherever one can be told: what a good line would have served must not reach
- * the host.
+ * one with a fault is, but for words of PATH_MAX bytes and more. This module reports the mount
+ * point of a refused line, too, if it can read one: calls on the paths that a good line would have
+ * served must not reach the host's files.
  */
 #ifndef COMMON_PRELOAD_MOUNTWORDS_H
 #define COMMON_PRELOAD_MOUNTWORDS_H

@@ -41,7 +41,7 @@ read_words(const char *text, char out[4096])
 	mountwords_each_mount(text, strlen(text), take, out);
 }
 
-/* What the client library says of the file: "" when it takes it. */
+/* The words in which the client library refuses the file; "" when it takes it. */
 static const char *
 judged(const char *text)
 {
