@@ -20,7 +20,7 @@ const char *
 dial_describe(struct mux *mux, int error, char *text, size_t size)
 {
 	bool has_reason = error == -ENOTCONN || error == -ECONNRESET || error == -EPROTO ||
-	    error == -EACCES || error == -EBADF;
+	    error == -EACCES || error == -EBADF || error == -ETIMEDOUT;
 
 	if (mux != NULL && has_reason && *mux_reason(mux) != '\0')
 		return mux_reason(mux);

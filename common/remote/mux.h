@@ -249,8 +249,8 @@ bool mux_has_ended(struct mux *m);
 bool mux_is_intact(struct mux *m);
 
 /*
- * Why the connection has ended, see stream_reason(); "" when it has not.
- * Valid as long as m.
+ * Why the connection has ended: the server did not answer in time, or see stream_reason(). "" when
+ * it has not. Valid as long as m.
  */
 const char *mux_reason(struct mux *m);
 

@@ -8,6 +8,8 @@
 #include "common/base/size.h"
 #include "common/wire/stream.h"
 
+#define SILENT "the server did not answer in time, the connection was closed"
+
 void
 mux_core_lock(struct mux *m)
 {
@@ -43,7 +45,8 @@ mux_core_end(struct mux *m, int error)
 	m->ended_at = clock_now();
 	/* Only the caller whose deadline has passed gets ETIMEDOUT. */
 	m->error = error == -ETIMEDOUT ? -ECONNRESET : error;
-	(void)snprintf(m->reason, sizeof m->reason, "%s", stream_reason(m->stream));
+	(void)snprintf(m->reason, sizeof m->reason, "%s",
+	    error == -ETIMEDOUT ? SILENT : stream_reason(m->stream));
 	stream_abort(m->stream);
 	close_stream(m);
 	TAILQ_FOREACH(c, &m->calls, link)

@@ -30,13 +30,14 @@
 
 #define OTHER_MOUNT "/o"
 
-enum { FORKS = 6, HANGS_MS = 20 * 1000, FREE_MS = 2000, FORK_MS = 2000 };
+enum { FORKS = 6, TRIES = 3, HANGS_MS = 20 * 1000, FREE_MS = 2000, FORK_MS = 2000 };
 
 enum kind { SMDISH, SMUF, SMC, KINDS };
 
 /* Shared by the processes of a test. */
 struct page {
 	atomic_bool has_forked, is_holding, may_end;
+	atomic_bool is_late; /* the fork's second ended before the other server's answer came */
 };
 
 static struct daemon daemons[SMC], other; /* with the keys of the first */
@@ -163,6 +164,7 @@ static void __attribute__((noreturn)) fork_beside_a_close(enum kind kind)
 	struct sm_file *f = sm_open(sm, path_of(kind)), *g = sm_open(sm, OTHER_MOUNT "/file");
 	pthread_t thread;
 	pid_t pid;
+	int error;
 
 	child_expect(f != NULL && g != NULL && section(f) == 0, "two files");
 	testpoint_plan_call("file: closed", 1, await_fork, NULL);
@@ -173,7 +175,9 @@ static void __attribute__((noreturn)) fork_beside_a_close(enum kind kind)
 		patience_alarm(HANGS_MS);
 		if (!children_may_call())
 			_exit(EXIT_SUCCESS);
-		child_expect(section(g) == 0, "the other mount");
+		error = section(g);
+		atomic_store(&page->is_late, error == ESTALE);
+		child_expect(error == 0 || error == ESTALE, "the other mount");
 		f = sm_open(sm, path_of(kind));
 		child_expect(f != NULL && section(f) == 0, "the file, opened again");
 		sm_free(sm);
@@ -187,18 +191,29 @@ static void __attribute__((noreturn)) fork_beside_a_close(enum kind kind)
 }
 
 static void
-a_file_that_is_being_closed_is_not_in_the_child(void **state)
+expect_close_beside_fork(enum kind kind)
 {
 	pid_t pid;
-	int kind;
+
+	memset(page, 0, sizeof *page);
+	pid = child_begin();
+	if (pid == 0)
+		fork_beside_a_close(kind);
+	child_expect_success(pid);
+}
+
+/* On a busy machine the other server's answer may come too late for a fork, not for every one. */
+static void
+a_file_that_is_being_closed_is_not_in_the_child(void **state)
+{
+	int kind, tries;
 
 	(void)state;
 	for (kind = 0; kind < KINDS; kind++) {
-		memset(page, 0, sizeof *page);
-		pid = child_begin();
-		if (pid == 0)
-			fork_beside_a_close((enum kind)kind);
-		child_expect_success(pid);
+		expect_close_beside_fork((enum kind)kind);
+		for (tries = 1; tries < TRIES && page->is_late; tries++)
+			expect_close_beside_fork((enum kind)kind);
+		assert_false(page->is_late);
 	}
 }
 

@@ -88,11 +88,11 @@ static void *
 run_caller(void *arg)
 {
 	struct muxrig_caller *c = arg;
-	uint64_t begin = clock_now();
 
+	c->begun = clock_now();
 	c->result = call(c->kind, c->file);
 	c->error = c->result == 0 ? 0 : errno;
-	c->took = clock_now() - begin;
+	c->took = clock_now() - c->begun;
 	return NULL;
 }
 

@@ -49,7 +49,7 @@ struct muxrig_caller {
 	struct sm_file *file;
 	pthread_t thread;
 	int result, error;
-	uint64_t took;
+	uint64_t begun, took;
 };
 
 /* Begins the rig with the files 0 to 3 open as well; options as for rig_begin_with(). */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ enum {
 	SILENCE_MS = 2000, /* the client's, see SILENCE */
 	SLOW_MS = 1200,
 	SLACK_MS = 1000,
+	TRIES = 3,
 	TICK_MS = 10,
 	PINGS = 6, /* two silences of a second long */
 	GIVEN_UP_MOST = 1200,
@@ -55,6 +57,19 @@ serve_silence(void)
 	rig_take_end();
 }
 
+/* When the first of them began: a thread that begins late shares the silence of those before. */
+static uint64_t
+first_begun(const struct muxrig_caller callers[MUXRIG_FILES])
+{
+	uint64_t first = callers[0].begun;
+	int i;
+
+	for (i = 1; i < MUXRIG_FILES; i++)
+		if (callers[i].begun < first)
+			first = callers[i].begun;
+	return first;
+}
+
 /*
  * The timed call returns in time, and costs the others nothing; these find out that the server is
  * gone when it has been silent for so long.
@@ -63,6 +78,7 @@ static void
 expect_silence_to_disconnect(size_t bytes)
 {
 	struct muxrig_caller callers[MUXRIG_FILES];
+	uint64_t took;
 	int i;
 
 	silent_after = bytes;
@@ -78,11 +94,14 @@ expect_silence_to_disconnect(size_t bytes)
 		    (unsigned long)(callers[0].took / CLOCK_MS));
 	for (i = 1; i < MUXRIG_FILES; i++) {
 		muxrig_expect(&callers[i], "sm_lock of the others", ECONNRESET);
-		if (callers[i].took < SILENCE_MS * CLOCK_MS ||
-		    patience_is_over(callers[i].took - SILENCE_MS * CLOCK_MS, SLACK_MS))
+		took = callers[i].begun + callers[i].took - first_begun(callers);
+		if (took < SILENCE_MS * CLOCK_MS ||
+		    patience_is_over(took - SILENCE_MS * CLOCK_MS, SLACK_MS))
 			fail_msg("sm_lock: expected to give up after about %d ms, took %lu",
-			    SILENCE_MS, (unsigned long)(callers[i].took / CLOCK_MS));
+			    SILENCE_MS, (unsigned long)(took / CLOCK_MS));
 	}
+	FAILS(sm_lock(muxrig_files[0]), ENOTCONN);
+	assert_non_null(strstr(sm_error(rig.sm), "the server did not answer in time"));
 	rig_end();
 }
 
@@ -170,45 +189,64 @@ silence_is_counted_from_the_last_answer(void **state)
 	rig_end();
 }
 
+static _Atomic uint64_t slowest; /* ns, from a request to its answer */
+
 /* Each of two calls has its answer within the silence, both together do not. */
 static void
 serve_slowly(void)
 {
+	uint64_t taken, took;
 	int i;
 
 	muxrig_greet();
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 2; i++) {
 		rig_take_any(); /* MMAP or CLOSE */
-		if (i % 2 == 0)
+		taken = clock_now();
+		if (i == 0)
 			sem_post(&muxrig_reached);
 		usleep(SLOW_MS * 1000);
 		rig_answer(0, "");
+		took = clock_now() - taken;
+		if (took > slowest)
+			slowest = took;
 	}
 }
 
 static void
-expect_both_in_turn(enum muxrig_kind first, struct sm_file *a, enum muxrig_kind second,
-    struct sm_file *b)
+call_both_in_turn(struct muxrig_caller callers[2], enum muxrig_kind first, enum muxrig_kind second)
 {
-	struct muxrig_caller callers[2];
-
-	muxrig_start(&callers[0], first, a);
+	slowest = 0;
+	muxrig_begin_with(SILENCE, serve_slowly);
+	muxrig_start(&callers[0], first, muxrig_files[0]);
 	sem_wait(&muxrig_reached);
-	muxrig_start(&callers[1], second, b);
+	muxrig_start(&callers[1], second, muxrig_files[1]);
 	muxrig_finish(&callers[0]);
 	muxrig_finish(&callers[1]);
+}
+
+/* On a busy machine the server may stand still for its silence: once more, then. */
+static void
+expect_both_in_turn(enum muxrig_kind first, enum muxrig_kind second)
+{
+	struct muxrig_caller callers[2];
+	int tries;
+
+	call_both_in_turn(callers, first, second);
+	for (tries = 1; tries < TRIES && slowest >= SILENCE_MS * CLOCK_MS; tries++) {
+		rig_abandon();
+		call_both_in_turn(callers, first, second);
+	}
 	muxrig_expect(&callers[0], "the first call", 0);
 	muxrig_expect(&callers[1], "the call that waited for it", 0);
+	rig_end();
 }
 
 static void
 a_call_that_waits_for_another_thread_does_not_blame_the_server(void **state)
 {
 	(void)state;
-	muxrig_begin_with(SILENCE, serve_slowly);
-	expect_both_in_turn(CALL_MAP, muxrig_files[0], CALL_CLOSE, muxrig_files[1]);
-	expect_both_in_turn(CALL_CLOSE, muxrig_files[2], CALL_MAP, muxrig_files[3]);
-	rig_end();
+	expect_both_in_turn(CALL_MAP, CALL_CLOSE);
+	expect_both_in_turn(CALL_CLOSE, CALL_MAP);
 }
 
 /* Half of the reply to FORK comes before the fork gives it up, the rest later. */
