@@ -113,18 +113,37 @@ procfs_private(void)
 	return sum;
 }
 
+/* Nanoseconds; zeros where the kernel does not count them. */
+struct schedule {
+	unsigned long long ran, waited;
+};
+
+static struct schedule
+read_schedule(pid_t thread)
+{
+	FILE *f = open_file(thread, "schedstat");
+	struct schedule s = { 0 };
+
+	if (f == NULL)
+		return s;
+	if (fscanf(f, "%llu %llu", &s.ran, &s.waited) != 2)
+		s = (struct schedule){ 0 };
+	fclose(f);
+	return s;
+}
+
 uint64_t
 procfs_awake_ns(pid_t pid)
 {
-	FILE *f = open_file(pid, "schedstat");
-	unsigned long long ran = 0, waited = 0;
+	struct schedule s = read_schedule(pid);
 
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
-		ran = waited = 0;
-	fclose(f);
-	return ran + waited;
+	return s.ran + s.waited;
+}
+
+uint64_t
+procfs_delayed_ns(pid_t thread)
+{
+	return read_schedule(thread).waited;
 }
 
 int64_t

@@ -31,6 +31,12 @@ int64_t procfs_private(void);
  */
 uint64_t procfs_awake_ns(pid_t pid);
 
+/*
+ * How long a thread, or the main thread of a process, has waited for a processor, in nanoseconds: a
+ * time without it is the same on a busy machine. Returns 0 where the kernel does not count it.
+ */
+uint64_t procfs_delayed_ns(pid_t thread);
+
 /* How often the main thread has gone to sleep, rather than been interrupted. Or -1. */
 int64_t procfs_sleeps(pid_t pid);
 

@@ -151,11 +151,13 @@ start() {
 	localise "$name" <"$3" >"$name.conf"
 	arguments=$(sed -n "s/^\.Ql $program \(-Z .* \/run\/[a-z]*\.sock\) :\$/\1/p" "$page" | localise "$name")
 	[ -n "$arguments" ] || fail "the page does not say how $program is started"
+	: >"$name.log"
 	# shellcheck disable=SC2086 # words
 	"$BUILD/$program" -l "$name.log" ${4:-} $arguments &
 	servers="$servers $!"
 	tries=0
-	until [ -S "$name" ]; do
+	# Its socket is there a moment before it listens.
+	until grep -q 'listening on' "$name.log"; do
 		tries=$((tries + 1))
 		[ $tries -lt $((4 * often)) ] || fail "the server $name does not listen: $(cat "$name.log")"
 		sleep 0.05

@@ -46,6 +46,11 @@ for each in etc/smdish etc/smuf/web; do
 	cp pki/root.crt pki/server.crt pki/server.key $each
 done
 
+# listens_at SOCKET: true when clients can connect; the file is there a moment before
+listens_at() {
+	awk -v path="$1" '$4 == "00010000" && $NF == path { found = 1 } END { exit !found }' /proc/net/unix
+}
+
 # activated UNIT SOCKET MOUNT: waits for a client at the socket, and starts the server then
 activated()
 {
@@ -57,7 +62,7 @@ activated()
 	pid=$!
 	remember "$pid"
 	printf '%s\n' "MOUNT $3" 'CAFILE pki/root.crt' 'CERTFILE pki/app.crt' 'KEYFILE pki/app.key' >app.conf
-	await "$1: systemd listens" test -S "$listens"
+	await "$1: systemd listens" listens_at "$listens"
 	expect "$1: no server yet" '' "$(grep 'listening on socket' "$1.log")"
 	timeout -k 1 $((3 * patience)) "$BUILD/smbench" -f app.conf /shared/a /shared/a 1K 10 >bench.log 2>&1
 	expect "$1: a client is served ($(cat bench.log "$1.log"))" 0 $?

@@ -15,6 +15,7 @@
 #include "common/base/size.h"
 #include "common/client/smclient.h"
 #include "tests/stress/patience.h"
+#include "tests/stress/procfs.h"
 #include "tests/unit/rig.h"
 
 enum {
@@ -88,11 +89,14 @@ static void *
 run_caller(void *arg)
 {
 	struct muxrig_caller *c = arg;
+	uint64_t delayed = procfs_delayed_ns(gettid());
 
 	c->begun = clock_now();
 	c->result = call(c->kind, c->file);
 	c->error = c->result == 0 ? 0 : errno;
 	c->took = clock_now() - c->begun;
+	delayed = procfs_delayed_ns(gettid()) - delayed;
+	c->net = c->took > delayed ? c->took - delayed : 0;
 	return NULL;
 }
 

@@ -50,6 +50,7 @@ struct muxrig_caller {
 	pthread_t thread;
 	int result, error;
 	uint64_t begun, took;
+	uint64_t net; /* took, without what the thread waited for a processor */
 };
 
 /* Begins the rig with the files 0 to 3 open as well; options as for rig_begin_with(). */
