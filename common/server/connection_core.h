@@ -29,6 +29,7 @@ struct connection {
 	TAILQ_ENTRY(connection) link; /* in handshaking or serving, see is_serving */
 	bool is_serving;
 	bool is_readable;  /* the socket may have bytes, as far as is known */
+	bool is_full;      /* the socket took no more bytes when the session's output was sent */
 	bool input_ended;  /* the peer has closed its side, or reading failed */
 	bool has_had_turn; /* since its timer was due */
 	bool is_revoked;   /* its certificate: it ends in its next turn */

@@ -72,9 +72,11 @@ write_some(struct connection *c, size_t most)
 	const uint8_t *data;
 	ssize_t n;
 
+	c->is_full = false;
 	while (written < most && (size = session_output(c->session, &data)) > 0) {
 		n = stream_write(c->stream, data, size);
-		if (n == -EAGAIN)
+		c->is_full = n == -EAGAIN;
+		if (c->is_full)
 			break;
 		if (n < 0) {
 			/* The peer's last requests are still in the socket: read them all. */
@@ -105,6 +107,10 @@ update_events(struct connection *c)
 static bool
 can_go_on(const struct connection *c)
 {
+	const uint8_t *data;
+
+	if (session_output(c->session, &data) > 0 && !c->is_full)
+		return true;
 	return session_has_work(c->session) || (c->is_readable && session_wants_input(c->session));
 }
 
@@ -141,6 +147,8 @@ connection_serve(struct connection *c, const struct budget *b)
 {
 	size_t bytes = 0;
 
+	if (session_must_look(c->session))
+		c->is_readable = !c->input_ended;
 	for (;;) {
 		bytes += read_some(c, b);
 		if (session_has_work(c->session))

@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "common/base/clock.h"
@@ -156,6 +158,35 @@ a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted(void **state)
 	client_close(&waiter);
 }
 
+static void *
+continue_later(void *unused)
+{
+	(void)unused;
+	be_silent(SILENCE_MS);
+	daemon_signal(&leasing, SIGCONT);
+	return NULL;
+}
+
+/* The server sees that the lease is over before it sees that there is something to read. */
+static void
+a_release_counts_that_came_while_the_server_stood_still(void **state)
+{
+	size_t mark = daemon_log_mark(&leasing);
+	pthread_t thread;
+	struct client u;
+
+	(void)state;
+	client_expect_open(&u, &leasing, CLIENT_MOUNT "/still", SEGMENT);
+	lock(&u);
+	be_silent(BRIEF_MS);
+	daemon_signal(&leasing, SIGSTOP);
+	assert_int_equal(pthread_create(&thread, NULL, continue_later, NULL), 0);
+	unlock(&u);
+	pthread_join(thread, NULL);
+	daemon_log_expect(&leasing, mark, 0);
+	client_close(&u);
+}
+
 static void
 a_timeout_is_not_over_too_early(void **state)
 {
@@ -241,6 +272,7 @@ main(void)
 		cmocka_unit_test(a_release_that_comes_too_late_while_nobody_waits_is_refused_too),
 		cmocka_unit_test(a_lease_begins_when_the_lock_is_granted),
 		cmocka_unit_test(a_lease_of_who_had_to_wait_begins_when_the_lock_is_granted),
+		cmocka_unit_test(a_release_counts_that_came_while_the_server_stood_still),
 		cmocka_unit_test(a_timeout_is_not_over_too_early),
 		cmocka_unit_test(without_a_lease_a_lock_may_be_kept),
 		cmocka_unit_test(the_servers_exit_with_0),

@@ -25,7 +25,9 @@
 enum {
 	LEASE_MS = 100,
 	SEGMENT = SIZE_MIB,
-	UNREAD_LEAST = 256, /* replies, in a session without memory */
+	FILES = 8,
+	SMALL_SEGMENT = 60 * SIZE_KIB, /* whose grant is written in one go */
+	UNREAD_LEAST = 256,            /* replies, in a session without memory */
 	UNREAD_MOST = 1024
 };
 
@@ -202,6 +204,147 @@ a_lease_that_began_anew_has_its_grace(void **state)
 	assert_int_equal(drain(waiter), FRAME_HEADER_SIZE + 8);
 }
 
+/* Releases grant 1 with a byte of each of that many blocks. */
+static void
+release_bytes(struct session *s, uint32_t count)
+{
+	struct wire_writer w = body();
+	uint32_t i;
+
+	wire_put_u32(&w, 0);
+	wire_put_u64(&w, 1);
+	wire_put_u8(&w, 0);
+	wire_put_u32(&w, count);
+	for (i = 0; i < count; i++) {
+		wire_put_u32(&w, i * SIZE_BLOCK);
+		wire_put_u32(&w, 1);
+		wire_put_u8(&w, 1);
+	}
+	request(s, 2, OP_RELEASE, 17 + 9 * (size_t)count);
+}
+
+/* Its body is small, but each piece makes a page: it has its budget, as a large one has. */
+static void
+a_release_of_many_pieces_is_not_done_in_one_go(void **state)
+{
+	(void)state;
+	release_bytes(holder, SEGMENT / SIZE_BLOCK);
+	assert_int_equal(drain(holder), 0);
+	while (coretime_turn(holder))
+		continue;
+	assert_int_equal(drain(holder), FRAME_HEADER_SIZE + 8);
+}
+
+static void
+a_release_of_few_pieces_is_done_at_once(void **state)
+{
+	(void)state;
+	release_bytes(holder, 4);
+	assert_int_equal(drain(holder), FRAME_HEADER_SIZE + 8);
+}
+
+/* What the peer sent in time may be in a socket of which the driver knows nothing yet. */
+static void
+a_due_lease_has_the_socket_read_first(void **state)
+{
+	(void)state;
+	assert_false(session_must_look(holder));
+	coretime_pass(server, &now, LEASE_MS);
+	assert_true(session_must_look(holder));
+	assert_false(session_must_look(waiter));
+	coretime_turn(holder);
+	assert_false(session_must_look(holder));
+}
+
+/* Opens another file, of one letter, as descriptor fd. */
+static void
+open_file(struct session *s, uint32_t fd, uint32_t size)
+{
+	struct wire_writer w = body();
+
+	wire_put_u32(&w, 1);
+	wire_put_u8(&w, (uint8_t)('a' + fd));
+	request(s, 0, OP_OPEN, 5);
+	w = body();
+	wire_put_u32(&w, fd);
+	wire_put_u32(&w, size);
+	if (size > 0)
+		request(s, 0, OP_MMAP, 8);
+	while (coretime_turn(s))
+		continue;
+	drain(s);
+}
+
+static void
+acquire_file(struct session *s, uint32_t fd)
+{
+	struct wire_writer w = body();
+
+	wire_put_u32(&w, fd);
+	wire_put_u8(&w, PROTOCOL_EXCLUSIVE);
+	wire_put_u32(&w, PROTOCOL_TIMEOUT_NEVER);
+	wire_put_u64(&w, 0);
+	request(s, (uint16_t)(100 + fd), OP_ACQUIRE, 17);
+}
+
+/* Publishes all of the file, and takes its lock again. */
+static void
+fill_file(struct session *s, uint32_t fd)
+{
+	struct wire_writer w;
+	const uint8_t *reply;
+	uint8_t grant[8];
+
+	acquire_file(s, fd);
+	assert_true(session_output(s, &reply) >= FRAME_HEADER_SIZE + sizeof grant);
+	memcpy(grant, reply + FRAME_HEADER_SIZE, sizeof grant);
+	drain(s);
+	w = body();
+	wire_put_u32(&w, fd);
+	wire_put_bytes(&w, grant, sizeof grant);
+	wire_put_u8(&w, 0);
+	wire_put_u32(&w, 1);
+	wire_put_u32(&w, 0);
+	wire_put_u32(&w, SMALL_SEGMENT);
+	request(s, 2, OP_RELEASE, 25 + SMALL_SEGMENT);
+	while (coretime_turn(s))
+		continue;
+	acquire_file(s, fd);
+	drain(s);
+}
+
+/* However many grants wait to be sent, no more is written than the socket can soon take. */
+static void
+a_grant_at_once_does_not_write_all_that_wait(void **state)
+{
+	size_t got = 0, size, n;
+	const uint8_t *unread;
+	uint32_t fd;
+
+	(void)state;
+	for (fd = 1; fd <= FILES; fd++) {
+		open_file(holder, fd, SMALL_SEGMENT);
+		fill_file(holder, fd);
+		open_file(waiter, fd, SMALL_SEGMENT);
+		acquire_file(waiter, fd);
+	}
+	open_file(waiter, FILES + 1, 0);
+	/* The end of its table ends its locks. */
+	request(holder, 0, OP_NEW_FDTABLE, 0);
+	acquire_file(waiter, FILES + 1);
+	size = session_output(waiter, &unread);
+	assert_in_range(size, FRAME_HEADER_SIZE, 2 * PROTOCOL_UNSENT_MOST);
+	do {
+		n = drain(waiter);
+		got += n;
+		coretime_turn(waiter);
+	} while (n > 0 || session_has_work(waiter));
+	/* With that of the segment that the table's end has freed, too, of which it has nothing. */
+	assert_int_equal(got,
+	    FILES * (FRAME_HEADER_SIZE + 16 + 4 + 8 + SMALL_SEGMENT) +
+		2 * (FRAME_HEADER_SIZE + 16) + 4);
+}
+
 /* A large body that came in part is with the last session the server's spare buffer. */
 static void
 the_end_of_the_last_session_leaves_nothing(void **state)
@@ -360,6 +503,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_lease_does_not_end_in_the_middle_of_a_release,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lease_that_began_anew_has_its_grace, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_release_of_many_pieces_is_not_done_in_one_go,
+		    setup, teardown),
+		cmocka_unit_test_setup_teardown(a_release_of_few_pieces_is_done_at_once, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_due_lease_has_the_socket_read_first, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_grant_at_once_does_not_write_all_that_wait, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(a_request_waits_for_room_for_its_reply, setup,
 		    teardown),

@@ -266,10 +266,10 @@ claims_acquire(struct desc *d, uint16_t tag, enum protocol_mode mode, uint32_t t
 		if (leases_are_on(d))
 			leases_begin(d, lease_expired);
 		memfile_lock_changed(d->file, STORE_EVENT_CLAIMED);
-		/* Earlier grants of this session may still have to be delivered. */
+		/* Earlier grants of this session may have to be delivered first. */
 		d->is_undelivered = true;
 		claimlists_begin_hold(d);
-		claims_deliver(s, SIZE_MAX);
+		claims_deliver(s, PROTOCOL_UNSENT_MOST);
 		return 0;
 	case CLAIM_WAITING:
 		tags_add(&s->tags, d, tag);
@@ -319,7 +319,7 @@ claims_upgrade(struct desc *d, uint16_t tag, uint32_t timeout, uint64_t since)
 		return 0;
 	}
 	claimlists_upgraded(d);
-	claims_deliver(s, SIZE_MAX);
+	claims_deliver(s, PROTOCOL_UNSENT_MOST);
 	return 0;
 }
 

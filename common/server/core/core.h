@@ -112,6 +112,7 @@ struct session {
 	struct account *account; /* a reference */
 	uint64_t charged;        /* of ACCOUNT_MEMORY, for the buffers; see buffers.h */
 	uint32_t turns;          /* that have ended; see grace.h */
+	bool must_look;          /* the next turn is to read what has come; see grace.h */
 	bool has_ended;          /* the driver has destroyed it, and it is still publishing */
 	struct task task;        /* that goes on publishing then */
 	enum protocol_version version;

@@ -27,6 +27,7 @@ grace_is_over(struct session *s, struct timer *t, struct grace *g)
 	}
 	/* One nanosecond later: with the next run of the timers, not in this one. */
 	timer_arm(&v->timers, t, v->now + 1, t->fire);
+	s->must_look = true;
 	reply_mark_ready(s);
 	return false;
 }

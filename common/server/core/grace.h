@@ -3,10 +3,10 @@
  *
  * What the peer has sent in time may still lie in the socket when the timer is due: other peers had
  * their turns. So a timer that is due asks for a turn of its session first, in which the driver
- * reads what is there, and acts at the end of that turn if it is still armed. While the session
- * publishes it reads nothing: turns of a publication that began by the turn asked for do not count.
- * Those of later ones do, or a peer that publishes without a pause would put the timer off without
- * end.
+ * reads what is there, whether or not it was told of it (session_must_look()), and acts at the end
+ * of that turn if it is still armed. While the session publishes it reads nothing: turns of a
+ * publication that began by the turn asked for do not count. Those of later ones do, or a peer that
+ * publishes without a pause would put the timer off without end.
  */
 #ifndef COMMON_SERVER_CORE_GRACE_H
 #define COMMON_SERVER_CORE_GRACE_H

@@ -9,6 +9,8 @@
 #include "common/server/core/reply.h"
 #include "common/server/core/request.h"
 
+enum { IN_PLACE_PIECES = 64 }; /* of a delta that is published in one go */
+
 int
 handlers_v2_hello(struct session *s, struct request *q)
 {
@@ -102,6 +104,18 @@ check_empty(const struct desc *d, struct request *q)
 }
 
 /*
+ * True for a delta that would take too long in one go: each piece may be another page that has to
+ * be made.
+ */
+static bool
+has_many_pieces(const struct request *q)
+{
+	struct wire_reader delta = q->body;
+
+	return wire_get_u32(&delta) > IN_PLACE_PIECES;
+}
+
+/*
  * Publishes the delta of a RELEASE by the holder d, or refuses it; the grant ends either way, or is
  * shared. Returns 0, an error, or -EINPROGRESS.
  */
@@ -118,6 +132,8 @@ release(struct session *s, struct desc *d, struct request *q, uint8_t flags)
 		error = q->missing_error;
 	else if (!flags_are_valid(d, flags))
 		error = -EINVAL;
+	else if (!is_empty && q->is_in_place && has_many_pieces(q))
+		return -EINPROGRESS;
 	else if (!is_empty)
 		return publishing_begin(s, d, q, flags, end_release);
 	else

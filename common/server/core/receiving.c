@@ -17,7 +17,7 @@
 
 enum {
 	DISCARDED_KEEP = 64, /* of a body that is discarded: enough for its fixed fields */
-	IN_PLACE_MOST = 16 * SIZE_KIB, /* a body that is executed where it was read, in one go */
+	IN_PLACE_MOST = 16 * SIZE_KIB, /* a body that is executed where it was read, if it can be */
 	MEMORY_RETRY_MS = 10,
 	READ_MOST = 64 * SIZE_KIB, /* bytes at once */
 	READ_WITHOUT_ROOM = 1024   /* without room for READ_MOST in the account */
@@ -111,6 +111,7 @@ execute(struct session *s, const uint8_t *body, const struct budget *b)
 		.missing = s->body_size - s->body_kept,
 		.missing_error = s->missing_error,
 		.is_late = s->wait_deadline != 0 && s->server->now >= s->wait_deadline,
+		.is_in_place = !s->is_complete,
 		.budget = b };
 
 	if (!dispatch_request(s, frame_get(s->header).code, &q)) {

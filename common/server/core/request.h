@@ -1,5 +1,6 @@
 /*
- * request: a request as its handler sees it.
+ * request: a request as its handler sees it. One that returns -EINPROGRESS has changed nothing, or
+ * publishes (publishing.h): the body is kept, and the handler is called again in another turn.
  *
  * The body is valid until the handler returns. Of a body that the session did not keep whole
  * (session.h) the reader has the beginning only, which is enough for the fixed fields of every
@@ -21,6 +22,7 @@ struct request {
 	uint64_t missing;            /* bytes of the body that were discarded */
 	int missing_error;           /* why: -EINVAL, too large for its session; -ENOMEM */
 	bool is_late;                /* it has waited for memory long enough: not again */
+	bool is_in_place;            /* the body was not kept: all has to be done in this turn */
 	const struct budget *budget; /* of the turn */
 };
 

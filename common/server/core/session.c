@@ -171,6 +171,12 @@ session_input_most(const struct session *s)
 }
 
 bool
+session_must_look(const struct session *s)
+{
+	return s->must_look;
+}
+
+bool
 session_has_work(const struct session *s)
 {
 	if (sending_can_continue(s) || publishing_is_active(s) ||
@@ -227,6 +233,7 @@ session_turn_ended(struct session *s)
 	if (s->is_ready)
 		TAILQ_REMOVE(&v->ready, s, ready_link);
 	s->is_ready = false;
+	s->must_look = false;
 	s->turns++;
 	v->served = s;
 	/* A timer may have ended the session. */

@@ -66,6 +66,12 @@ bool session_wants_input(const struct session *s);
  */
 size_t session_input_most(const struct session *s);
 
+/*
+ * True when the driver has to read the socket in this turn, even if it has not been told that bytes
+ * have come: a timer that is due waits for what the peer has sent in time.
+ */
+bool session_must_look(const struct session *s);
+
 /* True when session_work() has something to do now. */
 bool session_has_work(const struct session *s);
 
