@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -503,6 +505,47 @@ an_upgrade_of_a_lock_that_is_released_is_an_acquire(void **state)
 	filelock_hand_over(&lock);
 }
 
+static sem_t is_kept, may_go_on;
+
+/* Keeps the thread that it comes to from going on. */
+static void
+keep_thread(int signal)
+{
+	(void)signal;
+	sem_post(&is_kept);
+	while (sem_wait(&may_go_on) != 0)
+		continue;
+}
+
+/* Its wait had ended, as its lock was released; meanwhile that lock was taken again, with others. */
+static void
+an_upgrade_that_goes_on_late_is_alone_or_waits_again(void **state)
+{
+	const struct filelock_holder third = { .owner = (filelock_owner)&handle[1],
+		.handle = &handle[1] };
+	pthread_t upgrader;
+
+	(void)state;
+	sem_init(&is_kept, 0, 0);
+	sem_init(&may_go_on, 0, 0);
+	signal(SIGUSR1, keep_thread);
+	read_both();
+	upgrader = begin_upgrade();
+	pthread_kill(upgrader, SIGUSR1);
+	sem_wait(&is_kept);
+	assert_int_equal(filelock_release(&lock, owner.owner), 0);
+	assert_true(filelock_join(&lock, owner));
+	assert_int_equal(filelock_release(&lock, filelock_thread()), 0);
+	assert_true(filelock_join(&lock, third));
+	sem_post(&may_go_on);
+	wait_for_upgrader();
+	assert_int_equal(filelock_release(&lock, third.owner), 0);
+	expect_task(upgrader, FILELOCK_UPGRADE_GRANT);
+	filelock_upgraded(&lock, owner.owner);
+	assert_int_equal(filelock_release(&lock, owner.owner), 1);
+	filelock_hand_over(&lock);
+}
+
 static void
 closing_a_handle_ends_its_upgrade(void **state)
 {
@@ -558,6 +601,7 @@ main(void)
 		TEST(a_reader_writes_once_it_is_alone_and_in_front_of_all),
 		TEST(a_reader_that_cannot_write_reads_on_with_those_that_came),
 		TEST(an_upgrade_of_a_lock_that_is_released_is_an_acquire),
+		TEST(an_upgrade_that_goes_on_late_is_alone_or_waits_again),
 		TEST(closing_a_handle_ends_its_upgrade),
 		TEST(closing_the_handle_of_an_upgrade_leaves_what_was_read_through_another),
 	};
