@@ -183,8 +183,7 @@ upgrade(struct filelock *l, struct filelock_waiter *w, uint64_t deadline, struct
 		return -EDEADLK;
 	if (l->count > 1)
 		error = wait_to_be_alone(l, w, deadline, e);
-	if (error == 0 && is_read(l) && l->count == 1 &&
-	    l->holders[0].owner == w->holder.owner) {
+	if (error == 0 && is_read(l) && l->count == 1 && l->holders[0].owner == w->holder.owner) {
 		l->upgrade_of = l->state;
 		l->state = FILELOCK_CHANGING;
 		set_getting(l, true);

@@ -1,5 +1,7 @@
 #include <errno.h>
 
+#include "common/base/clock.h"
+#include "common/base/testpoint.h"
 #include "common/remote/remotefile_core.h"
 
 bool
@@ -28,8 +30,14 @@ remotefile_settle(struct remotefile *f, int error)
 {
 	struct mux *mux = f->remote->mux;
 
-	if ((error == -ETIMEDOUT || error == -EINTR) && mux_take_back(mux, &f->upgrade))
-		return error;
+	if (error == -ETIMEDOUT || error == -EINTR) {
+		testpoint_reach("upgrade: waited");
+		if (mux_take_back(mux, &f->upgrade))
+			return error;
+		/* The reply came between the two calls. */
+		if (!mux_has_ended(mux))
+			error = mux_wait(mux, &f->upgrade, mux_limit_exact(clock_now()));
+	}
 	if (error == 0)
 		error = read_grant(f, f->upgrade.reply);
 	else if (!mux_has_ended(mux))

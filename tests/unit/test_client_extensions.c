@@ -16,6 +16,7 @@
 
 #include "common/client/smclient.h"
 #include "tests/stress/patience.h"
+#include "tests/stress/testpoint.h"
 #include "tests/unit/rig.h"
 
 #define EXTENSIONS "00000002"
@@ -315,6 +316,50 @@ an_upgrade_that_is_given_up_waits_for_no_answer(void **state)
 }
 
 static void
+serve_late(void)
+{
+	uint16_t tag;
+
+	greet();
+	rig_serve(OP_OPEN, "00000002 2f66", "00000007");
+	rig_serve(OP_ACQUIRE, "00000007 02 " FOREVER " " U64_0,
+	    "0000000000000004 0000000000000000");
+	tag = take_cancelled_upgrade();
+	await_leave();
+	rig_answer_tag(tag, 0, "0000000000000005 0000000000000000");
+	rig_answer(0, "");
+	rig_serve(OP_STAT, "00000007", STAT_REPLY);
+	rig_take(OP_RELEASE, "00000007 0000000000000005 01");
+}
+
+/* In another thread this would be: it reads the answers to the upgrade before that to its STAT. */
+static void
+read_answers(const char *step, void *unused)
+{
+	struct sm_stat s;
+
+	(void)step;
+	(void)unused;
+	atomic_store(&may_answer, true);
+	OK(sm_stat(rig.file, &s));
+}
+
+/* The upgrade was granted: that is the grant to release, although the wait for it had ended. */
+static void
+an_answer_that_comes_behind_the_wait_for_it_counts(void **state)
+{
+	(void)state;
+	atomic_store(&may_answer, false);
+	rig_begin_with("silence=3", serve_late);
+	OK(sm_rdlock(rig.file));
+	FAILS(lock_briefly(), ETIMEDOUT);
+	testpoint_plan_call("upgrade: waited", 1, read_answers, NULL);
+	OK(sm_unlock(rig.file));
+	testpoint_forget();
+	rig_end();
+}
+
+static void
 serve_and_end(void)
 {
 	greet();
@@ -470,6 +515,7 @@ main(void)
 		TEST(reading_and_writing_change_without_letting_go),
 		TEST(an_upgrade_that_is_given_up_leaves_the_lock_shared),
 		TEST(an_upgrade_that_is_given_up_waits_for_no_answer),
+		TEST(an_answer_that_comes_behind_the_wait_for_it_counts),
 		TEST(the_connection_may_end_before_the_answer),
 		TEST(a_release_waits_for_the_answer_as_long_as_the_silence),
 		TEST(an_upgrade_of_a_lock_that_was_taken_away_is_estale),
