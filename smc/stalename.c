@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
 #include "common/host/hostfile.h"
 #include "smc/lockfile_kind.h"
 
@@ -12,8 +13,8 @@ enum { FILE_MODE = 0660 };
 static int
 make(int directory, const char *name)
 {
-	return openat(directory, name,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, FILE_MODE);
+	return highfd(openat(directory, name,
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, FILE_MODE));
 }
 
 void

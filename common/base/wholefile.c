@@ -6,10 +6,12 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
+
 int
 wholefile_read(const char *path, void *out, size_t room, size_t *size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
+	int fd = highfd(open(path, O_RDONLY | O_CLOEXEC)), error = 0;
 	size_t used = 0;
 	ssize_t n = 1;
 

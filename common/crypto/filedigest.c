@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
 #include "common/crypto/libctx.h"
 #include "common/crypto/tls_load.h"
 
@@ -42,7 +43,7 @@ add_content(EVP_MD_CTX *md, int fd)
 static int
 add_file(EVP_MD_CTX *md, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error = 0;
+	int fd = highfd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)), error = 0;
 	struct stat st;
 
 	if (fd < 0)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
 #include "common/crypto/libctx.h"
 
 enum { FIRST_ROOM = 16 * 1024 };
@@ -75,7 +76,7 @@ read_and_close(struct tls_load *l, int fd, size_t most)
 int
 tls_load_read(struct tls_load *l, const char *file)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = highfd(open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY));
 
 	return fd < 0 ? -errno : read_and_close(l, fd, TLS_LOAD_MOST);
 }
@@ -96,7 +97,7 @@ check_regular(int fd)
 int
 tls_load_read_regular(struct tls_load *l, const char *file, size_t most)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), error;
+	int fd = highfd(open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)), error;
 
 	if (fd < 0)
 		return -errno;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
 #include "common/host/hostio.h"
 #include "common/host/hostprobe.h"
 
@@ -104,13 +105,16 @@ hostfile_create(struct hostfile *h, int directory, const char *name, uint64_t si
 	return error;
 }
 
-/* Gives a name to the file of fd, which has none. Returns 0 or a negative errno of linkat(2). */
+/*
+ * Gives a name to the file of fd, which has none. The thread may have descriptors of its own
+ * (unshare(2)). Returns 0 or a negative errno of linkat(2).
+ */
 static int
 link_unnamed(int fd, int directory, const char *name)
 {
 	char path[32];
 
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	(void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
 	return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
@@ -123,7 +127,7 @@ static int
 create_with_mode(int *fd, int directory, const char *name)
 {
 	struct stat st;
-	int opened = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+	int opened = highfd(openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE));
 	int error;
 
 	if (opened < 0)

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/forkmark.h"
+#include "common/base/highfd.h"
 
 /*
  * Without O_NONBLOCK the open may wait: for the end of another process's lease on the file, for a
@@ -23,7 +24,7 @@ hostio_open_directory(int *fd, const char *path)
 	int opened;
 
 	do
-		opened = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		opened = highfd(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	while (opened < 0 && errno == EINTR);
 	if (opened < 0)
 		return -errno;
@@ -37,7 +38,7 @@ hostio_open(int *fd, int directory, const char *name)
 	int opened;
 
 	do
-		opened = openat(directory, name, OPEN_FLAGS);
+		opened = highfd(openat(directory, name, OPEN_FLAGS));
 	while (opened < 0 && errno == EINTR);
 	if (opened >= 0) {
 		*fd = opened;
@@ -50,7 +51,7 @@ hostio_open(int *fd, int directory, const char *name)
 int
 hostio_create(int *fd, int directory, const char *name, mode_t mode)
 {
-	int opened = openat(directory, name, OPEN_FLAGS | O_CREAT | O_EXCL, mode);
+	int opened = highfd(openat(directory, name, OPEN_FLAGS | O_CREAT | O_EXCL, mode));
 
 	if (opened < 0)
 		return -errno;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/forkmark.h"
+#include "common/base/highfd.h"
 #include "common/host/hostfile.h"
 #include "common/host/hostio.h"
 #include "common/host/ownfd.h"
@@ -65,7 +66,7 @@ open_pipe(void)
 	    ownfd_is_intact(&shared_pipe.write_end))
 		return true;
 	close_pipe();
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0 || highfd_pair(fds) != 0)
 		return false;
 	if (fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE) >= PIPE_SIZE) {
 		shared_pipe.read_end = ownfd_of(fds[0]);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/highfd.h"
 #include "common/host/ownfd.h"
 
 /* include/uapi/linux/userfaultfd.h of Linux 6.7: Debian 12's kernel headers are older. */
@@ -68,7 +69,8 @@ open_uffd(void)
 		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_UNPOPULATED |
 		    UFFD_FEATURE_WP_ASYNC,
 	};
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	int fd = highfd(
+	    (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY));
 	int error;
 
 	if (fd < 0)
@@ -88,7 +90,7 @@ open_both(struct uffd_range *r)
 	if (fd < 0)
 		return fd;
 	r->uffd = ownfd_of(fd);
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	fd = highfd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
 	if (fd < 0)
 		return -errno;
 	r->pagemap = ownfd_of(fd);

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/highfd.h"
 #include "common/base/mutex.h"
 #include "common/base/testpoint.h"
 #include "common/client/forkhooks.h"
@@ -478,7 +479,7 @@ leave_to_child(struct inherit *k)
 	int fds[2], i;
 
 	k->is_ready = reserve(k);
-	if (!k->is_ready || pipe2(fds, O_CLOEXEC) != 0)
+	if (!k->is_ready || pipe2(fds, O_CLOEXEC) != 0 || highfd_pair(fds) != 0)
 		return;
 	for (i = 0; i < 2; i++)
 		k->pipe[i] = ownfd_of(fds[i]);

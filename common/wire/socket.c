@@ -21,6 +21,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/closer.h"
+#include "common/base/highfd.h"
 #include "common/base/rights.h"
 #include "common/host/ownfd.h"
 
@@ -88,7 +89,7 @@ resolve(const struct addr *a, struct target targets[SOCKET_LISTEN_MOST], bool pa
 static int
 open_socket(const struct target *t)
 {
-	int fd = socket(t->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = highfd(socket(t->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
 	return fd < 0 ? -errno : fd;
 }

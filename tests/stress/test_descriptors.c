@@ -2,7 +2,8 @@
  * A program that closes all descriptors and opens its own under their numbers: over every kind of
  * mount the library writes to none of these, reads from none, shuts none down and closes none
  * (ownfd.h). The call that needs a lost descriptor fails with EBADF and says why, the server
- * suspects nobody, and opening the file again gives a usable one.
+ * suspects nobody, and opening the file again gives a usable one. Nor does it take the numbers of
+ * standard streams that are closed.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -545,6 +547,57 @@ a_block_of_the_programs_file_accuses_nobody(void **state)
 	daemon_log_expect(&daemons[SMUF], mark, 0);
 }
 
+static bool
+has_streams(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			return true;
+	return false;
+}
+
+/* Started so, a program that prints writes to whatever has number 1. Its exit status tells. */
+static void __attribute__((noreturn)) use_without_streams(enum kind kind)
+{
+	struct client p;
+	int fd, status;
+	pid_t pid;
+
+	patience_alarm(PATIENCE_MS);
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		(void)close(fd);
+	if (!join(&p, kind) || section(&p, 0) != 0 || has_streams())
+		_exit(1);
+	pid = fork();
+	if (pid == 0)
+		_exit(section(&p, 1) == 0 && !has_streams() ? 0 : 1);
+	if (waitpid(pid, &status, 0) != pid || status != 0 || has_streams())
+		_exit(2);
+	client_close(&p);
+	_exit(0);
+}
+
+static void
+the_numbers_of_the_standard_streams_stay_free(void **state)
+{
+	int kind, status;
+	pid_t pid;
+
+	(void)state;
+	for (kind = 0; kind < KINDS; kind++) {
+		choose_name();
+		pid = child_begin();
+		if (pid == 0)
+			use_without_streams((enum kind)kind);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("%s: expected exit status 0, got wait status %#x",
+			    kind_names[kind], (unsigned)status);
+	}
+}
+
 static int
 begin_all(void **state)
 {
@@ -585,6 +638,7 @@ main(void)
 		cmocka_unit_test(a_child_that_has_lost_its_connection_finds_no_other_file),
 		cmocka_unit_test(what_is_opened_while_a_child_has_no_connection_is_the_programs),
 		cmocka_unit_test(a_block_of_the_programs_file_accuses_nobody),
+		cmocka_unit_test(the_numbers_of_the_standard_streams_stay_free),
 	};
 
 	return cmocka_run_group_tests_name("descriptors", tests, begin_all, end_all);

@@ -11,7 +11,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,6 +390,47 @@ an_empty_file_has_its_mode_before_its_name(void **state)
 	hostfile_close(&h);
 	assert_int_equal(hostfile_create_empty(&h, dir, "f"), -EEXIST);
 	close(watch);
+}
+
+static sem_t has_own, may_create;
+
+/* A thread with descriptors of its own. Returns NULL when it has created the file. */
+static void *
+create_apart(void *h)
+{
+	bool is_apart = unshare(CLONE_FILES) == 0;
+
+	sem_post(&has_own);
+	sem_wait(&may_create);
+	return is_apart && hostfile_create_empty(h, dir, "f") == 0 ? NULL : h;
+}
+
+/* The number of its file is that of another one in the main thread, which is not to get the name. */
+static void
+a_thread_with_its_own_descriptors_names_its_own_file(void **state)
+{
+	struct stat other, st;
+	struct hostfile h;
+	pthread_t thread;
+	int fds[16], i;
+	void *failed;
+
+	(void)state;
+	sem_init(&has_own, 0, 0);
+	sem_init(&may_create, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, create_apart, &h), 0);
+	sem_wait(&has_own);
+	for (i = 0; i < 16; i++)
+		fds[i] = openat(dir, "other", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fstat(fds[0], &other), 0);
+	sem_post(&may_create);
+	pthread_join(thread, &failed);
+	for (i = 0; i < 16; i++)
+		close(fds[i]);
+	assert_null(failed);
+	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+	assert_int_not_equal(st.st_ino, other.st_ino);
+	assert_int_equal(st.st_mode, S_IFREG | 0660);
 }
 
 static void
@@ -1061,6 +1104,7 @@ main(void)
 		TEST(created_file_is_sparse_zeros_of_mode_0660),
 		TEST(a_mode_that_fstat_does_not_know_is_set),
 		TEST(an_empty_file_has_its_mode_before_its_name),
+		TEST(a_thread_with_its_own_descriptors_names_its_own_file),
 		TEST(empty_file_can_be_created),
 		TEST(create_that_fails_leaves_nothing),
 		TEST(create_that_fails_removes_only_what_it_made),
