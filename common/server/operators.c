@@ -12,13 +12,27 @@ next_name(const char **list)
 	return size;
 }
 
-bool
-operators_is_valid(const char *list)
+static bool
+is_blank(char c)
 {
-	while (list != NULL)
-		if (next_name(&list) == 0)
-			return false;
-	return true;
+	return strchr(" \t\n\v\f\r", c) != NULL;
+}
+
+const char *
+operators_fault(const char *list)
+{
+	const char *one;
+	size_t size;
+
+	while (list != NULL) {
+		one = list;
+		size = next_name(&list);
+		if (size == 0)
+			return "an empty name";
+		if (is_blank(one[0]) || is_blank(one[size - 1]))
+			return "a blank before or after a name: give commas alone between names";
+	}
+	return NULL;
 }
 
 bool

@@ -10,8 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* False for a list with an empty name. */
-bool operators_is_valid(const char *list);
+/*
+ * Returns what is wrong with a list, for a message: an empty name, or one that begins or ends with
+ * a blank, which nobody means to be part of it. NULL: the list is valid.
+ */
+const char *operators_fault(const char *list);
 
 /* True when the size bytes at name are one of the names of the list, which is valid. */
 bool operators_include(const char *list, const char *name, size_t size);

@@ -84,10 +84,12 @@ set_mode(struct options *o, const struct setting *s)
 static int
 set_operators(struct options *o, const struct setting *s)
 {
+	const char *fault = operators_fault(s->words[0]);
+
 	if (o->operators != NULL)
 		return error_message(-EINVAL, "%s is there twice", s->spelled);
-	if (!operators_is_valid(s->words[0]))
-		return error_message(-EINVAL, "%s %s: an empty name", s->spelled, s->words[0]);
+	if (fault != NULL)
+		return error_message(-EINVAL, "%s %s: %s", s->spelled, s->words[0], fault);
 	o->operators = s->words[0];
 	return 0;
 }

@@ -79,6 +79,11 @@ conf number 'session-limit 0'
 conf mode 'socket-mode rw'
 # shellcheck disable=SC2016 # the server replaces it
 conf unset 'log $MEMSERVER_NOWHERE'
+conf blank 'operators boss, app'
+MEMSERVER_NAMES='boss, app'
+export MEMSERVER_NAMES
+# shellcheck disable=SC2016 # the server replaces it
+conf valued 'operators $MEMSERVER_NAMES'
 conf address 'address localhost:1'
 conf tcp 'address tcp:127.0.0.1:1'
 conf keys 'tls a b c'
