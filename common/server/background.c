@@ -25,7 +25,9 @@ background_enter(struct background *b)
 	int ends[2];
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) != 0)
+	/* Now, as nothing may fail once the daemon has said that it listens. */
+	b->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (b->null_fd < 0 || pipe2(ends, O_CLOEXEC) != 0)
 		return -errno;
 	pid = fork();
 	if (pid < 0)
@@ -40,25 +42,20 @@ background_enter(struct background *b)
 	return 0;
 }
 
-int
+void
 background_complete(struct background *b)
 {
 	uint8_t status = EXIT_SUCCESS;
-	int null;
 
 	if (b->parent_fd < 0)
-		return 0;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return -errno;
+		return;
 	log_leave_stderr();
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
+	dup2(b->null_fd, STDIN_FILENO);
+	dup2(b->null_fd, STDOUT_FILENO);
+	dup2(b->null_fd, STDERR_FILENO);
+	close(b->null_fd);
 	if (write(b->parent_fd, &status, 1) != 1)
 		log_warning("the parent process ended before this daemon was ready");
 	close(b->parent_fd);
-	b->parent_fd = -1;
-	return 0;
+	*b = BACKGROUND_NONE;
 }

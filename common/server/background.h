@@ -11,9 +11,10 @@
 
 struct background {
 	int parent_fd; /* the parent reads its exit status there; -1: there is no parent */
+	int null_fd;   /* /dev/null, for the standard streams; not without a parent */
 };
 
-#define BACKGROUND_NONE ((struct background){ .parent_fd = -1 })
+#define BACKGROUND_NONE ((struct background){ .parent_fd = -1, .null_fd = -1 })
 
 /*
  * Forks, and returns in the child, in a session of its own; the parent waits and exits. A parent
@@ -24,9 +25,8 @@ int background_enter(struct background *b);
 
 /*
  * The daemon serves: redirects the standard streams to /dev/null, ends a log that goes to standard
- * error, and lets the parent exit with EXIT_SUCCESS. Does nothing without a parent. Returns 0 or a
- * negative errno.
+ * error, and lets the parent exit with EXIT_SUCCESS. Does nothing without a parent.
  */
-int background_complete(struct background *b);
+void background_complete(struct background *b);
 
 #endif

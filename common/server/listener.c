@@ -34,6 +34,7 @@ struct listener {
 	struct task task;
 	struct timer pause; /* armed while the socket is not watched */
 	struct listeners *owner;
+	bool is_passed; /* by systemd */
 };
 
 struct listeners {
@@ -51,11 +52,12 @@ struct listeners {
 };
 
 static void
-add(struct listeners *ls, int fd)
+add(struct listeners *ls, int fd, bool is_passed)
 {
 	struct listener *l = &ls->list[ls->count++];
 
 	l->owner = ls;
+	l->is_passed = is_passed;
 	l->watch = (struct watch){ .fd = fd, .events = EPOLLIN };
 }
 
@@ -187,13 +189,7 @@ open_addresses(struct listeners *ls, const struct options *o)
 		if (count < 0)
 			return fail(ls, a, count);
 		for (i = 0; i < count; i++)
-			add(ls, fds[i]);
-		log_info("listening on %s (%s)", a->text, protection(o));
-		if (a->kind == ADDR_UNIX && ls->files[ls->opened].inode == 0)
-			log_warning(
-			    "%s has not appeared: in a library OS, processes outside "
-			    "cannot connect to it: give an address tcp:HOST:PORT",
-			    a->text);
+			add(ls, fds[i], false);
 	}
 	return 0;
 }
@@ -218,8 +214,7 @@ add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 		    "socket %d of systemd: plaintext over TCP is refused: give -Z CA CERT KEY", fd);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	rights_refuse(fd);
-	add(ls, fd);
-	log_info("listening on socket %d of systemd (%s)", fd, protection(o));
+	add(ls, fd, true);
 	return 0;
 }
 
@@ -342,6 +337,28 @@ listener_start(struct listeners *ls, struct loop *loop, struct connection_table 
 	if (error == 0)
 		ls->loop = loop;
 	return error;
+}
+
+void
+listener_announce(const struct listeners *ls)
+{
+	const struct options *o = ls->options;
+	int i;
+
+	for (i = 0; i < ls->opened; i++) {
+		const struct addr *a = &o->addresses[i];
+
+		log_info("listening on %s (%s)", a->text, protection(o));
+		if (a->kind == ADDR_UNIX && ls->files[i].inode == 0)
+			log_warning(
+			    "%s has not appeared: in a library OS, processes outside "
+			    "cannot connect to it: give an address tcp:HOST:PORT",
+			    a->text);
+	}
+	for (i = 0; i < ls->count; i++)
+		if (ls->list[i].is_passed)
+			log_info("listening on socket %d of systemd (%s)", ls->list[i].watch.fd,
+			    protection(o));
 }
 
 void

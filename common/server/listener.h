@@ -30,6 +30,11 @@ int listener_open(struct listeners **out, const struct options *o);
 /* Accepts into t from now on. Returns 0 or a negative errno. */
 int listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t);
 
+/*
+ * Logs each address and socket, with its protection. Warns of a socket file that has not appeared.
+ */
+void listener_announce(const struct listeners *ls);
+
 /* Stops accepting, closes the sockets, and removes the socket files it created. Takes NULL. */
 void listener_close(struct listeners *ls);
 

@@ -212,7 +212,13 @@ accept_connections(struct daemon *d)
 static int
 write_pid_file(struct daemon *d)
 {
-	return d->pid_file == NULL || pidfile_write(d->pid_file) == 0 ? 0 : -errno;
+	int error;
+
+	if (d->pid_file == NULL || pidfile_write(d->pid_file) == 0)
+		return 0;
+	error = errno;
+	return error_message(-error, "-p: cannot write the pid file %s: %s", d->options.pid_file,
+	    strerror(error));
 }
 
 static void
@@ -239,12 +245,6 @@ begin_watchdog(struct daemon *d)
 	return 0;
 }
 
-static int
-leave_terminal(struct daemon *d)
-{
-	return background_complete(&d->background);
-}
-
 static const struct step {
 	const char *name; /* completes "cannot" in the log */
 	int (*run)(struct daemon *d);
@@ -265,7 +265,6 @@ static const struct step {
 	{ "keep the store", begin_keeping, NULL },
 	{ "begin the watchdog", begin_watchdog, NULL },
 	{ "write the pid file", write_pid_file, "leave -p out" },
-	{ "leave the terminal", leave_terminal, "leave -d out" },
 };
 
 /* Sets the message of a step that has failed, if the step has not. */
@@ -306,6 +305,9 @@ start(struct daemon *d)
 			return error;
 		}
 	}
+	/* Scripts wait for these: nothing may fail any more. */
+	listener_announce(d->listeners);
+	background_complete(&d->background);
 	notify_send("READY=1");
 	return 0;
 }

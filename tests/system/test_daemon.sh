@@ -80,6 +80,16 @@ await 'the pid file of a dead server is no obstacle' answers unix ./sock
 expect 'it has the new process' "$pid" "$(cat pid)"
 end 'the server with a pid file that was there'
 refused 'a pid file where none can be' './none/pid: No such file*' -p ./none/pid ./sock
+# A pid file that cannot be written: it is named, and nobody is told that the server listens.
+for options in '' -d; do
+	# shellcheck disable=SC2086 # none or one
+	said=$(ulimit -f 0; "$server" $options -p ./pid ./sock 2>&1)
+	expect "a pid file that cannot be written, '$options': exit status" 1 $?
+	expect_match "a pid file that cannot be written, '$options'" \
+	    '*: not started: -p: cannot write the pid file ./pid: File too large' "$said"
+	expect "a pid file that cannot be written, '$options': lines" 1 "$(printf '%s\n' "$said" | grep -c .)"
+	expect "a pid file that cannot be written, '$options': what is left" '' "$(ls pid sock 2>/dev/null)"
+done
 
 # Several servers at the same moment, with a stale socket: one serves, and the others report that.
 

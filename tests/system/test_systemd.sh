@@ -46,6 +46,11 @@ refused()
 }
 
 refused 'a file that is passed' 'socket 3 of systemd is not a listening*' file:./file -- "$server"
+# Of several addresses one fails: nobody is told that the server listens.
+refused 'a file beside a socket and an address' 'socket 4 of systemd is not a listening*' unix:./passed file:./file -- \
+    "$server" ./own
+expect 'a file beside a socket and an address: what is said' '' "$(grep 'listening on' err)"
+rm -f passed
 port=$("$helper" port)
 refused 'a TCP socket that is passed, without -Z' 'socket 3 of systemd: plaintext over TCP is refused*' \
     "tcp:$port" -- "$server"
