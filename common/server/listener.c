@@ -34,7 +34,7 @@ struct listener {
 	struct task task;
 	struct timer pause; /* armed while the socket is not watched */
 	struct listeners *owner;
-	bool is_passed; /* by systemd */
+	int address; /* its number, of the options; -1: a socket of systemd */
 };
 
 struct listeners {
@@ -52,12 +52,12 @@ struct listeners {
 };
 
 static void
-add(struct listeners *ls, int fd, bool is_passed)
+add(struct listeners *ls, int fd, int address)
 {
 	struct listener *l = &ls->list[ls->count++];
 
 	l->owner = ls;
-	l->is_passed = is_passed;
+	l->address = address;
 	l->watch = (struct watch){ .fd = fd, .events = EPOLLIN };
 }
 
@@ -189,7 +189,7 @@ open_addresses(struct listeners *ls, const struct options *o)
 		if (count < 0)
 			return fail(ls, a, count);
 		for (i = 0; i < count; i++)
-			add(ls, fds[i], false);
+			add(ls, fds[i], ls->opened);
 	}
 	return 0;
 }
@@ -214,7 +214,7 @@ add_passed_socket(struct listeners *ls, const struct options *o, int fd)
 		    "socket %d of systemd: plaintext over TCP is refused: give -Z CA CERT KEY", fd);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	rights_refuse(fd);
-	add(ls, fd, true);
+	add(ls, fd, -1);
 	return 0;
 }
 
@@ -339,6 +339,21 @@ listener_start(struct listeners *ls, struct loop *loop, struct connection_table 
 	return error;
 }
 
+/* Each socket of an address has a line, as each has a port of its own. */
+static void
+announce_chosen_ports(const struct listeners *ls, int address)
+{
+	char own[ADDR_TEXT_SIZE];
+	int i;
+
+	for (i = 0; i < ls->count; i++) {
+		if (ls->list[i].address != address)
+			continue;
+		socket_describe_own(ls->list[i].watch.fd, own);
+		log_info("listening on tcp:%s (%s)", own, protection(ls->options));
+	}
+}
+
 void
 listener_announce(const struct listeners *ls)
 {
@@ -348,7 +363,10 @@ listener_announce(const struct listeners *ls)
 	for (i = 0; i < ls->opened; i++) {
 		const struct addr *a = &o->addresses[i];
 
-		log_info("listening on %s (%s)", a->text, protection(o));
+		if (a->kind == ADDR_TCP && strtol(a->port, NULL, 10) == 0)
+			announce_chosen_ports(ls, i);
+		else
+			log_info("listening on %s (%s)", a->text, protection(o));
 		if (a->kind == ADDR_UNIX && ls->files[i].inode == 0)
 			log_warning(
 			    "%s has not appeared: in a library OS, processes outside "
@@ -356,7 +374,7 @@ listener_announce(const struct listeners *ls)
 			    a->text);
 	}
 	for (i = 0; i < ls->count; i++)
-		if (ls->list[i].is_passed)
+		if (ls->list[i].address < 0)
 			log_info("listening on socket %d of systemd (%s)", ls->list[i].watch.fd,
 			    protection(o));
 }

@@ -31,7 +31,8 @@ int listener_open(struct listeners **out, const struct options *o);
 int listener_start(struct listeners *ls, struct loop *loop, struct connection_table *t);
 
 /*
- * Logs each address and socket, with its protection. Warns of a socket file that has not appeared.
+ * Logs each address and socket, with its protection; of tcp:HOST:0 each socket's address, with the
+ * port that the system has chosen. Warns of a socket file that has not appeared.
  */
 void listener_announce(const struct listeners *ls);
 

@@ -419,13 +419,36 @@ socket_close(int fd)
 		close(fd);
 }
 
+/* Writes an address of TCP; leaves out as it is for any other. */
+static void
+describe_tcp(const struct sockaddr_storage *sa, socklen_t size, char out[ADDR_TEXT_SIZE])
+{
+	char host[INET6_ADDRSTRLEN + 24], port[ADDR_PORT_SIZE];
+
+	if (sa->ss_family != AF_UNIX &&
+	    getnameinfo((const struct sockaddr *)sa, size, host, sizeof host, port, sizeof port,
+		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(out, ADDR_TEXT_SIZE, sa->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		    port);
+}
+
+void
+socket_describe_own(int fd, char out[ADDR_TEXT_SIZE])
+{
+	struct sockaddr_storage sa;
+	socklen_t size = sizeof sa;
+
+	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
+	if (getsockname(fd, (struct sockaddr *)&sa, &size) == 0)
+		describe_tcp(&sa, size, out);
+}
+
 void
 socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE])
 {
 	struct sockaddr_storage sa;
 	socklen_t size;
 	struct ucred cred;
-	char host[INET6_ADDRSTRLEN + 24], port[ADDR_PORT_SIZE];
 
 	strlcpy(out, "unknown", ADDR_TEXT_SIZE);
 	if (!get_peer(fd, &sa, &size, &cred))
@@ -433,8 +456,6 @@ socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE])
 	if (sa.ss_family == AF_UNIX)
 		snprintf(out, ADDR_TEXT_SIZE, "pid %ld uid %lu", (long)cred.pid,
 		    (unsigned long)cred.uid);
-	else if (getnameinfo((struct sockaddr *)&sa, size, host, sizeof host, port, sizeof port,
-		     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(out, ADDR_TEXT_SIZE, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-		    port);
+	else
+		describe_tcp(&sa, size, out);
 }

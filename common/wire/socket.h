@@ -86,6 +86,9 @@ void socket_peer_key(int fd, char out[ADDR_TEXT_SIZE]);
  */
 void socket_close(int fd);
 
+/* Describes a TCP socket's own address: "127.0.0.1:4711"; "unknown" if the system does not tell. */
+void socket_describe_own(int fd, char out[ADDR_TEXT_SIZE]);
+
 /* Describes the peer: "pid 12 uid 0" of a unix socket, "127.0.0.1:4711" of TCP. */
 void socket_describe_peer(int fd, char out[ADDR_TEXT_SIZE]);
 

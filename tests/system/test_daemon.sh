@@ -278,4 +278,19 @@ end 'TLS, unix and TCP'
 expect 'TLS, unix and TCP: nobody listens any more' '1 1' \
     "$(answers unix ./sock; echo $?) $(answers tcp 127.0.0.1 "$port"; echo $?)"
 
+# Port 0: the log has the ports that the system chose, one for each address of the host.
+start -Z pki/root.crt pki/server.crt pki/server.key tcp:127.0.0.1:0 'tcp:*:00'
+await 'port 0: it serves' has log 'listening on tcp:0.0.0.0:[1-9][0-9]* (TLS, client certificates required)'
+cp log lines
+expect 'port 0: the first address is told first' tcp:127.0.0.1 \
+    "$(sed -n '1s/.*listening on \(.*\):[1-9][0-9]* (TLS.*/\1/p' lines)"
+sed -n 's/.*listening on tcp:\(.*\) (TLS.*/\1/p' lines | sed 's/^0\.0\.0\.0:/127.0.0.1:/;s/^\[::]:/[::1]:/' >told
+expect 'port 0: addresses that are told' "$(grep -c 'listening on' lines)" "$(grep -c . told)"
+while read -r address; do
+	expect "port 0: TLS at $address" 'Verify return code: 0 (ok)' "$(openssl s_client -connect "$address" \
+	    -CAfile pki/root.crt -cert pki/client.crt -key pki/client.key </dev/null 2>/dev/null |
+	    grep -m 1 -o 'Verify return code: .*')"
+done <told
+end 'port 0'
+
 finish
