@@ -343,6 +343,28 @@ lock_and_clean(struct memdir *d)
 	return error != 0 ? error : log_foreign_files(d);
 }
 
+/* What to do about an error of the directory, with a colon before it; "" where nobody can tell. */
+static const char *
+remedy(int error)
+{
+	switch (error) {
+	case -ENOSPC:
+	case -EDQUOT:
+		return ": make room there";
+	case -EACCES:
+	case -EISDIR:
+	case -ELOOP:
+	case -ENAMETOOLONG:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EPERM:
+	case -EROFS:
+		return ": give a directory that this user may read and write";
+	default:
+		return "";
+	}
+}
+
 /* Sets the message of memdir_open(). */
 static int
 refuse(const char *path, int error)
@@ -357,9 +379,7 @@ refuse(const char *path, int error)
 		    "-r %s: files here are read and written by mapping only: in a library OS, mount the directory as chroot, with allowed files, and not as untrusted_shm",
 		    path);
 	default:
-		return error_message(error,
-		    "-r %s: %s: give a directory that this user may read and write", path,
-		    strerror(-error));
+		return error_message(error, "-r %s: %s%s", path, strerror(-error), remedy(error));
 	}
 }
 

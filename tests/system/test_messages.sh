@@ -269,4 +269,21 @@ for round in empty killed; do
 	expect "$round: what it left" .smufserver.lock "$(ls -A | grep lock)"
 done
 
+# A smufserver that cannot write in its directory is not told to give another.
+cd "$work" || exit 1
+said=$(ulimit -f 0; timeout -k 1 "$patience" "$server" -r mem ./sock 2>&1)
+expect 'a limit of 0 bytes a file: exit status' 1 $?
+expect_match 'a limit of 0 bytes a file' '*: not started: -r mem: Input/output error' "$said"
+# shellcheck disable=SC2016 # the inner shell's
+full='mount -t tmpfs -o size=4k none mem && head -c 4096 /dev/zero >mem/zeros || exit 77
+exec "$@" 2>said'
+timeout -k 1 "$patience" unshare -m sh -c "$full" sh "$server" -r mem ./sock 2>err
+status=$?
+if [ $status -eq 77 ] || grep -q '^unshare:' err; then
+	echo 'skipped: no disk can be mounted here'
+else
+	expect 'a full disk: exit status' 1 $status
+	expect_match 'a full disk' '*: not started: -r mem: No space left on device: make room there' "$(cat said)"
+fi
+
 finish
