@@ -227,6 +227,9 @@ premanifest_parse(const char *file, const void *bytes, size_t size,
 		return -ENOMEM;
 	l->file = file;
 	l->reason = reason;
+	if (size >= strlen(PREMANIFEST_MARK) &&
+	    memcmp(text, PREMANIFEST_MARK, strlen(PREMANIFEST_MARK)) == 0)
+		text += strlen(PREMANIFEST_MARK);
 	for (l->number = 1; error == 0 && text < end; l->number++) {
 		newline = memchr(text, '\n', (size_t)(end - text));
 		l->begin = text;

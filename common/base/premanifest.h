@@ -9,7 +9,8 @@
  * $NAME and ${NAME}, of letters, digits and underscores, are replaced by that variable of the
  * environment, anywhere in a word; a ~ that is a whole word, or a word's begin before a slash, by
  * $HOME. A value stays within its word. A # begins a comment where a word could begin. There is no
- * quoting.
+ * quoting. A byte order mark of UTF-8 at the beginning, which some editors write, is skipped, and
+ * is in no column.
  *
  * Any bytes may come in. Control characters, an unset variable, a $ without a name, a ~ before
  * another character at a word's begin, and more than the limits below are errors, reported with
@@ -26,6 +27,8 @@ enum {
 	PREMANIFEST_WORDS_MOST = 64,         /* of a line */
 	PREMANIFEST_REASON_SIZE = 512
 };
+
+#define PREMANIFEST_MARK "\xef\xbb\xbf" /* the byte order mark */
 
 /* A directive; valid during the call that receives it. */
 struct premanifest_line {

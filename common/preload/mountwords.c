@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/premanifest.h"
 #include "common/client/directive.h"
 
 enum { NAME_SIZE = 256 };
@@ -191,6 +192,9 @@ mountwords_each_mount(const char *bytes, size_t size,
 	char point[PATH_MAX];
 	struct reader r;
 
+	if (size >= strlen(PREMANIFEST_MARK) &&
+	    memcmp(bytes, PREMANIFEST_MARK, strlen(PREMANIFEST_MARK)) == 0)
+		bytes += strlen(PREMANIFEST_MARK);
 	while (bytes < end) {
 		newline = memchr(bytes, '\n', (size_t)(end - bytes));
 		r.next = bytes;

@@ -79,6 +79,10 @@ conf number 'session-limit 0'
 conf mode 'socket-mode rw'
 # shellcheck disable=SC2016 # the server replaces it
 conf unset 'log $MEMSERVER_NOWHERE'
+# The byte order mark that some editors write.
+mark=$(printf '\357\273\277')
+conf mark "${mark}socket-mode 600"
+conf marked "${mark}sesion-limit 7"
 conf blank 'operators boss, app'
 MEMSERVER_NAMES='boss, app'
 export MEMSERVER_NAMES
@@ -97,6 +101,7 @@ mounts()
 }
 mounts type 'MOUNT unix:live /m smdihs'
 mounts directive 'MOUTN unix:live /m smdish'
+mounts mark "${mark}MOUNT unix:../live /m smdish"
 mounts beside 'MOUNT unix:live /m smdish' 'MOUNT unix:live /n smdihs'
 # shellcheck disable=SC2016 # smrun replaces it
 mounts unset 'MOUNT $MEMSERVER_NOWHERE /m smdish'

@@ -22,6 +22,7 @@
 #define TYPE "there is no such type of mount (smdish, smuf, smc)"
 #define MISSING "MOUNT needs a URI, a path and a type"
 #define RELATIVE "the mount point is not absolute"
+#define MARK "\xef\xbb\xbf"
 #define MALFORMED "a word is malformed"
 
 static void
@@ -85,6 +86,7 @@ static const struct row good[] = {
 	    "" },
 	{ "MOUNT unix:$TEST_A /${TEST_A}b$TEST_A smdish", "1 /abcbabc good\n" },
 	{ "MOUNT unix:x /a#b smdish", "1 /a#b good\n" },
+	{ MARK "MOUNT unix:x /a smdish\nMOUNT unix:x /b smdish", "1 /a good\n2 /b good\n" },
 };
 
 static void
@@ -120,6 +122,7 @@ static const struct row bad[] = {
 	{ "MOUNT unix:x /a", "1 /a " MISSING "\n" },
 	{ "MOUNT unix:x /a # smdish", "1 /a " MISSING "\n" },
 	{ "MOUNT", "1 - " MISSING "\n" },
+	{ "# a\n" MARK "MOUNT unix:x /a smdish", "2 /a " DIRECTIVE "\n" },
 	{ "some text\nof more lines", "1 - " DIRECTIVE "\n2 - " DIRECTIVE "\n" },
 	/* Faults that are the client library's to tell. */
 	{ "MOUNT unix:x /a,/b smdish", "1 /a good\n" },

@@ -70,6 +70,22 @@ lines_are_words(void **state)
 }
 
 static void
+a_byte_order_mark_at_the_beginning_is_skipped(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("\xef\xbb\xbfMOUNT a\nb\n"), 0);
+	assert_string_equal(seen, "1[MOUNT][a]2[b]");
+	assert_int_equal(parse("\xef\xbb\xbf"), 0);
+	assert_string_equal(seen, "");
+	expect_error("\xef\xbb\xbf$", "conf:1:1: the name of a variable must follow a $");
+	/* Elsewhere, or in part, its bytes are those of a word. */
+	assert_int_equal(parse("a\n" PREMANIFEST_MARK "B"), 0);
+	assert_string_equal(seen, "1[a]2[" PREMANIFEST_MARK "B]");
+	assert_int_equal(parse("\xef\xbb"), 0);
+	assert_string_equal(seen, "1[\xef\xbb]");
+}
+
+static void
 comments_begin_where_a_word_could(void **state)
 {
 	(void)state;
@@ -250,6 +266,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_words),
+		cmocka_unit_test(a_byte_order_mark_at_the_beginning_is_skipped),
 		cmocka_unit_test(comments_begin_where_a_word_could),
 		cmocka_unit_test(variables_are_replaced_and_stay_one_word),
 		cmocka_unit_test(braces_end_the_name_of_a_variable),
