@@ -122,6 +122,40 @@ set_reason(struct tls *t, const char *text)
 	snprintf(t->reason, sizeof t->reason, "%s", text);
 }
 
+#define REFUSED "the peer's certificate is refused: "
+
+/* True for the results of a chain that does not lead to a CA of ours. */
+static bool
+is_foreign(long verify)
+{
+	switch (verify) {
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE: /* of a CA that has the name of ours */
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A server's certificate does not have the name that tls_create() got. */
+static void
+explain_name(struct tls *t)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
+	char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
+	const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
+	const char *name = address != NULL ? address : host;
+
+	snprintf(t->reason, sizeof t->reason,
+	    REFUSED "it is not for %.80s, the name that name=, -N or the address gives",
+	    name != NULL ? name : "that host");
+	OPENSSL_free(address);
+}
+
 /* The peer's certificate is refused. */
 static void
 explain_verification(struct tls *t)
@@ -129,8 +163,15 @@ explain_verification(struct tls *t)
 	long verify = SSL_get_verify_result(t->ssl);
 	const char *words = revocations_words(verify);
 
-	snprintf(t->reason, sizeof t->reason, "the peer's certificate is refused: %s",
-	    words != NULL ? words : X509_verify_cert_error_string(verify));
+	if (words == NULL)
+		words = X509_verify_cert_error_string(verify);
+	if (verify == X509_V_ERR_HOSTNAME_MISMATCH || verify == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		explain_name(t);
+	else if (is_foreign(verify))
+		snprintf(t->reason, sizeof t->reason, REFUSED "no CA of %s has signed it: %s",
+		    SSL_is_server(t->ssl) ? "-Z" : "CAFILE or -Z", words);
+	else
+		snprintf(t->reason, sizeof t->reason, REFUSED "%s", words);
 }
 
 /* True when our own certificate, or one that we send with it, has expired. */

@@ -51,12 +51,14 @@ def check_peers(path):
     refuse("unix:*: the server closed the connection; does it require TLS, and so -Z *CAFILE*, or "
            "are all sessions that it allows taken (-c)?", conf("plain.conf", "unix:tls"))
     refuse("*/tls: the server closed the connection; does it require TLS, and so -Z *", path)
-    refuse("*/tls: the peer's certificate is refused: *",
+    refuse("*/tls: the peer's certificate is refused: no CA of CAFILE or -Z has signed it: *self?signed*",
            "-Z", "other/root.crt", "pki/boss.crt", "pki/boss.key", path)
     refuse("*/tls: the peer refuses our certificate: *unknown ca",
            "-Z", "pki/root.crt", "other/boss.crt", "other/boss.key", path)
-    refuse("*/tls: the peer's certificate is refused: hostname mismatch",
-           *rig.OPERATOR, "-N", "elsewhere", path)
+    refuse("*/tls: the peer's certificate is refused: it is not for elsewhere, the name that name=, "
+           "-N or the address gives", *rig.OPERATOR, "-N", "elsewhere", path)
+    refuse("*/tls: the peer's certificate is refused: it is not for 192.0.2.1, the name that *",
+           *rig.OPERATOR, "-N", "192.0.2.1", path)
     smstat("-i", "0", *rig.OPERATOR, "-N", "localhost", path).good()
     smstat("tls", *rig.OPERATOR, "-N", "localhost", "-i", "0").good()
     smstat("-i", "0", *rig.OPERATOR, "--", "tls").good()

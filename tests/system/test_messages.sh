@@ -25,6 +25,9 @@ mkdir mem own tree dir pki.broken pki.cut pki.mixed || exit 1
 mkdir pki.weak && cp pki/root.key pki.weak && cp pki/root.crl pki/weak.crl &&
     openssl req -x509 -new -key pki/root.key -subj '/O=memserver/CN=memserver root' -days 9 \
 	-addext 'keyUsage=critical,keyCertSign' -out pki.weak/root.crt 2>/dev/null || exit 1
+# Another root of the same name.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout namesake.key -days 9 \
+    -subj '/O=memserver/CN=memserver root' -addext subjectKeyIdentifier=none -out namesake.crt 2>/dev/null || exit 1
 cp pki/root.crt pki.broken && echo broken >pki.broken/root.key || exit 1
 cp pki/root.key pki.cut && sed '3,$d' pki/root.crt >pki.cut/root.crt || exit 1
 cp pki/root.crt pki.mixed && cp other/root.key pki.mixed || exit 1
@@ -109,6 +112,9 @@ mounts packager 'MOUNT file:dir / chroot' 'THREADS 2'
 for number in $(seq 33); do
 	echo "MOUNT unix:live /m/$number smdish"
 done >mounts/many
+mounts name 'MOUNT unix:../live.tls /m smdish name=smdishh' 'CAFILE ../pki/root.crt'
+mounts other 'MOUNT unix:../live.tls /m smdish' 'CAFILE ../other/root.crt'
+mounts namesake 'MOUNT unix:../live.tls /m smdish' 'CAFILE ../namesake.crt'
 mounts cut 'MOUNT unix:live /m smdish' 'CAFILE none'
 mounts key 'MOUNT file:dir /m smc key=none'
 mounts exists 'MOUNT unix:live /tmp/ smdish'
