@@ -94,6 +94,14 @@ look(struct timer *t)
 	timer_arm(c->timers, t, clock_after_ms(clock_now(), CREDENTIALS_LOOK_MS), look);
 }
 
+/* The files could not be loaded. The same contents are tried again if they are not the reason. */
+static void
+note_failure(struct credentials *c, int error)
+{
+	if (error != -EINVAL && error != -EFBIG)
+		memset(c->digest, 0, sizeof c->digest);
+}
+
 int
 credentials_load(struct credentials *c)
 {
@@ -120,8 +128,10 @@ credentials_load(struct credentials *c)
 	if (c->tls != NULL && error == -ENOTSUP)
 		return error_message(error, "-Z CA CERT KEY: one of them is not a regular file");
 	error = tls_context_create(&tls, &config, reason);
-	if (error != 0)
+	if (error != 0) {
+		note_failure(c, error);
 		return error_message(error, "-Z CA CERT KEY: %s", reason);
+	}
 	tls_context_destroy(c->tls);
 	c->tls = tls;
 	if (o->anonymous)

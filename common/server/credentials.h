@@ -27,7 +27,7 @@ struct credentials {
 	struct timer_queue *timers;      /* expiry and look are in it */
 	struct timer expiry;
 	struct timer look;               /* for a change of the files */
-	uint8_t digest[FILEDIGEST_SIZE]; /* of the files when they were last loaded, or looked at */
+	uint8_t digest[FILEDIGEST_SIZE]; /* of the files when last loaded, or looked at; or zeros */
 	bool has_changed;                /* the owner calls credentials_load() */
 };
 
@@ -41,7 +41,8 @@ void credentials_fini(struct credentials *c);
  * Loads the files of -Z and sets c->tls; does nothing without -Z. Returns 0, or a negative errno
  * with a message (error.h); c->tls is then as it was. Logs a warning of a certificate that clients
  * refuse, and of a key that others may read. Clears c->has_changed, which is set again at most
- * CREDENTIALS_LOOK_MS after the contents of these files have changed.
+ * CREDENTIALS_LOOK_MS after the contents of these files have changed, or after a failure that the
+ * contents are not the reason for, such as -EMFILE.
  */
 int credentials_load(struct credentials *c);
 
