@@ -119,18 +119,30 @@ would_wait_for_itself(const struct owner *o)
 	return false;
 }
 
+/* With the mutex: what the sleepers wait for may be so now. */
+static void
+wake_sleepers(struct owner *o)
+{
+	atomic_fetch_add(&o->turn, 1);
+	if (o->sleepers > 0)
+		(void)syscall(SYS_futex, &o->turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 /*
- * For the thread that acts for o. While it waits for the mutex of the files, o counts as waiting:
- * another thread may have that mutex in order to close o's descriptor, and owner_drop() waits for
- * whoever acts for o unless that one waits itself.
+ * For the thread that acts for o. Another thread may have the mutex of the files and wait in
+ * owner_drop() until nobody acts for o: it is told, and waits no longer.
  */
 static void
 lock_files_for(struct owner *o)
 {
 	state_lock();
-	o->is_waiting = true;
+	o->wants_files = true;
+	wake_sleepers(o);
 	state_unlock();
 	state_lock_files();
+	state_lock();
+	o->wants_files = false;
+	state_unlock();
 }
 
 /*
@@ -271,31 +283,38 @@ reach(struct owner *o, int mode, int how)
 	else if (o->file->writer == o->handle)
 		o->file->writer = NULL;
 	o->is_changing = o->is_waiting = false;
-	atomic_fetch_add(&o->turn, 1);
-	if (o->sleepers > 0)
-		(void)syscall(SYS_futex, &o->turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	wake_sleepers(o);
 	return error;
+}
+
+/*
+ * With the mutex, which it gives up in between: sleeps until the thread that acts for o has ended,
+ * or wants the mutex of the files, or for no reason. Returns true when a signal interrupted it.
+ */
+static bool
+sleep_for_turn(struct owner *o)
+{
+	unsigned turn = atomic_load(&o->turn);
+	bool is_interrupted;
+	long result;
+
+	o->sleepers++;
+	state_unlock();
+	result = syscall(SYS_futex, &o->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+	is_interrupted = result == -1 && errno == EINTR;
+	state_lock();
+	o->sleepers--;
+	return is_interrupted;
 }
 
 /* With the mutex: waits until no other thread acts for o. */
 static int
 wait_for_turn(struct owner *o, int how)
 {
-	bool is_interrupted;
-	unsigned turn;
-	long result;
-
 	while (o->is_changing) {
 		if ((how & SM_TRY) != 0 && o->is_waiting)
 			return -EAGAIN;
-		turn = atomic_load(&o->turn);
-		o->sleepers++;
-		state_unlock();
-		result = syscall(SYS_futex, &o->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
-		is_interrupted = result == -1 && errno == EINTR;
-		state_lock();
-		o->sleepers--;
-		if (is_interrupted && (how & SM_INTERRUPTIBLE) != 0)
+		if (sleep_for_turn(o) && (how & SM_INTERRUPTIBLE) != 0)
 			return -EINTR;
 	}
 	return 0;
@@ -372,8 +391,9 @@ owner_drop(struct owner *o)
 	int error = 0;
 
 	state_lock();
-	while (o->is_changing && !o->is_waiting)
-		(void)wait_for_turn(o, 0);
+	/* Looked at anew after each wake: the next thread's turn may be one that takes long. */
+	while (o->is_changing && !o->is_waiting && !o->wants_files)
+		(void)sleep_for_turn(o);
 	ranges_clear(&o->ranges);
 	o->is_dropped = true;
 	if (!o->is_changing) {
@@ -389,7 +409,7 @@ owner_forget(struct owner *o)
 {
 	ranges_clear(&o->ranges);
 	o->held = o->whole = 0;
-	o->is_changing = o->is_waiting = false;
+	o->is_changing = o->is_waiting = o->wants_files = false;
 	o->sleepers = 0;
 	o->is_inherited = true;
 	o->file->is_inherited = true;

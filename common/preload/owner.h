@@ -9,6 +9,14 @@
  * when the first one has.
  *
  * All of it is protected by the mutex of the tables; the functions take it, and wait without it.
+ *
+ * The thread that changes what an owner holds has the owner's turn, and then takes the mutex of the
+ * files, if it has to. At the end of the process another thread takes these two the other way
+ * round: description_drop_all() has the mutex of the files in each owner_drop(), which waits for
+ * the turn. That is no deadlock: owner_drop() waits for a turn only while the thread that has it
+ * needs nothing but the answer of a server, which comes in bounded time. It goes on without the
+ * turn when that thread waits for another holder (is_waiting), or for the mutex (wants_files); and
+ * no other call that may have the mutex of the files waits for a turn.
  */
 #ifndef COMMON_PRELOAD_OWNER_H
 #define COMMON_PRELOAD_OWNER_H
@@ -33,7 +41,8 @@ struct owner {
 	const int *thread;         /* that took the lock: its process_depth */
 
 	bool is_changing;      /* a thread is in the client library for this owner */
-	bool is_waiting;       /* it may be there for long */
+	bool is_waiting;       /* it waits there for other holders, perhaps for long */
+	bool wants_files;      /* it waits for the mutex of the files */
 	bool is_dropped;       /* meanwhile all ranges were unlocked */
 	unsigned sleepers;     /* threads that wait for it */
 	unsigned _Atomic turn; /* counts changes: they sleep on it */
@@ -72,8 +81,9 @@ int owner_destroy(struct owner *o);
 int owner_lock(struct owner *o, const struct owner_request *request);
 
 /*
- * Unlocks everything, and publishes. A thread that is waiting for a lock of this owner goes on.
- * Returns 0 or the error of the release.
+ * Unlocks everything, and publishes. A thread that is waiting for a lock of this owner, or for the
+ * mutex of the files in order to map the file or open it again, goes on. The caller may have the
+ * mutex of the files. Returns 0 or the error of the release.
  */
 int owner_drop(struct owner *o);
 

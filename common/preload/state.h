@@ -5,7 +5,8 @@
  * keeps it while it waits for anything, and nobody calls the client library with it. The mutex of
  * the *files* is for opening, mapping and closing memory files, one at a time; its holder may wait
  * for a server. A thread that wants both takes that of the files first. A thread that waits for the
- * lock of a memory file has neither.
+ * lock of a memory file has neither. One that waits for another thread's use of an owner may have
+ * that of the files: owner.h says why that ends.
  *
  * Around fork(2) the forking thread has both, so that the child finds consistent tables. The client
  * library installs handlers of its own when it is loaded; ours are installed after them, and so run

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What unmodified programs do to descriptors and signals: constructors and threads that call first, standard
 # descriptors that are closed, closefrom(3), handlers, an older C library, forks while the server is stopped,
-# a parent that ends, and calls that memory files do not have. Each answers as on a plain file.
+# a parent that ends, an end while threads lock, and calls that memory files do not have. Each answers as on a plain
+# file.
 
 # shellcheck source=tests/preload/lib.sh
 . "${SRC:?}/tests/preload/lib.sh"
@@ -27,6 +28,39 @@ late()
 	tr '\n' ' ' <said
 }
 
+# is_asleep PROCESS: it has nothing to do, or has ended
+is_asleep()
+{
+	! [ -e "/proc/$1" ] || grep -q '^State:.*S' "/proc/$1/status" 2>/dev/null
+}
+
+# is_gone PROCESS
+is_gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+# ending PATH SERVER WAITERS: calls exit(3) while SERVER is stopped, and so a thread of it is within a call
+ending()
+{
+	mkfifo begin
+	: >said
+	$run ./traps ending "$1" "$3" <begin >said 2>&1 &
+	program=$!
+	exec 8>begin
+	await "$1: it has the file open, which another has made" has said open
+	[ -z "$2" ] || kill -STOP "$2"
+	exec 8>&-
+	await "$1: it is about to end" has said '^[0-9]'
+	exiting=$(tail -n 1 said)
+	await "$1: it waits for its thread" is_asleep "$exiting"
+	[ -z "$2" ] || kill -CONT "$2"
+	await "$1: it ends" is_gone "$exiting" || kill -KILL "$exiting"
+	wait "$program"
+	expect "$1: an end while a thread tries a lock and $3 wait: exit status" 0 $?
+	rm begin
+}
+
 for place in $work/plain $kinds; do
 	run=$(how "$place")
 	expect "$place: threads of a constructor are the first to call" '0 failures, counted' \
@@ -47,6 +81,8 @@ for place in $work/plain $kinds; do
 	*) pid= ;;
 	esac
 	expect "$place: a fork while the server is stopped" 'open forked 210 ' "$(late "$place/late" "$pid")"
+	ending "$place/ending" "$pid" 0
+	ending "$place/waiting" "$pid" 4
 done
 
 # Calls that memory files do not have: once in a program, a line tells which was the first.

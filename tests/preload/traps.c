@@ -11,13 +11,17 @@
  *	late PATH SECTIONS		forks when its input ends, and counts in the child
  *	daemon PATH			the parent ends at once, the child goes on
  *	refused PATH			read, write, sendfile, ioctl: twice each
+ *	ending PATH WAITERS		exit(3) while one thread tries a lock and others wait for it
  */
 #include "tests/preload/early.h"
 
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +30,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -349,6 +354,114 @@ use_refused(void)
 	puts("");
 }
 
+/* In the child of begin_maker(). */
+static void __attribute__((noreturn)) make_and_stay(int begins, int tells, bool locks)
+{
+	char byte;
+	int fd;
+
+	if (read(begins, &byte, 1) != 1)
+		_exit(1);
+	fd = open_file(path);
+	if (locks && set_lock(fd, F_SETLK, F_WRLCK) != 0)
+		err(1, "lock");
+	(void)!write(tells, "", 1);
+	(void)!read(begins, &byte, 1);
+	_exit(0);
+}
+
+/*
+ * Forks a child that gives the file its size when it gets a byte, and locks it; it ends with this
+ * process.
+ */
+static void
+begin_maker(bool locks, int *begin, int *told)
+{
+	int begins[2], tells[2];
+
+	if (pipe(begins) != 0 || pipe(tells) != 0)
+		err(1, "pipe");
+	switch (fork()) {
+	case -1:
+		err(1, "fork");
+	case 0:
+		close(begins[1]);
+		make_and_stay(begins[0], tells[1], locks);
+	}
+	close(begins[0]);
+	close(tells[1]);
+	*begin = begins[1];
+	*told = tells[0];
+}
+
+struct locker {
+	int fd, command;
+	_Atomic pid_t thread; /* 0: it has not begun */
+};
+
+static void *
+lock_and_stay(void *arg)
+{
+	struct locker *l = arg;
+
+	l->thread = (pid_t)syscall(SYS_gettid);
+	(void)set_lock(l->fd, l->command, F_WRLCK);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static bool
+is_asleep(pid_t thread)
+{
+	char name[64], text[64] = "";
+	int fd;
+
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)thread);
+	fd = open(name, O_RDONLY);
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return strstr(text, ") S ") != NULL;
+}
+
+/* Begins a thread that locks, and waits until it waits for something. */
+static void
+begin_locker(struct locker *l, int fd, int command)
+{
+	pthread_t id;
+
+	*l = (struct locker){ .fd = fd, .command = command };
+	if (pthread_create(&id, NULL, lock_and_stay, l) != 0)
+		errx(1, "pthread_create");
+	while (l->thread == 0 || !is_asleep(l->thread))
+		usleep(1000);
+}
+
+enum { LOCKERS_MOST = 8 };
+
+/* The file gets its size only when it is open here: the first lock has to find that out. */
+static void
+use_ending(int waiters)
+{
+	static struct locker lockers[1 + LOCKERS_MOST];
+	int begin, told, fd, i;
+	char byte;
+
+	begin_maker(waiters > 0, &begin, &told);
+	fd = open(path, O_RDWR | O_CREAT, 0660);
+	if (fd == -1 || write(begin, "", 1) != 1 || read(told, &byte, 1) != 1)
+		err(1, "%s", path);
+	puts("open");
+	fflush(stdout);
+	(void)getchar();
+	begin_locker(&lockers[0], fd, F_SETLK);
+	for (i = 1; i <= waiters && i <= LOCKERS_MOST; i++)
+		begin_locker(&lockers[i], fd, F_SETLKW);
+	printf("%d\n", (int)getpid());
+	fflush(stdout);
+	exit(0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -374,6 +487,8 @@ main(int argc, char **argv)
 		use_daemon();
 	else if (strcmp(what, "refused") == 0)
 		use_refused();
+	else if (strcmp(what, "ending") == 0)
+		use_ending(atoi(third));
 	else
 		errx(2, "usage: traps WHAT PATH ...");
 	return 0;
