@@ -130,28 +130,51 @@ set_range(struct description *d, int command, const struct flock *lock)
 	return error != 0 ? error : set(d, o, &request);
 }
 
-/* Finds how another owner in this process, or another process, holds the lock. */
+/* True when a lock that is held so is in the way of one of that mode; mode 0 asks for any lock. */
+static bool
+is_in_the_way(uint32_t held, int mode)
+{
+	return held == SM_WRITE || (held == SM_READ && mode != SM_READ);
+}
+
+/*
+ * Finds the other owner in this process that is in the way, holder->mode 0 when none is. Returns the
+ * mode that this process has the lock in.
+ */
 static int
-find_holder(struct memfile *f, struct owner *asks, struct sm_holder *holder)
+find_here(const struct memfile *f, const struct owner *asks, int mode, struct sm_holder *holder)
 {
 	const struct owner *o;
-	bool is_known = false;
-	int error;
+	int here = 0;
 
+	*holder = (struct sm_holder){ .mode = 0 };
 	state_lock();
 	for (o = f->owners; o != NULL; o = o->next) {
-		if (o->held == 0)
-			continue;
-		*holder = (struct sm_holder){ .mode = o == asks ? 0 : (uint32_t)o->held,
-			.pid = o->is_process ? getpid() : -1 };
-		is_known = true;
+		if (o->held != 0)
+			here = o->held;
+		if (o != asks && is_in_the_way((uint32_t)o->held, mode))
+			*holder = (struct sm_holder){ .mode = (uint32_t)o->held,
+				.pid = o->is_process ? getpid() : -1 };
 	}
 	state_unlock();
-	if (is_known)
+	return here;
+}
+
+/* Finds how another owner in this process, or another process, is in the way of a lock. */
+static int
+find_holder(struct memfile *f, struct owner *asks, int mode, struct sm_holder *holder)
+{
+	int here = find_here(f, asks, mode, holder), error;
+
+	/* Beside a writer nobody has the lock, and beside readers no writer. */
+	if (holder->mode != 0 || here == SM_WRITE || (here == SM_READ && mode == SM_READ))
 		return 0;
 	error = client_holder(f->handle, holder);
 	if (error == -ESTALE && owner_reopen(asks) == 0)
 		error = client_holder(f->handle, holder);
+	/* The asking owner itself, which reads. */
+	if (error == 0 && here == SM_READ && holder->pid == getpid())
+		holder->mode = 0;
 	return error;
 }
 
@@ -175,10 +198,10 @@ get_range(struct description *d, int command, struct flock *lock)
 		error = find_owner(d, is_ofd(command), &o);
 	if (error == 0)
 		error = memfile_fail(d->file, d->file->path, "holder",
-		    find_holder(d->file, o, &holder));
+		    find_holder(d->file, o, mode, &holder));
 	if (error != 0)
 		return error;
-	if (holder.mode != SM_WRITE && (holder.mode == 0 || mode == SM_READ)) {
+	if (!is_in_the_way(holder.mode, mode)) {
 		lock->l_type = F_UNLCK;
 		return 0;
 	}

@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -201,6 +202,45 @@ static const char *
 ask_reader(void)
 {
 	return in_child(ask, locked(F_RDLCK));
+}
+
+/* In a child, which reads as well. */
+static const char *
+read_and_ask(int fd)
+{
+	(void)lock_bytes(fd, F_SETLK, F_RDLCK, 0, 0);
+	return ask(fd);
+}
+
+static const char *
+ask_beside_reader(void)
+{
+	return in_child(read_and_ask, locked(F_RDLCK));
+}
+
+/* Another description of the process reads as well: asks as description, or else as process. */
+static const char *
+ask_beside_description(bool is_description)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = locked(F_RDLCK), other = open(path, O_RDWR);
+
+	if (lock_bytes(other, F_OFD_SETLK, F_RDLCK, 0, 0) != 0 ||
+	    fcntl(is_description ? other : fd, is_description ? F_OFD_GETLK : F_GETLK, &lock) != 0)
+		return outcome(-1);
+	return lock.l_type == F_RDLCK ? "reader" : lock.l_type == F_WRLCK ? "writer" : "free";
+}
+
+static const char *
+process_asks_beside_description(void)
+{
+	return ask_beside_description(false);
+}
+
+static const char *
+description_asks_beside_process(void)
+{
+	return ask_beside_description(true);
 }
 
 /* Asks F_GETLK which bytes are locked. */
@@ -623,6 +663,9 @@ const struct row rows_lock[] = {
 	{ "getlk-own", ask_own },
 	{ "getlk-writer", ask_writer },
 	{ "getlk-reader", ask_reader },
+	{ "getlk-readers", ask_beside_reader },
+	{ "getlk-ofd-reader", process_asks_beside_description },
+	{ "ofd-getlk-reader", description_asks_beside_process },
 	{ "getlk-range", ask_range },
 	{ "close-other-drops", close_other_drops },
 	{ "close-dup-drops", close_dup_drops },
