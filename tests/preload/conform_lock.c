@@ -218,6 +218,36 @@ ask_beside_reader(void)
 	return in_child(read_and_ask, locked(F_RDLCK));
 }
 
+/* A child that holds the lock until the pipe's other end is closed. */
+static int
+hold_elsewhere(int fd, int type)
+{
+	int ready[2], until[2];
+	char byte;
+
+	if (pipe(ready) != 0 || pipe(until) != 0)
+		return -1;
+	if (fork() == 0) {
+		close(until[1]);
+		lock_bytes(fd, F_SETLK, type, 0, 0);
+		close(ready[1]);
+		_exit((int)read(until[0], &byte, 1));
+	}
+	close(ready[1]);
+	(void)!read(ready[0], &byte, 1);
+	return until[1];
+}
+
+static const char *
+ask_beside_later_reader(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = locked(F_RDLCK);
+
+	(void)hold_elsewhere(fd, F_RDLCK);
+	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_RDLCK ? "reader" : "free";
+}
+
 /* Another description of the process reads as well: asks as description, or else as process. */
 static const char *
 ask_beside_description(bool is_description)
@@ -315,26 +345,6 @@ other_thread_unlocks(void)
 	return in_child(try_write, fd);
 }
 
-/* A child that holds the lock until the pipe's other end is closed. */
-static int
-hold_elsewhere(int fd)
-{
-	int ready[2], until[2];
-	char byte;
-
-	if (pipe(ready) != 0 || pipe(until) != 0)
-		return -1;
-	if (fork() == 0) {
-		close(until[1]);
-		lock_bytes(fd, F_SETLKW, F_WRLCK, 0, 0);
-		close(ready[1]);
-		_exit((int)read(until[0], &byte, 1));
-	}
-	close(ready[1]);
-	(void)!read(ready[0], &byte, 1);
-	return until[1];
-}
-
 static int end_of_holder;
 
 static void
@@ -358,7 +368,7 @@ wait_with(void (*handler)(int), int flags)
 	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
 	int fd = make(O_RDWR);
 
-	end_of_holder = hold_elsewhere(fd);
+	end_of_holder = hold_elsewhere(fd, F_WRLCK);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	return outcome(lock_bytes(fd, F_SETLKW, F_WRLCK, 0, 0));
@@ -664,6 +674,7 @@ const struct row rows_lock[] = {
 	{ "getlk-writer", ask_writer },
 	{ "getlk-reader", ask_reader },
 	{ "getlk-readers", ask_beside_reader },
+	{ "getlk-later-reader", ask_beside_later_reader },
 	{ "getlk-ofd-reader", process_asks_beside_description },
 	{ "ofd-getlk-reader", description_asks_beside_process },
 	{ "getlk-range", ask_range },

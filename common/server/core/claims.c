@@ -364,6 +364,17 @@ claims_first_holder(const struct memfile *f)
 	return c == NULL ? NULL : desc_of_claim(c);
 }
 
+const struct desc *
+claims_holder_for(const struct session *asks, const struct memfile *f)
+{
+	struct claim *c = TAILQ_FIRST(&f->lock.holders);
+	struct claim *next = c == NULL ? NULL : TAILQ_NEXT(c, link);
+
+	if (next != NULL && desc_of_claim(c)->session == asks)
+		c = next;
+	return c == NULL ? NULL : desc_of_claim(c);
+}
+
 int
 claims_free_tag(struct session *s, uint16_t tag)
 {

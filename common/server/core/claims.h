@@ -43,6 +43,9 @@ struct desc *claims_find_holder(const struct session *s, const struct memfile *f
 /* The descriptor that holds the lock of f for longest, in either version and mode, or NULL. */
 const struct desc *claims_first_holder(const struct memfile *f);
 
+/* The same for a session that asks: unless it holds the lock alone, the next holder after its own. */
+const struct desc *claims_holder_for(const struct session *asks, const struct memfile *f);
+
 /*
  * Version 2: claims the lock for d, whose claim is idle. timeout is in milliseconds, or
  * PROTOCOL_TIMEOUT_TRY or PROTOCOL_TIMEOUT_NEVER; since is the version that the client says it has.

@@ -189,9 +189,9 @@ handlers_v2_cancel(struct session *s, struct request *q)
 }
 
 static void
-put_holder(struct wire_writer *w, const struct memfile *f)
+put_holder(struct wire_writer *w, const struct session *asks, const struct memfile *f)
 {
-	const struct desc *d = claims_first_holder(f);
+	const struct desc *d = claims_holder_for(asks, f);
 	struct protocol_holder holder = { .mode = PROTOCOL_FREE };
 
 	if (d != NULL)
@@ -213,7 +213,7 @@ reply_stat(struct session *s, uint16_t tag, const struct desc *d, bool with_hold
 	memfile_stat(d->file, &stat);
 	protocol_put_stat(&w, &stat);
 	if (with_holder)
-		put_holder(&w, d->file);
+		put_holder(&w, s, d->file);
 	return 0;
 }
 
