@@ -11,6 +11,13 @@
  * it away. A relative path begins at the working directory, which is asked for again after each
  * change of it.
  *
+ * Read from its begin, or a relative path from its leading "../", a path has to follow a mount
+ * point: ".." behind a component that is none of the point's at that place leads elsewhere, as
+ * "/tmp/../shared/f" does, though the kernel has nothing there. Behind the point, or when the path
+ * begins as "/./" or "//", any ".." is taken away. To find such a ".." all of the path would have
+ * to be read: with strstr(3) open(2) of a path of 47 bytes takes 76 instructions more than the 52
+ * that this library costs it and its close(2), which shall be 80 at most.
+ *
  * mountpoints_may_have() is in front of every call with a path, and so costs little: a load and a
  * test without SM_CONF, and two looks into tables for most paths elsewhere.
  */
@@ -45,7 +52,7 @@ extern atomic_int mountpoints_state;
  */
 extern uint64_t mountpoints_first[UCHAR_MAX + 1], mountpoints_second[UCHAR_MAX + 1];
 
-/* True unless path is certainly elsewhere. */
+/* True unless path is certainly elsewhere, or has ".." where the text above says. */
 bool mountpoints_compare(const char *path);
 
 static inline bool

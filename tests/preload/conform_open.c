@@ -173,6 +173,37 @@ open_down_and_up(void)
 	return open_with_inserted("./dev/../", 0);
 }
 
+/* Behind a component that is no mount point's: /dev is a directory of the host. */
+static const char *
+open_up_later(void)
+{
+	return open_with_inserted("dev/../", 0);
+}
+
+static const char *
+open_relative_up_later(void)
+{
+	char name[PATH_SIZE + 16];
+
+	make(O_RDWR);
+	snprintf(name, sizeof name, "lib/../../%s", path + 1);
+	return chdir("/usr") == 0 ? outcome(open(name, O_RDWR)) : "chdir";
+}
+
+/* Behind a component of the mount point, and behind the file's directory. */
+static const char *
+open_up_within(void)
+{
+	char name[4 * PATH_SIZE];
+	int first = (int)strcspn(path + 1, "/") + 1;
+
+	make(O_RDWR);
+	snprintf(name, sizeof name, "%.*s/..%s/../%s", first, path, directory,
+	    strrchr(directory, '/') + 1);
+	strcat(name, path + strlen(directory));
+	return outcome(open(name, O_RDWR));
+}
+
 static const char *
 open_slash_behind(void)
 {
@@ -377,6 +408,9 @@ const struct row rows_open[] = {
 	{ "open-slashes", open_slashes },
 	{ "open-slashes-within", open_slashes_within },
 	{ "open-dots-within", open_dots_within },
+	{ "open-up-later", open_up_later },
+	{ "open-relative-up-later", open_relative_up_later },
+	{ "open-up-within", open_up_within },
 	{ "open-down-and-up", open_down_and_up },
 	{ "open-slash-behind", open_slash_behind },
 	{ "open-below-it", open_below_it },
