@@ -16,6 +16,8 @@
 #include "common/preload/placeholder.h"
 #include "common/preload/report.h"
 
+enum { ERROR_SIZE = 128 };
+
 /* The functions that are used, as smclient.h declares them. */
 #define FUNCTIONS(X) \
 	X(sm_new) \
@@ -282,4 +284,12 @@ const char *
 client_error(void)
 {
 	return library.sm_error(set);
+}
+
+bool
+client_says_absent(void)
+{
+	char text[ERROR_SIZE];
+
+	return strstr(client_error(), strerror_r(ENOENT, text, sizeof text)) == NULL;
 }

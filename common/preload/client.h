@@ -12,6 +12,7 @@
 #ifndef COMMON_PRELOAD_CLIENT_H
 #define COMMON_PRELOAD_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,5 +55,12 @@ void client_attach(struct sm_file *handle);
 
 /* The calling thread's last failure in words. */
 const char *client_error(void);
+
+/*
+ * The calling thread's last failure is ENOENT: true when it says that no process has the memory
+ * file open, which has words of its own, and false when it has those of the system, as for a mount
+ * whose directory does not exist.
+ */
+bool client_says_absent(void);
 
 #endif

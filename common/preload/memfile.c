@@ -35,18 +35,22 @@ memfile_first(void)
 static bool
 is_answer(int error)
 {
-	return error == -EAGAIN || error == -EINTR || error == -EDEADLK || error == -ENOENT ||
-	    error == -EEXIST;
+	return error == -EAGAIN || error == -EINTR || error == -EDEADLK || error == -EEXIST ||
+	    (error == -ENOENT && client_says_absent());
+}
+
+static int
+tell(struct memfile *f, const char *path, const char *what, int error)
+{
+	if (f == NULL || atomic_exchange(&f->failure, error) != error)
+		report(path, "%s: %s", what, client_error());
+	return error;
 }
 
 int
 memfile_fail(struct memfile *f, const char *path, const char *what, int error)
 {
-	if (error == 0 || is_answer(error) ||
-	    (f != NULL && atomic_exchange(&f->failure, error) == error))
-		return error;
-	report(path, "%s: %s", what, client_error());
-	return error;
+	return error == 0 || is_answer(error) ? error : tell(f, path, what, error);
 }
 
 /* True for errors after which the handle never works again. */
@@ -201,6 +205,9 @@ open_handle(struct memfile *f, int flags)
 	if (how != 0 && (flags & O_EXCL) != 0)
 		how |= SM_OPEN_EXCLUSIVE;
 	error = client_open(&f->handle, f->path, how);
+	/* A file that is to be created is never absent. */
+	if (error == -ENOENT && how != 0)
+		return tell(NULL, f->path, "open", error);
 	if (error != 0)
 		return memfile_fail(NULL, f->path, "open", error);
 	(void)map_at_open(f);

@@ -1,12 +1,41 @@
 #!/bin/sh
 # When a memory file fails, the call fails with the errno of smclient(3), and a line says why, with program and
-# path: a server that is killed, a host that changes bytes, a disk that is full. After its server has ended, a
+# path: a server that is killed, a host that changes bytes, a disk that is full, a directory that is missing. After its server has ended, a
 # program opens a new file of the same name.
 
 # shellcheck source=tests/preload/lib.sh
 . "${SRC:?}/tests/preload/lib.sh"
 skip_if_sanitized
 program sections
+
+# said VARIABLES COMMAND...: what the library says
+said()
+{
+	variables=$1
+	shift
+	# shellcheck disable=SC2086 # words
+	preloaded env $variables "$@" 2>&1 >/dev/null | grep '^libsmpreload:'
+}
+
+# A file that no process has open is no failure; one that no process can open is.
+printf 'MOUNT file:%s/missing /m smc\n' "$work" >missing.conf
+for place in $kinds; do
+	expect "$place: the file is not open" '' "$(said '' cat "$place/absent")"
+	expect "$place: the file is not there" '' "$(said '' stat "$place/absent")"
+done
+missing='missing (the directory of the mount): No such file or directory'
+expect_match 'the directory is missing: opening, to create' "libsmpreload: flock?*?: /m/x: open: *$missing" \
+    "$(said SM_CONF=missing.conf flock /m/x true)"
+expect_match 'the directory is missing: opening' "libsmpreload: cat?*?: /m/x: open: *$missing" \
+    "$(said SM_CONF=missing.conf cat /m/x)"
+expect_match 'the directory is missing: stat' "libsmpreload: stat?*?: /m/x: stat: *$missing" \
+    "$(said SM_CONF=missing.conf stat /m/x)"
+cp missing.conf changed.conf
+change="import os
+open('changed.conf', 'w').write('MOUNT file:smcdir /other smc\\n')
+os.open('/m/x', os.O_RDWR | os.O_CREAT)"
+expect_match 'the mount file has changed' "libsmpreload: python3?*?: /m/x: open: /m/x: no mount covers the path" \
+    "$(said SM_CONF=changed.conf /usr/bin/python3 -c "$change")"
 
 # hold NAME PATH COMMAND...: a process has the file open, and ends with 8; what it says goes to NAME
 hold()
