@@ -16,8 +16,11 @@
 #include "bench/targets.h"
 #include "common/base/commandline.h"
 #include "common/base/size.h"
+#include "common/base/standard.h"
 #include "common/client/smclient.h"
 #include "common/wire/protocol.h"
+
+#define NAME "smbench"
 
 enum { USAGE_STATUS = 2 };
 
@@ -230,6 +233,7 @@ main(int argc, char **argv)
 	const char *misuse;
 	int status, count;
 
+	standard_hold();
 	/* The processes of a job write to it, each a whole line at a time. */
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	/* If the caller ignored it, waitpid(2) would not report a child's end. */
@@ -251,10 +255,5 @@ main(int argc, char **argv)
 	} else {
 		status = table_run(options.is_json);
 	}
-	/* A full disk must not look like success. */
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		warn("standard output");
-		status = 1;
-	}
-	return status;
+	return standard_finish(NAME, status);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "common/base/standard.h"
 #include "common/client/smclient.h"
 #include "common/host/ground.h"
 #include "common/host/groundfiles.h"
@@ -49,23 +50,28 @@ print_row(const struct row *row, int error)
 static void
 print_system(void)
 {
+	int errors[GROUND_FACTS], fact;
 	struct utsname name;
-	int fact;
 
+	for (fact = 0; fact < GROUND_FACTS; fact++)
+		errors[fact] = ground_error((enum ground_fact)fact);
 	printf("smbench %s", sm_version());
 	if (uname(&name) == 0)
 		printf(", %s %s %s", name.sysname, name.release, name.machine);
 	printf("\nthis system:\n");
 	for (fact = 0; fact < GROUND_FACTS; fact++)
-		print_row(&system_rows[fact], ground_error((enum ground_fact)fact));
+		print_row(&system_rows[fact], errors[fact]);
 }
 
 static int
 print_directory(const char *path)
 {
 	struct groundfiles found;
-	int error = groundfiles_probe(&found, path), fact;
+	int error, fact;
 
+	/* Children find facts out; ThreadSanitizer makes them print what is in a buffer. */
+	(void)standard_flush();
+	error = groundfiles_probe(&found, path);
 	if (error != 0) {
 		warnx("%s: %s", path, strerror(-error));
 		return error;
@@ -81,8 +87,6 @@ probe_run(char *const *directories, int count)
 {
 	int status = 0, i;
 
-	/* Children find facts out; ThreadSanitizer makes them print what is in a buffer. */
-	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	print_system();
 	for (i = 0; i < count; i++)
 		if (print_directory(directories[i]) != 0)

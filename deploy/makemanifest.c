@@ -9,6 +9,7 @@
 
 #include "common/base/commandline.h"
 #include "common/base/error.h"
+#include "common/base/standard.h"
 #include "deploy/gramine.h"
 #include "deploy/graphene.h"
 #include "deploy/lines.h"
@@ -237,6 +238,7 @@ main(int argc, char **argv)
 	struct options o = { .out = NULL };
 	int status = STATUS_FAILED;
 
+	standard_hold();
 	o.preloads = calloc((size_t)argc, sizeof *o.preloads);
 	o.variables = calloc((size_t)argc, sizeof *o.variables);
 	o.gramine.preloads = o.preloads;

@@ -14,10 +14,13 @@
 
 #include "common/base/commandline.h"
 #include "common/base/error.h"
+#include "common/base/standard.h"
 #include "common/client/mount.h"
 #include "common/client/mountfile.h"
 #include "common/preload/mountpoints.h"
 #include "common/preload/progcheck.h"
+
+#define NAME "smrun"
 
 enum { EXIT_USAGE = 2, EXIT_CANNOT = 126, EXIT_NOT_FOUND = 127 };
 
@@ -227,9 +230,11 @@ parse_options(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	const bool is_checking = parse_options(argc, argv);
 	char program[PATH_MAX];
+	bool is_checking;
 
+	standard_hold();
+	is_checking = parse_options(argc, argv);
 	argc -= optind;
 	argv += optind;
 	if (is_checking && argc != 1)
@@ -239,7 +244,7 @@ main(int argc, char **argv)
 	find_program(argv[!is_checking], program);
 	if (is_checking) {
 		check_program(program, stdout);
-		return 0;
+		return standard_finish(NAME, EXIT_SUCCESS);
 	}
 	require_program(program);
 	set_environment(argv[0]);

@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/size.h"
+#include "common/base/standard.h"
 #include "common/host/ground.h"
 #include "common/server/background.h"
 #include "common/server/connection.h"
@@ -463,7 +464,8 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	enum options_result parsed;
 	int error;
 
-	process_open_standard_streams();
+	/* background_complete() would replace what had the number of a standard stream. */
+	standard_hold();
 	d.program = program;
 	d.store = store;
 	parsed = options_parse(&d.options, program, argc, argv);

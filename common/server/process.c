@@ -1,11 +1,9 @@
 #include "common/server/process.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "common/base/closer.h"
 #include "common/base/log.h"
@@ -17,18 +15,6 @@ enum {
 	/* Open files besides one for each session: some, and those that wait to be closed. */
 	OTHER_FILES = 64 + CLOSER_QUEUE_MOST + RIGHTS_MOST
 };
-
-void
-process_open_standard_streams(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
 
 void
 process_harden(void)

@@ -1,6 +1,5 @@
 /*
- * process: settings of the daemon's own process: standard streams, hardening, malloc(3), the limit
- * of open files.
+ * process: settings of the daemon's own process: hardening, malloc(3), the limit of open files.
  *
  * Hardening protects the clients' data from other users of the machine and from core dumps. It does
  * not bind the host: it reads the memory of every process that is not in an enclave.
@@ -9,12 +8,6 @@
 #define COMMON_SERVER_PROCESS_H
 
 #include <stdint.h>
-
-/*
- * Opens /dev/null as each standard stream that is closed. Otherwise a log, pid file or socket could
- * get its number: log lines would go there, and background_complete() would replace it.
- */
-void process_open_standard_streams(void);
 
 /*
  * Turns off core dumps, and ptrace(2) by other processes of the user. Ignores SIGPIPE and SIGXFSZ:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/base/standard.h"
 #include "common/crypto/tls_context.h"
 #include "deploy/smstat/command.h"
 #include "deploy/smstat/json.h"
@@ -142,11 +143,8 @@ print(const struct view *v)
 		error = metrics_print(stdout, v->observers, v->servers.count);
 	else
 		error = print_tables(v);
-	errno = 0;
-	if (error == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-		error = errno == 0 ? -EIO : -errno;
-		error_message(error, "standard output: %s", error_string(error));
-	}
+	if (error == 0)
+		error = standard_flush();
 	return error == 0 ? 0 : report(error);
 }
 
@@ -243,15 +241,17 @@ int
 main(int argc, char **argv)
 {
 	struct command command;
-	enum command_result parsed = command_parse(&command, argc, argv);
+	enum command_result parsed;
 	struct view v = { .command = &command };
 	int status = STATUS_FAILED;
 
+	standard_hold();
+	parsed = command_parse(&command, argc, argv);
 	if (parsed != COMMAND_RUN)
 		return parsed == COMMAND_EXIT ? EXIT_SUCCESS : STATUS_USAGE;
 	tls_context_ignore_system_config();
 	if (open_view(&v) == 0)
-		status = command.is_reload ? reload(&v) :
+		status = command.is_reload ? standard_finish(NAME, reload(&v)) :
 		    command.is_watching    ? watch(&v) :
 					     show(&v);
 	close_view(&v);

@@ -40,6 +40,8 @@ expect 'smrun --check of nothing' 127 $?
 sed "s|/sm/dish|$work/plain|" mounts >exists
 expect_match 'smrun refuses a mount point that exists' "*$work/plain: the mount point must not exist*" "$("$BUILD/smrun" exists true 2>&1)"
 expect 'smrun runs a program' 'locked' "$(unset SM_CONF; "$BUILD/smrun" mounts flock /sm/dish/x echo locked 2>&1)"
+expect 'smrun leaves streams closed that its caller has closed' 'ran' \
+    "$("$BUILD/smrun" mounts sh -c '[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/2 ] || echo ran' <&- 2>&-)"
 sed "s|$work/dish.sock|$work/none.sock|" mounts >none
 expect 'smrun runs a program whose server is not there' 'ran' "$("$BUILD/smrun" none echo ran 2>&1)"
 

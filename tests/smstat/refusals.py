@@ -70,8 +70,24 @@ def check_peers(path):
         expect_equal(f"smstat {option} to a full disk",
                      (1, b"smstat: standard output: No space left on device\n"),
                      (run.returncode, run.stderr))
+    check_closed_streams()
     refuse("boss.conf: no MOUNT there has a server and is at /elsewhere", "boss.conf", "/elsewhere")
     refuse("*: the path is not absolute", "boss.conf", "shared")
+
+
+def check_closed_streams():
+    """Standard streams that are closed: no connection gets such a number, and a report goes to none."""
+    for option in ["-i0", "-j", "-m", "-r"]:
+        run = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", rig.SMSTAT, option, "boss.conf"],
+                             stderr=subprocess.PIPE)
+        expect_equal(f"smstat {option} with a closed standard output",
+                     (1, b"smstat: standard output: Bad file descriptor\n"), (run.returncode, run.stderr))
+    run = subprocess.Popen(["sh", "-c", 'exec "$@" <&- 2>&-', "sh", rig.SMSTAT, "-w", "boss.conf"],
+                           stdout=subprocess.PIPE, text=True)
+    run.stdout.readline()
+    expect_equal("smstat -w with closed streams: what they are", ["/dev/null", "/dev/null"],
+                 [os.readlink(f"/proc/{run.pid}/fd/{number}") for number in [0, 2]])
+    end(run)
 
 
 def check_servers(here):

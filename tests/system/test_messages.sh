@@ -13,7 +13,7 @@ table=$SRC/tests/system/messages.txt
 umask 022
 mkdir mem own tree dir pki.broken pki.cut pki.mixed || exit 1
 "$mkpki" init pki >/dev/null && "$mkpki" server pki one >/dev/null && "$mkpki" server pki two >/dev/null &&
-    "$mkpki" client pki client >/dev/null && "$mkpki" init other >/dev/null &&
+    "$mkpki" client pki client >/dev/null && "$mkpki" client pki boss >/dev/null && "$mkpki" init other >/dev/null &&
     "$mkpki" -s 20700101000000Z -e 20710101000000Z server pki later >/dev/null || exit 1
 "$mkpki" crl other >/dev/null && "$mkpki" -s 20200101000000Z -e 20200201000000Z crl pki >/dev/null &&
     cp pki/root.crl pki/late.crl &&
@@ -58,6 +58,7 @@ done
 echo junk >damaged.noindex.cert/b.crt
 : >damaged.noindex.root/root.crt
 echo precious >file
+echo 'EXEC file:helper' >premanifest
 echo precious >tree/precious
 : >file.lock
 printf '%s\n' 'MOUNT tcp:nowhere..invalid:1 /m smdish' 'CAFILE pki/root.crt' >nowhere.conf
@@ -121,7 +122,7 @@ mounts exists 'MOUNT unix:live /tmp/ smdish'
 mounts root 'MOUNT unix:live / smdish'
 : >mounts/empty
 busy=$("$helper" port)
-start -Z pki/root.crt pki/one.crt pki/one.key ./live.tls "tcp:127.0.0.1:$busy"
+start --operators boss -Z pki/root.crt pki/one.crt pki/one.key ./live.tls "tcp:127.0.0.1:$busy"
 await 'the server that is in the way of a port' has log "listening on tcp:127.0.0.1:$busy"
 tls=$pid
 port=$("$helper" port)
