@@ -183,6 +183,18 @@ static int (*const probes[GROUNDFILES_FACTS])(struct place *) = {
 	[GROUNDFILES_LINKS] = try_links,
 };
 
+/*
+ * On a full disk a mapping without storage would kill the process: gives the file its storage.
+ * A library OS that only maps files has no call that could say so.
+ */
+static int
+allocate(const struct place *p)
+{
+	static const uint8_t zeros[SIZE];
+
+	return p->file.is_by_mapping ? 0 : hostfile_write(&p->file, 0, zeros, sizeof zeros);
+}
+
 static int
 create(struct place *p)
 {
@@ -192,7 +204,13 @@ create(struct place *p)
 	if (error != 0)
 		return error;
 	snprintf(p->name, sizeof p->name, ".memserver-probe-%016" PRIx64, number);
-	return hostfile_create(&p->file, p->directory, p->name, SIZE);
+	error = hostfile_create(&p->file, p->directory, p->name, SIZE);
+	if (error != 0)
+		return error;
+	error = allocate(p);
+	if (error != 0)
+		(void)unlinkat(p->directory, p->name, 0);
+	return error;
 }
 
 int

@@ -34,6 +34,26 @@ nothing_left '--probe'
 "$smbench" --probe "$tmp/none" >out 2>err
 expect '--probe of no directory: exit status' 1 $?
 expect '--probe of no directory' "smbench: $tmp/none: No such file or directory" "$(cat err)"
+
+# A disk of which less is left than the file of the probe needs.
+# shellcheck disable=SC2016 # the inner shell's
+full='mount -t tmpfs -o size=40k none "$2" && mkdir "$2/d" || exit 77
+cat /dev/zero >"$2/d/zeros" 2>/dev/null
+[ "$3" = 0 ] || truncate -s "-$3" "$2/d/zeros" || exit 77
+"$1" --probe "$2/d"
+status=$?
+[ "$(ls -A "$2/d")" = zeros ] || ls -A "$2/d" >&2
+exit $status'
+for left in 0 4096; do
+	unshare -m sh -c "$full" sh "$smbench" "$tmp" $left >out 2>err
+	status=$?
+	if [ $status -eq 77 ] || grep -q '^unshare:' err; then
+		echo 'skipped: no disk can be mounted here'
+	else
+		expect "--probe of a full disk, $left bytes left: exit status" 1 $status
+		expect "--probe of a full disk, $left bytes left" "smbench: $tmp/d: No space left on device" "$(cat err)"
+	fi
+done
 "$smbench" --probe -j >out 2>err
 expect '--probe -j: exit status' 2 $?
 
