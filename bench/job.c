@@ -145,19 +145,25 @@ static int
 open_section(const struct job *job, struct sm *sm, struct section *section, bool *is_mounted)
 {
 	char mempath[PATH_MAX], lockpath[PATH_MAX];
+	bool is_other_mounted = false;
 	int error = make_absolute(mempath, job->mempath);
 
 	if (error == 0)
 		error = make_absolute(lockpath, job->lockpath);
 	if (error == 0)
-		error = section_open_mounted(section, sm, mempath, lockpath, job->size);
-	*is_mounted = error == 0;
-	if (error == -ENOENT)
-		return open_plain(job, section);
-	if (error == -EXDEV)
+		error = section_find_mount(sm, mempath, is_mounted);
+	if (error == 0)
+		error = section_find_mount(sm, lockpath, &is_other_mounted);
+	if (error == 0 && *is_mounted != is_other_mounted) {
 		warnx("%s and %s: one of them is under a mount, and the other is not", job->mempath,
 		    job->lockpath);
-	else if (error != 0)
+		return -EXDEV;
+	}
+	if (error == 0 && !*is_mounted)
+		return open_plain(job, section);
+	if (error == 0)
+		error = section_open_mounted(section, sm, mempath, lockpath, job->size);
+	if (error != 0)
 		warnx("%s, %s: %s: %s", job->mempath, job->lockpath, strerror(-error),
 		    sm_error(sm));
 	return error;

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,6 +61,27 @@ static const struct section_ops mounted_ops = { mounted_lock, mounted_unlock, mo
 	mounted_close };
 
 int
+section_find_mount(struct sm *sm, const char *path, bool *is_mounted)
+{
+	char prefix[PATH_MAX];
+	const char *end = path;
+	int error;
+
+	/* From the root on, up to a mount point, which cannot be opened: so no file is. */
+	for (;; end += 1 + strcspn(end + 1, "/")) {
+		(void)snprintf(prefix, sizeof prefix, "%.*s", end > path ? (int)(end - path) : 1,
+		    path);
+		error = sm_open_flags(sm, prefix, 0) == NULL ? -errno : 0;
+		if (error == -EISDIR || *end == '\0')
+			break;
+	}
+	if (error != -ENOENT && error != -EISDIR)
+		return error;
+	*is_mounted = error == -EISDIR;
+	return 0;
+}
+
+int
 section_open_mounted(struct section *out, struct sm *sm, const char *mempath, const char *lockpath,
     size_t size)
 {
@@ -68,16 +91,9 @@ section_open_mounted(struct section *out, struct sm *sm, const char *mempath, co
 	if (place == NULL)
 		return -ENOMEM;
 	place->sm = sm;
-	if ((place->mem = sm_open(sm, mempath)) == NULL)
+	if ((place->mem = sm_open(sm, mempath)) == NULL ||
+	    (place->lock = sm_open(sm, lockpath)) == NULL) {
 		error = -errno;
-	if (error != 0 && error != -ENOENT)
-		goto out;
-	if ((place->lock = sm_open(sm, lockpath)) == NULL && errno != ENOENT) {
-		error = -errno;
-		goto out;
-	}
-	if (place->mem == NULL || place->lock == NULL) {
-		error = place->mem == place->lock ? -ENOENT : -EXDEV;
 		goto out;
 	}
 	if (size > 0 && (place->memory = sm_map(place->mem, NULL, size)) == NULL) {

@@ -46,10 +46,15 @@ struct section {
 };
 
 /*
+ * Whether path, an absolute one, is under a mount. Returns 0 or a negative errno of the library,
+ * which sm_error() describes.
+ */
+int section_find_mount(struct sm *sm, const char *path, bool *is_mounted);
+
+/*
  * Opens memory files and maps size bytes of mempath (0: none). sm must outlive the section.
- * Returns 0, -ENOENT if neither path is under a mount, -EXDEV if only one is, or another negative
- * errno of the library; *out is then untouched. sm_error() describes a failure, also one of
- * section_measure().
+ * Returns 0 or a negative errno of the library; *out is then untouched. sm_error() describes a
+ * failure, also one of section_measure().
  */
 int section_open_mounted(struct section *out, struct sm *sm, const char *mempath,
     const char *lockpath, size_t size);
