@@ -45,7 +45,7 @@ commands()
 }
 units=$(dirname "$(dpkg -L memserver | grep smdishserver.service)")
 commands "$units/smdishserver.service" >/tmp/dish
-commands "$units/smufserver@.service" | sed 's/mkpki init pki &&//' >/tmp/uf
+commands "$units/smufserver@.service" >/tmp/uf
 sh -eux /tmp/dish
 groupadd web
 sh -eux /tmp/uf
@@ -60,16 +60,17 @@ install -d -o smuf -g web -m 0750 /var/lib/smuf/web
 # A client of each, and one that looks.
 mkdir /tmp/client
 cd /tmp/client || exit 1
-(cd /root && mkpki client pki app)
-cp /root/pki/root.crt /root/pki/app.crt /root/pki/app.key .
-{
-	echo "MOUNT unix:/run/smdish/smdish.sock /dish smdish"
-	echo "MOUNT unix:/run/smuf/web.sock,file:/var/lib/smuf/web /uf smuf"
-	printf '%s\n' "CAFILE root.crt" "CERTFILE app.crt" "KEYFILE app.key"
-} >app.conf
+for each in smdish web; do
+	mkdir $each
+	cp /root/pki.$each/root.crt /root/pki.$each/app.crt /root/pki.$each/app.key $each
+	printf '%s\n' "CAFILE $each/root.crt" "CERTFILE $each/app.crt" "KEYFILE $each/app.key" >$each.conf
+done
+cp smdish.conf app.conf
+echo "MOUNT unix:/run/smdish/smdish.sock /dish smdish" >>app.conf
+echo "MOUNT unix:/run/smuf/web.sock,file:/var/lib/smuf/web /uf smuf" >>web.conf
 smbench -f app.conf /dish/a /dish/a 1K 100
-smbench -f app.conf /uf/a /uf/a 1K 100
-smstat -Z root.crt app.crt app.key /run/smdish/smdish.sock
+smbench -f web.conf /uf/a /uf/a 1K 100
+smstat -Z smdish/root.crt smdish/app.crt smdish/app.key /run/smdish/smdish.sock
 smbench
 
 # The examples: the one in C compiles and stays, those in C++ and Python count on, each in critical sections of its own.

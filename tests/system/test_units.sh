@@ -38,20 +38,37 @@ for each in etc/smdish etc/smuf run/smdish run/smuf var/lib/smuf; do
 	expect "the directory /$each" "directory 755" "$(stat -c '%F %a' "$each")"
 done
 
-# Socket activation: the command of the unit, below our root. A tenant has its own directory and certificates.
-"$mkpki" init pki >mkpki.log 2>&1 && "$mkpki" server pki server >>mkpki.log 2>&1 && "$mkpki" client pki app >>mkpki.log 2>&1
-expect "mkpki: exit status ($(cat mkpki.log))" 0 $?
-mkdir etc/smuf/web var/lib/smuf/web
-for each in etc/smdish etc/smuf/web; do
-	cp pki/root.crt pki/server.crt pki/server.key $each
+# follow UNIT TENANT: the commands in the unit's first lines, but for systemctl, below our root and without its users
+follow()
+{
+	sed -n 's/^#	//p' "$units/$1.service" | grep -v systemctl >commands
+	sed -i "s# /\(root\|etc\)# $work/\1#g; s# -o [a-z]*##; s#\<web\>#$2#g" commands
+	PATH=$work/usr/bin:$PATH sh -eu commands >commands.log 2>&1
+	expect "the commands in $1, for $2: exit status ($(cat commands.log))" 0 $?
+}
+mkdir -m 0755 root
+follow smdishserver smdish
+follow smufserver@ web
+follow smufserver@ mail
+# knows ROOT CLIENT
+knows()
+{
+	openssl verify -CAfile "root/pki.$1/root.crt" -purpose sslclient "root/pki.$2/app.crt" >/dev/null 2>&1
+}
+for each in smdish web mail; do
+	expect "whose clients the root of $each knows" "$each " \
+	    "$(for other in smdish web mail; do ! knows $each $other || printf '%s ' $other; done)"
 done
+mkdir var/lib/smuf/web
+
+# Socket activation: the command of the unit, below our root, with what its first lines make.
 
 # listens_at SOCKET: true when clients can connect; the file is there a moment before
 listens_at() {
 	awk -v path="$1" '$4 == "00010000" && $NF == path { found = 1 } END { exit !found }' /proc/net/unix
 }
 
-# activated UNIT SOCKET MOUNT: waits for a client at the socket, and starts the server then
+# activated UNIT SOCKET MOUNT PKI: waits for a client at the socket, and starts the server then
 activated()
 {
 	command=$(sed -n 's/^ExecStart=//p' "$units/$1.service" | sed "s#%i#web#g; s# /\(etc\|var\)/# $work/\1/#g")
@@ -61,7 +78,7 @@ activated()
 	systemd-socket-activate -l "$listens" $command >"$1.log" 2>&1 &
 	pid=$!
 	remember "$pid"
-	printf '%s\n' "MOUNT $3" 'CAFILE pki/root.crt' 'CERTFILE pki/app.crt' 'KEYFILE pki/app.key' >app.conf
+	printf '%s\n' "MOUNT $3" "CAFILE $4/root.crt" "CERTFILE $4/app.crt" "KEYFILE $4/app.key" >app.conf
 	await "$1: systemd listens" listens_at "$listens"
 	expect "$1: no server yet" '' "$(grep 'listening on socket' "$1.log")"
 	timeout -k 1 $((3 * patience)) "$BUILD/smbench" -f app.conf /shared/a /shared/a 1K 10 >bench.log 2>&1
@@ -69,8 +86,8 @@ activated()
 	expect_match "$1: by the socket of systemd" '*listening on socket 3 of systemd (TLS, client certificates required)*' "$(cat "$1.log")"
 	end "$1"
 }
-activated smdishserver run/smdish/smdish.sock "unix:run/smdish/smdish.sock /shared smdish"
-activated smufserver@ run/smuf/web.sock "unix:run/smuf/web.sock,file:var/lib/smuf/web /shared smuf"
+activated smdishserver run/smdish/smdish.sock "unix:run/smdish/smdish.sock /shared smdish" root/pki.smdish
+activated smufserver@ run/smuf/web.sock "unix:run/smuf/web.sock,file:var/lib/smuf/web /shared smuf" root/pki.web
 expect 'no file of smuf is left' '' "$(find var/lib/smuf/web -mindepth 1)"
 
 finish
