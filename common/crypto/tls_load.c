@@ -25,7 +25,7 @@ grow(struct tls_load *l, size_t *room, size_t most)
 	char *text;
 
 	if (larger > most)
-		return -EFBIG;
+		larger = most;
 	text = malloc(larger);
 	if (text == NULL)
 		return -ENOMEM;
@@ -39,6 +39,22 @@ grow(struct tls_load *l, size_t *room, size_t most)
 	return 0;
 }
 
+/* Returns 0 at the end of the file, -EFBIG before it, or another error. */
+static int
+expect_end(int fd)
+{
+	char c;
+	ssize_t n;
+
+	do
+		n = read(fd, &c, 1);
+	while (n < 0 && errno == EINTR);
+	explicit_bzero(&c, 1);
+	if (n < 0)
+		return -errno;
+	return n == 0 ? 0 : -EFBIG;
+}
+
 static int
 read_all(struct tls_load *l, int fd, size_t most)
 {
@@ -47,6 +63,8 @@ read_all(struct tls_load *l, int fd, size_t most)
 	ssize_t n;
 
 	do {
+		if (l->size == most)
+			return expect_end(fd);
 		if (l->size == room)
 			error = grow(l, &room, most);
 		if (error != 0)
@@ -161,7 +179,7 @@ tls_load_no_password(char *out, int room, int is_writing, void *arg)
 	return -1;
 }
 
-/* Adds what one part of the file has. Returns how many objects, or -1. */
+/* Adds what one part of the file has. Returns how many certificates, or -1. */
 static int
 add_authority(X509_STORE *store, const X509_INFO *part)
 {
@@ -169,7 +187,7 @@ add_authority(X509_STORE *store, const X509_INFO *part)
 		return -1;
 	if (part->crl != NULL && X509_STORE_add_crl(store, part->crl) != 1)
 		return -1;
-	return (part->x509 != NULL) + (part->crl != NULL);
+	return part->x509 != NULL;
 }
 
 bool

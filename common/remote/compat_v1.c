@@ -29,6 +29,9 @@ apply_lock(struct remotefile *f, struct wire_reader reply)
 		return -EPROTO;
 	if (type == PROTOCOL_TYPE_PURE)
 		return 0;
+	/* What was published does not become unpublished: the program would keep what it has. */
+	if (type == PROTOCOL_TYPE_UNPUBLISHED && replica_since(replica) != 0)
+		return -EPROTO;
 	if (type == PROTOCOL_TYPE_UNPUBLISHED) {
 		replica_grant_begin(replica, 0);
 		replica_grant_end(replica, 0);

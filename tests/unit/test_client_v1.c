@@ -183,6 +183,30 @@ a_malformed_version_1_reply_touches_nothing(void **state)
 	}
 }
 
+static void
+serve_v1_and_forget(void)
+{
+	greet_v1();
+	rig_serve(OP_MMAP, "00000000 00000004", "");
+	rig_serve(OP_LOCK, "00000000 01", "01 00000004 61626364");
+	rig_serve(OP_UNLOCK, "00000000 01 00000004 61626364", "");
+	rig_serve(OP_LOCK, "00000000 01", "02");
+	rig_take_end();
+}
+
+static void
+a_version_1_server_does_not_take_back_what_was_published(void **state)
+{
+	(void)state;
+	rig_begin_with(NULL, serve_v1_and_forget);
+	rig.segment = sm_map(rig.file, NULL, 4);
+	assert_non_null(rig.segment);
+	OK(sm_lock(rig.file));
+	OK(sm_unlock(rig.file));
+	FAILS(sm_lock(rig.file), EPROTO);
+	rig_end();
+}
+
 int
 main(void)
 {
@@ -191,6 +215,7 @@ main(void)
 		cmocka_unit_test(a_version_1_lock_is_polled_with_growing_pauses),
 		cmocka_unit_test(a_version_1_server_that_does_not_answer_a_fork_is_disconnected),
 		cmocka_unit_test(a_malformed_version_1_reply_touches_nothing),
+		cmocka_unit_test(a_version_1_server_does_not_take_back_what_was_published),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -448,6 +448,9 @@ what_is_no_readable_file_changes_nothing(void **state)
 	assert_int_equal(unlink(list_file), 0);
 	write_bytes(large, sizeof large);
 	expect_kept(-EFBIG, "more than 524288 bytes");
+	/* Of that size it is read. */
+	write_bytes(large, REVOCATIONS_FILE_MOST);
+	expect_kept(-EINVAL, "");
 	expect_still_good();
 }
 
