@@ -5,12 +5,12 @@
  * The nonce is deterministic (SP 800-38D, 8.2.1): u64 grant, u32 block, big-endian. A key belongs
  * to one memory file and one life of it; a grant of that life is given once and seals a block at
  * most once, so no nonce comes twice under one key, whichever process dies at whatever moment: a
- * grant whose holder died half way is never given again. A box enforces that on its caller: under
- * one key it seals in ascending order of (grant, block) and refuses any other, whatever a server
- * requests. There is no associated data: the key identifies the file, the nonce the block and the
- * grant, so a block that the host moved, exchanged, rolled back or took from another file does not
- * verify. 2^32 blocks of 4096 bytes a grant stay far below GCM's limits for one message and one
- * key.
+ * grant whose holder died half way is never given again. A box enforces that on its caller: until
+ * it gets another key it seals in ascending order of (grant, block) and refuses any other. The
+ * grants are the server's, which gives the key as well. There is no associated data: the key
+ * identifies the file, the nonce the block and the grant, so a block that the host moved,
+ * exchanged, rolled back or took from another file does not verify. 2^32 blocks of 4096 bytes a
+ * grant stay far below GCM's limits for one message and one key.
  *
  * Plaintext and sealed bytes must both be in private memory: GCM reads its own output again, and a
  * host that changes it meanwhile would learn or forge. Copy to host memory after sealing, and from
