@@ -29,6 +29,7 @@ move(struct logsink *s, int fd, bool is_owner, enum logsink_method method)
 		s->lost++;
 		s->untold++;
 	}
+	s->is_cut = false;
 	if (s->is_owner)
 		close(s->fd);
 	s->fd = fd;
@@ -109,6 +110,15 @@ write_some(struct logsink *s, const void *data, size_t size)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+/* Ends the part of a line whose rest is lost. Returns false while that cannot be written. */
+static bool
+end_cut_line(struct logsink *s)
+{
+	if (s->is_cut && write_some(s, "\n", 1) == 1)
+		s->is_cut = false;
+	return !s->is_cut;
+}
+
 bool
 logsink_has_pending(const struct logsink *s)
 {
@@ -121,6 +131,8 @@ logsink_flush(struct logsink *s)
 	const uint8_t *line, *end;
 	size_t size, written;
 
+	if (buf_size(&s->queue) > 0 && !end_cut_line(s))
+		return;
 	while (buf_size(&s->queue) > 0) {
 		line = buf_data(&s->queue);
 		end = memchr(line, '\n', buf_size(&s->queue));
@@ -145,13 +157,16 @@ accept_line(struct logsink *s, const char *line, size_t size)
 	assert(size > 0 && size <= LOGSINK_LINE_SIZE && line[size - 1] == '\n');
 	if (!logsink_has_pending(s))
 		logsink_flush(s);
-	if (buf_size(&s->queue) == 0)
+	if (buf_size(&s->queue) == 0 && end_cut_line(s))
 		written = write_some(s, line, size);
+	if (written == size)
+		return true;
 	if (buf_size(&s->queue) + size - written > LOGSINK_QUEUE_SIZE ||
-	    buf_append(&s->queue, line + written, size - written) != 0)
+	    buf_append(&s->queue, line + written, size - written) != 0) {
+		s->is_cut = s->is_cut || written > 0;
 		return false;
-	if (written > 0 && written < size)
-		s->is_torn = true;
+	}
+	s->is_torn = s->is_torn || written > 0;
 	return true;
 }
 

@@ -4,7 +4,8 @@
  * A line is written at once, with one write(2), when none waits and the destination takes it. Else
  * it waits in a queue of LOGSINK_QUEUE_SIZE bytes for logsink_flush(). A line that does not fit is
  * lost, and so are all others until half of the queue is free and the owner has told how many are
- * lost. Lines keep their order. Part of a line may be written: its rest goes before the next line.
+ * lost. Lines keep their order. Part of a line may be written: its rest goes before the next line,
+ * or a line break does if there was no memory for the rest.
  *
  * Never set O_NONBLOCK on an inherited descriptor: every process that shares it would find it
  * non-blocking. Instead:
@@ -40,6 +41,7 @@ struct logsink {
 	enum logsink_method method;
 	struct buf queue;
 	bool is_torn;    /* the first line of the queue is the rest of one */
+	bool is_cut;     /* the destination ends in part of a line, and its rest is lost */
 	int error;       /* of the last write; 0 when all of it was written */
 	uint64_t lost;   /* lines, so far */
 	uint64_t untold; /* of these, since logsink_tell() */
