@@ -42,8 +42,8 @@ const struct optiontable_row optiontable[] = {
 	{ 'p', "pid-file", "PIDFILE", OPTIONTABLE_PATH, OPTIONTABLE_BOTH,
 	    "write the process id there, and refuse to start twice" },
 	{ 'r', "memdir", "MEMDIR", OPTIONTABLE_PATH, OPTIONTABLE_HAS_MEMDIR,
-	    "the directory of the host's files (default: the current one, if it is empty);\n"
-	    "clients need to read and write there too" },
+	    "the directory of the host's files (default: the current one, if it is empty or\n"
+	    "was the directory of a server before); clients need to read and write there too" },
 	{ 's', "segment-limit", "BYTES", OPTIONTABLE_VALUE, OPTIONTABLE_BOTH,
 	    "of one segment (256M, at most 2G)" },
 	{ 't', "lease", "MS", OPTIONTABLE_VALUE, OPTIONTABLE_HAS_LEASE,
