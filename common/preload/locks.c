@@ -138,8 +138,8 @@ is_in_the_way(uint32_t held, int mode)
 }
 
 /*
- * Finds the other owner in this process that is in the way, holder->mode 0 when none is. Returns the
- * mode that this process has the lock in.
+ * Finds the other owner in this process that is in the way; holder->mode is 0 when none is. Returns
+ * the mode that this process has the lock in.
  */
 static int
 find_here(const struct memfile *f, const struct owner *asks, int mode, struct sm_holder *holder)

@@ -43,7 +43,7 @@ struct desc *claims_find_holder(const struct session *s, const struct memfile *f
 /* The descriptor that holds the lock of f for longest, in either version and mode, or NULL. */
 const struct desc *claims_first_holder(const struct memfile *f);
 
-/* The same for a session that asks: unless it holds the lock alone, the next holder after its own. */
+/* The same for a session that asks, which gets the next holder, if any, when it is the first. */
 const struct desc *claims_holder_for(const struct session *asks, const struct memfile *f);
 
 /*
