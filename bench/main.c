@@ -114,7 +114,7 @@ parse_options(struct options *options, int argc, char **argv)
 			break;
 		case 'h':
 			printf("%s%s", usage, help);
-			exit(0);
+			exit(standard_finish(NAME, 0));
 		case 'H':
 			job->is_hinting = true;
 			break;
@@ -145,8 +145,8 @@ parse_options(struct options *options, int argc, char **argv)
 			options->is_targets = true;
 			break;
 		case OPTION_VERSION:
-			printf("smbench %s\n", sm_version());
-			exit(0);
+			printf(NAME " %s\n", sm_version());
+			exit(standard_finish(NAME, 0));
 		default:
 			fail_usage(NULL);
 		}

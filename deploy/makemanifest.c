@@ -211,11 +211,11 @@ run(struct options *o, int argc, char **argv)
 	    (option = commandline_next(argc, argv, "+e:g:hk:o:p:", long_options)) != -1) {
 		if (option == 'h') {
 			print_help();
-			return 0;
+			return standard_finish(NAME, 0);
 		}
 		if (option == OPTION_VERSION) {
 			printf(NAME " %s\n", MEMSERVER_VERSION);
-			return 0;
+			return standard_finish(NAME, 0);
 		}
 		status = set_option(o, option);
 	}

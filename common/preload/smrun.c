@@ -169,17 +169,16 @@ set_environment(const char *mounts)
 		err(EXIT_CANNOT, "environment");
 }
 
-/* Ends when a preloaded library does not reach the program. */
-static void
-check_program(const char *path, FILE *out)
+/* Prints whether a preloaded library reaches the program. Returns the exit status. */
+static int
+check_program(const char *path)
 {
-	int result = progcheck_run(path, out);
+	int result = progcheck_run(path, stdout);
 
 	if (result < 0)
 		errx(result == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT, "%s: %s", path,
 		    strerror(-result));
-	if (result > 0)
-		exit(EXIT_CANNOT);
+	return standard_finish(NAME, result > 0 ? EXIT_CANNOT : EXIT_SUCCESS);
 }
 
 /* The same, without a word when all is well. */
@@ -213,10 +212,10 @@ parse_options(int argc, char **argv)
 		switch (option) {
 		case 'h':
 			printf("%s%s", usage, help);
-			exit(EXIT_SUCCESS);
+			exit(standard_finish(NAME, EXIT_SUCCESS));
 		case OPTION_VERSION:
-			printf("smrun %s\n", MEMSERVER_VERSION);
-			exit(EXIT_SUCCESS);
+			printf(NAME " %s\n", MEMSERVER_VERSION);
+			exit(standard_finish(NAME, EXIT_SUCCESS));
 		case OPTION_CHECK:
 			is_checking = true;
 			break;
@@ -242,10 +241,8 @@ main(int argc, char **argv)
 	if (!is_checking && argc < 2)
 		fail_usage("a mount file and a program are expected");
 	find_program(argv[!is_checking], program);
-	if (is_checking) {
-		check_program(program, stdout);
-		return standard_finish(NAME, EXIT_SUCCESS);
-	}
+	if (is_checking)
+		return check_program(program);
 	require_program(program);
 	set_environment(argv[0]);
 	(void)execv(program, argv + 1);

@@ -471,7 +471,7 @@ main_run(const struct options_program *program, const struct store_ops *store, i
 	parsed = options_parse(&d.options, program, argc, argv);
 	if (parsed != OPTIONS_RUN) {
 		options_fini(&d.options);
-		return parsed == OPTIONS_EXIT ? EXIT_SUCCESS : 2;
+		return parsed == OPTIONS_EXIT ? standard_finish(program->name, EXIT_SUCCESS) : 2;
 	}
 	signals_block();
 	d.background = BACKGROUND_NONE;

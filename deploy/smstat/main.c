@@ -248,7 +248,7 @@ main(int argc, char **argv)
 	standard_hold();
 	parsed = command_parse(&command, argc, argv);
 	if (parsed != COMMAND_RUN)
-		return parsed == COMMAND_EXIT ? EXIT_SUCCESS : STATUS_USAGE;
+		return parsed == COMMAND_EXIT ? standard_finish(NAME, EXIT_SUCCESS) : STATUS_USAGE;
 	tls_context_ignore_system_config();
 	if (open_view(&v) == 0)
 		status = command.is_reload ? standard_finish(NAME, reload(&v)) :
