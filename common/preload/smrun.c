@@ -111,23 +111,57 @@ check_mounts(const char *path)
 	mountfile_fini(&file);
 }
 
-/* Finds a program as execvp(3) does. */
+/* Whether a file can be executed. Sets *is_forbidden if there is one that may not be. */
+static bool
+is_program(const char *path, bool *is_forbidden)
+{
+	struct stat st;
+	int result = stat(path, &st);
+
+	if (result == 0 && !S_ISREG(st.st_mode))
+		return false;
+	if (result == 0 && access(path, X_OK) == 0)
+		return true;
+	*is_forbidden = *is_forbidden || errno == EACCES;
+	return false;
+}
+
+/* Finds a program in the directories of path, of which an empty one is the working directory. */
+static void
+search(const char *name, const char *path, char out[PATH_MAX])
+{
+	const char *next = path, *end;
+	bool is_forbidden = false;
+	int size;
+
+	do {
+		end = strchrnul(next, ':');
+		size = end > next ? (int)(end - next) : 1;
+		size = snprintf(out, PATH_MAX, "%.*s/%s", size, end > next ? next : ".", name);
+		if (size < PATH_MAX && is_program(out, &is_forbidden))
+			return;
+		next = end + 1;
+	} while (*end != '\0');
+	if (is_forbidden)
+		errx(EXIT_CANNOT, "%s: %s", name, strerror(EACCES));
+	errx(EXIT_NOT_FOUND, "%s: no such program", name);
+}
+
+/* Finds a program as execvp(3) does, but that a directory is none. */
 static void
 find_program(const char *name, char out[PATH_MAX])
 {
-	const char *next = getenv("PATH"), *end;
+	const char *path = getenv("PATH");
+	char standard[PATH_MAX] = "";
 
-	if (strchr(name, '/') != NULL || next == NULL) {
-		(void)snprintf(out, PATH_MAX, "%s", name);
-		return;
+	if (*name == '\0')
+		errx(EXIT_NOT_FOUND, "'': no such program");
+	if (strchr(name, '/') == NULL) {
+		(void)confstr(_CS_PATH, standard, sizeof standard);
+		search(name, path != NULL ? path : standard, out);
+	} else if (snprintf(out, PATH_MAX, "%s", name) >= PATH_MAX) {
+		errx(EXIT_CANNOT, "%s: %s", name, strerror(ENAMETOOLONG));
 	}
-	for (; *next != '\0'; next = *end != '\0' ? end + 1 : end) {
-		end = strchrnul(next, ':');
-		(void)snprintf(out, PATH_MAX, "%.*s/%s", (int)(end - next), next, name);
-		if (access(out, X_OK) == 0)
-			return;
-	}
-	errx(EXIT_NOT_FOUND, "%s: no such program", name);
 }
 
 /* The library is beside this program, or in lib/memserver/ beside its directory. */

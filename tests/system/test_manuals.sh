@@ -21,8 +21,8 @@ fi
 
 # Where mandoc finds the pages that ours refer to, and no page of this system: ours, and those of Debian's packages, which
 # need not be here.
-others='ERR_get_error.3 RAND_set_rand_method.3 _exit.2 atexit.3 clone.2 closefrom.3 connect.2 cron.8 exit.3 fcntl.2
-flock.1 flock.2 fork.2 fstat.2 ld.so.8 lockf.3 longjmp.3 malloc.3 memcmp.3 mmap.2 mprotect.2 open.2 openssl.1 poll.2
+others='ERR_get_error.3 RAND_set_rand_method.3 _exit.2 atexit.3 clone.2 closefrom.3 connect.2 cron.8 execvp.3 exit.3
+fcntl.2 flock.1 flock.2 fork.2 fstat.2 ld.so.8 lockf.3 longjmp.3 malloc.3 memcmp.3 mmap.2 mprotect.2 open.2 openssl.1 poll.2
 pthread_atfork.3 pthread_cancel.3 pthread_mutex_lock.3 read.2 sd_listen_fds.3 sd_notify.3 sd_watchdog_enabled.3 systemd.socket.5
 userfaultfd.2 write.2'
 for page in $pages smufserver.8 $others; do

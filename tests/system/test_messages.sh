@@ -57,6 +57,8 @@ for each in cert root; do
 done
 echo junk >damaged.noindex.cert/b.crt
 : >damaged.noindex.root/root.crt
+mkdir -p found/directory/prog found/text found/program || exit 1
+printf '#!/bin/sh\necho ran\n' | tee found/text/prog >found/program/prog && chmod 755 found/program/prog || exit 1
 echo precious >file
 echo 'EXEC file:helper' >premanifest
 echo precious >tree/precious
@@ -103,6 +105,7 @@ mounts()
 	shift
 	printf '%s\n' "$@" >"mounts/$name"
 }
+mounts one 'MOUNT unix:live /m smdish'
 mounts type 'MOUNT unix:live /m smdihs'
 mounts directive 'MOUTN unix:live /m smdish'
 mounts mark "${mark}MOUNT unix:../live /m smdish"
