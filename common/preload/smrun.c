@@ -188,19 +188,19 @@ find_library(char out[PATH_MAX])
 static void
 set_environment(const char *mounts)
 {
-	char library[PATH_MAX], conf[PATH_MAX], list[2 * PATH_MAX];
+	char library[PATH_MAX], conf[PATH_MAX], *list = library;
 	const char *others = getenv("LD_PRELOAD");
 
 	find_library(library);
 	if (realpath(mounts, conf) == NULL)
 		err(EXIT_CANNOT, "%s", mounts);
 	check_mounts(conf);
-	if (others != NULL && others[0] != '\0')
-		(void)snprintf(list, sizeof list, "%s:%.*s", library, PATH_MAX - 2, others);
-	else
-		(void)snprintf(list, sizeof list, "%s", library);
+	if (others != NULL && others[0] != '\0' && asprintf(&list, "%s:%s", library, others) < 0)
+		err(EXIT_CANNOT, "environment");
 	if (setenv("SM_CONF", conf, 1) != 0 || setenv("LD_PRELOAD", list, 1) != 0)
 		err(EXIT_CANNOT, "environment");
+	if (list != library)
+		free(list);
 }
 
 /* Prints whether a preloaded library reaches the program. Returns the exit status. */

@@ -42,6 +42,9 @@ expect_match 'smrun refuses a mount point that exists' "*$work/plain: the mount 
 expect 'smrun runs a program' 'locked' "$(unset SM_CONF; "$BUILD/smrun" mounts flock /sm/dish/x echo locked 2>&1)"
 expect 'smrun leaves streams closed that its caller has closed' 'ran' \
     "$("$BUILD/smrun" mounts sh -c '[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/2 ] || echo ran' <&- 2>&-)"
+others=$(yes libc.so.6 | head -n 1000 | tr '\n' ':')
+expect 'smrun passes a long LD_PRELOAD on' "$library:$others" \
+    "$(LD_PRELOAD=$others "$BUILD/smrun" mounts sh -c 'echo "$LD_PRELOAD"' 2>&1)"
 sed "s|$work/dish.sock|$work/none.sock|" mounts >none
 expect 'smrun runs a program whose server is not there' 'ran' "$("$BUILD/smrun" none echo ran 2>&1)"
 
