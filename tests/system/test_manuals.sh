@@ -124,6 +124,7 @@ for page in $pages; do
 	(cd root && timeout -k 1 $((3 * patience)) sh ../script >../out 2>&1 </dev/null)
 	expect "$page: the examples' exit status" "0: " "$?: $([ $? -eq 0 ] || cat out)"
 	await "$page: its servers have ended" have_ended
+	expect "$page: keys that others may read" '' "$(find root -name '*.key' -perm /077)"
 done
 expect 'programs of Gramine that were called' 4 "$(sort -u tools/called | wc -l)"
 finish
