@@ -25,8 +25,9 @@ print_usage(FILE *to)
 {
 	fprintf(to,
 	    "usage: " NAME
-	    " [-hjmrw] [-i SECONDS] MOUNTFILE [POINT]\n"
-	    "       " NAME " [-hjmrw] [-i SECONDS] [-C CRL] [-N NAME] -Z CA CERT KEY ADDRESS\n");
+	    " [-h | -jw | -m | -r] [-i SECONDS] MOUNTFILE [POINT]\n"
+	    "       " NAME
+	    " [-h | -jw | -m | -r] [-i SECONDS] [-C CRL] [-N NAME] -Z CA CERT KEY ADDRESS\n");
 }
 
 static void

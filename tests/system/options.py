@@ -121,7 +121,7 @@ def check_program(program, page, sections):
 
 
 def check_usage(name, usage, pairs):
-    bundles = "".join(re.findall(r"\[-(\w+)\]", usage))
+    bundles = "".join(re.findall(r"[[|] ?-(\w+)(?=\]| \|)", usage))
     for letter, long in pairs:
         if long not in ("--help", "--version"):
             is_there = letter[1:] in bundles if letter else False
