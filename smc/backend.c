@@ -294,18 +294,16 @@ stat_file(struct backend_file *base, struct sm_stat *out, uint64_t until)
 {
 	struct smc_file *f = smc_file(base);
 	struct lockfile_head *h;
-	uint32_t tickets;
 	int error = attach(f);
 
 	(void)until;
 	if (error != 0)
 		return error;
 	h = f->lockfile.untrusted_head;
-	tickets = ticketlock_count(&f->lockfile.lock);
 	*out = (struct sm_stat){
 		.size = atomic_load(&h->segment_size),
 		.open_count = lockfile_count_users(&f->lockfile),
-		.waiters = tickets > 1 ? tickets - 1 : 0,
+		.waiters = ticketlock_count_waiters(&f->lockfile.lock),
 		.version = atomic_load(&h->committed),
 		.grants = atomic_load(&h->words.turn),
 	};

@@ -131,10 +131,12 @@ upgrade_section(struct file *f, const struct filehandle *h, uint64_t deadline, s
 	return error;
 }
 
-/* The local lock could not be taken. */
+/* The local lock could not be taken in that mode. */
 static int
-fail_locally(struct file *f, int error)
+fail_locally(struct file *f, enum protocol_mode mode, int error)
 {
+	if (error == -EDEADLK && mode == PROTOCOL_EXCLUSIVE && filelock_has_upgrader(&f->lock))
+		return error_message(error, "%s: another reader waits to write", f->name);
 	if (error == -EDEADLK)
 		return error_message(error, "%s: this thread or handle has the lock already",
 		    f->name);
@@ -162,7 +164,7 @@ file_lock(struct file *f, struct filehandle *h, enum protocol_mode mode, uint64_
 		atomic_fetch_add(&h->readers, 1);
 	error = take_locally(f, h, mode, deadline, e, &task);
 	if (error != 0)
-		error = fail_locally(f, error);
+		error = fail_locally(f, mode, error);
 	if (reads)
 		atomic_fetch_sub(&h->readers, 1);
 	if (error != 0 || task == FILELOCK_NOTHING)

@@ -253,6 +253,17 @@ may_join(const struct filelock *l, filelock_owner owner)
 }
 
 bool
+filelock_has_upgrader(struct filelock *l)
+{
+	bool has;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	has = l->upgrader != NULL;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return has;
+}
+
+bool
 filelock_may_join(struct filelock *l, filelock_owner owner)
 {
 	bool may;

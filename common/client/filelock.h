@@ -151,6 +151,9 @@ int filelock_change(struct filelock *l, filelock_owner owner);
 /* Returns 0 when owner holds the lock; -ENOLCK; or -EBUSY, as above. */
 int filelock_check_holder(struct filelock *l, filelock_owner owner);
 
+/* True while a reader waits to be the only holder. */
+bool filelock_has_upgrader(struct filelock *l);
+
 /* How this process holds the lock now; PROTOCOL_FREE: it does not. */
 enum protocol_mode filelock_mode(struct filelock *l);
 

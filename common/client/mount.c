@@ -38,6 +38,9 @@ mount_resolve(char **out, const char *base, const char *path)
 {
 	char *resolved = NULL;
 
+	if (*path != '/' && base != NULL && *base == '\0')
+		return error_message(-ENOENT,
+		    "%s: a relative path, and the working directory cannot be found", path);
 	if (*path == '/' || base == NULL)
 		resolved = strdup(path);
 	else if (asprintf(&resolved, "%s/%s", base, path) < 0)

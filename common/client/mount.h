@@ -75,8 +75,8 @@ int mount_create(struct mount **out, const struct backend_ops *ops, const char *
 
 /*
  * Makes *out, the caller's to free, of a path of the host. A relative path begins at base, an
- * absolute path, so that chdir(2) does not change its meaning later; base NULL leaves it as it is.
- * Returns 0 or -ENOMEM.
+ * absolute path, so that chdir(2) does not change its meaning later; base NULL leaves it as it is,
+ * and "" says that there is none. Returns 0, -ENOMEM, or -ENOENT with words (error.h).
  */
 int mount_resolve(char **out, const char *base, const char *path);
 

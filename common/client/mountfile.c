@@ -53,13 +53,17 @@ static int
 parse_path(const struct mountfile *f, char **out, const struct premanifest_line *line,
     struct premanifest_fault *fault)
 {
+	int error;
+
 	if (line->count != 2)
 		return premanifest_refuse(fault, line->count > 2 ? 2 : 0, -EINVAL,
 		    "the directive names exactly one file");
 	if (*out != NULL)
 		return premanifest_refuse(fault, 0, -EEXIST, "the file has this directive already");
-	if (mount_resolve(out, f->base, line->words[1]) != 0)
-		return premanifest_refuse(fault, 1, -ENOMEM, "no memory");
+	error = mount_resolve(out, f->base, line->words[1]);
+	if (error != 0)
+		return premanifest_refuse(fault, 1, error,
+		    error == -ENOMEM ? "no memory" : error_text());
 	return 0;
 }
 
@@ -137,12 +141,12 @@ set_base(struct mountfile *f, const char *path)
 	int error = -ENOMEM;
 
 	if (slash == NULL) {
-		f->base = here;
-		return 0;
+		f->base = here != NULL ? here : strdup("");
+		return f->base != NULL ? 0 : -ENOMEM;
 	}
 	directory = strndup(path, (size_t)(slash + 1 - path));
 	if (directory != NULL)
-		error = mount_resolve(&f->base, here, directory);
+		error = mount_resolve(&f->base, here != NULL ? here : "", directory);
 	free(directory);
 	free(here);
 	return error;

@@ -237,7 +237,7 @@ mountspec_create(struct mount **out, const char *uri, const char *path, const ch
 	char *here = getcwd(NULL, 0);
 	enum mountspec_word wrong;
 	struct mount *m;
-	int error = mountspec_parse(&m, here, uri, path, type, options, &wrong);
+	int error = mountspec_parse(&m, here != NULL ? here : "", uri, path, type, options, &wrong);
 
 	free(here);
 	if (error != 0)

@@ -67,11 +67,11 @@ enum sm_type {
 struct sm_stat {
 	uint64_t life;        /* random, drawn when the file was created: identifies it */
 	uint64_t size;        /* bytes of the segment; 0 for a pure lock */
-	uint64_t committed;   /* bytes of the segment that have memory or storage */
+	uint64_t committed;   /* of them, with memory or storage; smc: as far as known here */
 	uint32_t type;        /* enum sm_type */
-	uint32_t open_count;  /* one a process, forked children included */
+	uint32_t open_count;  /* one a process (and set of mounts), forked children included */
 	uint32_t waiters;     /* requests that wait for the lock */
-	uint64_t version;     /* of the segment: the grant that published last; 0: none did */
+	uint64_t version;     /* the grant that published last; smc: how many did; 0: none */
 	uint64_t grants;      /* of the lock, since the file was created; smc: turns of the lock */
 	uint8_t instance[16]; /* random, drawn when the server started; smc: zeros */
 };
@@ -93,7 +93,7 @@ SMCLIENT_PUBLIC void sm_free(struct sm *sm);
 
 /*
  * Reads a mount file and adds its mounts; on failure sm is unchanged. Relative paths in it begin at
- * its directory. EINVAL: an error in the file, which sm_error() describes with file and line;
+ * its directory. EINVAL: an error in the file, which sm_error() describes with file and often line;
  * EFBIG: it has more than 1 MiB; EEXIST, ENAMETOOLONG, ENOMEM, and errors of open(2) and read(2).
  */
 SMCLIENT_PUBLIC int sm_load(struct sm *sm, const char *conf);
@@ -155,7 +155,8 @@ SMCLIENT_PUBLIC int sm_close(struct sm_file *file);
  * the lock is not let go: readers may have it in between, and no writer. EINVAL: the segment has
  * another size, or size is 0 and there is none; EBUSY: this process holds the lock otherwise, or
  * waits for it; EDEADLK: another process upgrades: the lock is released; EMSGSIZE, EEXIST, EACCES,
- * EKEYREJECTED, ENOTSUP, EMFILE, ENFILE.
+ * EKEYREJECTED, ENOTSUP, EMFILE, ENFILE. If an owner's lock is lost behind the mapping (EBADF,
+ * EDEADLK, ECONNRESET, ETIMEDOUT), the mapping stays: sm_map() with size 0 returns it.
  */
 SMCLIENT_PUBLIC void *sm_map(struct sm_file *file, void *hint, size_t size);
 
@@ -216,7 +217,7 @@ SMCLIENT_PUBLIC int sm_acquire(struct sm_file *file, int how, const struct times
  * exclusive lock, publishes the changes, all of them or none. With a server, returns when the
  * kernel has taken all the bytes, and the next call on the file reports a later refusal; if the
  * server limits how long locks are held (-t), waits for its reply. ESTALE, EINVAL: refused, nothing
- * was published; ENOTCONN, ECONNRESET: perhaps nothing was; EOVERFLOW (smc).
+ * was published; ENOTCONN, ECONNRESET, ESTALE (smc): perhaps nothing was; EOVERFLOW (smc).
  */
 SMCLIENT_PUBLIC int sm_unlock(struct sm_file *file);
 
@@ -230,7 +231,8 @@ SMCLIENT_PUBLIC int sm_downgrade(struct sm_file *file);
 
 /*
  * Names length bytes at offset of the segment that the program writes in this critical section.
- * With track=hint, bytes that are not named are not published; otherwise the call has no effect.
+ * With track=hint, bytes that are not named are not published; otherwise, and with sync=full, the
+ * call has no effect.
  * For large segments in a library OS, where sm_unlock() would compare all of them.
  * Any thread may call it while one holds the lock. EINVAL: not mapped, or out of range.
  */

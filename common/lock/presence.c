@@ -338,6 +338,23 @@ presence_has_others(const struct presence *p)
 	return !presence_is_intact(p);
 }
 
+unsigned
+presence_count_waiters(const struct presence *p, uint32_t turn)
+{
+	unsigned count = 0;
+	struct view v;
+	int slot;
+
+	for (slot = 0; slot < PRESENCE_SLOTS; slot++) {
+		v = view(p, slot);
+		if ((v.state == PRESENCE_CLAIMING ||
+			(v.state == PRESENCE_WAITING && v.ticket != turn)) &&
+		    (!p->has_locks || is_alive(p, slot)))
+			count++;
+	}
+	return count;
+}
+
 bool
 presence_has_waiter(const struct presence *p)
 {

@@ -151,6 +151,12 @@ unsigned presence_count(const struct presence *p);
  */
 bool presence_has_others(const struct presence *p);
 
+/*
+ * How many processes wait for the lock, which has that turn; with kernel locks only living ones.
+ * Who has given up waits no more.
+ */
+unsigned presence_count_waiters(const struct presence *p, uint32_t turn);
+
 /* True when another process waits for the lock or has it; with kernel locks only a living one. */
 bool presence_has_waiter(const struct presence *p);
 

@@ -357,6 +357,12 @@ ticketlock_count(const struct ticketlock *l)
 	return atomic_load(&l->untrusted_words->ticket_number) - turn;
 }
 
+unsigned
+ticketlock_count_waiters(const struct ticketlock *l)
+{
+	return presence_count_waiters(l->presence, turn_of(l));
+}
+
 bool
 ticketlock_is_taken(const struct ticketlock *l)
 {

@@ -77,6 +77,9 @@ int ticketlock_release(struct ticketlock *l);
 /* The number of tickets out: the holder's and all waiters'. */
 uint32_t ticketlock_count(const struct ticketlock *l);
 
+/* How many processes wait for the lock; see presence_count_waiters(). */
+unsigned ticketlock_count_waiters(const struct ticketlock *l);
+
 /* True when a living process, perhaps this one, has the lock or is about to have it. */
 bool ticketlock_is_taken(const struct ticketlock *l);
 

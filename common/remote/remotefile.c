@@ -286,6 +286,9 @@ remotefile_stat(struct backend_file *base, struct sm_stat *out, uint64_t until)
 	error = end_question(f, remotefile_request_stat(f, &s, until));
 	if (error != 0)
 		return error;
+	/* The server counts a release that has changed nothing (PROTOCOL 2). */
+	if (s.type == PROTOCOL_TYPE_SEGMENT && s.version == 0)
+		s.type = PROTOCOL_TYPE_UNPUBLISHED;
 	*out = (struct sm_stat){
 		.life = s.life,
 		.size = s.size,

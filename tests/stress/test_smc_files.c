@@ -873,6 +873,50 @@ a_last_close_and_an_open_never_make_two_files(void **state)
 	assert_int_equal(count_files(), 0);
 }
 
+static uint32_t
+waiters_of(struct client *p)
+{
+	struct sm_stat s;
+
+	assert_int_equal(sm_stat(p->file, &s), 0);
+	return s.waiters;
+}
+
+static void
+who_gave_up_or_died_does_not_wait(void **state)
+{
+	uint64_t deadline = patience_until(PATIENCE_MS);
+	struct client p, other;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(smc_join(&p, &world, NAME, SMC_SEGMENT), 0);
+	assert_int_equal(sm_lock(p.file), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(smc_join(&other, &world, NAME, SMC_SEGMENT) == 0, "opening");
+		child_expect(client_lock_within(&other, 1) == ETIMEDOUT, "giving up");
+		client_close(&other);
+		_exit(EXIT_SUCCESS);
+	}
+	child_expect_success(pid);
+	assert_int_equal(waiters_of(&p), 0);
+	pid = child_begin();
+	if (pid == 0) {
+		child_expect(smc_join(&other, &world, NAME, SMC_SEGMENT) == 0, "opening");
+		(void)sm_lock(other.file);
+		_exit(EXIT_FAILURE);
+	}
+	while (waiters_of(&p) != 1 && clock_now() < deadline)
+		patience_breathe();
+	assert_int_equal(waiters_of(&p), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_true(child_was_killed(pid));
+	assert_int_equal(waiters_of(&p), 0);
+	assert_int_equal(sm_unlock(p.file), 0);
+	client_close(&p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, smc_world_teardown)
 
 int
@@ -900,6 +944,7 @@ main(void)
 		TEST(a_ticket_that_a_dead_process_abandoned_ends_with_its_life),
 		TEST(what_a_killed_release_leaves_is_not_counted_as_published),
 		TEST(a_last_close_and_an_open_never_make_two_files),
+		TEST(who_gave_up_or_died_does_not_wait),
 	};
 
 	return cmocka_run_group_tests_name("smc files", tests, NULL, NULL);

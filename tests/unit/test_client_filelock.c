@@ -368,23 +368,12 @@ a_handle_has_the_lock_for_one_reader_at_a_time(void **state)
 	filelock_hand_over(&lock);
 }
 
-static bool
-has_upgrader(void)
-{
-	bool has;
-
-	pthread_mutex_lock(&lock.mutex);
-	has = lock.upgrader != NULL;
-	pthread_mutex_unlock(&lock.mutex);
-	return has;
-}
-
 static void
 wait_for_upgrader(void)
 {
 	uint64_t deadline = patience_until(PATIENCE_S * 1000);
 
-	while (!has_upgrader()) {
+	while (!filelock_has_upgrader(&lock)) {
 		if (clock_now() > deadline)
 			fail_msg("no reader waits to write");
 		usleep(500);

@@ -384,6 +384,39 @@ relative_paths_become_absolute(void **state)
 	free(before);
 }
 
+/* Later it would begin at another one. */
+static void
+a_relative_path_in_a_directory_that_is_gone_is_refused(void **state)
+{
+	char dir[SCRATCH_PATH_SIZE], *before = getcwd(NULL, 0);
+
+	(void)state;
+	assert_non_null(before);
+	scratch_create(dir);
+	assert_int_equal(chdir(dir), 0);
+	scratch_remove(dir);
+	expect_refusal("file:mem", "/m", "smc", NULL, ENOENT, "the working directory");
+	expect_refusal("unix:x", "/m", "smdish", NULL, ENOENT, "the working directory");
+	expect_mount("file:/mem", "/m", "smc", NULL);
+	assert_int_equal(chdir(before), 0);
+	free(before);
+}
+
+/* A message is one line, and its end says what is wrong. */
+static void
+a_message_about_a_strange_path_is_a_line_with_a_reason(void **state)
+{
+	char path[2048] = "/nowhere\n\x1b";
+
+	(void)state;
+	assert_null(sm_open(sm, path));
+	assert_string_equal(sm_error(sm), "/nowhere??: no mount covers the path");
+	memset(path + 1, 'a', sizeof path - 2);
+	assert_null(sm_open(sm, path));
+	assert_non_null(strstr(sm_error(sm), "aaa...aaa"));
+	assert_non_null(strstr(sm_error(sm), "aaa: no mount covers the path"));
+}
+
 /* A unix socket's name has little room. */
 static void
 a_socket_whose_absolute_path_is_too_long_is_refused(void **state)
@@ -466,6 +499,8 @@ main(void)
 		TEST(a_mount_file_is_a_premanifest),
 		TEST(an_error_in_a_mount_file_has_its_place),
 		TEST(relative_paths_become_absolute),
+		TEST(a_relative_path_in_a_directory_that_is_gone_is_refused),
+		TEST(a_message_about_a_strange_path_is_a_line_with_a_reason),
 		TEST(a_socket_whose_absolute_path_is_too_long_is_refused),
 		TEST(a_mount_file_that_fails_changes_nothing),
 		TEST(plaintext_over_tcp_is_refused),

@@ -258,6 +258,11 @@ serve_open_refused(void)
 	rig_answer(0,
 	    "0000000000000011 0000000000000020 0000000000001000 01 0000000000000007"
 	    " 00000003 00000002 0000000000000009");
+	/* A release was accepted, and nothing was published. */
+	rig_take(OP_STAT, "00000000");
+	rig_answer(0,
+	    "0000000000000011 0000000000000020 0000000000000000 01 " U64_0
+	    " 00000003 00000002 0000000000000009");
 }
 
 static void
@@ -294,6 +299,8 @@ what_the_server_refuses_is_the_callers_errno(void **state)
 	assert_int_equal(st.waiters, 2);
 	assert_int_equal(st.grants, 9);
 	assert_memory_equal(st.instance, "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17", 16);
+	OK(sm_stat(rig.file, &st));
+	assert_int_equal(st.type, SM_TYPE_UNPUBLISHED);
 	rig_end();
 }
 
