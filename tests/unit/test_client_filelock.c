@@ -506,7 +506,7 @@ keep_thread(int signal)
 		continue;
 }
 
-/* Its wait had ended, as its lock was released; meanwhile that lock was taken again, with others. */
+/* Its wait had ended, as its lock was released; meanwhile it was taken again, with others. */
 static void
 an_upgrade_that_goes_on_late_is_alone_or_waits_again(void **state)
 {

@@ -122,7 +122,7 @@ half_a_reply_to_another_thread_then_silence_disconnects(void **state)
 	expect_silence_to_disconnect(MUXRIG_GRANT_SIZE - 1);
 }
 
-/* ns: the longest time without an answer. On a busy machine the peer may stand still for a while. */
+/* ns, the longest time without an answer: on a busy machine the peer may stand still. */
 static _Atomic uint64_t slowest;
 
 static void

@@ -405,7 +405,7 @@ create_apart(void *h)
 	return is_apart && hostfile_create_empty(h, dir, "f") == 0 ? NULL : h;
 }
 
-/* The number of its file is that of another one in the main thread, which is not to get the name. */
+/* Its number is that of another file in the main thread, which must not get the name. */
 static void
 a_thread_with_its_own_descriptors_names_its_own_file(void **state)
 {
