@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -512,9 +513,13 @@ an_upgrade_that_goes_on_late_is_alone_or_waits_again(void **state)
 {
 	const struct filelock_holder third = { .owner = (filelock_owner)&handle[1],
 		.handle = &handle[1] };
+	const char *variant = getenv("VARIANT");
 	pthread_t upgrader;
 
 	(void)state;
+	/* ThreadSanitizer calls the handler when the wait has ended, which is too late. */
+	if (variant != NULL && strcmp(variant, "tsan") == 0)
+		skip();
 	sem_init(&is_kept, 0, 0);
 	sem_init(&may_go_on, 0, 0);
 	signal(SIGUSR1, keep_thread);
