@@ -8,6 +8,28 @@ import unittest
 import rig
 import smclient
 
+# Leaves a cycle of the set, of a view, and of objects that use the view when they end: of those
+# one is made before the set, and one after it.
+CYCLE = """
+import gc, sys, smclient
+
+class Last:
+    def __del__(self):
+        self.view[0] = 1
+        print(self.view[0])
+
+first = Last()
+mounts = smclient.Mounts("mounts")
+view = mounts.open(sys.argv[1]).map(8).view.cast("B")
+last = Last()
+for user in [first, last]:
+    user.view, user.users, user.mounts = view, [first, last], mounts
+mounts.users = user.users
+del first, last, mounts, view, user
+gc.collect()
+print("end")
+"""
+
 
 class Closing(unittest.TestCase):
     def refuses(self, calls):
@@ -92,6 +114,15 @@ class Closing(unittest.TestCase):
 
         self.assertEqual(rig.end(rig.fork(keep_a_view)), 0)
         # Nothing closed the child's file: of smc it is left until it is opened again.
+        with smclient.Mounts("mounts") as mounts:
+            mounts.open(path)
+
+    @rig.each_kind
+    def test_finalizers_use_views_of_a_set_that_is_collected_with_them(self, path):
+        command = [sys.executable, "-B", "-c", CYCLE, path]
+        run = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "1\n1\nend\n", ""))
+        # Nothing closed that program's file: of smc it is left until it is opened again.
         with smclient.Mounts("mounts") as mounts:
             mounts.open(path)
 

@@ -2,7 +2,8 @@
 
 Each object has its pointer until it is closed, and refuses calls from then on. A segment's memory
 ends only when nothing can see it any more: every memoryview of it, and every view of such a view,
-keeps one ctypes array alive, and unmapping looks whether that still lives.
+refers to one ctypes array, and unmapping counts the references to that. A weak reference would not
+do: the collector clears it before the finalizers of what it collects, which may still use a view.
 """
 
 import ctypes
@@ -12,19 +13,12 @@ import os
 import sys
 import time
 import warnings
-import weakref
 from typing import Final, NamedTuple, Optional, Union
 
 from . import library
 from .library import c, check, check_pointer, failure
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
-
-# What views are of, by address. Here, and not in a Segment: the collector clears the weak references
-# that are in a cycle with what it collects, though what they refer to lives on.
-_arrays: Final["weakref.WeakValueDictionary[int, ctypes.Array[ctypes.c_ubyte]]"] = (
-    weakref.WeakValueDictionary()
-)
 
 # Thirty years: a longer time is as good as none, and the end of it is still a time.
 _TIMEOUT_MOST: Final = 1e9
@@ -329,6 +323,7 @@ class Segment:
     def __init__(self, mounts: Mounts, address: int, size: int, path: str) -> None:
         self._mounts = mounts
         self._address: Final = address
+        self._array: Final = (ctypes.c_ubyte * size).from_address(address)
         self._view: Optional[memoryview] = None
         self.size: Final = size
         self.path: Final = path
@@ -342,11 +337,7 @@ class Segment:
         if not self._is_mapped():
             raise ValueError(f"{self.path}: the segment is unmapped")
         if self._view is None:
-            array = _arrays.get(self._address)
-            if array is None:
-                array = (ctypes.c_ubyte * self.size).from_address(self._address)
-                _arrays[self._address] = array
-            self._view = memoryview(array).cast("B")
+            self._view = memoryview(self._array).cast("B")
         return self._view
 
     def _release(self) -> None:
@@ -354,7 +345,8 @@ class Segment:
         if self._view is not None:
             self._view.release()
             self._view = None
-        if self._address in _arrays:
+        # Two references are the attribute's and the argument's; all others are of views.
+        if sys.getrefcount(self._array) > 2:
             raise BufferError(f"{self.path}: a view of the segment is in use: release it first")
 
     def unmap(self) -> None:
