@@ -1,7 +1,7 @@
 #!/bin/sh
 # deploy/python: processes count exactly over memory files of each kind, a holder that is killed publishes
-# nothing, errors are what smclient(3) says, nothing can be used after it was closed, and the declarations
-# are those of smclient.h. check_*.py are the tests.
+# nothing, errors are what smclient(3) says, nothing can be used after it was closed or is being
+# closed, and the declarations are those of smclient.h. check_*.py are the tests.
 
 # shellcheck source=tests/system/kinds.sh
 . "${SRC:?}/tests/system/kinds.sh"
@@ -38,7 +38,7 @@ KINDS=$kinds
 PYTHONPATH=$SRC/deploy/python:$SRC/tests/python
 LD_LIBRARY_PATH=$BUILD
 export PATIENCE KINDS PYTHONPATH LD_LIBRARY_PATH
-for part in check_memory check_closing check_module; do
+for part in check_memory check_closing check_unmapping check_module; do
 	python3 -B -X dev -m unittest "$part" >out 2>&1
 	expect "$part.py: exit status" 0 $?
 	expect_match "$part.py: its last word" '*

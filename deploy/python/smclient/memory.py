@@ -4,6 +4,10 @@ Each object has its pointer until it is closed, and refuses calls from then on. 
 ends only when nothing can see it any more: every memoryview of it, and every view of such a view,
 refers to one ctypes array, and unmapping counts the references to that. A weak reference would not
 do: the collector clears it before the finalizers of what it collects, which may still use a view.
+
+Threads may map and unmap at the same time, and a signal's handler may raise between any two steps.
+So unmapping first takes the view away, then counts, then takes the segment out of the set's table,
+and only then ends the memory. Both come back if the memory stays.
 """
 
 import ctypes
@@ -11,8 +15,10 @@ import enum
 import errno
 import os
 import sys
+import threading
 import time
 import warnings
+import weakref
 from typing import Final, NamedTuple, Optional, Union
 
 from . import library
@@ -91,6 +97,18 @@ def _deadline(timeout: Optional[float]) -> Optional[library.Timespec]:
     return library.Timespec(seconds, nanoseconds)
 
 
+_sets: Final["weakref.WeakSet[Mounts]"] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a fork's child: a thread of the parent may have had a lock."""
+    for mounts in _sets:
+        mounts._unmapping = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
+
+
 class Mounts:
     """A set of mounts, and all that is opened through it. Leaving its `with` closes it."""
 
@@ -98,6 +116,11 @@ class Mounts:
         """Makes a set without mounts, or with those of the mount file conf."""
         self._sm: Optional[int] = None
         self._segments: dict[int, Segment] = {}  # by address
+        # The thread that ends a mapping has the lock, and counts it. Finalizers and the handlers of
+        # signals run in the midst of that, and may do the same: the lock is a recursive one.
+        self._unmapping = threading.RLock()
+        self._unmaps = 0
+        _sets.add(self)
         self._sm = check_pointer(c.sm_new())
         try:
             if conf is not None:
@@ -144,13 +167,21 @@ class Mounts:
         BufferError: a view of a segment is in use; then nothing is closed. No other thread may be
         using any of it. Again it does nothing.
         """
-        if self._sm is None:
-            return
-        for segment in self._segments.values():
-            segment._release()
-        sm, self._sm = self._sm, None
-        self._segments.clear()
-        c.sm_free(sm)
+        with self._unmapping:
+            if self._sm is None:
+                return
+            segments = list(self._segments.values())
+            try:
+                for segment in segments:
+                    segment._hide()
+            except BaseException:
+                for segment in segments:
+                    segment._show()
+                raise
+            self._unmaps += 1
+            self._segments.clear()
+            sm, self._sm = self._sm, None
+            c.sm_free(sm)
 
     def __enter__(self) -> "Mounts":
         return self
@@ -190,13 +221,19 @@ class File:
 
         A path has one Segment in a process: mapping again returns the same.
         """
-        file = self._pointer()
         if not 0 <= size <= sys.maxsize:
             raise ValueError(f"a size is from 0 to {sys.maxsize} bytes, and not {size}")
         size = size or self.stat().size
-        address = check_pointer(c.sm_map(file, None, size))
-        segments = self._mounts._segments
-        return segments.setdefault(address, Segment(self._mounts, address, size, self.path))
+        mounts = self._mounts
+        while True:
+            with mounts._unmapping:
+                unmaps = mounts._unmaps
+            address = check_pointer(c.sm_map(self._pointer(), None, size))
+            segment = Segment(mounts, address, size, self.path)
+            with mounts._unmapping:
+                # Otherwise the memory at the address may have ended meanwhile: map again.
+                if mounts._unmaps == unmaps:
+                    return mounts._segments.setdefault(address, segment)
 
     def lock(self, timeout: Optional[float] = None) -> "Held":
         """Acquires the lock exclusively and brings the segment up to date.
@@ -325,26 +362,34 @@ class Segment:
         self._address: Final = address
         self._array: Final = (ctypes.c_ubyte * size).from_address(address)
         self._view: Optional[memoryview] = None
+        self._show()
         self.size: Final = size
         self.path: Final = path
 
-    def _is_mapped(self) -> bool:
-        return self._mounts._segments.get(self._address) is self
-
     @property
     def view(self) -> memoryview:
-        """The bytes of the segment, writable; cast() makes numbers of them."""
-        if not self._is_mapped():
+        """The bytes of the segment, writable; cast() makes numbers of them.
+
+        ValueError: the segment is unmapped, or another thread is about to.
+        """
+        view = self._view
+        if view is None:
             raise ValueError(f"{self.path}: the segment is unmapped")
+        return view
+
+    def _show(self) -> None:
         if self._view is None:
             self._view = memoryview(self._array).cast("B")
-        return self._view
 
-    def _release(self) -> None:
+    def _hide(self) -> None:
         """Releases the view. BufferError: something else still sees the memory."""
-        if self._view is not None:
-            self._view.release()
-            self._view = None
+        view, self._view = self._view, None
+        try:
+            if view is not None:
+                view.release()
+        except BufferError:
+            self._view = view
+            raise
         # Two references are the attribute's and the argument's; all others are of views.
         if sys.getrefcount(self._array) > 2:
             raise BufferError(f"{self.path}: a view of the segment is in use: release it first")
@@ -356,15 +401,23 @@ class Segment:
         lock or waits for it. Then the mapping stays, and `view` is a new one; after another Error
         it is gone. Again it does nothing.
         """
-        if not self._is_mapped():
-            return
-        self._release()
-        if c.sm_unmap(self._mounts._pointer(), self._address) == -1:
-            error = failure()
-            if error.errno != errno.EBUSY:
-                del self._mounts._segments[self._address]
-            raise error
-        del self._mounts._segments[self._address]
+        mounts = self._mounts
+        with mounts._unmapping:
+            if mounts._segments.get(self._address) is not self:
+                return
+            try:
+                self._hide()
+            except BaseException:
+                self._show()
+                raise
+            mounts._unmaps += 1
+            # No handler of a signal, which might map again, runs between these two.
+            del mounts._segments[self._address]
+            if c.sm_unmap(mounts._sm, self._address) == -1:
+                error = failure()
+                if error.errno == errno.EBUSY:
+                    mounts._segments.setdefault(self._address, self)._show()
+                raise error
 
     def __enter__(self) -> memoryview:
         return self.view
