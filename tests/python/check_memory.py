@@ -1,5 +1,6 @@
 """Memory files over each kind: exact counting, a killed holder, readers, deadlines and signals."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -128,29 +129,59 @@ class Waiting(unittest.TestCase):
                 signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
                 file.lock()
 
-    @rig.each_kind
-    def test_a_handler_that_raises_when_the_lock_is_acquired_leaves_it_free(self, path):
+    @contextlib.contextmanager
+    def interrupted(self, is_waiting, end_the_wait):
+        """Once this thread waits for a lock, a signal comes, and then the wait ends."""
+
         def interrupt(*_):
             raise KeyboardInterrupt
+
+        def signal_and_end():
+            while not is_waiting():
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGALRM)
+            end_the_wait()
 
         self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
         # The wait goes on: Python calls the handler after it.
         signal.siginterrupt(signal.SIGALRM, False)
-        with rig.counter(path) as (file, _), rig.other_process(hold(file)) as child:
+        thread = threading.Thread(target=signal_and_end)
+        thread.start()
+        with self.assertRaises(KeyboardInterrupt):
+            yield
+        thread.join()
 
-            def end_the_wait():
-                while file.stat().waiters == 0:
-                    time.sleep(0.001)
-                os.kill(os.getpid(), signal.SIGALRM)
-                os.kill(child, signal.SIGKILL)
+    @rig.each_kind
+    def test_a_handler_that_raises_when_the_lock_is_acquired_leaves_it_free(self, path):
+        for is_owner in [False, True]:
+            with rig.counter(path) as (other, _), rig.other_process(hold(other)) as child:
+                file = other._mounts.open(path, owner=is_owner)
+                end = lambda: os.kill(child, signal.SIGKILL)
+                with self.interrupted(lambda: other.stat().waiters > 0, end):
+                    file.lock()
+                with other.lock(timeout=rig.PATIENCE):
+                    pass
 
-            thread = threading.Thread(target=end_the_wait)
-            thread.start()
-            with self.assertRaises(KeyboardInterrupt):
-                file.lock()
-            thread.join()
-            with file.lock(timeout=rig.PATIENCE):
-                pass
+    @rig.each_kind
+    def test_a_handler_that_raises_when_a_reader_may_write_leaves_it_the_lock(self, path):
+        for is_owner in [False, True]:
+            with rig.counter(path) as (other, _):
+                file = other._mounts.open(path, owner=is_owner)
+                reader = other._mounts.open(path, owner=True)
+                reader.rdlock()
+
+                def is_waiting():
+                    # Then no other reader comes.
+                    try:
+                        with other.rdlock(timeout=0):
+                            return False
+                    except smclient.WouldBlockError:
+                        return True
+
+                with file.rdlock():
+                    with self.interrupted(is_waiting, reader.unlock):
+                        file.lock()
+                    file.grant()
 
     @rig.each_kind
     def test_a_thread_that_gives_up_leaves_the_lock_of_another_alone(self, path):

@@ -19,12 +19,16 @@ import threading
 import time
 import warnings
 import weakref
+from itertools import starmap
 from typing import Final, NamedTuple, Optional, Union
 
 from . import library
 from .library import c, check, check_pointer, failure
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+# For results that nothing reads, of any thread.
+_unread: Final = ctypes.byref(ctypes.c_uint64())
 
 # Thirty years: a longer time is as good as none, and the end of it is still a time.
 _TIMEOUT_MOST: Final = 1e9
@@ -87,9 +91,7 @@ def _path(path: Path) -> bytes:
     return text
 
 
-def _deadline(timeout: Optional[float]) -> Optional[library.Timespec]:
-    if timeout is None:
-        return None
+def _deadline(timeout: float) -> library.Timespec:
     if not timeout >= 0:
         raise ValueError(f"a timeout is at least 0 seconds, and not {timeout}")
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -209,6 +211,7 @@ class File:
         self._mounts = mounts
         self._file: Optional[int] = pointer
         self._is_owner: Final = is_owner
+        self._is_read = False  # by a thread, of an owner
         self.path: Final = path
 
     def _pointer(self) -> int:
@@ -249,39 +252,45 @@ class File:
         return self._acquire(library.READ, timeout)
 
     def _acquire(self, mode: int, timeout: Optional[float]) -> "Held":
-        deadline = _deadline(timeout)
+        deadline = None if timeout is None else _deadline(timeout)
         how = mode + library.INTERRUPTIBLE + (library.TRY if timeout == 0 else 0)
-        # The lock of an owner may be another thread's, now or later.
-        is_ours = self._is_owner or self._is_held()
+        # A reader that comes to write keeps the lock, whatever happens.
+        is_reader = mode == library.WRITE and (self._is_read if self._is_owner else self._is_held())
+        result = -1
         try:
-            while c.sm_acquire(self._pointer(), how, deadline) == -1:
+            while True:
+                # No plain call: before its result is assigned, the handler of a signal may raise.
+                (result,) = starmap(c.sm_acquire, ((self._pointer(), how, deadline),))
+                if result == 0:
+                    self._is_read = mode == library.READ
+                    return Held(self)
                 # Python has run the signal's handler, which did not raise.
                 if ctypes.get_errno() != errno.EINTR:
                     break
-            else:
-                return Held(self)
         except BaseException:
             # The handler of a signal has raised; the lock may have been acquired before.
-            if not is_ours and self._is_held():
+            if result == 0 and not is_reader:
                 self.unlock()
             raise
         raise failure()
 
     def _is_held(self) -> bool:
         """True when this thread holds the lock."""
-        life, grant = ctypes.c_uint64(), ctypes.c_uint64()
-        return c.sm_grant(self._pointer(), ctypes.byref(life), ctypes.byref(grant)) == 0
+        return c.sm_grant(self._pointer(), _unread, _unread) == 0
 
     def unlock(self) -> None:
         """Releases the lock, and publishes the changes if it was exclusive.
 
         StaleError: the server has taken the lock away, and nothing was published.
         """
-        check(c.sm_unlock(self._pointer()))
+        self._is_read = False
+        if c.sm_unlock(self._pointer()) == -1:
+            raise failure()
 
     def downgrade(self) -> None:
         """Publishes the changes, and goes on to hold the lock for reading."""
         check(c.sm_downgrade(self._pointer()))
+        self._is_read = True
 
     def dirty(self, offset: int, length: int) -> None:
         """Names length bytes at offset that this critical section writes: for track=hint."""
@@ -342,6 +351,8 @@ class Held:
     nothing, close the file.
     """
 
+    __slots__ = ("_file",)
+
     def __init__(self, file: File) -> None:
         self._file = file
 
@@ -349,9 +360,10 @@ class Held:
         return self
 
     def __exit__(self, *_: object) -> None:
+        file = self._file
         # Closing the file inside released the lock.
-        if self._file._file is not None and self._file._mounts._sm is not None:
-            self._file.unlock()
+        if file._file is not None and file._mounts._sm is not None:
+            file.unlock()
 
 
 class Segment:
