@@ -31,8 +31,17 @@ class Errors(unittest.TestCase):
             mounts.load(pathlib.Path("mounts"))
             again = lambda: mounts.mount("file:smcdir", "/sm/smc", "smc")
             self.fails(FileExistsError, errno.EEXIST, "taken", again)
-            with self.assertRaises(ValueError):
-                mounts.open("/sm/dish/a\0b")
+
+    def test_a_word_with_a_zero_byte_is_refused(self):
+        with smclient.Mounts("mounts") as mounts:
+            for call in [lambda: mounts.open("/sm/dish/a\0b"), lambda: mounts.load("mounts\0b")]:
+                with self.assertRaises(ValueError):
+                    call()
+            words = ["file:smcdir", "/zero", "smc", "key=key"]
+            for i in range(len(words)):
+                with self.assertRaises(ValueError):
+                    mounts.mount(*words[:i], words[i] + "\0", *words[i + 1 :])
+            mounts.mount(*words)
 
     def test_a_constructor_that_fails_leaves_nothing(self):
         with self.assertRaises(smclient.NotFoundError):

@@ -84,11 +84,11 @@ def version() -> str:
     return text.decode()
 
 
-def _path(path: Path) -> bytes:
-    text = os.fsencode(path)
-    if b"\0" in text:
-        raise ValueError("a path has no zero bytes")
-    return text
+def _encode(text: Path) -> bytes:
+    encoded = os.fsencode(text)
+    if b"\0" in encoded:
+        raise ValueError(f"a zero byte is in {text!r}")
+    return encoded
 
 
 def _deadline(timeout: float) -> library.Timespec:
@@ -138,12 +138,12 @@ class Mounts:
 
     def load(self, conf: Path) -> None:
         """Adds the mounts of a mount file; after a failure the set is unchanged."""
-        check(c.sm_load(self._pointer(), _path(conf)))
+        check(c.sm_load(self._pointer(), _encode(conf)))
 
     def mount(self, uri: str, path: str, type: str, options: Optional[str] = None) -> None:
         """Adds a mount; the words are those of a line of a mount file."""
-        words = [os.fsencode(word) for word in (uri, path, type)]
-        last = None if options is None else os.fsencode(options)
+        words = [_encode(word) for word in (uri, path, type)]
+        last = None if options is None else _encode(options)
         check(c.sm_mount(self._pointer(), *words, last))
 
     def open(
@@ -159,7 +159,7 @@ class Mounts:
             + exclusive * library.OPEN_EXCLUSIVE
             + owner * library.OPEN_OWNER
         )
-        text = _path(path)
+        text = _encode(path)
         file = check_pointer(c.sm_open_flags(self._pointer(), text, flags))
         return File(self, file, os.fsdecode(text), owner)
 
