@@ -20,7 +20,8 @@ Sizes and offsets are bytes, times are seconds. While a call waits, other thread
 handler raises, such as that of Ctrl-C, ends the wait for a lock. After os.fork() parent and child
 both go on with all that was open; locks stay with the parent.
 
-It needs libsmclient.so.1 where the loader finds it, and CPython, which counts references.
+It needs libsmclient.so.1 where the loader finds it, and CPython from 3.10 on, which counts
+references, and runs the handlers of signals at calls and loops only.
 """
 
 from .library import (

@@ -259,7 +259,7 @@ class File:
         result = -1
         try:
             while True:
-                # No plain call: before its result is assigned, the handler of a signal may raise.
+                # After a plain call a signal's handler may raise before the result is assigned.
                 (result,) = starmap(c.sm_acquire, ((self._pointer(), how, deadline),))
                 if result == 0:
                     self._is_read = mode == library.READ
