@@ -373,6 +373,8 @@ class Segment:
         self._mounts = mounts
         self._address: Final = address
         self._array: Final = (ctypes.c_ubyte * size).from_address(address)
+        # The references to it that are not of views, as this Python counts them.
+        self._references: Final = sys.getrefcount(self._array)
         self._view: Optional[memoryview] = None
         self._show()
         self.size: Final = size
@@ -402,8 +404,7 @@ class Segment:
         except BufferError:
             self._view = view
             raise
-        # Two references are the attribute's and the argument's; all others are of views.
-        if sys.getrefcount(self._array) > 2:
+        if sys.getrefcount(self._array) > self._references:
             raise BufferError(f"{self.path}: a view of the segment is in use: release it first")
 
     def unmap(self) -> None:
